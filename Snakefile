@@ -1,0 +1,48 @@
+"""Vertegrade: from CT to calibrated Genant grades of vertebral fractures. Research use only, not a medical device."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+report: "report/workflow.rst"
+
+
+pathvars:
+    results=SETTINGS.run.results,
+    logs=SETTINGS.run.logs,
+    benchmarks=f"{SETTINGS.run.logs}/benchmarks",
+
+
+wildcard_constraints:
+    shard=r"\d+",
+    method="|".join(METHODS),
+
+
+include: "rules/phantom.smk"
+include: "rules/convert.smk"
+include: "rules/localize.smk"
+include: "rules/crop.smk"
+include: "rules/cohort.smk"
+include: "rules/dae.smk"
+include: "rules/grade.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    """Everything: grades, metrics, figures and the cohort's page."""
+    default_target: True
+    input:
+        "<results>/summary.json",
+        "<results>/report/cohort.html",

@@ -1,0 +1,44 @@
+rule split:
+    """Split the patients, and refuse a cohort in which a patient or an image stands in two splits."""
+    input:
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        official=[SETTINGS.cohort.labels] if LABELS_FORMAT == "verse19" else [],
+    output:
+        splits="<results>/cohort/splits.tsv",
+    log:
+        "<logs>/split.log",
+    benchmark:
+        "<benchmarks>/split.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        given=given_splits(),
+        settings=settings_of("cohort.splits"),
+        code=code_of("split"),
+    script:
+        "../workflow_scripts/split.py"
+
+
+rule labels:
+    """Read the Genant grades and say how many of the cropped vertebrae have one."""
+    input:
+        tables=label_files,
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+    output:
+        labels="<results>/cohort/labels.parquet",
+        coverage="<results>/cohort/label_coverage.tsv",
+    log:
+        "<logs>/labels.log",
+    benchmark:
+        "<benchmarks>/labels.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        format=LABELS_FORMAT,
+        code=code_of("labels"),
+    script:
+        "../workflow_scripts/labels.py"

@@ -1,0 +1,77 @@
+# What the rules share: checked settings, the scans and their shards, and the few functions that rules call.
+# Runs at every parse, so nothing here may import numpy, pandas or torch.
+
+import os
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
+
+from vertegrade.code_hash import code_of
+from vertegrade.cohort.sheet import SheetError, read_sheet, shard_of
+from vertegrade.phantom.roster import phantom_rows
+from vertegrade.settings.loading import SettingsError, check_settings
+
+try:
+    SETTINGS = check_settings(config, workflow.configfiles)
+    PHANTOM = not SETTINGS.cohort.sheet
+    SCANS = (
+        phantom_rows(SETTINGS.phantom, SETTINGS.cohort.shards, SETTINGS.run.results)
+        if PHANTOM
+        else read_sheet(SETTINGS.cohort.sheet)
+    )
+except (SettingsError, SheetError) as error:
+    sys.exit(f"Vertegrade cannot start: {error}")
+
+METHODS = ["dae", "pca"]
+LABELS_FORMAT = "phantom" if PHANTOM and not SETTINGS.cohort.labels else SETTINGS.cohort.labels_format
+SEED = SETTINGS.run.seed
+GPU = 0 if SETTINGS.run.device == "cpu" else 1
+ROWS = {}
+for row in SCANS:
+    ROWS.setdefault(shard_of(row.scan_id, SETTINGS.cohort.shards), []).append(row)
+SHARDS = sorted(ROWS)
+
+
+def settings_of(*sections):
+    """Plain values of the named sections (dotted), for a rule's params: a rule re-runs when these change."""
+    everything = SETTINGS.model_dump()
+    chosen = {}
+    for name in sections:
+        value = everything
+        for key in name.split("."):
+            value = value[key]
+        chosen[name] = value
+    return chosen
+
+
+def rows_of(wildcards):
+    """Sample-sheet rows of a shard, as plain values."""
+    return [row.plain() for row in ROWS[wildcards.shard]]
+
+
+def given_splits():
+    """Splits that the sample sheet gives, by patient; they win over the hash."""
+    return {row.patient_id: row.split for row in SCANS if row.split}
+
+
+def scan_files(wildcards):
+    """Files and folders that a shard's rows name and that exist; a missing one fails its scan, not the shard."""
+    if PHANTOM:
+        shard = wildcards.shard
+        return [f"{SETTINGS.run.results}/phantom/{shard}/{part}" for part in ("dicom", "annotations")]
+    return sorted({path for row in ROWS[wildcards.shard] for path in row.files() if os.path.exists(path)})
+
+
+def label_files(wildcards):
+    """Where the grades come from: the phantoms' truth, the cohort's label table, or the scans' own tables."""
+    if LABELS_FORMAT == "phantom":
+        return expand("<results>/phantom/{shard}/truth.parquet", shard=SHARDS)
+    tables = {row.labels for row in SCANS if row.labels} | {SETTINGS.cohort.labels} - {""}
+    return sorted(tables)
+
+
+def latents_of(wildcards):
+    """Latent tables of a method."""
+    if wildcards.method == "dae":
+        return expand("<results>/latents/dae/{shard}.parquet", shard=SHARDS)
+    return [f"<results>/latents/{wildcards.method}.parquet"]

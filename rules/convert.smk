@@ -1,0 +1,21 @@
+rule convert:
+    """Turn the scans of a shard (DICOM folder, zip, NIfTI) into canonical volumes, or say why not."""
+    input:
+        scan_files,
+    output:
+        volumes=directory("<results>/ct/{shard}"),
+        scans="<results>/ct/{shard}.parquet",
+    log:
+        "<logs>/convert/{shard}.log",
+    benchmark:
+        "<benchmarks>/convert/{shard}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        rows=rows_of,
+        settings=settings_of("ct"),
+        code=code_of("convert"),
+    script:
+        "../workflow_scripts/convert.py"

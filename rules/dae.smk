@@ -1,0 +1,79 @@
+rule train_dae:
+    """Train the diffusion autoencoder on the unlabelled crops of the training split; resumes by itself."""
+    input:
+        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        splits="<results>/cohort/splits.tsv",
+    output:
+        weights="<results>/dae/weights.safetensors",
+        metrics="<results>/dae/training.json",
+    log:
+        "<logs>/train_dae.log",
+    benchmark:
+        "<benchmarks>/train_dae.tsv"
+    threads: 8
+    resources:
+        gpu=GPU,
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        state_dir=f"{SETTINGS.run.results}/dae/state",
+        settings=settings_of("crop", "dae.model", "dae.train"),
+        seed=SEED,
+        code=code_of("train_dae"),
+    script:
+        "../workflow_scripts/train_dae.py"
+
+
+rule encode:
+    """Encode every crop of a shard into the semantic latent space."""
+    input:
+        pixels="<results>/crops/{shard}.npy",
+        crops="<results>/crops/{shard}.parquet",
+        weights="<results>/dae/weights.safetensors",
+    output:
+        latents="<results>/latents/dae/{shard}.parquet",
+    log:
+        "<logs>/encode/{shard}.log",
+    benchmark:
+        "<benchmarks>/encode/{shard}.tsv"
+    threads: 2
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings_of("dae.encode"),
+        code=code_of("encode"),
+    script:
+        "../workflow_scripts/encode.py"
+
+
+rule counterfactual:
+    """Show a few test vertebrae as they would look at grades 0-3."""
+    input:
+        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        latents=expand("<results>/latents/dae/{shard}.parquet", shard=SHARDS),
+        weights="<results>/dae/weights.safetensors",
+        hyperplane="<results>/grading/dae/hyperplane.json",
+        calibrator="<results>/grading/dae/calibrator.json",
+        predictions="<results>/predictions/dae.parquet",
+    output:
+        images="<results>/counterfactual/images.npy",
+        strips="<results>/counterfactual/strips.parquet",
+    log:
+        "<logs>/counterfactual.log",
+    benchmark:
+        "<benchmarks>/counterfactual.tsv"
+    threads: 8
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        settings=settings_of("dae.counterfactual"),
+        seed=SEED,
+        code=code_of("counterfactual"),
+    script:
+        "../workflow_scripts/counterfactual.py"

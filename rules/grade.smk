@@ -1,0 +1,95 @@
+rule encode_pca:
+    """Project every crop on the principal components of the training split: the baseline of the DAE's latents."""
+    input:
+        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        splits="<results>/cohort/splits.tsv",
+    output:
+        components="<results>/pca/components.safetensors",
+        latents="<results>/latents/pca.parquet",
+    log:
+        "<logs>/encode_pca.log",
+    benchmark:
+        "<benchmarks>/encode_pca.tsv"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        settings=settings_of("grading.pca"),
+        seed=SEED,
+        code=code_of("encode_pca"),
+    script:
+        "../workflow_scripts/encode_pca.py"
+
+
+rule fit_hyperplane:
+    """Fit the binary fracture classifier on the latents of the training split."""
+    input:
+        latents=latents_of,
+        labels="<results>/cohort/labels.parquet",
+        splits="<results>/cohort/splits.tsv",
+    output:
+        hyperplane="<results>/grading/{method}/hyperplane.json",
+    log:
+        "<logs>/fit_hyperplane/{method}.log",
+    benchmark:
+        "<benchmarks>/fit_hyperplane/{method}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings_of("grading.classifier"),
+        seed=SEED,
+        code=code_of("fit_hyperplane"),
+    script:
+        "../workflow_scripts/fit_hyperplane.py"
+
+
+rule calibrate:
+    """Calibrate the signed distance to the Genant scale, with an interval, by training and validation patients."""
+    input:
+        latents=latents_of,
+        labels="<results>/cohort/labels.parquet",
+        splits="<results>/cohort/splits.tsv",
+        hyperplane="<results>/grading/{method}/hyperplane.json",
+    output:
+        calibrator="<results>/grading/{method}/calibrator.json",
+    log:
+        "<logs>/calibrate/{method}.log",
+    benchmark:
+        "<benchmarks>/calibrate/{method}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings_of("grading.classifier", "grading.calibration"),
+        seed=SEED,
+        code=code_of("calibrate"),
+    script:
+        "../workflow_scripts/calibrate.py"
+
+
+rule grade:
+    """Grade every vertebra: severity, grade probabilities, interval."""
+    input:
+        latents=latents_of,
+        splits="<results>/cohort/splits.tsv",
+        hyperplane="<results>/grading/{method}/hyperplane.json",
+        calibrator="<results>/grading/{method}/calibrator.json",
+    output:
+        predictions="<results>/predictions/{method}.parquet",
+    log:
+        "<logs>/grade/{method}.log",
+    benchmark:
+        "<benchmarks>/grade/{method}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_of("grade"),
+    script:
+        "../workflow_scripts/grade.py"

@@ -1,0 +1,21 @@
+rule phantom:
+    """Make the phantom scans of a shard: DICOM series, VerSe annotations and the truth behind them."""
+    output:
+        dicom=directory("<results>/phantom/{shard}/dicom"),
+        annotations=directory("<results>/phantom/{shard}/annotations"),
+        truth="<results>/phantom/{shard}/truth.parquet",
+    log:
+        "<logs>/phantom/{shard}.log",
+    benchmark:
+        "<benchmarks>/phantom/{shard}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        rows=rows_of,
+        settings=settings_of("phantom"),
+        seed=SEED,
+        code=code_of("phantom"),
+    script:
+        "../workflow_scripts/phantom.py"

@@ -1,0 +1,88 @@
+rule cohort_page:
+    """The page of the cohort: what came in, what was left out, how good the grades are, and pictures of why."""
+    input:
+        metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
+        figures="<results>/evaluation/dae/figures",
+        predictions="<results>/predictions/dae.parquet",
+        labels="<results>/cohort/labels.parquet",
+        splits="<results>/cohort/splits.tsv",
+        training="<results>/dae/training.json",
+        calibrators=expand("<results>/grading/{method}/calibrator.json", method=METHODS),
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        montage="<results>/report/montage.png",
+        counterfactuals="<results>/report/counterfactuals.png",
+        summary="<results>/summary.json",
+    output:
+        report(
+            "<results>/report/cohort.html",
+            category="Cohort",
+            caption="../report/cohort_page.rst",
+        ),
+    log:
+        "<logs>/cohort_page.log",
+    benchmark:
+        "<benchmarks>/cohort_page.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=settings_of("report"),
+        code=code_of("cohort_page"),
+    script:
+        "../workflow_scripts/cohort_page.py"
+
+
+rule montage:
+    """Crops of the test split in the order of their predicted severity."""
+    input:
+        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        predictions="<results>/predictions/dae.parquet",
+        labels="<results>/cohort/labels.parquet",
+    output:
+        report(
+            "<results>/report/montage.png",
+            category="Pictures",
+            caption="../report/montage.rst",
+        ),
+    log:
+        "<logs>/montage.log",
+    benchmark:
+        "<benchmarks>/montage.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=settings_of("report"),
+        code=code_of("montage"),
+    script:
+        "../workflow_scripts/montage.py"
+
+
+rule counterfactual_figure:
+    """The counterfactual strips as a picture, with what changed and a watermark."""
+    input:
+        images="<results>/counterfactual/images.npy",
+        strips="<results>/counterfactual/strips.parquet",
+    output:
+        report(
+            "<results>/report/counterfactuals.png",
+            category="Pictures",
+            caption="../report/counterfactuals.rst",
+        ),
+    log:
+        "<logs>/counterfactual_figure.log",
+    benchmark:
+        "<benchmarks>/counterfactual_figure.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_of("counterfactual_figure"),
+    script:
+        "../workflow_scripts/counterfactual_figure.py"

@@ -1,0 +1,52 @@
+"""Nothing half-written ever carries a final name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from vertegrade.files import new_file, new_folder, read_array, sha256_of, write_array, write_json
+
+
+def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), new_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_failed_folder_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "f") as temporary:
+        (temporary / "x").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_folder_replaces_the_old_one(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        with new_folder(tmp_path / "f") as temporary:
+            (temporary / name).write_text("")
+    assert [p.name for p in (tmp_path / "f").iterdir()] == ["two"]
+
+
+def test_array_round_trip_also_when_empty(tmp_path: Path) -> None:
+    for array in (np.arange(6, dtype=np.int16).reshape(2, 3), np.empty((0, 3))):
+        write_array(tmp_path / "a.npy", array)
+        np.testing.assert_array_equal(read_array(tmp_path / "a.npy"), array)
+
+
+def test_json_refuses_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_hash_sees_names_and_bytes_but_not_hidden_files(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    first = sha256_of(tmp_path)
+    (tmp_path / ".snakemake_timestamp").write_text("")
+    assert sha256_of(tmp_path) == first
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert sha256_of(tmp_path) != first

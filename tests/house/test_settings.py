@@ -1,0 +1,64 @@
+"""A wrong config is refused with every problem at once, the line, and the nearest valid key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from vertegrade.settings.base import section_paths
+from vertegrade.settings.loading import SettingsError, check_duplicate_keys, check_settings
+
+
+def problems_of(text: str, tmp_path: Path) -> str:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        check_settings(yaml.safe_load(text), [str(file)])
+    return str(caught.value)
+
+
+def test_unknown_key_names_the_nearest_and_the_line(tmp_path: Path) -> None:
+    message = problems_of("crop:\n  size: 64\n  pixel_size_mm: 1.0\n", tmp_path)
+    assert "mine.yaml:3" in message
+    assert "did you mean `crop.pixel_mm`?" in message
+
+
+def test_key_in_the_wrong_section_is_found_elsewhere(tmp_path: Path) -> None:
+    assert "did you mean `crop.pixel_mm`?" in problems_of("run:\n  pixel_mm: 1.0\n", tmp_path)
+
+
+def test_unknown_section_names_the_nearest_section(tmp_path: Path) -> None:
+    assert "did you mean `cohort`?" in problems_of("cohorts:\n  shards: 3\n", tmp_path)
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    message = problems_of("crop:\n  size: big\n  slices: -1\ncohort:\n  shardz: 3\n", tmp_path)
+    assert "3 problem(s)" in message
+    assert all(f"mine.yaml:{line}" in message for line in (2, 3, 5))
+
+
+@pytest.mark.parametrize("value", ["'64'", "64.5", "yes", "null", "[64]"])
+def test_wrong_types_are_refused(value: str, tmp_path: Path) -> None:
+    assert "`crop.size`" in problems_of(f"crop:\n  size: {value}\n", tmp_path)
+
+
+def test_yaml_float_without_dot_gets_a_hint(tmp_path: Path) -> None:
+    assert "write 1.0e-4" in problems_of("crop:\n  pixel_mm: 1e-4\n", tmp_path)
+
+
+def test_later_file_gives_the_line(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("crop:\n  size: 64\n")
+    second.write_text("# mine\ncrop:\n  size: no\n")
+    with pytest.raises(SettingsError, match=r"b\.yaml:3"):
+        check_settings({"crop": {"size": False}}, [str(first), str(second)])
+
+
+def test_key_given_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("crop:\n  size: 64\n  size: 32\n")
+    with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `size` stands already on line 2"):
+        check_duplicate_keys([str(file)])
+
+
+def test_section_classes_have_one_place_each() -> None:
+    assert "crop" in section_paths().values()

@@ -1,0 +1,1 @@
+"""Vertegrade: calibrated Genant grades of vertebral fractures from CT. Research use only, not a medical device."""

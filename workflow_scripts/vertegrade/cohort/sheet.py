@@ -1,0 +1,105 @@
+"""The sample sheet, read while the Snakefile is parsed: plain csv, no pandas."""
+
+import csv
+import hashlib
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+IDENTIFIER = re.compile(r"[A-Za-z0-9-]+")
+SPLITS = ("", "train", "validation", "test")
+
+
+class SheetError(ValueError):
+    """The sample sheet cannot be used; the message lists every problem with its row."""
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    """One scan of the sample sheet; paths are as the person wrote them, empty where not given.
+
+    path: DICOM folder, DICOM zip or NIfTI. mask: NIfTI of VerSe labels. centroids: VerSe JSON.
+    labels: label table of this scan alone. split: train, validation, test or "". fingerprint: free text that
+    re-runs the scan's shard when it changes.
+    """
+
+    scan_id: str
+    patient_id: str
+    path: str
+    labels: str = ""
+    mask: str = ""
+    centroids: str = ""
+    split: str = ""
+    fingerprint: str = ""
+
+    def files(self) -> list[str]:
+        """The paths that this row names."""
+        return [path for path in (self.path, self.mask, self.centroids) if path]
+
+    def plain(self) -> dict[str, str]:
+        """The row as plain values, for a rule's params."""
+        return asdict(self)
+
+
+COLUMNS = [field.name for field in fields(ScanRow)]
+REQUIRED = COLUMNS[:3]
+
+
+def read_sheet(path: str | Path) -> list[ScanRow]:
+    """Read a sample sheet (comma, semicolon or tab; BOM and CRLF are fine), or raise SheetError with all problems."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SheetError(f"{path}: cannot read the sample sheet ({error}); check cohort.sheet in the config") from error
+    header = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    names = [name.strip() for name in reader.fieldnames or []]
+    problems = [f"column {name!r} is missing" for name in REQUIRED if name not in names]
+    problems += [f"unknown column {name!r}; known: {', '.join(COLUMNS)}" for name in names if name not in COLUMNS]
+    if problems:
+        raise SheetError(f"{path}: " + "; ".join(problems))
+    reader.fieldnames = names
+    rows = [ScanRow(**{key: (value or "").strip() for key, value in row.items() if key}) for row in reader]
+    problems = _problems(rows)
+    if problems:
+        raise SheetError(f"{path}:\n" + "\n".join(problems))
+    return rows
+
+
+def _problems(rows: list[ScanRow]) -> list[str]:
+    """Every problem of the rows, with the line of the sheet (the header is line 1)."""
+    problems = [] if rows else ["the sheet has no scans"]
+    first_line: dict[str, int] = {}
+    split_of: dict[str, tuple[str, int]] = {}
+    for line, row in enumerate(rows, start=2):
+        for column in ("scan_id", "patient_id"):
+            value = getattr(row, column)
+            if not IDENTIFIER.fullmatch(value):
+                problems.append(f"line {line}: {column} {value!r} must be letters, digits and hyphens")
+        if not row.path:
+            problems.append(f"line {line}: path is empty")
+        if row.split not in SPLITS:
+            problems.append(f"line {line}: split {row.split!r} must be one of {', '.join(SPLITS[1:])} or empty")
+        if row.scan_id in first_line:
+            problems.append(f"line {line}: scan_id {row.scan_id!r} stands already on line {first_line[row.scan_id]}")
+        first_line.setdefault(row.scan_id, line)
+        given, where = split_of.setdefault(row.patient_id, (row.split, line)) if row.split else (row.split, line)
+        if row.split and given != row.split:
+            problems.append(
+                f"line {line}: patient {row.patient_id!r} is {row.split!r} here and {given!r} on line {where}; "
+                "one patient belongs to one split"
+            )
+    return problems
+
+
+def shard_names(count: int) -> list[str]:
+    """Names of all shards, zero-padded."""
+    width = len(str(count - 1))
+    return [f"{number:0{width}d}" for number in range(count)]
+
+
+def shard_of(scan_id: str, count: int) -> str:
+    """Shard of a scan: a stable hash of its id, so that a new scan touches one shard only."""
+    number = int.from_bytes(hashlib.sha256(f"shard/{scan_id}".encode()).digest()[:8], "big") % count
+    return shard_names(count)[number]

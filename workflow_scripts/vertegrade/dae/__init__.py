@@ -1,0 +1,1 @@
+"""Diffusion autoencoder: semantic encoder, U-Net with AdaGN, DDIM, training, encoding, counterfactuals."""

@@ -1,0 +1,70 @@
+"""The diffusion process: noising, the training target, DDIM rendering and DDIM inversion (Song et al., ICLR 2021)."""
+
+from collections.abc import Callable
+
+import torch
+from diffusers import DDIMInverseScheduler, DDIMScheduler
+from torch import Tensor
+
+from vertegrade.settings.dae import DaeModelSettings
+
+LEVELS = 1000
+_BETAS = {
+    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+}
+Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class Diffusion:
+    """A noise schedule of 1000 levels and what the U-Net predicts at each: the noise, or v (Salimans and Ho 2022)."""
+
+    def __init__(self, settings: DaeModelSettings) -> None:
+        self.prediction = settings.prediction
+        # Values are never clipped: clipping x_0 to the window breaks the inversion where a crop touches its ends.
+        self._options = _BETAS[settings.schedule] | {"num_train_timesteps": LEVELS, "clip_sample": False}
+        self.alpha_bar: Tensor = DDIMScheduler(**self._options).alphas_cumprod
+
+    def amounts(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Share of signal and noise, sqrt(alpha_bar) and sqrt(1 - alpha_bar), of levels (B,), as (B, 1, 1, 1)."""
+        alpha_bar = self.alpha_bar.to(t.device)[t][:, None, None, None]
+        return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+    def noised(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """x_t of (B, S, H, W)."""
+        signal, sigma = self.amounts(t)
+        return signal * x0 + sigma * noise
+
+    def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the U-Net is to predict at x_t."""
+        signal, sigma = self.amounts(t)
+        return noise if self.prediction == "epsilon" else signal * noise - sigma * x0
+
+    def noise_of(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """The noise in x_t that a prediction made at (x_t, t) stands for."""
+        signal, sigma = self.amounts(t)
+        return prediction if self.prediction == "epsilon" else signal * prediction + sigma * x_t
+
+    def render(self, unet: Denoiser, x_last: Tensor, z: Tensor, steps: int) -> Tensor:
+        """Decode x_T (B, S, H, W) under z (B, z_dim) by deterministic DDIM; x_0 in [-1, 1]."""
+        scheduler = DDIMScheduler(**self._options, timestep_spacing="leading", set_alpha_to_one=True)
+        scheduler.set_timesteps(steps)
+        x = x_last
+        for t in scheduler.timesteps.tolist():
+            levels = torch.full((len(x),), t, device=x.device)
+            noise = self.noise_of(unet(x, levels, z), x, levels)
+            x = scheduler.step(noise, t, x, return_dict=False)[0]
+        return x.clamp(-1, 1)
+
+    def invert(self, unet: Denoiser, x0: Tensor, z: Tensor, steps: int) -> Tensor:
+        """Encode x_0 (B, S, H, W) into the x_T from which `render` under the same z finds it again."""
+        scheduler = DDIMInverseScheduler(**self._options, timestep_spacing="leading", set_alpha_to_one=True)
+        scheduler.set_timesteps(steps)
+        x = x0
+        for t in scheduler.timesteps.tolist():
+            # The network is asked at the level where x is now, not at t, where x will be: with a v prediction the
+            # scheduler's own mix of the two levels (diffusers #5145) misreads the prediction.
+            now = torch.full((len(x),), max(t - LEVELS // steps, 0), device=x.device)
+            noise = self.noise_of(unet(x, now, z), x, now)
+            x = scheduler.step(noise, t, x, return_dict=False)[0]
+        return x

@@ -1,0 +1,143 @@
+"""The networks of the diffusion autoencoder: semantic encoder and conditional U-Net (Preechakul et al., CVPR 2022).
+
+With the published settings the parameters are the published ones: 90.8 million at 64 px, 128.5 million at 128 px.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vertegrade.dae.layers import Attention, EncoderBlock, ResBlock, group_norm, time_features, zeroed
+from vertegrade.settings.dae import DaeModelSettings
+
+
+def sides(size: int, unshuffle: int, levels: int) -> list[int]:
+    """Side of the feature map of each level, in pixels after unshuffling; ValueError where it does not divide."""
+    if size % (unshuffle * 2 ** (levels - 1)):
+        raise ValueError(
+            f"crops of {size} px cannot be unshuffled by {unshuffle} and halved {levels - 1} times: change crop.size, "
+            "or unshuffle and multipliers under dae.model"
+        )
+    return [size // unshuffle // 2**level for level in range(levels)]
+
+
+class SemanticEncoder(nn.Module):
+    """Half a U-Net without time, then global mean: image -> z_sem. No batch statistics, so crops do not mix."""
+
+    def __init__(self, settings: DaeModelSettings, size: int) -> None:
+        super().__init__()
+        self.unshuffle = settings.encoder_unshuffle
+        widths = [settings.encoder_channels * m for m in settings.encoder_multipliers]
+        channels = widths[0]
+        layers: list[nn.Module] = [nn.Conv2d(settings.slices * self.unshuffle**2, channels, 3, padding=1)]
+        for level, side in enumerate(sides(size, self.unshuffle, len(widths))):
+            if level:
+                layers.append(EncoderBlock(channels, channels, "down"))
+            for _ in range(settings.blocks):
+                layers.append(EncoderBlock(channels, widths[level]))
+                channels = widths[level]
+                if side in settings.attention_resolutions:
+                    layers.append(Attention(channels))
+        layers += [EncoderBlock(channels, channels), Attention(channels), EncoderBlock(channels, channels)]
+        self.body = nn.Sequential(*layers, group_norm(channels), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(channels, settings.z_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, slices, H, W) in [-1, 1] -> z_sem (B, z_dim)."""
+        return self.head(self.body(functional.pixel_unshuffle(x, self.unshuffle)))
+
+
+class Stage(nn.Module):
+    """A residual block and, where the feature map has a listed side, self-attention."""
+
+    def __init__(self, block: ResBlock, channels: int, attend: bool) -> None:
+        super().__init__()
+        self.block = block
+        self.attention = Attention(channels) if attend else nn.Identity()
+
+    def forward(self, h: Tensor, time: Tensor, z: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        return self.attention(self.block(h, time, z))
+
+
+class UNet(nn.Module):
+    """Conditional U-Net: noisy image, noise level and z_sem -> prediction; AdaGN in every residual block."""
+
+    def __init__(self, settings: DaeModelSettings, size: int) -> None:
+        super().__init__()
+        self.unshuffle, self.channels = settings.unshuffle, settings.channels
+        embedding, z_dim, dropout = settings.embedding, settings.z_dim, settings.dropout
+        widths = [settings.channels * m for m in settings.multipliers]
+        all_sides = sides(size, self.unshuffle, len(widths))
+        pixels = settings.slices * self.unshuffle**2
+
+        def stage(channels: int, out: int, side: int) -> Stage:
+            attend = side in settings.attention_resolutions
+            return Stage(ResBlock(channels, out, embedding, z_dim, dropout), out, attend)
+
+        self.time = nn.Sequential(nn.Linear(self.channels, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        channels = widths[0]
+        skips = [channels]
+        for level, side in enumerate(all_sides):
+            if level:
+                self.down.append(ResBlock(channels, channels, embedding, z_dim, dropout, "down"))
+                skips.append(channels)
+            for _ in range(settings.blocks):
+                self.down.append(stage(channels, widths[level], side))
+                channels = widths[level]
+                skips.append(channels)
+        self.middle = nn.ModuleList(
+            [
+                Stage(ResBlock(channels, channels, embedding, z_dim, dropout), channels, attend=True),
+                ResBlock(channels, channels, embedding, z_dim, dropout),
+            ]
+        )
+        for level in reversed(range(len(widths))):
+            for _ in range(settings.blocks + 1):
+                self.up.append(stage(channels + skips.pop(), widths[level], all_sides[level]))
+                channels = widths[level]
+            if level:
+                self.up.append(ResBlock(channels, channels, embedding, z_dim, dropout, "up"))
+        self.out = nn.Sequential(group_norm(channels), nn.SiLU(), zeroed(nn.Conv2d(channels, pixels, 3, padding=1)))
+
+    def forward(self, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
+        """Noisy (B, slices, H, W), noise levels (B,) of 0..999, z_sem (B, z_dim) -> prediction (B, slices, H, W)."""
+        time = self.time(time_features(t, self.channels))
+        h = self.stem(functional.pixel_unshuffle(x, self.unshuffle))
+        skips = [h]
+        for block in self.down:
+            h = block(h, time, z)
+            skips.append(h)
+        for block in self.middle:
+            h = block(h, time, z)
+        for block in self.up:
+            if isinstance(block, Stage):
+                h = torch.cat([h, skips.pop()], dim=1)
+            h = block(h, time, z)
+        return functional.pixel_shuffle(self.out(h), self.unshuffle)
+
+
+class DaeNetwork(nn.Module):
+    """Semantic encoder and U-Net for crops of `size` px."""
+
+    def __init__(self, settings: DaeModelSettings, size: int) -> None:
+        super().__init__()
+        reached = {
+            *sides(size, settings.unshuffle, len(settings.multipliers)),
+            *sides(size, settings.encoder_unshuffle, len(settings.encoder_multipliers)),
+        }
+        missed = sorted(set(settings.attention_resolutions) - reached)
+        if missed:
+            # Attention that silently never happens is a known trap of released code (methods.md 2.7: 96 px).
+            raise ValueError(
+                f"dae.model.attention_resolutions {missed} px is the side of no feature map of crops of {size} px; "
+                f"the sides are {sorted(reached, reverse=True)}"
+            )
+        self.encoder = SemanticEncoder(settings, size)
+        self.unet = UNet(settings, size)
+
+    def forward(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """Prediction for the noisy x_t at levels t, conditioned on z_sem of the clean x0."""
+        return self.unet(x_t, t, self.encoder(x0))

@@ -1,0 +1,24 @@
+"""VerSe's vertebra labels: 1-7 C1-C7, 8-19 T1-T12, 20-25 L1-L6, 28 T13."""
+
+NAMES: dict[int, str] = (
+    {i: f"C{i}" for i in range(1, 8)}
+    | {i + 7: f"T{i}" for i in range(1, 13)}
+    | {i + 19: f"L{i}" for i in range(1, 7)}
+    | {28: "T13"}
+)
+LABELS: dict[str, int] = {name: label for label, name in NAMES.items()}
+
+
+def craniocaudal_rank(label: int) -> float:
+    """Position of a label from head to feet; T13 (28) lies between T12 (19) and L1 (20)."""
+    return 19.5 if label == LABELS["T13"] else float(label)
+
+
+def region(label: int) -> str:
+    """Region used for breakdowns: cervical, thoracic, thoracolumbar (T11-L2) or lumbar."""
+    rank = craniocaudal_rank(label)
+    if rank < LABELS["T1"]:
+        return "cervical"
+    if rank < LABELS["T11"]:
+        return "thoracic"
+    return "thoracolumbar" if rank <= LABELS["L2"] else "lumbar"

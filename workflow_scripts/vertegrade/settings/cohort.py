@@ -1,0 +1,31 @@
+"""Settings of the cohort: which scans, in which shards and splits, with which labels."""
+
+from typing import Literal
+
+from .base import Section, section, setting
+
+
+class SplitSettings(Section):
+    """Patient-level splits. A split given in the sample sheet or label table wins over the hash."""
+
+    train: float = setting(0.55, "Share of patients that models are fitted on.", "fraction", gt=0, lt=1)
+    validation: float = setting(
+        0.20, "Share of patients kept for conformal calibration; never fitted on.", "fraction", gt=0, lt=1
+    )
+    key: str = setting(
+        "vertegrade", "Key of the patient hash: another key gives another split. The rest of the patients are test."
+    )
+
+
+class CohortSettings(Section):
+    """The scans to grade. With an empty sheet the embedded phantom cohort is made and graded."""
+
+    sheet: str = setting(
+        "", "Sample sheet (CSV): scan_id, patient_id, path[, labels, mask, centroids, split, fingerprint]."
+    )
+    labels: str = setting("", "Label table (CSV, TSV or the VerSe'19 XLSX); empty: the phantoms' own truth.")
+    labels_format: Literal["table", "verse19"] = setting(
+        "table", "`table`: patient_id, scan_id, vertebra, genant_grade[, shape]; `verse19`: Loeffler 2020, appendix E1."
+    )
+    shards: int = setting(8, "Number of shards; per-scan stages run once a shard.", ge=1, le=10000)
+    splits: SplitSettings = section(SplitSettings, "How patients are split.")

@@ -1,0 +1,15 @@
+"""Settings of the conversion of CT to a canonical volume."""
+
+from .base import Section, setting
+
+
+class CtSettings(Section):
+    """What a scan must be like to be accepted."""
+
+    min_slices: int = setting(10, "Fewer slices than this and the scan is excluded.", "slices", ge=2)
+    max_slice_thickness_mm: float = setting(
+        5.0, "Thicker slices and the scan is excluded: heights of vertebrae cannot be read.", "mm", gt=0
+    )
+    max_voxels: int = setting(
+        1_000_000_000, "Larger volumes (by their header) are refused before anything is read.", "voxels", gt=0
+    )

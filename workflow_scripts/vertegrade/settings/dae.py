@@ -1,0 +1,93 @@
+"""Settings of the diffusion autoencoder: the defaults are the demo preset, which trains in minutes on two CPU cores.
+
+The published sizes (Preechakul et al., CVPR 2022) are presets/dae64.yaml and presets/dae128.yaml.
+"""
+
+from typing import Literal
+
+from .base import Section, section, setting
+
+
+class DaeModelSettings(Section):
+    """The networks and what they see."""
+
+    slices: int = setting(5, "Central parasagittal slices of a crop that are channels; more show off-midline loss.", ge=1)
+    hu_low: float = setting(-150.0, "Darkest value of the window: fat and soft tissue stay apart from bone.", "HU")
+    hu_high: float = setting(850.0, "Brightest value of the window: cortical bone is rarely brighter.", "HU")
+    z_dim: int = setting(128, "Length of the semantic latent z_sem (published: 512).", ge=2)
+    channels: int = setting(32, "Base channels of the U-Net (published: 64 or 128).", ge=4, multiple_of=4)
+    multipliers: list[int] = setting([1, 2], "Channels of each U-Net level, as multiples of the base.", min_length=1)
+    blocks: int = setting(1, "Residual blocks per level; the decoder has one more, as published (2).", ge=1)
+    attention_resolutions: list[int] = setting(
+        [8], "Sides of the feature maps that get self-attention, after unshuffling (published: 16).", "pixels"
+    )
+    unshuffle: int = setting(4, "The U-Net sees each square of this side as channels (published: 1).", "pixels", ge=1)
+    dropout: float = setting(0.0, "Dropout of the U-Net (published: 0.1); short trainings do not overfit.", ge=0, lt=1)
+    embedding: int = setting(128, "Length of the time embedding (published: 512).", ge=8)
+    encoder_channels: int = setting(32, "Base channels of the semantic encoder.", ge=4, multiple_of=4)
+    encoder_multipliers: list[int] = setting(
+        [1, 2, 4, 4], "Channels of each encoder level (published: the U-Net's and one more level).", min_length=1
+    )
+    encoder_unshuffle: int = setting(2, "The encoder sees each square of this side as channels.", "pixels", ge=1)
+    schedule: Literal["linear", "cosine"] = setting(
+        "linear", "Noise schedule over 1000 levels; `linear` from 1e-4 to 0.02 is the published one."
+    )
+    prediction: Literal["v", "epsilon"] = setting(
+        "v", "What the U-Net predicts; `v` makes z useful within minutes, `epsilon` (published) within days."
+    )
+
+
+class AugmentSettings(Section):
+    """Random changes of a training crop; the largest amount of each, 0 turns it off."""
+
+    rotate_deg: float = setting(4.0, "Rotation in the slice plane: the centreline's error.", "degrees", ge=0, le=45)
+    shift_px: float = setting(2.0, "Shift in rows and columns: the error of the centre.", "pixels", ge=0)
+    zoom: float = setting(0.05, "Change of scale; small, because height is what is graded.", "fraction", ge=0, lt=0.5)
+    offset_hu: float = setting(25.0, "Shift of all values: the scanner's HU calibration.", "HU", ge=0)
+    gain: float = setting(0.1, "Relative change of all values: kernel, voltage, bone density.", "fraction", ge=0, lt=1)
+    noise_hu: float = setting(20.0, "Standard deviation of white noise.", "HU", ge=0)
+    mirror: bool = setting(True, "Exchange right and left (order of the slices) in half of the crops.")
+
+
+class DaeTrainSettings(Section):
+    """Training on unlabelled crops of the training split."""
+
+    steps: int = setting(1000, "Optimiser steps.", ge=1)
+    batch_size: int = setting(32, "Crops a step.", "crops", ge=1)
+    learning_rate: float = setting(1.0e-3, "Learning rate of AdamW after warm-up (published: 1e-4).", gt=0)
+    learning_rate_schedule: Literal["cosine", "constant"] = setting(
+        "cosine", "`cosine` falls to zero at the last step, best for short trainings; `constant` is the published one."
+    )
+    warmup_steps: int = setting(50, "Steps over which the learning rate rises (published: 0).", ge=0)
+    weight_decay: float = setting(0.0, "Weight decay of AdamW; 0 (published) makes it Adam.", ge=0)
+    ema_decay: float = setting(0.995, "Decay of the averaged weights, which are the result (published: 0.9999).", ge=0, lt=1)
+    gradient_clip: float = setting(1.0, "Largest norm of the gradient (published).", gt=0)
+    bad_steps: int = setting(20, "Steps of a non-finite loss that are skipped before training gives up.", ge=0)
+    high_noise: float = setting(
+        0.5, "Share of samples drawn from the noisiest quarter, where only z knows the shape (published: 0).", ge=0, le=1
+    )
+    augment: AugmentSettings = section(AugmentSettings, "Random changes of training crops.")
+    validate_every: int = setting(250, "Steps between validation losses with right and permuted z.", ge=1)
+    save_every_s: float = setting(120.0, "Seconds between checkpoints; a kill loses no more than this.", "s", gt=0)
+
+
+class DaeEncodeSettings(Section):
+    """Encoding of all crops."""
+
+    batch_size: int = setting(64, "Crops encoded at once.", "crops", ge=1)
+
+
+class CounterfactualSettings(Section):
+    """Decoding of moved latents."""
+
+    inversion_steps: int = setting(250, "DDIM steps from the crop to its x_T (published: 250).", ge=2, le=1000)
+    render_steps: int = setting(100, "DDIM steps from x_T to the image (published: 100).", ge=2, le=1000)
+
+
+class DaeSettings(Section):
+    """Diffusion autoencoder."""
+
+    model: DaeModelSettings = section(DaeModelSettings, "The networks and what they see.")
+    train: DaeTrainSettings = section(DaeTrainSettings, "The training.")
+    encode: DaeEncodeSettings = section(DaeEncodeSettings, "The encoding of all crops.")
+    counterfactual: CounterfactualSettings = section(CounterfactualSettings, "The decoding of moved latents.")

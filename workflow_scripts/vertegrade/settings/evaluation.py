@@ -1,0 +1,39 @@
+"""Settings of the evaluation stage."""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from .base import Section, setting
+
+
+class EvaluationSettings(Section):
+    """How predictions are judged against Genant grades; nothing here is fitted."""
+
+    bootstrap_resamples: int = setting(
+        1000,
+        "Bootstrap resamples of patients behind each interval; percentile ends move by about 0.005 at 1000.",
+        "count",
+        ge=20,
+        le=100000,
+    )
+    confidence: float = setting(0.95, "Confidence of each interval; 0.95 is what papers print.", "fraction", gt=0.5, lt=1)
+    minimum_cases: int = setting(
+        3, "Fewest cases of each class that a metric needs; with fewer it is null, since it would be noise.", "count", ge=1
+    )
+    calibration_bins: int = setting(
+        10, "Bins of the calibration curve, each with as many vertebrae as the next.", "count", ge=2, le=50
+    )
+    thickness_bands_mm: list[float] = setting(
+        [1.0, 2.0, 3.0],
+        "Upper edges of the slice-thickness bands, ascending; thick slices blur endplates, so results are split by them.",
+        "mm",
+        min_length=1,
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        edges = self.thickness_bands_mm
+        if edges[0] <= 0 or any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+            raise ValueError(f"thickness_bands_mm must be positive and ascending, not {edges}")
+        return self

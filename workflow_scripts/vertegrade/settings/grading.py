@@ -1,0 +1,7 @@
+"""Settings of the grading stage."""
+
+from .base import Section
+
+
+class GradingSettings(Section):
+    """Settings of the grading stage."""

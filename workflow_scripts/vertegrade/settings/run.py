@@ -1,0 +1,16 @@
+"""Settings of the run as a whole."""
+
+from typing import Literal
+
+from .base import Section, setting
+
+
+class RunSettings(Section):
+    """Where files go and on what they are computed."""
+
+    results: str = setting("results", "Folder of every output.", min_length=1)
+    logs: str = setting("logs", "Folder of the log of every job.", min_length=1)
+    seed: int = setting(20261121, "Seed from which the seed of every stage is derived.", ge=0)
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "Where torch computes; `auto` takes a GPU if there is one. With `cpu` no rule asks for a GPU."
+    )

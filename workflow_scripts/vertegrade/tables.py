@@ -1,0 +1,186 @@
+"""Every table that crosses a stage: its columns, types and units, checked when written and when read.
+
+Positions are RAS millimetres of the patient (NIfTI's world), vertebrae are VerSe labels, HU are int16.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+IDENTIFIER = r"^[A-Za-z0-9-]+$"
+STATES = ["done", "excluded", "failed"]
+SPLITS = ["train", "validation", "test"]
+HEIGHTS = ["anterior", "middle", "posterior"]
+POINTS = [f"{column}_{end}" for column in HEIGHTS for end in ("superior", "inferior")]
+POINT_COLUMNS = [f"{point}_{axis}_mm" for point in POINTS for axis in "xyz"]
+GRADES = [0, 1, 2, 3]
+
+
+def _text(pattern: str | None = None, **options: Any) -> pa.Column:
+    return pa.Column(str, pa.Check.str_matches(pattern) if pattern else None, **options)
+
+
+def _number(low: float | None = None, high: float | None = None, **options: Any) -> pa.Column:
+    checks = [pa.Check.ge(low)] if low is not None else []
+    checks += [pa.Check.le(high)] if high is not None else []
+    return pa.Column(float, checks or None, **options)
+
+
+def _whole(values: list[int] | None = None, **options: Any) -> pa.Column:
+    return pa.Column(int, pa.Check.isin(values) if values else None, **options)
+
+
+def _schema(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, strict=True, coerce=True, ordered=True, unique=unique)
+
+
+_SCAN = {"patient_id": _text(IDENTIFIER), "scan_id": _text(IDENTIFIER)}
+_VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
+_STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
+_KEY = ["scan_id", "vertebra"]
+
+# One row a scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown.
+SCANS = _schema(
+    _SCAN
+    | _STATE
+    | {
+        "slices": _number(nullable=True),
+        "slice_spacing_mm": _number(nullable=True),
+        "slice_thickness_mm": _number(nullable=True),
+        "pixel_mm": _number(nullable=True),
+        "manufacturer": _text(),
+        "kernel": _text(),
+        "image_sha256": _text(),
+        "warnings": _text(),
+    },
+    ["scan_id"],
+)
+
+# One row a vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
+LANDMARKS = _schema(
+    _VERTEBRA
+    | {f"centre_{axis}_mm": _number() for axis in "xyz"}
+    | {name: _number(nullable=True) for name in POINT_COLUMNS}
+    | {"confidence": _number(0, 1), "source": _text(), "evaluable": pa.Column(bool), "reason": _text()},
+    _KEY,
+)
+
+# One row a crop, in the order of the packed arrays <shard>.npy (pixels) and <shard>_frames.npy (geometry).
+CROPS = _schema(
+    _VERTEBRA
+    | {
+        "crop": _whole(),
+        "inside_fraction": _number(0, 1),
+        "slice_thickness_mm": _number(nullable=True),
+        "evaluable": pa.Column(bool),
+        "reason": _text(),
+    },
+    _KEY,
+)
+
+# One row a labelled vertebra. height_loss (fraction, 0-1) is NaN unless true (phantoms). Not usable: reason says why.
+LABELS = _schema(
+    _VERTEBRA
+    | {
+        "genant_grade": _number(0, 3, nullable=True),
+        "shape": _text(),
+        "height_loss": _number(0, 1, nullable=True),
+        "usable": pa.Column(bool),
+        "reason": _text(),
+    },
+    _KEY,
+)
+
+# One row a patient.
+PATIENT_SPLITS = _schema(
+    {
+        "patient_id": _text(IDENTIFIER),
+        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+        "origin": pa.Column(str, pa.Check.isin(["given", "hash"])),
+    },
+    ["patient_id"],
+)
+
+# One row a crop; z is a list of float32. model_sha256 names the weights that made it.
+LATENTS = _schema(
+    _VERTEBRA
+    | {
+        "crop": _whole(),
+        "evaluable": pa.Column(bool),
+        "reason": _text(),
+        "model_sha256": _text(r"^[0-9a-f]{64}$"),
+        "z": pa.Column(object),
+    },
+    _KEY,
+)
+
+# One row a vertebra, whatever the method. Numbers are NaN and grade is -1 where evaluable is False.
+# signed_distance is the method's raw score before calibration (for the DAE (w.z + b)/|w|).
+PREDICTIONS = _schema(
+    _VERTEBRA
+    | {
+        "method": _text(r"^[a-z0-9_]+$"),
+        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+        "signed_distance": _number(nullable=True),
+        "severity": _number(0, 3, nullable=True),
+        "p_fracture": _number(0, 1, nullable=True),
+        **{f"p_grade_{grade}": _number(0, 1, nullable=True) for grade in GRADES},
+        "grade": _whole([-1, *GRADES]),
+        "severity_low": _number(0, 3, nullable=True),
+        "severity_high": _number(0, 3, nullable=True),
+        "evaluable": pa.Column(bool),
+        "reason": _text(),
+    },
+    _KEY,
+)
+
+# One row a phantom vertebra: the truth behind the images (heights in mm along the body's own axis).
+PHANTOM_TRUTH = _schema(
+    _VERTEBRA
+    | {"genant_grade": _whole(GRADES), "shape": _text(), "height_loss": _number(0, 1), "finding": _text()}
+    | {f"height_{column}_mm": _number(0) for column in HEIGHTS}
+    | {f"healthy_height_{column}_mm": _number(0) for column in HEIGHTS}
+    | {f"centre_{axis}_mm": _number() for axis in "xyz"}
+    | {name: _number() for name in POINT_COLUMNS}
+    | {"complete": pa.Column(bool)},
+    _KEY,
+)
+
+
+class TableError(ValueError):
+    """A table that does not keep its contract."""
+
+
+def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, name: str) -> pd.DataFrame:
+    """The table with its columns in order and of the right types; TableError names the file, column and values."""
+    try:
+        return schema.validate(table.reset_index(drop=True), lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases[["column", "check", "failure_case"]].drop_duplicates().head(10)
+        raise TableError(f"{name}: the table breaks its contract:\n{cases.to_string(index=False)}") from error
+
+
+def empty_table(schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """A table of no rows with the right columns and types."""
+    return check_table(pd.DataFrame({column: [] for column in schema.columns}), schema, "empty table")
+
+
+def read_table(path: str | Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read a Parquet or TSV table and check it against its schema."""
+    path = Path(path)
+    if path.suffix == ".tsv":
+        texts = {name: str for name, column in schema.columns.items() if str(column.dtype) == "str"}
+        table = pd.read_csv(path, sep="\t", dtype=texts, keep_default_na=False, na_values={"": []} and None)
+    else:
+        table = pd.read_parquet(path)
+    return check_table(table, schema, str(path))
+
+
+def read_tables(paths: list[str], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read the tables of several shards as one, sorted by patient, scan and vertebra."""
+    keys = [name for name in ("patient_id", "scan_id", "vertebra") if name in schema.columns]
+    tables = [read_table(path, schema) for path in paths]
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(filled, ignore_index=True).sort_values(keys, ignore_index=True, kind="stable")
