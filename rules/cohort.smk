@@ -2,7 +2,7 @@ rule split:
     """Split the patients, and refuse a cohort in which a patient or an image stands in two splits."""
     input:
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
-        official=[SETTINGS.cohort.labels] if LABELS_FORMAT == "verse19" else [],
+        official=official_split_files(),
     output:
         splits="<results>/cohort/splits.tsv",
     log:
@@ -26,6 +26,7 @@ rule labels:
     input:
         tables=label_files,
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        splits="<results>/cohort/splits.tsv",
     output:
         labels="<results>/cohort/labels.parquet",
         coverage="<results>/cohort/label_coverage.tsv",
@@ -38,7 +39,6 @@ rule labels:
         mem_mb=2000,
         runtime=10,
     params:
-        format=LABELS_FORMAT,
         code=code_of("labels"),
     script:
         "../workflow_scripts/labels.py"

@@ -1,17 +1,20 @@
 # What the rules share: checked settings, the scans and their shards, and the few functions that rules call.
 # Runs at every parse, so nothing here may import numpy, pandas or torch.
 
+import hashlib
+import json
 import os
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from vertegrade.code_hash import code_of
-from vertegrade.cohort.sheet import SheetError, read_sheet, shard_of
+from vertegrade.cohort.sheet import SheetError, has_splits, read_sheet, shard_of
 from vertegrade.phantom.roster import phantom_rows
-from vertegrade.settings.loading import SettingsError, check_settings
+from vertegrade.settings.loading import SettingsError, check_duplicate_keys, check_settings
 
 try:
+    check_duplicate_keys(workflow.configfiles)
     SETTINGS = check_settings(config, workflow.configfiles)
     PHANTOM = not SETTINGS.cohort.sheet
     SCANS = (
@@ -23,9 +26,9 @@ except (SettingsError, SheetError) as error:
     sys.exit(f"Vertegrade cannot start: {error}")
 
 METHODS = ["dae", "pca"]
-LABELS_FORMAT = "phantom" if PHANTOM and not SETTINGS.cohort.labels else SETTINGS.cohort.labels_format
 SEED = SETTINGS.run.seed
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
+SETTINGS_SHA256 = hashlib.sha256(json.dumps(SETTINGS.model_dump(), sort_keys=True).encode()).hexdigest()
 ROWS = {}
 for row in SCANS:
     ROWS.setdefault(shard_of(row.scan_id, SETTINGS.cohort.shards), []).append(row)
@@ -54,6 +57,11 @@ def given_splits():
     return {row.patient_id: row.split for row in SCANS if row.split}
 
 
+def official_split_files():
+    """Label tables that come with a split of their own: VerSe's sheet, and tables with a split column."""
+    return [path for path in label_files() if has_splits(path)]
+
+
 def scan_files(wildcards):
     """Files and folders that a shard's rows name and that exist; a missing one fails its scan, not the shard."""
     if PHANTOM:
@@ -62,9 +70,9 @@ def scan_files(wildcards):
     return sorted({path for row in ROWS[wildcards.shard] for path in row.files() if os.path.exists(path)})
 
 
-def label_files(wildcards):
+def label_files(wildcards=None):
     """Where the grades come from: the phantoms' truth, the cohort's label table, or the scans' own tables."""
-    if LABELS_FORMAT == "phantom":
+    if PHANTOM and not SETTINGS.cohort.labels:
         return expand("<results>/phantom/{shard}/truth.parquet", shard=SHARDS)
     tables = {row.labels for row in SCANS if row.labels} | {SETTINGS.cohort.labels} - {""}
     return sorted(tables)

@@ -4,7 +4,9 @@ rule evaluate:
         predictions="<results>/predictions/{method}.parquet",
         calibrator="<results>/grading/{method}/calibrator.json",
         labels="<results>/cohort/labels.parquet",
+        splits="<results>/cohort/splits.tsv",
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
     output:
         metrics="<results>/evaluation/{method}/metrics.json",
         table=report(
@@ -29,24 +31,54 @@ rule evaluate:
         "../workflow_scripts/evaluate.py"
 
 
-rule figures:
-    """Draw a method's curves, confusion matrix and calibration."""
+rule compare:
+    """Differences between the DAE and its baseline on the same test vertebrae, with paired intervals."""
     input:
-        predictions="<results>/predictions/{method}.parquet",
-        calibrator="<results>/grading/{method}/calibrator.json",
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        calibrators=expand("<results>/grading/{method}/calibrator.json", method=METHODS),
         labels="<results>/cohort/labels.parquet",
+        splits="<results>/cohort/splits.tsv",
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+    output:
+        differences="<results>/evaluation/differences.json",
+    log:
+        "<logs>/compare.log",
+    benchmark:
+        "<benchmarks>/compare.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings_of("evaluation"),
+        seed=SEED,
+        code=code_of("compare"),
+    script:
+        "../workflow_scripts/compare.py"
+
+
+rule figures:
+    """Draw the curves, confusion matrix and calibration of all methods side by side."""
+    input:
+        metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        labels="<results>/cohort/labels.parquet",
+        splits="<results>/cohort/splits.tsv",
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
     output:
         report(
-            directory("<results>/evaluation/{method}/figures"),
+            directory("<results>/evaluation/figures"),
             patterns=["{figure}.svg"],
             category="Figures",
-            labels={"method": "{method}", "figure": "{figure}"},
+            labels={"figure": "{figure}"},
             caption="../report/figures.rst",
         ),
     log:
-        "<logs>/figures/{method}.log",
+        "<logs>/figures.log",
     benchmark:
-        "<benchmarks>/figures/{method}.tsv"
+        "<benchmarks>/figures.tsv"
     threads: 1
     resources:
         mem_mb=2000,
@@ -61,7 +93,7 @@ rule summary:
     """The figures of the run that other programs can rely on (docs/summary.md)."""
     input:
         metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
-        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        predictions="<results>/predictions/dae.parquet",
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
     output:
         summary="<results>/summary.json",

@@ -17,6 +17,7 @@ rule encode_pca:
         runtime=30,
     params:
         settings=settings_of("grading.pca"),
+        window=[SETTINGS.dae.model.hu_low, SETTINGS.dae.model.hu_high],
         seed=SEED,
         code=code_of("encode_pca"),
     script:
@@ -40,7 +41,7 @@ rule fit_hyperplane:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings_of("grading.classifier"),
+        settings=settings_of("grading"),
         seed=SEED,
         code=code_of("fit_hyperplane"),
     script:
@@ -65,7 +66,7 @@ rule calibrate:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings_of("grading.classifier", "grading.calibration"),
+        settings=settings_of("grading"),
         seed=SEED,
         code=code_of("calibrate"),
     script:

@@ -2,7 +2,7 @@ rule cohort_page:
     """The page of the cohort: what came in, what was left out, how good the grades are, and pictures of why."""
     input:
         metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
-        figures="<results>/evaluation/dae/figures",
+        figures="<results>/evaluation/figures",
         predictions="<results>/predictions/dae.parquet",
         labels="<results>/cohort/labels.parquet",
         splits="<results>/cohort/splits.tsv",

@@ -111,8 +111,8 @@ def _write_manifest(stage: Stage, started: datetime) -> None:
         "device": stage.device if torch else "cpu",
         "versions": _versions(),
         "host": platform.node(),
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": started.isoformat(timespec="milliseconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
     name = "-".join(str(value) for value in stage.wildcards) or "all"
     write_json(Path(stage._config["run"]["results"]) / "manifest" / stage.rule / f"{name}.json", manifest)

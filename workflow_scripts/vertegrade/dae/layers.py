@@ -58,15 +58,20 @@ class AdaGN(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Residual block of the U-Net, conditioned on time and z_sem; its last convolution starts at zero."""
+    """Residual block of the U-Net, conditioned on time and z_sem; its last convolution starts at zero.
+
+    side: side of its output if it adds a learned map of the position before AdaGN, so that z_sem, a scale, can choose
+    among places and not only among textures; 0 (published) for none.
+    """
 
     def __init__(
-        self, channels: int, out: int, embedding: int, z_dim: int, dropout: float, kind: Resample = "same"
+        self, channels: int, out: int, embedding: int, z_dim: int, dropout: float, side: int, kind: Resample = "same"
     ) -> None:
         super().__init__()
         self.kind: Resample = kind
         self.norm = group_norm(channels)
         self.first = nn.Conv2d(channels, out, 3, padding=1)
+        self.position = nn.Parameter(torch.randn(1, out, side, side)) if side else 0.0
         self.adaptive = AdaGN(out, embedding, z_dim)
         self.dropout = nn.Dropout(dropout)
         self.last = zeroed(nn.Conv2d(out, out, 3, padding=1))
@@ -74,7 +79,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, z: Tensor) -> Tensor:
         """(B, channels, H, W) -> (B, out, H', W')."""
-        h = self.first(resample(functional.silu(self.norm(x)), self.kind))
+        h = self.first(resample(functional.silu(self.norm(x)), self.kind)) + self.position
         h = self.last(self.dropout(functional.silu(self.adaptive(h, time, z))))
         return self.skip(resample(x, self.kind)) + h
 

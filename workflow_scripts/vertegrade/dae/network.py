@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vertegrade.dae.layers import Attention, EncoderBlock, ResBlock, group_norm, time_features, zeroed
+from vertegrade.dae.layers import Attention, EncoderBlock, Resample, ResBlock, group_norm, time_features, zeroed
 from vertegrade.settings.dae import DaeModelSettings
 
 
@@ -39,8 +39,10 @@ class SemanticEncoder(nn.Module):
                 if side in settings.attention_resolutions:
                     layers.append(Attention(channels))
         layers += [EncoderBlock(channels, channels), Attention(channels), EncoderBlock(channels, channels)]
-        self.body = nn.Sequential(*layers, group_norm(channels), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(channels, settings.z_dim)
+        last = sides(size, self.unshuffle, len(widths))[-1] if settings.encoder_pool == "flatten" else 1
+        pool = nn.Identity() if settings.encoder_pool == "flatten" else nn.AdaptiveAvgPool2d(1)
+        self.body = nn.Sequential(*layers, group_norm(channels), nn.SiLU(), pool, nn.Flatten())
+        self.head = nn.Linear(channels * last**2, settings.z_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, slices, H, W) in [-1, 1] -> z_sem (B, z_dim)."""
@@ -71,9 +73,11 @@ class UNet(nn.Module):
         all_sides = sides(size, self.unshuffle, len(widths))
         pixels = settings.slices * self.unshuffle**2
 
+        def block(channels: int, out: int, side: int, kind: Resample = "same") -> ResBlock:
+            return ResBlock(channels, out, embedding, z_dim, dropout, side if settings.position else 0, kind)
+
         def stage(channels: int, out: int, side: int) -> Stage:
-            attend = side in settings.attention_resolutions
-            return Stage(ResBlock(channels, out, embedding, z_dim, dropout), out, attend)
+            return Stage(block(channels, out, side), out, side in settings.attention_resolutions)
 
         self.time = nn.Sequential(nn.Linear(self.channels, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         self.stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
@@ -82,7 +86,7 @@ class UNet(nn.Module):
         skips = [channels]
         for level, side in enumerate(all_sides):
             if level:
-                self.down.append(ResBlock(channels, channels, embedding, z_dim, dropout, "down"))
+                self.down.append(block(channels, channels, side, "down"))
                 skips.append(channels)
             for _ in range(settings.blocks):
                 self.down.append(stage(channels, widths[level], side))
@@ -90,8 +94,8 @@ class UNet(nn.Module):
                 skips.append(channels)
         self.middle = nn.ModuleList(
             [
-                Stage(ResBlock(channels, channels, embedding, z_dim, dropout), channels, attend=True),
-                ResBlock(channels, channels, embedding, z_dim, dropout),
+                Stage(block(channels, channels, all_sides[-1]), channels, attend=True),
+                block(channels, channels, all_sides[-1]),
             ]
         )
         for level in reversed(range(len(widths))):
@@ -99,7 +103,7 @@ class UNet(nn.Module):
                 self.up.append(stage(channels + skips.pop(), widths[level], all_sides[level]))
                 channels = widths[level]
             if level:
-                self.up.append(ResBlock(channels, channels, embedding, z_dim, dropout, "up"))
+                self.up.append(block(channels, channels, all_sides[level - 1], "up"))
         self.out = nn.Sequential(group_norm(channels), nn.SiLU(), zeroed(nn.Conv2d(channels, pixels, 3, padding=1)))
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor) -> Tensor:

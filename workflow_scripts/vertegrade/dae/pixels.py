@@ -53,11 +53,15 @@ def central(slices: int, wanted: int) -> slice:
     return slice((slices - wanted) // 2, (slices + wanted) // 2)
 
 
-def windowed(pixels: np.ndarray, settings: DaeModelSettings) -> Tensor:
-    """int16 HU (B, S, H, W) -> float32 (B, slices, H, W): hu_low is -1, hu_high is 1, values outside are clipped."""
-    chosen = np.ascontiguousarray(pixels[:, central(pixels.shape[1], settings.slices)])
-    x = torch.from_numpy(chosen).float()
-    return ((x - settings.hu_low) * (2 / (settings.hu_high - settings.hu_low)) - 1).clamp_(-1, 1)
+def hounsfield(pixels: np.ndarray, settings: DaeModelSettings) -> Tensor:
+    """The slices that are channels, int16 (B, S, H, W) -> float32 HU (B, slices, H, W)."""
+    chosen = pixels[:, central(pixels.shape[1], settings.slices)]
+    return torch.from_numpy(np.ascontiguousarray(chosen)).float()
+
+
+def windowed(hu: Tensor, settings: DaeModelSettings) -> Tensor:
+    """HU -> [-1, 1]: hu_low is -1, hu_high is 1, values outside are clipped."""
+    return ((hu - settings.hu_low) * (2 / (settings.hu_high - settings.hu_low)) - 1).clamp(-1, 1)
 
 
 def to_hu(x: Tensor, settings: DaeModelSettings) -> np.ndarray:

@@ -28,12 +28,15 @@ Metrics = Callable[[Array], dict[str, Metric]]
 Estimate = dict[str, float | int | None]
 
 
-def estimate(metrics: Metrics, patient: NDArray[np.int64], settings: EvaluationSettings, seed: int) -> dict[str, Estimate]:
+def estimate(
+    metrics: Metrics, patient: NDArray[np.int64], settings: EvaluationSettings, seed: int
+) -> dict[str, Estimate]:
     """Value and percentile interval of each metric.
 
     metrics: from case weights `(B, N)` to named metrics. patient: `(N,)` patient of each case, as numbers.
     Returns for each name `value`, `low`, `high` (None where undefined), `n` (cases that enter) and `skipped` (resamples
-    in which it was undefined). A value needs `minimum_cases` of each class; an interval needs 80 % of the resamples.
+    in which it was undefined). A value needs `minimum_cases` of each class; an interval needs 80 % of the resamples
+    and resamples that differ: where all agree (10 of 10 found) the bootstrap knows no uncertainty, so none is claimed.
     """
     once = metrics(np.ones((1, len(patient))))
     blocks: dict[str, list[Array]] = {name: [] for name in once}
@@ -63,5 +66,5 @@ def _estimate(once: Metric, values: Array, settings: EvaluationSettings) -> Esti
     if enough and len(defined) >= LEAST_DEFINED * len(values):
         tail = (1 - settings.confidence) / 2
         low, high = np.quantile(defined, [tail, 1 - tail])
-        result |= {"low": float(low), "high": float(high)}
+        result |= {"low": float(low), "high": float(high)} if np.ptp(defined) > 0 else {}
     return result | {"n": sum(once.cases), "skipped": len(values) - len(defined)}

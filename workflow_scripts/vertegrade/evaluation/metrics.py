@@ -72,7 +72,7 @@ def macro_f1(counts: Array) -> Array:
 
 
 def quadratic_kappa(counts: Array) -> Array:
-    """Quadratic-weighted kappa (Cohen 1968) from confusion `(B, 4, 4)`; NaN when one grade fills truth and prediction."""
+    """Quadratic-weighted kappa (Cohen 1968) from confusion `(B, 4, 4)`; NaN when one grade fills both sides."""
     penalty = np.subtract.outer(np.arange(4), np.arange(4)).astype(float) ** 2
     observed = (counts * penalty).sum(axis=(1, 2))
     chance = np.einsum("bi,bj->bij", counts.sum(axis=2), counts.sum(axis=1))
@@ -112,7 +112,7 @@ def calibration_intercept(p: Array, positive: Flags, weights: Array) -> Array:
 def _recalibrate(p: Array, positive: Flags, weights: Array, free_slope: bool) -> tuple[Array, Array]:
     """Newton's method for (a, b) of all resamples at once; NaN where it does not converge or the classes separate."""
     x = logit(np.clip(p, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR))
-    fits = np.column_stack([np.zeros(len(weights)), np.ones(len(weights))])
+    fits = np.column_stack([np.zeros(len(weights)), np.full(len(weights), 0.0 if free_slope else 1.0)])
     done = np.full(len(weights), False)
     active = np.arange(len(weights))
     for _ in range(NEWTON_STEPS):

@@ -11,7 +11,9 @@ from .base import Section, section, setting
 class DaeModelSettings(Section):
     """The networks and what they see."""
 
-    slices: int = setting(5, "Central parasagittal slices of a crop that are channels; more show off-midline loss.", ge=1)
+    slices: int = setting(
+        5, "Central parasagittal slices of a crop that are channels; more show off-midline loss.", ge=1
+    )
     hu_low: float = setting(-150.0, "Darkest value of the window: fat and soft tissue stay apart from bone.", "HU")
     hu_high: float = setting(850.0, "Brightest value of the window: cortical bone is rarely brighter.", "HU")
     z_dim: int = setting(128, "Length of the semantic latent z_sem (published: 512).", ge=2)
@@ -29,6 +31,12 @@ class DaeModelSettings(Section):
         [1, 2, 4, 4], "Channels of each encoder level (published: the U-Net's and one more level).", min_length=1
     )
     encoder_unshuffle: int = setting(2, "The encoder sees each square of this side as channels.", "pixels", ge=1)
+    encoder_pool: Literal["flatten", "mean"] = setting(
+        "flatten", "How the last feature map becomes z_sem; `flatten` keeps where things are, `mean` is published."
+    )
+    position: bool = setting(
+        True, "Learned maps of the position before each AdaGN, so that z_sem can place shapes (published: false)."
+    )
     schedule: Literal["linear", "cosine"] = setting(
         "linear", "Noise schedule over 1000 levels; `linear` from 1e-4 to 0.02 is the published one."
     )
@@ -60,11 +68,16 @@ class DaeTrainSettings(Section):
     )
     warmup_steps: int = setting(50, "Steps over which the learning rate rises (published: 0).", ge=0)
     weight_decay: float = setting(0.0, "Weight decay of AdamW; 0 (published) makes it Adam.", ge=0)
-    ema_decay: float = setting(0.995, "Decay of the averaged weights, which are the result (published: 0.9999).", ge=0, lt=1)
+    ema_decay: float = setting(
+        0.995, "Decay of the averaged weights, which are the result (published: 0.9999).", ge=0, lt=1
+    )
     gradient_clip: float = setting(1.0, "Largest norm of the gradient (published).", gt=0)
     bad_steps: int = setting(20, "Steps of a non-finite loss that are skipped before training gives up.", ge=0)
     high_noise: float = setting(
-        0.5, "Share of samples drawn from the noisiest quarter, where only z knows the shape (published: 0).", ge=0, le=1
+        0.5,
+        "Share of samples drawn from the noisiest quarter, where only z knows the shape (published: 0).",
+        ge=0,
+        le=1,
     )
     augment: AugmentSettings = section(AugmentSettings, "Random changes of training crops.")
     validate_every: int = setting(250, "Steps between validation losses with right and permuted z.", ge=1)
@@ -80,6 +93,9 @@ class DaeEncodeSettings(Section):
 class CounterfactualSettings(Section):
     """Decoding of moved latents."""
 
+    vertebrae: int = setting(
+        6, "Test vertebrae shown at grades 0-3, spread over predicted severity; each costs an inversion.", ge=1, le=64
+    )
     inversion_steps: int = setting(250, "DDIM steps from the crop to its x_T (published: 250).", ge=2, le=1000)
     render_steps: int = setting(100, "DDIM steps from x_T to the image (published: 100).", ge=2, le=1000)
 

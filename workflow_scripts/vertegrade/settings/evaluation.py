@@ -17,9 +17,14 @@ class EvaluationSettings(Section):
         ge=20,
         le=100000,
     )
-    confidence: float = setting(0.95, "Confidence of each interval; 0.95 is what papers print.", "fraction", gt=0.5, lt=1)
+    confidence: float = setting(
+        0.95, "Confidence of each interval; 0.95 is what papers print.", "fraction", gt=0.5, lt=1
+    )
     minimum_cases: int = setting(
-        3, "Fewest cases of each class that a metric needs; with fewer it is null, since it would be noise.", "count", ge=1
+        3,
+        "Fewest cases of each class that a metric needs; with fewer it is null, since it would be noise.",
+        "count",
+        ge=1,
     )
     calibration_bins: int = setting(
         10, "Bins of the calibration curve, each with as many vertebrae as the next.", "count", ge=2, le=50

@@ -1,7 +1,47 @@
-"""Settings of the grading stage."""
+"""Settings of the grading stage: from latents to calibrated Genant grades."""
 
-from .base import Section
+from typing import Literal
+
+from .base import Section, section, setting
+
+
+class PcaSettings(Section):
+    """The sanity baseline: principal components of the same crops, graded in the same way."""
+
+    components: int = setting(
+        64, "Principal components kept, as latents of the baseline; fewer where there are fewer crops.", ge=2, le=4096
+    )
 
 
 class GradingSettings(Section):
-    """Settings of the grading stage."""
+    """Hyperplane, calibration and intervals, whatever made the latents."""
+
+    fracture_grade: Literal[1, 2] = setting(
+        1,
+        "A vertebra counts as fractured from this Genant grade on: 1 any fracture (VerSe's own count), "
+        "2 clinically relevant.",
+        "Genant grade",
+    )
+    classifier: Literal["svm", "logistic"] = setting(
+        "logistic", "How the hyperplane is fitted: linear SVM (squared hinge) or logistic regression; both L2."
+    )
+    calibration: Literal["auto", "linear", "isotonic", "ordinal_distance", "ordinal_z"] = setting(
+        "auto",
+        "From hyperplane distance to Genant grade; `auto` takes the kind with the best cross-validated score, "
+        "`linear` is the published one.",
+    )
+    folds: int = setting(
+        5,
+        "Folds of patients in cross-validation inside the training split; fewer where fewer patients have a fracture.",
+        "folds",
+        ge=2,
+        le=20,
+    )
+    coverage: float = setting(
+        0.90,
+        "Probability that an interval holds the grade of a new patient's vertebra; 0.90 needs 9 validation patients.",
+        "fraction",
+        gt=0.5,
+        lt=1,
+    )
+    pca: PcaSettings = section(PcaSettings, "The baseline that every other method has to beat.")

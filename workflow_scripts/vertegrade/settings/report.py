@@ -9,13 +9,16 @@ class ReportSettings(Section):
     montage_crops: int = setting(
         48, "Vertebrae in the montage, evenly spaced over the order of predicted severity.", "count", ge=1, le=400
     )
-    counterfactual_vertebrae: int = setting(
-        6, "Vertebrae shown at grades 0-3, spread over predicted severity; each costs a DDIM inversion.", "count", ge=1, le=64
-    )
     window_centre_hu: int = setting(
         400, "Centre of the display window; 400 is the usual bone window's.", "HU", ge=-1000, le=3000
     )
-    window_width_hu: int = setting(1500, "Width of the display window; 1500 is the usual bone window's.", "HU", ge=1, le=4096)
+    window_width_hu: int = setting(
+        1500, "Width of the display window; 1500 is the usual bone window's.", "HU", ge=1, le=4096
+    )
     difference_hu: int = setting(
-        400, "Full colour of the difference maps; cortical against trabecular bone differs by about this.", "HU", ge=1, le=4096
+        400,
+        "Full colour of the difference maps; cortical against trabecular bone differs by about this.",
+        "HU",
+        ge=1,
+        le=4096,
     )

@@ -1,6 +1,8 @@
 """Settings of localization and cropping."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from .base import Section, setting
 
@@ -9,10 +11,35 @@ class LocalizeSettings(Section):
     """Where the vertebrae are."""
 
     method: Literal["provided"] = setting(
-        "provided", "`provided`: centroids or masks named in the sample sheet (VerSe format)."
+        "provided",
+        "`provided`: centroids or masks named in the sample sheet (VerSe format); centroids win over a mask.",
     )
-    first_vertebra: int = setting(8, "First VerSe label that is graded (8 = T1).", ge=1, le=28)
-    last_vertebra: int = setting(25, "Last VerSe label that is graded (25 = L6); 28 (T13) is graded too.", ge=1, le=28)
+    first_vertebra: int = setting(8, "First VerSe label that is graded (8 = T1).", "VerSe label", ge=1, le=28)
+    last_vertebra: int = setting(
+        25, "Last VerSe label that is graded (25 = L6); 28 (T13) is graded too.", "VerSe label", ge=1, le=28
+    )
+    min_gap_mm: float = setting(
+        8.0,
+        "Body centres of neighbours closer than this cannot be right (two crushed upper thoracic bodies are about "
+        "12 mm apart): the vertebrae are not evaluable.",
+        "mm",
+        gt=0,
+    )
+    max_gap_mm: float = setting(
+        50.0,
+        "Body centres further apart than this, for each level between their labels, cannot be right (L4-L5 of a tall "
+        "person: about 42 mm): labels were swapped or a level was skipped, the vertebrae are not evaluable.",
+        "mm",
+        gt=0,
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.first_vertebra > self.last_vertebra:
+            raise ValueError("localize.first_vertebra lies below localize.last_vertebra: swap them")
+        if self.min_gap_mm >= self.max_gap_mm:
+            raise ValueError("localize.min_gap_mm must be smaller than localize.max_gap_mm")
+        return self
 
 
 class CropSettings(Section):
@@ -20,8 +47,39 @@ class CropSettings(Section):
 
     size: int = setting(64, "Rows and columns of a crop.", "pixels", ge=16, le=512)
     pixel_mm: float = setting(1.0, "Side of a pixel, the same in both directions.", "mm", gt=0)
-    slices: int = setting(5, "Number of parasagittal slices, odd: the middle one is mid-sagittal.", ge=1, le=31)
-    slice_spacing_mm: float = setting(4.0, "Distance between parasagittal slices.", "mm", gt=0)
-    min_inside: float = setting(
-        0.98, "A crop with a smaller share of its points inside the scan is not evaluable.", "fraction", ge=0, le=1
+    slices: int = setting(
+        5, "Number of parasagittal slices, odd: the middle one is mid-sagittal.", "slices", ge=1, le=31
     )
+    slice_spacing_mm: float = setting(
+        4.0, "Distance between parasagittal slices; each averages over this thickness.", "mm", gt=0
+    )
+    smoothing_mm: float = setting(
+        100.0,
+        "Waves of the centreline of this length keep half of their height: jitter of the given centres (waves of two "
+        "levels, 40-70 mm) goes, kyphosis and lordosis (350 mm and more) stay. 0: through the centres.",
+        "mm",
+        ge=0,
+    )
+    core_mm: float = setting(
+        36.0,
+        "Side of the square around the vertebra's centre, over all slices, that must lie in the scan: a lumbar body "
+        "with both endplates. Beyond it a crop may be cut (the neighbours of the first and the last vertebra).",
+        "mm",
+        gt=0,
+    )
+    min_inside: float = setting(
+        0.98,
+        "With a smaller share of the core inside the scan the crop is not evaluable (`outside_scan`); less than 1, "
+        "so that a corner of the tilted square does not decide.",
+        "fraction",
+        ge=0,
+        le=1,
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.slices % 2 == 0:
+            raise ValueError("crop.slices must be odd, so that one slice is mid-sagittal")
+        if self.core_mm > self.size * self.pixel_mm:
+            raise ValueError("crop.core_mm is larger than the crop (crop.size x crop.pixel_mm)")
+        return self

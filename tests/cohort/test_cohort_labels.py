@@ -1,0 +1,153 @@
+"""Label tables as people write them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vertegrade.cohort.coverage import label_coverage
+from vertegrade.cohort.labels import LabelError, Labels, join_labels, labels_from_truth, read_label_table
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.cohort.sources import cohort_labels
+
+HEADER = "patient_id,scan_id,vertebra,genant_grade\n"
+
+
+def read(folder: Path, text: str, name: str = "labels.csv") -> Labels:
+    path = folder / name
+    path.write_bytes(text.encode())
+    return read_label_table(path)
+
+
+def problems(folder: Path, text: str) -> str:
+    with pytest.raises(LabelError) as caught:
+        read(folder, text)
+    return str(caught.value)
+
+
+def test_bom_crlf_semicolon_quotes_and_leading_zeros(tmp_path: Path) -> None:
+    text = '\ufeff"patient_id";scan_id;vertebra;genant_grade;shape\r\n"007";0042;T12;2;Wedge\r\n007;0042;20;0;\r\n'
+    table = read(tmp_path, text).table
+    assert table["patient_id"].tolist() == ["007", "007"]
+    assert table["scan_id"].tolist() == ["0042", "0042"]
+    assert table["vertebra"].tolist() == [19, 20]
+    assert table["genant_grade"].tolist() == [2.0, 0.0]
+    assert table["shape"].tolist() == ["wedge", ""]
+
+
+def test_tabs_and_any_column_order(tmp_path: Path) -> None:
+    table = read(tmp_path, "genant_grade\tvertebra\tscan_id\tpatient_id\n3.0\tl1\ts\tp\n", "labels.tsv").table
+    assert table.loc[0, ["vertebra", "genant_grade"]].tolist() == [20, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"), [("x", "excluded_by_reader"), ("", "grade_missing"), ("0.5", "grade_borderline")]
+)
+def test_grades_that_are_none_are_kept_as_unusable_with_a_reason(tmp_path: Path, cell: str, reason: str) -> None:
+    row = read(tmp_path, HEADER + f"p,s,T12,{cell}\n").table.loc[0]
+    assert (row["usable"], row["reason"]) == (False, reason)
+    assert pd.isna(row["genant_grade"])
+
+
+def test_every_problem_is_reported_with_its_line(tmp_path: Path) -> None:
+    message = problems(
+        tmp_path,
+        HEADER + "p,s,T12,4\np,s,Q1,0\n../p,s2,L1,mild\np,s,L2,1\np,s,L2,1\nq,s,L3,0\np,s,L4\n",
+    )
+    expected = [
+        "line 2: genant_grade '4'",
+        "line 3: vertebra 'Q1'",
+        "line 4: patient_id '../p'",
+        "line 4: genant_grade 'mild'",
+        "line 6: L2 of scan 's' stands already on line 5",
+        "line 7: scan 's' belongs to patient 'p' above, to 'q' here",
+        "line 8: 3 cells",
+    ]
+    assert [part for part in expected if part not in message] == []
+
+
+def test_an_excel_date_is_no_grade(tmp_path: Path) -> None:
+    assert "genant_grade '2026-01-02'" in problems(tmp_path, HEADER + "p,s,T12,2026-01-02\n")
+
+
+def test_missing_and_unknown_columns_are_named(tmp_path: Path) -> None:
+    message = problems(tmp_path, "patient_id,scan_id,level,genant_grade\np,s,T12,0\n")
+    assert "'vertebra' is missing" in message
+    assert "unknown column 'level'" in message
+
+
+def test_an_empty_table_is_refused(tmp_path: Path) -> None:
+    assert "no rows" in problems(tmp_path, HEADER)
+
+
+def test_splits_come_with_the_table_and_may_not_contradict(tmp_path: Path) -> None:
+    text = "patient_id,scan_id,vertebra,genant_grade,split\np,s,T12,0,test\np,s,L1,0,\nq,t,L1,0,\n"
+    assert read(tmp_path, text).given_splits == {"p": "test"}
+    assert "'train' here, 'test' above" in problems(tmp_path, text + "p,s,L2,0,train\n")
+
+
+def test_two_tables_may_not_grade_the_same_vertebra(tmp_path: Path) -> None:
+    one, two = read(tmp_path, HEADER + "p,s,T12,0\n"), read(tmp_path, HEADER + "p,s,T12,1\np,s,L1,1\n")
+    with pytest.raises(LabelError, match="T12 of scan 's' is graded by two label tables"):
+        join_labels([one, two])
+
+
+def test_labels_of_single_scans_join_those_of_the_cohort(tmp_path: Path) -> None:
+    for name, scan in (("all.csv", "a"), ("own.csv", "b")):
+        (tmp_path / name).write_text(HEADER + f"p,{scan},T12,1\n")
+    rows = [ScanRow("a", "p", "x"), ScanRow("b", "p", "x", labels=str(tmp_path / "own.csv"))]
+    assert cohort_labels(rows, str(tmp_path / "all.csv"), "table").table["scan_id"].tolist() == ["a", "b"]
+
+
+def test_a_scan_with_another_patient_in_the_sheet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text(HEADER + "p,a,T12,1\n")
+    with pytest.raises(LabelError, match="scan 'a': patient 'q' in the sheet, 'p' in the labels"):
+        cohort_labels([ScanRow("a", "q", "x")], str(tmp_path / "all.csv"), "table")
+
+
+def test_no_labels_at_all_is_said_plainly() -> None:
+    with pytest.raises(LabelError, match=r"set cohort\.labels"):
+        cohort_labels([ScanRow("a", "q", "x")], "", "table")
+
+
+def test_phantom_truth_gives_labels_with_height_loss_and_drops_cut_vertebrae() -> None:
+    truth = pd.DataFrame(
+        {
+            "patient_id": "p",
+            "scan_id": "s",
+            "vertebra": [8, 9],
+            "genant_grade": [0, 2],
+            "shape": ["", "wedge"],
+            "height_loss": [0.05, 0.3],
+            "complete": [False, True],
+        }
+    )
+    table = labels_from_truth(truth)
+    assert table["usable"].tolist() == [False, True]
+    assert table["reason"].tolist() == ["vertebra_incomplete", ""]
+    assert table["height_loss"].tolist() == [0.05, 0.3]
+
+
+def test_coverage_accounts_for_every_vertebra_and_every_label(tmp_path: Path) -> None:
+    crops = pd.DataFrame(
+        {
+            "patient_id": "p",
+            "scan_id": "s",
+            "vertebra": [8, 9, 10, 11],
+            "evaluable": [True, True, True, False],
+            "reason": ["", "", "", "outside"],
+        }
+    )
+    labels = read(tmp_path, HEADER + "p,s,T1,1\np,s,T2,x\np,s,T4,0\np,s,L5,0\np,gone,L5,0\nelse,where,L5,0\n").table
+    splits = pd.DataFrame({"patient_id": ["p"], "split": ["train"]})
+    table = label_coverage(crops, labels, splits)
+    found = dict(zip(zip(table["scan_id"], table["vertebra"], strict=True), table["state"], strict=True))
+    assert found == {
+        ("s", 8): "labelled",
+        ("s", 9): "excluded",
+        ("s", 10): "unlabelled",
+        ("s", 11): "not_evaluable",
+        ("s", 24): "no_vertebra",
+        ("gone", 24): "no_scan",
+    }
+    assert table.set_index(["scan_id", "vertebra"]).loc[("s", 9), "reason"] == "excluded_by_reader"

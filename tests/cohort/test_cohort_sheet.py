@@ -1,0 +1,48 @@
+"""The sample sheet: forgiving about form, strict about content."""
+
+from pathlib import Path
+
+import pytest
+
+from vertegrade.cohort.sheet import SheetError, read_sheet, shard_names, shard_of
+
+
+def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "sheet.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_bom_crlf_semicolon_and_quotes_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufeffscan_id;patient_id;path\r\n"007";01;"a b/ü.zip"\r\n')
+    row = read_sheet(path)[0]
+    assert (row.scan_id, row.patient_id, row.path) == ("007", "01", "a b/ü.zip")
+
+
+def test_all_problems_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "scan_id,patient_id,path,split\na_1,p,x,\nb,p,,train\nb,p,y,test\n")
+    with pytest.raises(SheetError) as caught:
+        read_sheet(path)
+    message = str(caught.value)
+    for part in ("line 2: scan_id 'a_1'", "line 3: path is empty", "line 4: scan_id 'b'", "line 4: patient 'p'"):
+        assert part in message
+
+
+def test_unknown_and_missing_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SheetError, match=r"'path' is missing.*unknown column 'file'"):
+        read_sheet(write(tmp_path, "scan_id,patient_id,file\na,p,x\n"))
+
+
+def test_an_empty_sheet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SheetError, match="no scans"):
+        read_sheet(write(tmp_path, "scan_id,patient_id,path\n"))
+
+
+def test_a_missing_sheet_says_which_setting_to_check(tmp_path: Path) -> None:
+    with pytest.raises(SheetError, match=r"cohort\.sheet"):
+        read_sheet(tmp_path / "none.csv")
+
+
+def test_the_shard_of_a_scan_depends_on_its_id_alone() -> None:
+    assert [shard_of(f"scan{i}", 8) for i in range(6)] == ["3", "4", "2", "4", "0", "6"]
+    assert {shard_of(f"scan{i}", 12) for i in range(200)} == set(shard_names(12))

@@ -1,0 +1,171 @@
+"""metrics.json: right cases, right groups, null instead of NaN, a paired comparison."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation.synthetic_predictions import Cohort, make_cohort
+from sklearn.metrics import roc_auc_score
+
+from vertegrade.evaluation.cases import EvaluationError, labelled_cases, patient_cases, split_cases
+from vertegrade.evaluation.evaluate import compare, evaluate, metrics_table
+from vertegrade.settings.evaluation import EvaluationSettings
+
+SETTINGS = EvaluationSettings(bootstrap_resamples=200)
+COHORT = make_cohort(40)
+
+
+def _evaluate(cohort: Cohort = COHORT, **changes):
+    tables = {name: getattr(cohort, name) for name in ("labels", "scans", "splits")} | changes
+    predictions = tables.pop("predictions", cohort.dae)
+    return evaluate(predictions, **tables, settings=SETTINGS, threshold=0.5, fracture_grade=1, seed=7)
+
+
+def _cases(predictions: pd.DataFrame) -> pd.DataFrame:
+    return labelled_cases(predictions, COHORT.labels, COHORT.scans, COHORT.splits)
+
+
+def test_the_headline_auc_is_of_the_severity_on_evaluable_labelled_test_vertebrae():
+    merged = COHORT.dae.merge(COHORT.labels, on=["scan_id", "vertebra"])
+    test = merged[(merged["split"] == "test") & merged["usable"] & merged["evaluable"]]
+    result = _evaluate()["splits"]["test"]["vertebra"]["auc"]
+    assert result["value"] == pytest.approx(roc_auc_score(test["genant_grade"] >= 1, test["severity"]))
+    assert result["n"] == len(test)
+    assert result["low"] < result["value"] < result["high"]
+
+
+def test_metrics_are_strict_json_and_the_same_each_time():
+    assert json.dumps(_evaluate(), allow_nan=False) == json.dumps(_evaluate(), allow_nan=False)
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    shuffled = COHORT.dae.sample(frac=1, random_state=1)
+    assert _evaluate(predictions=shuffled) == _evaluate()
+
+
+def test_every_labelled_vertebra_is_evaluated_or_has_a_reason():
+    for block in _evaluate()["splits"].values():
+        counts = block["counts"]
+        assert counts["vertebrae_evaluated"] + sum(counts["not_evaluable"].values()) == counts["vertebrae_labelled"]
+
+
+def test_vertebrae_of_a_failed_scan_count_as_not_evaluable_with_the_scans_reason():
+    counts = _evaluate()["splits"]["test"]["counts"]
+    assert counts["not_evaluable"]["truncated_pixels"] > 0
+    assert counts["patients_evaluated"] == counts["patients"] - 2  # one scan failed, one left the scan
+
+
+def test_a_fracture_in_a_vertebra_that_was_not_graded_makes_its_patient_positive():
+    cases = pd.DataFrame(
+        {
+            "patient_id": ["A", "A", "B"],
+            "genant_grade": [0, 2, 0],
+            "severity": [0.2, np.nan, 0.1],
+            "p_fracture": [0.1, np.nan, 0.2],
+            "evaluable": [True, False, True],
+        }
+    )
+    patients = patient_cases(cases, fracture_grade=1).set_index("patient_id")
+    assert patients["fractured"].to_dict() == {"A": True, "B": False}
+    assert patients.loc["A", "severity"] == 0.2
+
+
+def test_strata_add_up_to_the_whole():
+    test = _evaluate()["splits"]["test"]
+    for kind in ("by_region", "by_level", "by_thickness"):
+        total = sum(stratum["counts"]["vertebrae"] for stratum in test[kind].values())
+        assert total == test["counts"]["vertebrae_evaluated"], kind
+
+
+def test_thickness_on_an_edge_belongs_to_the_thinner_band_and_unknown_is_its_own():
+    scans = COHORT.scans.copy()
+    scans["slice_thickness_mm"] = [{0: np.nan, 1: 1.0, 2: 3.1}.get(number % 3) for number in range(len(scans))]
+    bands = _evaluate(scans=scans)["splits"]["test"]["by_thickness"]
+    cases = split_cases(_cases(COHORT.dae), "test")
+    third = cases.loc[cases["evaluable"], "patient_id"].str[1:].astype(int) % 3
+    sizes = {name: band["counts"]["vertebrae"] for name, band in bands.items()}
+    assert sizes == {"<= 1 mm": (third == 1).sum(), "> 3 mm": (third == 2).sum(), "unknown": (third == 0).sum()}
+
+
+def test_one_class_only_gives_null_and_its_count():
+    healthy = COHORT.labels.assign(genant_grade=COHORT.labels["genant_grade"] * 0)
+    test = _evaluate(labels=healthy)["splits"]["test"]
+    assert test["vertebra"]["auc"]["value"] is None
+    assert test["vertebra"]["sensitivity"] == {"value": None, "low": None, "high": None, "n": 0, "skipped": 200}
+    assert test["vertebra"]["specificity"]["value"] > 0.5
+    assert test["patient"]["auc"]["value"] is None
+
+
+def test_no_labels_at_all_give_an_empty_result_and_no_error():
+    test = _evaluate(labels=COHORT.labels.iloc[:0])["splits"]["test"]
+    assert test["counts"]["vertebrae_labelled"] == 0
+    assert test["vertebra"]["auc"]["value"] is None
+    assert test["calibration"] == []
+
+
+def test_calibration_bins_hold_every_vertebra_once():
+    test = _evaluate()["splits"]["test"]
+    assert sum(row["n"] for row in test["calibration"]) == test["counts"]["vertebrae_evaluated"]
+    predicted = [row["predicted"] for row in test["calibration"]]
+    assert predicted == sorted(predicted)
+
+
+def test_predictions_of_another_split_than_the_patients_are_refused():
+    moved = COHORT.dae.assign(split="test")
+    with pytest.raises(EvaluationError, match="another split"):
+        _evaluate(predictions=moved)
+
+
+def test_predictions_of_two_methods_in_one_table_are_refused():
+    both = pd.concat([COHORT.dae, COHORT.pca.assign(vertebra=COHORT.pca["vertebra"].replace(24, 25))])
+    with pytest.raises(EvaluationError, match="one method"):
+        _evaluate(predictions=both[~both.duplicated(["scan_id", "vertebra"])])
+
+
+def test_labels_of_scans_outside_the_cohort_are_left_out():
+    stranger = COHORT.labels.iloc[:5].assign(scan_id="elsewhere", patient_id="elsewhere")
+    assert _evaluate(labels=pd.concat([COHORT.labels, stranger])) == _evaluate()
+
+
+def _compare(first: pd.DataFrame, second: pd.DataFrame, thresholds=(0.5, 0.5)):
+    return compare(first, second, COHORT.labels, COHORT.scans, COHORT.splits, SETTINGS, thresholds, 1, 7)
+
+
+def test_a_method_compared_with_itself_differs_by_exactly_nothing():
+    cells = _compare(COHORT.dae, COHORT.dae)["vertebra"]
+    assert cells["auc"]["value"] == 0
+    assert cells["auc"]["low"] is None
+
+
+def test_the_paired_difference_is_that_of_the_two_estimates_and_narrower_than_unpaired():
+    result = _compare(COHORT.dae, COHORT.pca)
+    first, second = (
+        _evaluate(predictions=side)["splits"]["test"]["vertebra"]["auc"] for side in (COHORT.dae, COHORT.pca)
+    )
+    difference = result["vertebra"]["auc"]
+    assert result["methods"] == ["dae", "pca"]
+    assert difference["value"] == pytest.approx(first["value"] - second["value"])
+    assert difference["high"] - difference["low"] < (first["high"] - first["low"]) + (second["high"] - second["low"])
+
+
+def test_the_comparison_uses_the_vertebrae_that_both_graded():
+    partial = COHORT.pca.copy()
+    partial.loc[partial["vertebra"] == 20, "evaluable"] = False
+    cases = split_cases(_cases(COHORT.dae), "test")
+    expected = int((cases["evaluable"] & (cases["vertebra"] != 20)).sum())
+    assert _compare(COHORT.dae, partial)["vertebrae"] == expected
+
+
+def test_the_table_holds_every_estimate():
+    table = metrics_table(_evaluate())
+    row = table[(table["split"] == "test") & (table["group"] == "level T12") & (table["metric"] == "sensitivity")]
+    assert len(row) == 1
+    assert not table.duplicated(["split", "group", "metric"]).any()
+    assert set(table["group"]) >= {"vertebra", "patient", "region lumbar", "thickness > 3 mm"}
+
+
+@pytest.mark.parametrize("edges", [[2.0, 1.0], [0.0, 1.0], []])
+def test_thickness_bands_must_ascend(edges):
+    with pytest.raises(ValueError, match="thickness_bands_mm"):
+        EvaluationSettings(thickness_bands_mm=edges)

@@ -1,0 +1,63 @@
+"""summary.json keeps the contract that docs/summary.md states."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+from evaluation.synthetic_predictions import make_cohort
+
+from vertegrade.evaluation.evaluate import evaluate
+from vertegrade.evaluation.summary import summary
+from vertegrade.settings.evaluation import EvaluationSettings
+
+PAGE = Path(__file__).parents[2] / "docs" / "summary.md"
+COUNTS = {"scans": 40, "scans_done": 38, "vertebrae": 532, "vertebrae_graded": 500}
+FACTS = {"commit": "abc", "settings_sha256": "0" * 64, "jobs": 31, "wall_s": 12.5}
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return json.loads(re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL).group(1))
+
+
+def _metrics(usable: bool = True):
+    cohort = make_cohort(30)
+    labels = cohort.labels if usable else cohort.labels.assign(usable=False)
+    tables = (labels, cohort.scans, cohort.splits)
+    settings = EvaluationSettings(bootstrap_resamples=50)
+    return {
+        name: evaluate(predictions, *tables, settings=settings, threshold=0.5, fracture_grade=1, seed=7)
+        for name, predictions in (("dae", cohort.dae), ("pca", cohort.pca))
+    }
+
+
+def test_the_summary_keeps_the_documented_schema(schema):
+    metrics = _metrics()
+    result = summary(metrics, COUNTS, FACTS)
+    jsonschema.validate(json.loads(json.dumps(result, allow_nan=False)), schema)
+    assert result["methods"]["dae"]["vertebra_auc"] == metrics["dae"]["splits"]["test"]["vertebra"]["auc"]["value"]
+    assert result["methods"]["pca"]["vertebra_auc"] < result["methods"]["dae"]["vertebra_auc"]
+
+
+def test_a_run_without_labels_gives_null_and_still_keeps_the_schema(schema):
+    result = summary(_metrics(usable=False), COUNTS, FACTS)
+    jsonschema.validate(result, schema)
+    assert set(result["methods"]["dae"].values()) == {None}
+
+
+def test_facts_that_are_not_in_the_contract_stay_out(schema):
+    jsonschema.validate(summary(_metrics(), COUNTS | {"patients": 3}, FACTS | {"host": "x"}), schema)
+
+
+def test_a_missing_count_is_an_error():
+    with pytest.raises(KeyError, match="scans_done"):
+        summary({}, {"scans": 1, "vertebrae": 1, "vertebrae_graded": 1}, FACTS)
+
+
+def test_the_schema_can_refuse(schema):
+    broken = summary(_metrics(), COUNTS, FACTS)
+    broken["methods"]["dae"]["mae"] = "0.3"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, schema)

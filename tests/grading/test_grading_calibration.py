@@ -1,0 +1,228 @@
+"""Calibrators, their choice, thresholds and grades."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from grading.simulated_latents import cohort
+from sklearn.metrics import f1_score
+
+from vertegrade.grading.calibration import Calibration, best_grade_limits, calibrate, youden_threshold
+from vertegrade.grading.calibrators import KINDS, Calibrator, Linear, OrdinalDistance, ranked_probability_score
+from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
+from vertegrade.grading.ordinal import fit_cumulative_logit
+from vertegrade.grading.rows import GradingError
+from vertegrade.settings.grading import GradingSettings
+
+SETTINGS = GradingSettings()
+Fitted = tuple[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], Hyperplane, Calibration]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fitted:
+    tables = cohort()
+    plane = fit_hyperplane(*tables, SETTINGS, seed=1)
+    return tables, plane, calibrate(*tables, plane, SETTINGS, seed=1)
+
+
+def graded_distances(seed: int = 0, count: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(distance, z_n, grade, folds): grade rises with distance, most are 0, few are 3."""
+    random = np.random.default_rng(seed)
+    distance = random.normal(-1, 1.5, count)
+    grade = np.digitize(distance + 0.5 * random.normal(size=count), [0.5, 1.2, 2.2])
+    z_n = np.column_stack([distance / 1.5, random.normal(size=(count, 3))])
+    return distance, z_n, grade, np.arange(count) % 4
+
+
+@pytest.fixture(params=sorted(KINDS))
+def kind(request: pytest.FixtureRequest) -> type[Calibrator]:
+    return KINDS[request.param]
+
+
+def test_probabilities_are_probabilities_and_severity_lies_in_range(kind: type[Calibrator]) -> None:
+    distance, z_n, grade, folds = graded_distances()
+    graded = kind.fit(distance, z_n, grade, folds).predict(distance * 3, z_n * 3)
+    np.testing.assert_allclose(graded.p_grade.sum(axis=1), 1.0)
+    assert graded.p_grade.min() >= 0
+    assert 0 <= graded.severity.min() <= graded.severity.max() <= 3
+
+
+def test_severity_and_p_fracture_never_fall_with_distance(kind: type[Calibrator]) -> None:
+    distance, z_n, grade, folds = graded_distances()
+    line = np.linspace(-6, 6, 400)
+    along = np.column_stack([line / 1.5, np.zeros((400, 3))])
+    graded = kind.fit(distance, z_n, grade, folds).predict(line, along)
+    assert np.diff(graded.severity).min() >= -1e-12
+    assert np.diff(graded.p_at_least(1)).min() >= -1e-12
+
+
+def test_severity_tells_vertebrae_apart(kind: type[Calibrator]) -> None:
+    # The released code's calibrated grade was the same for every image.
+    distance, z_n, grade, folds = graded_distances()
+    severity = kind.fit(distance, z_n, grade, folds).predict(distance, z_n).severity
+    assert len(np.unique(severity[grade >= 1])) > 0.9 * (grade >= 1).sum()
+    assert severity[grade == 3].mean() > severity[grade == 1].mean() > severity[grade == 0].mean()
+
+
+def test_probabilities_are_calibrated_on_new_data(kind: type[Calibrator]) -> None:
+    if kind is Linear:
+        pytest.skip("a straight line is not calibrated where most grades are 0")
+    calibrator = kind.fit(*graded_distances(0, 3000))
+    distance, z_n, grade, _ = graded_distances(1, 3000)
+    graded = calibrator.predict(distance, z_n)
+    for grades in (1, 2, 3):
+        p = graded.p_at_least(grades)
+        bins = np.digitize(p, [0.1, 0.3, 0.7, 0.9])
+        for number in np.flatnonzero(np.bincount(bins) >= 40):
+            here = bins == number
+            assert abs(p[here].mean() - (grade[here] >= grades).mean()) < 0.12
+
+
+def test_a_grade_that_never_occurred_gets_no_probability(kind: type[Calibrator]) -> None:
+    distance, z_n, grade, folds = graded_distances()
+    missing = np.where(grade == 2, 1, grade)
+    missing = np.where(missing == 3, 2, missing)
+    for occurring, absent in ((missing, 3), (np.where(grade == 2, 1, grade), 2)):
+        graded = kind.fit(distance, z_n, occurring, folds).predict(distance, z_n)
+        assert np.isfinite(graded.p_grade).all()
+        if kind is not Linear:
+            assert graded.p_grade[:, absent].max() < 1e-12
+
+
+def test_separable_grades_give_finite_numbers(kind: type[Calibrator]) -> None:
+    distance = np.linspace(-3, 3, 40)
+    grade = np.digitize(distance, [0.0, 1.0, 2.0])
+    calibrator = kind.fit(distance, distance[:, None], grade, np.arange(40) % 4)
+    json.dumps(calibrator.to_dict(), allow_nan=False)
+    severity = calibrator.predict(distance, distance[:, None]).severity
+    assert np.diff(severity).min() >= 0
+
+
+def test_plain_numbers_keep_every_bit(kind: type[Calibrator]) -> None:
+    distance, z_n, grade, folds = graded_distances()
+    calibrator = kind.fit(distance, z_n, grade, folds)
+    again = kind.from_dict(json.loads(json.dumps(calibrator.to_dict())))
+    np.testing.assert_array_equal(again.predict(distance, z_n).severity, calibrator.predict(distance, z_n).severity)
+    np.testing.assert_array_equal(again.predict(distance, z_n).p_grade, calibrator.predict(distance, z_n).p_grade)
+
+
+@pytest.mark.parametrize("name", ["linear", "isotonic", "ordinal_distance"])
+def test_distances_that_point_the_wrong_way_do_not_turn_the_scale_round(name: str) -> None:
+    distance, z_n, grade, folds = graded_distances()
+    graded = KINDS[name].fit(-distance, z_n, grade, folds).predict(np.array([-3.0, 3.0]), z_n[:2])
+    assert graded.severity[1] >= graded.severity[0]
+
+
+def test_the_linear_kind_is_the_least_squares_line() -> None:
+    fit = Linear.fit(np.array([0.0, 1.0, 2.0]), np.empty((3, 0)), np.array([0, 1, 2]), np.zeros(3, np.int64))
+    assert (fit.slope, fit.intercept) == pytest.approx((1.0, 0.0))
+
+
+def test_cumulative_logit_equals_statsmodels() -> None:
+    from statsmodels.miscmodels.ordinal_model import OrderedModel
+
+    distance, _, grade, _ = graded_distances()
+    ours = fit_cumulative_logit(distance[:, None], grade, ridge=1e-9).probabilities(distance[:, None])
+    theirs = OrderedModel(grade, distance[:, None], distr="logit").fit(method="bfgs", disp=False).predict()
+    np.testing.assert_allclose(ours, np.asarray(theirs), atol=1e-4)
+
+
+def test_cumulative_logit_needs_two_grades() -> None:
+    with pytest.raises(GradingError, match=r"only grade \[2\]"):
+        fit_cumulative_logit(np.ones((3, 1)), np.array([2, 2, 2]), 1.0)
+
+
+def test_the_distance_of_a_severity_has_that_severity() -> None:
+    fit = OrdinalDistance.fit(*graded_distances())
+    for severity in (0.05, 1.0, 2.0, 2.9):
+        assert fit.predict(np.array([fit.distance_of(severity)]), np.empty((1, 0))).severity[0] == pytest.approx(
+            severity
+        )
+
+
+def test_ranked_probability_score_by_hand() -> None:
+    p_grade = np.array([[1.0, 0, 0, 0], [0.5, 0.5, 0, 0]])
+    assert ranked_probability_score(p_grade, np.array([2, 0])) == pytest.approx((2.0 + 0.25) / 2)
+
+
+def test_youden_threshold_separates_when_it_can() -> None:
+    score, event = np.array([0.1, 0.2, 0.6, 0.9]), np.array([False, False, True, True])
+    assert youden_threshold(score, event) == pytest.approx(0.4)
+
+
+def test_youden_threshold_of_useless_scores_is_still_a_number() -> None:
+    assert 0 <= youden_threshold(np.full(4, 0.3), np.array([False, True, False, True])) <= 0.3
+
+
+def test_grade_limits_have_the_best_macro_f1_of_all() -> None:
+    random = np.random.default_rng(3)
+    grade = random.integers(0, 4, 14)
+    severity = grade / 1.3 + random.normal(0, 0.6, 14)
+    found = np.searchsorted(best_grade_limits(severity, grade), severity, side="right")
+    middles = np.concatenate([[-9], (np.sort(severity)[1:] + np.sort(severity)[:-1]) / 2, [9]])
+    every = [(a, b, c) for a in middles for b in middles for c in middles if a <= b <= c]
+    best = max(f1_score(grade, np.searchsorted(limits, severity), average="macro") for limits in every)
+    assert f1_score(grade, found, average="macro") == pytest.approx(best)
+
+
+def test_a_grade_that_does_not_occur_is_never_given() -> None:
+    severity, grade = np.linspace(0, 3, 31), np.repeat([0, 1, 3], [10, 10, 11])
+    assert set(np.searchsorted(best_grade_limits(severity, grade), severity, side="right")) == {0, 1, 3}
+
+
+def test_the_kind_with_the_best_score_is_chosen_and_all_scores_are_kept(fitted: Fitted) -> None:
+    scores = pd.DataFrame(fitted[2].scores).set_index("kind")
+    assert set(scores.index) == set(KINDS)
+    assert scores["ranked_probability_score"].idxmin() == fitted[2].chosen
+
+
+def test_a_kind_can_be_prescribed(fitted: Fitted) -> None:
+    tables, plane, _ = fitted
+    assert calibrate(*tables, plane, GradingSettings(calibration="linear"), seed=1).chosen == "linear"
+
+
+def test_calibration_survives_json(fitted: Fitted) -> None:
+    numbers = json.dumps(fitted[2].to_dict(), allow_nan=False)
+    assert json.dumps(Calibration.from_dict(json.loads(numbers)).to_dict()) == numbers
+
+
+def test_calibrating_twice_gives_the_same_numbers(fitted: Fitted) -> None:
+    tables, plane, calibration = fitted
+    assert calibrate(*tables, plane, SETTINGS, seed=1).to_dict() == calibration.to_dict()
+
+
+def test_true_height_loss_and_test_grades_are_never_used(fitted: Fitted) -> None:
+    (latents, labels, splits), plane, calibration = fitted
+    test = labels["patient_id"].isin(splits.loc[splits["split"] == "test", "patient_id"])
+    spoilt = labels.assign(height_loss=np.nan, genant_grade=labels["genant_grade"].where(~test, 3.0))
+    assert calibrate(latents, spoilt, splits, plane, SETTINGS, seed=1).to_dict() == calibration.to_dict()
+
+
+def test_validation_grades_touch_the_intervals_only(fitted: Fitted) -> None:
+    (latents, labels, splits), plane, calibration = fitted
+    validation = labels["patient_id"].isin(splits.loc[splits["split"] == "validation", "patient_id"])
+    spoilt = labels.assign(genant_grade=labels["genant_grade"].where(~validation, 3.0))
+    other = calibrate(latents, spoilt, splits, plane, SETTINGS, seed=1).to_dict()
+    changed = {key for key, value in calibration.to_dict().items() if other[key] != value}
+    assert changed == {"intervals"}
+
+
+def test_random_labels_are_not_rewarded_out_of_fold() -> None:
+    # Sixty dimensions and few patients: a plane separates its own training data, and a leak from it would show here.
+    latents, labels, splits = cohort(patients=40, vertebrae=8, dimensions=60, seed=2)
+    shuffled = labels.assign(genant_grade=np.random.default_rng(0).permutation(labels["genant_grade"].to_numpy()))
+    plane = fit_hyperplane(latents, shuffled, splits, SETTINGS, seed=0)
+    # eight validation patients are too few for intervals of 0.90
+    settings = GradingSettings(coverage=0.8)
+    scores = pd.DataFrame(calibrate(latents, shuffled, splits, plane, settings, seed=0).scores)
+    assert scores["auc"].max() < 0.65
+
+
+def test_too_few_fractured_patients_are_a_clear_error(fitted: Fitted) -> None:
+    (latents, labels, splits), plane, _ = fitted
+    train = splits.loc[splits["split"] == "train", "patient_id"]
+    fractured = labels.loc[(labels["genant_grade"] > 0) & labels["patient_id"].isin(train), "patient_id"].unique()
+    few = labels[~labels["patient_id"].isin(fractured[2:])]
+    with pytest.raises(GradingError, match="at least 3 patients with a vertebra of grade 1 or more"):
+        calibrate(latents, few, splits, plane, SETTINGS, seed=1)

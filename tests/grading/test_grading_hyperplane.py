@@ -1,0 +1,222 @@
+"""The hyperplane: true distances, one space for fitting and moving, nothing leaks, nothing stale."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from grading.simulated_latents import cohort
+
+from vertegrade.grading.hyperplane import Hyperplane, cross_fitted_distance, fit_hyperplane, moments, plane_distance
+from vertegrade.grading.rows import (
+    GradingError,
+    graded_latents,
+    in_split,
+    keep_labels_of,
+    patient_folds,
+    stack_latents,
+)
+from vertegrade.settings.grading import GradingSettings
+
+Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return cohort()
+
+
+@pytest.fixture(scope="module", params=["svm", "logistic"])
+def plane(request: pytest.FixtureRequest, tables: Tables) -> Hyperplane:
+    return fit_hyperplane(*tables, GradingSettings(classifier=request.param), seed=1)
+
+
+def plane_of(w: list[float], b: float, mean: list[float], std: list[float]) -> Hyperplane:
+    numbers = {"mean": mean, "std": std, "w": w, "b": b, "fracture_grade": 1, "classifier": "svm", "C": 1.0}
+    return Hyperplane.from_dict(
+        numbers | {"auc_cv": 1.0, "vertebrae": 1, "fractured": 1, "patients": 1, "model_sha256": "a" * 64}
+    )
+
+
+def test_signed_distance_is_the_euclidean_one() -> None:
+    # The plane 3x + 4y = 10 is 2 away from the origin; (0, 5) is (20 - 10) / 5 = 2 on its other side.
+    distance = plane_distance(np.array([[0.0, 0.0], [0.0, 5.0]]), np.array([3.0, 4.0]), -10.0)
+    np.testing.assert_allclose(distance, [-2.0, 2.0])
+
+
+def test_distance_does_not_change_when_w_and_b_are_scaled_together() -> None:
+    z = np.random.default_rng(0).normal(size=(5, 2))
+    small, large = (plane_of([0.3 * k, 0.4 * k], -1.0 * k, [1, 2], [3, 4]).signed_distance(z) for k in (1, 50))
+    np.testing.assert_allclose(small, large)
+
+
+def test_moving_reaches_the_target_exactly_and_along_the_normal(plane: Hyperplane, tables: Tables) -> None:
+    z = stack_latents(tables[0])[:20]
+    target = np.linspace(-3, 3, 20)
+    moved = plane.move_to_distance(z, target)
+    np.testing.assert_allclose(plane.signed_distance(moved), target, atol=1e-9)
+    steps = plane.normalise(moved) - plane.normalise(z)
+    cosine = steps @ plane.w / np.linalg.norm(plane.w) / np.linalg.norm(steps, axis=1)
+    np.testing.assert_allclose(np.abs(cosine), 1.0, atol=1e-9)
+
+
+def test_moving_to_the_own_distance_changes_nothing(plane: Hyperplane, tables: Tables) -> None:
+    z = stack_latents(tables[0])[:5]
+    np.testing.assert_allclose(plane.move_to_distance(z, plane.signed_distance(z)), z, atol=1e-9)
+
+
+def test_rescaling_the_latents_columns_leaves_the_distances(tables: Tables, plane: Hyperplane) -> None:
+    latents, labels, splits = tables
+    scale = np.geomspace(0.01, 100, len(latents["z"].iloc[0]))
+    scaled = latents.assign(z=[(z * scale + 5).astype(np.float64) for z in latents["z"]])
+    other = fit_hyperplane(scaled, labels, splits, GradingSettings(classifier=plane.classifier), seed=1)  # type: ignore[arg-type]
+    np.testing.assert_allclose(
+        other.signed_distance(stack_latents(scaled)), plane.signed_distance(stack_latents(latents)), atol=2e-3
+    )
+
+
+def test_a_dimension_that_never_varies_does_no_harm(tables: Tables) -> None:
+    latents, labels, splits = tables
+    dead = latents.assign(z=[np.append(z, np.float32(0.1)) for z in latents["z"]])
+    plane = fit_hyperplane(dead, labels, splits, GradingSettings(), seed=1)
+    assert np.isfinite(plane.signed_distance(stack_latents(dead))).all()
+    assert plane.std[-1] == 1.0
+
+
+def test_only_labelled_training_vertebrae_are_fitted_on(tables: Tables, plane: Hyperplane) -> None:
+    latents, labels, splits = tables
+    train = set(splits.loc[splits["split"] == "train", "patient_id"])
+    spoilt = labels.assign(genant_grade=labels["genant_grade"].where(labels["patient_id"].isin(train), 3.0))
+    other = fit_hyperplane(latents, spoilt, splits, GradingSettings(classifier=plane.classifier), seed=1)  # type: ignore[arg-type]
+    assert other.to_dict() == plane.to_dict()
+    assert plane.patients == len(train)
+
+
+def test_latents_of_test_patients_do_not_touch_the_normalisation(tables: Tables, plane: Hyperplane) -> None:
+    latents, labels, splits = tables
+    test = latents["patient_id"].isin(splits.loc[splits["split"] == "test", "patient_id"])
+    shifted = latents.assign(z=[z + 100 if far else z for z, far in zip(latents["z"], test, strict=True)])
+    other = fit_hyperplane(shifted, labels, splits, GradingSettings(classifier=plane.classifier), seed=1)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(other.mean, plane.mean)
+
+
+def test_not_evaluable_and_unusable_vertebrae_are_left_out(tables: Tables) -> None:
+    latents, labels, splits = tables
+    fewer = graded_latents(
+        latents.assign(evaluable=latents["vertebra"] != 8),
+        labels.assign(usable=labels["vertebra"] != 9),
+        splits,
+        "train",
+    )
+    assert len(fewer.grade) == len(graded_latents(latents, labels, splits, "train").grade) * 10 // 12
+
+
+def test_the_order_of_rows_does_not_matter(tables: Tables, plane: Hyperplane) -> None:
+    latents, labels, splits = tables
+    other = fit_hyperplane(
+        latents.sample(frac=1, random_state=0),
+        labels.sample(frac=1, random_state=1),
+        splits,
+        GradingSettings(classifier=plane.classifier),  # type: ignore[arg-type]
+        seed=1,
+    )
+    assert other.to_dict() == plane.to_dict()
+
+
+def test_json_keeps_every_bit(plane: Hyperplane, tmp_path: Path) -> None:
+    text = json.dumps(plane.to_dict(), allow_nan=False)
+    again = Hyperplane.from_dict(json.loads(text))
+    assert again.sha256() == plane.sha256()
+    z = np.random.default_rng(0).normal(size=(3, len(plane.w)))
+    np.testing.assert_array_equal(again.signed_distance(z), plane.signed_distance(z))
+
+
+def test_stale_latents_are_refused(tables: Tables, plane: Hyperplane) -> None:
+    with pytest.raises(GradingError, match="stale latents: made by the encoder bbbbbbbbbbbb"):
+        plane.check_latents(tables[0].assign(model_sha256="b" * 64))
+
+
+def test_latents_of_two_encoders_are_refused(tables: Tables) -> None:
+    latents, labels, splits = tables
+    mixed = latents.assign(model_sha256=["a" * 64] * 10 + ["b" * 64] * (len(latents) - 10))
+    with pytest.raises(GradingError, match="exactly one encoder"):
+        fit_hyperplane(mixed, labels, splits, GradingSettings(), seed=1)
+
+
+def test_another_latent_length_is_refused(plane: Hyperplane) -> None:
+    with pytest.raises(GradingError, match="fitted on 24 dimensions"):
+        plane.signed_distance(np.zeros((2, 25)))
+
+
+def test_latents_that_are_not_finite_are_refused_by_scan(tables: Tables) -> None:
+    latents = tables[0].iloc[:2].copy()
+    latents["z"] = [np.zeros(2), np.array([0.0, np.nan])]
+    with pytest.raises(GradingError, match="not finite, first in scan p000-1"):
+        stack_latents(latents)
+
+
+@pytest.mark.parametrize("grade", [0.0, 3.0])
+def test_one_class_only_is_a_clear_error(tables: Tables, grade: float) -> None:
+    latents, labels, splits = tables
+    with pytest.raises(GradingError, match="needs at least 2 patients with a vertebra of grade 1 or more"):
+        fit_hyperplane(latents, labels.assign(genant_grade=grade), splits, GradingSettings(), seed=1)
+
+
+def test_no_labels_in_training_is_a_clear_error(tables: Tables) -> None:
+    latents, labels, splits = tables
+    with pytest.raises(GradingError, match="no evaluable vertebra of the train split"):
+        fit_hyperplane(latents, labels.assign(usable=False), splits, GradingSettings(), seed=1)
+
+
+def test_a_scan_of_two_patients_is_refused(tables: Tables) -> None:
+    latents, labels, splits = tables
+    with pytest.raises(GradingError, match="scan p000-1 has one patient in the latents"):
+        graded_latents(latents, labels.assign(patient_id=labels["patient_id"].replace("p000", "p001")), splits, "train")
+
+
+def test_folds_keep_patients_whole_and_give_each_a_fracture(tables: Tables) -> None:
+    rows = graded_latents(*tables, "train")
+    folds = patient_folds(rows.grade, rows.patient, 1, 5, seed=3)
+    assert pd.DataFrame({"patient": rows.patient, "fold": folds}).groupby("patient")["fold"].nunique().max() == 1
+    assert [bool((rows.grade[folds == fold] >= 1).any()) for fold in range(5)] == [True] * 5
+
+
+def test_few_fractured_patients_give_fewer_folds() -> None:
+    patient = np.repeat(np.arange(10), 3)
+    grade = np.where((patient < 3) & (np.arange(30) % 3 == 0), 2, 0)
+    assert set(patient_folds(grade, patient, 1, 5, seed=0)) == {0, 1, 2}
+
+
+def test_out_of_fold_distances_ignore_the_own_label(tables: Tables) -> None:
+    rows = graded_latents(*tables, "train")
+    mean, std = moments(rows.z)
+    z_n, fractured = (rows.z - mean) / std, rows.grade >= 1
+    folds = patient_folds(rows.grade, rows.patient, 1, 5, seed=0)
+    flipped = np.where(folds == 0, ~fractured, fractured)
+    one, two = (cross_fitted_distance(z_n, labels, folds, "logistic", 0.01) for labels in (fractured, flipped))
+    np.testing.assert_array_equal(one[folds == 0], two[folds == 0])
+    assert not np.allclose(one[folds != 0], two[folds != 0])
+
+
+def test_a_learning_curve_keeps_whole_patients_of_the_training_split_only(tables: Tables) -> None:
+    _, labels, splits = tables
+    kept = keep_labels_of(labels, splits, 0.25, 1, seed=5)
+    counts = kept.merge(splits, on="patient_id").groupby(["split", "patient_id"]).size()
+    assert set(counts) == {12}
+    assert len(counts["train"]) == pytest.approx(9, abs=1)
+    assert len(counts["test"]) == len(counts["validation"]) == 12
+
+
+def test_a_learning_curve_never_falls_below_three_fractured_patients(tables: Tables) -> None:
+    _, labels, splits = tables
+    kept = keep_labels_of(labels, splits, 0.01, 1, seed=5).merge(splits, on="patient_id")
+    train = kept[kept["split"] == "train"]
+    assert train.loc[train["genant_grade"] >= 1, "patient_id"].nunique() == 3
+
+
+def test_in_split_takes_evaluable_rows_of_one_split(tables: Tables) -> None:
+    latents, _, splits = tables
+    rows = in_split(latents.assign(evaluable=latents["vertebra"] > 10), splits, "test")
+    assert rows["vertebra"].min() == 11
+    assert set(rows["patient_id"]) == set(splits.loc[splits["split"] == "test", "patient_id"])

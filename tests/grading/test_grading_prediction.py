@@ -1,0 +1,161 @@
+"""The predictions table of a method, and the PCA baseline that feeds it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from grading.simulated_latents import cohort
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from vertegrade.grading.calibration import Calibration, calibrate
+from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
+from vertegrade.grading.pca import encode_pca, fit_pca, flatten, load_pca, save_pca
+from vertegrade.grading.prediction import predict
+from vertegrade.grading.rows import GradingError
+from vertegrade.settings.grading import GradingSettings
+from vertegrade.tables import LATENTS, PREDICTIONS, check_table, empty_table, read_table
+
+SETTINGS = GradingSettings()
+Fitted = tuple[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], Hyperplane, Calibration]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fitted:
+    tables = cohort(patients=80)
+    plane = fit_hyperplane(*tables, SETTINGS, seed=1)
+    return tables, plane, calibrate(*tables, plane, SETTINGS, seed=1)
+
+
+@pytest.fixture(scope="module")
+def predictions(fitted: Fitted) -> pd.DataFrame:
+    (latents, _, splits), plane, calibration = fitted
+    return predict(latents, plane, calibration, splits, "dae")
+
+
+def test_every_latent_gets_one_row_in_order(fitted: Fitted, predictions: pd.DataFrame) -> None:
+    latents = fitted[0][0]
+    assert predictions[["scan_id", "vertebra"]].equals(latents[["scan_id", "vertebra"]])
+    assert set(predictions["method"]) == {"dae"}
+
+
+def test_the_simulated_structure_is_found(fitted: Fitted, predictions: pd.DataFrame) -> None:
+    test = predictions[predictions["split"] == "test"].merge(fitted[0][1], on=["patient_id", "scan_id", "vertebra"])
+    fractured = test[test["genant_grade"] >= 1]
+    assert roc_auc_score(test["genant_grade"] >= 1, test["severity"]) > 0.9
+    assert spearmanr(fractured["severity"], fractured["height_loss"])[0] > 0.6
+    inside = (test["severity_low"] <= test["genant_grade"]) & (test["genant_grade"] <= test["severity_high"])
+    assert inside.mean() == pytest.approx(0.9, abs=0.07)
+
+
+def test_not_evaluable_vertebrae_keep_their_row_and_reason_without_numbers(fitted: Fitted) -> None:
+    (latents, _, splits), plane, calibration = fitted
+    shown = latents.iloc[:3].assign(evaluable=[True, False, True], reason=["", "outside_scan", ""])
+    row = predict(shown, plane, calibration, splits, "dae").loc[1]
+    assert (row["grade"], row["reason"], row["evaluable"]) == (-1, "outside_scan", False)
+    assert row[["signed_distance", "severity", "p_fracture", "p_grade_0", "severity_low"]].isna().all()
+
+
+def test_predictions_do_not_depend_on_the_other_rows(fitted: Fitted, predictions: pd.DataFrame) -> None:
+    (latents, _, splits), plane, calibration = fitted
+    alone = predict(latents.iloc[[7]], plane, calibration, splits, "dae")
+    assert alone.loc[0, "severity"] == pytest.approx(predictions.loc[7, "severity"], rel=1e-12)
+
+
+def test_p_fracture_is_the_sum_of_fractured_grades(fitted: Fitted, predictions: pd.DataFrame) -> None:
+    total = predictions[["p_grade_1", "p_grade_2", "p_grade_3"]].sum(axis=1)
+    np.testing.assert_allclose(predictions["p_fracture"], total)
+
+
+def test_predictions_survive_parquet(predictions: pd.DataFrame, tmp_path: Path) -> None:
+    predictions.to_parquet(tmp_path / "dae.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "dae.parquet", PREDICTIONS), predictions)
+
+
+def test_latents_read_back_from_parquet_give_the_same(
+    fitted: Fitted, predictions: pd.DataFrame, tmp_path: Path
+) -> None:
+    (latents, _, splits), plane, calibration = fitted
+    latents.to_parquet(tmp_path / "latents.parquet")
+    again = predict(read_table(tmp_path / "latents.parquet", LATENTS), plane, calibration, splits, "dae")
+    pd.testing.assert_frame_equal(again, predictions)
+
+
+def test_no_latents_give_an_empty_table(fitted: Fitted) -> None:
+    (_, _, splits), plane, calibration = fitted
+    assert len(predict(empty_table(LATENTS), plane, calibration, splits, "dae")) == 0
+
+
+def test_a_calibration_of_another_plane_is_refused(fitted: Fitted) -> None:
+    (latents, labels, splits), _, calibration = fitted
+    other = fit_hyperplane(latents, labels, splits, GradingSettings(fracture_grade=2), seed=1)
+    with pytest.raises(GradingError, match="belongs to another hyperplane"):
+        predict(latents, other, calibration, splits, "dae")
+
+
+def test_stale_latents_are_refused(fitted: Fitted) -> None:
+    (latents, _, splits), plane, calibration = fitted
+    with pytest.raises(GradingError, match="stale latents"):
+        predict(latents.assign(model_sha256="c" * 64), plane, calibration, splits, "dae")
+
+
+def test_patients_without_a_split_are_refused(fitted: Fitted) -> None:
+    (latents, _, splits), plane, calibration = fitted
+    with pytest.raises(ValueError, match="without a split: p000"):
+        predict(latents, plane, calibration, splits.iloc[1:], "dae")
+
+
+WINDOW = (-150.0, 850.0)
+
+
+def crops_of(count: int, seed: int = 0) -> np.ndarray:
+    """Crops (count, 2, 6, 7) in HU that vary along two patterns."""
+    random = np.random.default_rng(seed)
+    patterns = np.random.default_rng(42).normal(size=(2, 2, 6, 7))
+    return (350 + 80 * np.tensordot(random.normal(size=(count, 2)), patterns, 1)).astype(np.int16)
+
+
+def test_window_ends_are_minus_one_and_one() -> None:
+    pixels = np.array([-1024, -150, 350, 850, 3000], dtype=np.int16).reshape(1, 1, 1, 5)
+    np.testing.assert_allclose(flatten(pixels, WINDOW), [[-1, -1, 0, 1, 1]])
+
+
+def test_pca_finds_the_patterns_and_is_deterministic() -> None:
+    one, two = (fit_pca(crops_of(80), 5, WINDOW, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(one.components, two.components)
+    scores = one.encode(crops_of(40, seed=9))
+    assert scores.shape == (40, 5)
+    assert scores[:, 2:].std() < 0.05 * scores[:, :2].std()
+
+
+def test_pca_keeps_fewer_components_than_crops() -> None:
+    assert len(fit_pca(crops_of(5), 64, WINDOW, seed=0).components) == 4
+
+
+def test_pca_of_too_few_crops_is_a_clear_error() -> None:
+    with pytest.raises(GradingError, match="at least three evaluable training crops, there are 2"):
+        fit_pca(crops_of(2), 64, WINDOW, seed=0)
+
+
+def test_pca_refuses_crops_of_another_shape() -> None:
+    with pytest.raises(GradingError, match="fit it again"):
+        fit_pca(crops_of(9), 4, WINDOW, seed=0).encode(np.zeros((1, 1, 6, 7), np.int16))
+
+
+def test_pca_latents_follow_the_crops_table(tmp_path: Path) -> None:
+    save_pca(tmp_path / "pca.safetensors", fit_pca(crops_of(30), 4, WINDOW, seed=0))
+    pixels = crops_of(3, seed=7)
+    crops = pd.DataFrame({"patient_id": "p", "scan_id": "s", "vertebra": [10, 8], "crop": [2, 0]})
+    crops = crops.assign(evaluable=[True, False], reason=["", "outside_scan"])
+    table = encode_pca(tmp_path / "pca.safetensors", pixels, crops)
+    check_table(table, LATENTS, "latents")
+    expected = load_pca(tmp_path / "pca.safetensors").encode(pixels)
+    np.testing.assert_array_equal(np.stack(table["z"].tolist()), expected[[2, 0]])
+    assert table["reason"].tolist() == ["", "outside_scan"]
+
+
+def test_pca_files_of_the_same_fit_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save_pca(tmp_path / name, fit_pca(crops_of(30), 4, WINDOW, seed=0))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

@@ -1,0 +1,112 @@
+"""The landmarks table: every given vertebra has a row, and implausible ones a reason."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vertegrade.ct.reasons import Refused
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.volume import Volume, voxel_to_mm
+from vertegrade.levels import LABELS
+from vertegrade.settings.spine import LocalizeSettings
+from vertegrade.spine.landmarks import implausible, provided_landmarks
+
+SETTINGS = LocalizeSettings()
+AFFINE = np.array([[1.0, 0, 0, -30], [0, 1.0, 0, -50], [0, 0, 2.0, -700], [0, 0, 0, 1]])
+VOLUME = Volume(np.zeros((60, 60, 300), np.int16), AFFINE)
+
+
+def column(labels: list[int], step: float = 25.0, top: float = -110.0) -> dict[int, np.ndarray]:
+    """Centres of the given labels, one below the other."""
+    return {label: np.array([0.0, -20.0 + 3 * (i % 2), top - step * i]) for i, label in enumerate(labels)}
+
+
+def row_of(folder: Path, centres: dict[int, np.ndarray]) -> ScanRow:
+    points = [
+        {"label": label, **dict(zip("XYZ", np.linalg.solve(AFFINE, np.append(centre, 1))[:3].tolist(), strict=True))}
+        for label, centre in centres.items()
+    ]
+    path = folder / "ctd.json"
+    path.write_text(json.dumps([{"direction": ["R", "A", "S"]}, *points]))
+    return ScanRow("scan-1", "patient-1", "ct.nii.gz", centroids=str(path))
+
+
+def test_centres_come_back_in_mm_head_to_feet(tmp_path: Path) -> None:
+    given = column([18, 19, 28, 20, 21])
+    table = provided_landmarks(row_of(tmp_path, dict(reversed(given.items()))), VOLUME, SETTINGS)
+    assert table["vertebra"].tolist() == [18, 19, 28, 20, 21]
+    np.testing.assert_allclose(table[["centre_x_mm", "centre_y_mm", "centre_z_mm"]], list(given.values()), atol=1e-9)
+    assert table["evaluable"].all()
+    assert (table["source"] == "centroids").all()
+    assert table["anterior_superior_x_mm"].isna().all()
+
+
+def test_levels_that_are_not_graded_keep_their_row(tmp_path: Path) -> None:
+    table = provided_landmarks(row_of(tmp_path, column([5, 6, 7, 8, 9], 16.0)), VOLUME, SETTINGS)
+    assert table["reason"].tolist() == ["not_graded"] * 3 + ["", ""]
+    assert table["evaluable"].tolist() == [False] * 3 + [True] * 2
+
+
+def test_t13_is_graded_whatever_the_range(tmp_path: Path) -> None:
+    settings = LocalizeSettings(first_vertebra=20, last_vertebra=24)
+    table = provided_landmarks(row_of(tmp_path, column([19, 28, 20])), VOLUME, settings)
+    assert table["evaluable"].tolist() == [False, True, True]
+
+
+def test_a_centre_outside_the_scan_is_flagged(tmp_path: Path) -> None:
+    given = column([20, 21, 22])
+    given[22] = voxel_to_mm(AFFINE, np.array([20.0, 60.2, 200.0]))
+    table = provided_landmarks(row_of(tmp_path, given), VOLUME, SETTINGS)
+    assert table["reason"].tolist() == ["", "", "centre_outside_scan"]
+
+
+def test_a_scan_with_all_centres_outside_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="direction") as caught:
+        provided_landmarks(row_of(tmp_path, column([20, 21], top=300.0)), VOLUME, SETTINGS)
+    assert caught.value.reason == "centroids_outside_scan"
+
+
+def test_a_row_that_gives_nothing_is_refused() -> None:
+    with pytest.raises(Refused, match="scan-9") as caught:
+        provided_landmarks(ScanRow("scan-9", "patient-1", "ct.nii.gz"), VOLUME, SETTINGS)
+    assert caught.value.reason == "no_landmarks"
+
+
+def test_a_plausible_spine_has_no_wrong_labels() -> None:
+    assert implausible(column(list(range(1, 26)), 25.0), SETTINGS) == []
+
+
+def test_missing_t12_and_present_t13_are_plausible() -> None:
+    assert implausible(column([17, 18, 20, 21]), SETTINGS) == []
+    assert implausible(column([18, 19, 28, 20]), SETTINGS) == []
+
+
+def test_swapped_neighbours_both_go_and_nobody_else() -> None:
+    centres = column(list(range(8, 20)))
+    centres[12], centres[13] = centres[13], centres[12]
+    assert sorted(implausible(centres, SETTINGS)) == [12, 13]
+
+
+def test_one_misplaced_label_goes_alone() -> None:
+    centres = column(list(range(8, 20)))
+    centres[12] = centres[12] + [60.0, 0.0, 0.0]
+    assert implausible(centres, SETTINGS) == [12]
+
+
+def test_28_used_for_the_sacrum_goes_alone() -> None:
+    centres = column([18, 19, 20, 21, 22, 23, 24])
+    centres[LABELS["T13"]] = centres[24] + [0.0, 0.0, -40.0]
+    assert implausible(centres, SETTINGS) == [28]
+
+
+def test_two_labels_on_one_vertebra_go() -> None:
+    centres = column([18, 19, 20, 21, 22, 23])
+    centres[21] = centres[20] + [0.0, 0.0, -2.0]
+    assert 21 in implausible(centres, SETTINGS)
+
+
+def test_labels_counted_from_the_feet_are_all_distrusted() -> None:
+    centres = column([24, 23, 22, 21, 20])
+    assert sorted(implausible(centres, SETTINGS)) == [20, 21, 22, 23, 24]

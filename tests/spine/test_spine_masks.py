@@ -1,0 +1,128 @@
+"""Body centres from masks of whole vertebrae, and masks that do not belong to the scan."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from vertegrade.ct.reasons import Refused
+from vertegrade.spine.masks import body_centres, body_of, read_mask
+
+AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
+SHAPE = (80, 100, 120)
+
+
+def vertebra(height: int = 24, shape: tuple[int, int, int] = SHAPE, z: int = 60) -> np.ndarray:
+    """A vertebra at 1 mm: a body 40 x 30 mm, `height` high, around (40, 70, z), with pedicles, arch, spine, processes."""
+    mask = np.zeros(shape, bool)
+    low = z - height // 2
+    mask[20:60, 55:85, low : low + height] = True
+    for side in (slice(24, 32), slice(48, 56)):
+        mask[side, 38:55, z : z + 10] = True
+    mask[24:56, 30:38, z - 12 : z + 12] = True
+    mask[36:44, 8:30, z - 14 : z + 4] = True
+    mask[4:76, 34:40, z : z + 8] = True
+    return mask
+
+
+def save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return path
+
+
+@pytest.mark.parametrize("height", [24, 14, 10])
+def test_the_centre_is_the_body_s_whatever_the_arch_and_however_crushed(height: int) -> None:
+    bodies = body_centres(vertebra(height).astype(np.uint8) * 20, AFFINE, "mask")
+    assert bodies[20].reason == ""
+    np.testing.assert_allclose(bodies[20].centre_mm, [39.5, 69.5, 59.5], atol=1.0)
+
+
+def test_an_arch_that_meets_the_body_off_the_midline_does_not_count_as_body() -> None:
+    mask = vertebra()
+    mask[41:56, 38:55, 55:70] = True  # the canal is open only to the right of the midline
+    assert not body_of(mask, np.ones(3))[:, :50].any()
+
+
+def test_a_mask_of_bodies_alone_is_taken_whole() -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[20:60, 55:85, 48:72] = True
+    np.testing.assert_array_equal(body_of(mask, np.ones(3)), mask)
+
+
+def test_islands_do_not_move_the_centre() -> None:
+    mask = vertebra()
+    mask[38:42, 95:98, 5:8] = True
+    mask[2:5, 60:63, 100:103] = True
+    centre = body_centres(mask.astype(np.uint8) * 20, AFFINE, "mask")[20].centre_mm
+    np.testing.assert_allclose(centre, [39.5, 69.5, 59.5], atol=1.0)
+
+
+def test_a_body_at_the_edge_of_the_scan_and_a_scrap_of_one_get_reasons() -> None:
+    labels = vertebra().astype(np.uint8) * 21
+    labels[vertebra(z=110)] = 20
+    labels[30:36, 60:66, 20:26] = 22
+    bodies = body_centres(labels, AFFINE, "mask")
+    assert {label: body.reason for label, body in bodies.items()} == {
+        20: "cut_by_scan_edge",
+        21: "",
+        22: "mask_too_small",
+    }
+
+
+@pytest.mark.parametrize("codes", [("P", "I", "R"), ("L", "P", "S"), ("S", "R", "A")], ids="".join)
+def test_a_mask_in_any_orientation_on_disk_is_turned_to_the_scan(tmp_path: Path, codes: tuple[str, ...]) -> None:
+    labels = vertebra().astype(np.uint8) * 20
+    turn = nib.orientations.ornt_transform(nib.io_orientation(AFFINE), nib.orientations.axcodes2ornt(codes))
+    turned = nib.Nifti1Image(labels, AFFINE).as_reoriented(turn)
+    nib.save(turned, tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.nii.gz", SHAPE, AFFINE), labels)
+
+
+def test_equal_shape_with_another_affine_is_another_grid(tmp_path: Path) -> None:
+    moved = AFFINE.copy()
+    moved[2, 3] = 1.0
+    path = save(tmp_path / "mask.nii.gz", vertebra().astype(np.uint8), moved)
+    with pytest.raises(Refused, match=r"mask\.nii\.gz: lies up to 1\.0 mm") as caught:
+        read_mask(path, SHAPE, AFFINE)
+    assert caught.value.reason == "mask_other_grid"
+
+
+def test_another_shape_is_another_grid(tmp_path: Path) -> None:
+    path = save(tmp_path / "mask.nii.gz", np.ones((80, 100, 119), np.uint8))
+    with pytest.raises(Refused, match="119") as caught:
+        read_mask(path, SHAPE, AFFINE)
+    assert caught.value.reason == "mask_other_grid"
+
+
+def test_fractions_are_not_labels_but_whole_floats_are(tmp_path: Path) -> None:
+    whole = vertebra().astype(np.float32) * 20
+    assert read_mask(save(tmp_path / "whole.nii.gz", whole), SHAPE, AFFINE).dtype.kind == "i"
+    with pytest.raises(Refused, match="nearest neighbour") as caught:
+        read_mask(save(tmp_path / "half.nii.gz", whole / 3), SHAPE, AFFINE)
+    assert caught.value.reason == "mask_not_labels"
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image at all", None], ids=["empty", "text", "missing"])
+def test_an_unreadable_mask_is_refused_by_name(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "broken.nii.gz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(Refused, match=r"broken\.nii\.gz") as caught:
+        read_mask(path, SHAPE, AFFINE)
+    assert caught.value.reason == "mask_unreadable"
+
+
+def test_a_truncated_mask_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "short.nii.gz", np.random.default_rng(0).integers(0, 20, SHAPE).astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(Refused) as caught:
+        read_mask(path, SHAPE, AFFINE)
+    assert caught.value.reason == "mask_unreadable"
+
+
+@pytest.mark.parametrize(("label", "reason"), [(31, "unknown_label"), (0, "no_vertebrae"), (26, "no_vertebrae")])
+def test_masks_without_verse_labels_are_refused(label: int, reason: str) -> None:
+    with pytest.raises(Refused, match="mask") as caught:
+        body_centres(vertebra().astype(np.uint8) * label, AFFINE, "mask")
+    assert caught.value.reason == reason

@@ -1,0 +1,103 @@
+"""Given centroids: every orientation and format lands on the same place in the patient; bad files say what is wrong."""
+
+import json
+from itertools import permutations, product
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from vertegrade.ct.reasons import Refused
+from vertegrade.spine.verse import read_centroids
+
+SHAPE = (40, 50, 60)
+AFFINE = np.array([[0.69, 0.05, 0.0, -20.0], [-0.05, 0.69, 0.1, 30.0], [0.0, -0.1, 1.2, -400.0], [0.0, 0.0, 0.0, 1.0]])
+VOXEL = np.array([12.25, 31.5, 40.75])
+CENTRE = AFFINE[:3, :3] @ VOXEL + AFFINE[:3, 3]
+ORIENTATIONS = [codes for order in permutations(["RL", "AP", "SI"]) for codes in product(*order)]  # all 48 of them
+
+
+def turned_voxel(codes: tuple[str, ...]) -> list[float]:
+    """VOXEL in the scan turned to `codes`, by nibabel."""
+    turn = nib.orientations.ornt_transform(nib.io_orientation(AFFINE), nib.orientations.axcodes2ornt(codes))
+    back = nib.orientations.inv_ornt_aff(turn, SHAPE)
+    return (np.linalg.inv(back) @ np.append(VOXEL, 1))[:3].tolist()
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "ctd.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def entry(label: Any, voxel: Any = VOXEL) -> dict[str, Any]:
+    return {"label": label, **dict(zip("XYZ", map(float, voxel), strict=True))}
+
+
+@pytest.mark.parametrize("codes", ORIENTATIONS, ids="".join)
+def test_a_centroid_means_the_same_place_in_every_orientation(tmp_path: Path, codes: tuple[str, ...]) -> None:
+    path = write(tmp_path, [{"direction": list(codes)}, entry(20, turned_voxel(codes))])
+    np.testing.assert_allclose(read_centroids(path, SHAPE, AFFINE)[20], CENTRE, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [
+            {"direction": ["R", "A", "S"], "format": "docker", "shape": SHAPE},
+            entry(50 * 256 + 20),
+            entry(42 * 256 + 20, [1, 1, 1]),
+        ],
+        [
+            {"direction": ["R", "A", "S"], "format": "POI"},
+            {"L1": {"Vertebra_Corpus": VOXEL.tolist(), "Spinosus": [1, 1, 1]}},
+        ],
+        [{"direction": ["R", "A", "S"], "format": "POI"}, {"20": {"50": VOXEL.tolist()}, "S1": {"50": [1, 1, 1]}}],
+    ],
+    ids=["docker", "POI by name", "POI by number"],
+)
+def test_the_body_centres_of_tptbox_files_are_read(tmp_path: Path, content: Any) -> None:
+    centres = read_centroids(write(tmp_path, content), SHAPE, AFFINE)
+    assert list(centres) == [20]
+    np.testing.assert_allclose(centres[20], CENTRE)
+
+
+def test_sacrum_and_coccyx_are_left_out_and_28_is_t13(tmp_path: Path) -> None:
+    head = {"direction": ["R", "A", "S"]}
+    path = write(tmp_path, [head, entry(19), entry(26), entry(27), entry(28)])
+    assert list(read_centroids(path, SHAPE, AFFINE)) == [19, 28]
+
+
+RAS = {"direction": ["R", "A", "S"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([RAS, entry(20), entry(20)], "duplicate_label"),
+        ([RAS, entry(29)], "unknown_label"),
+        ([RAS, entry(0)], "unknown_label"),
+        ([RAS], "no_vertebrae"),
+        ([RAS, entry(26)], "no_vertebrae"),
+        ([entry(20)], "centroids_unreadable"),
+        ([{"direction": ["R", "L", "S"]}, entry(20)], "centroids_unreadable"),
+        ([RAS, entry(20.5)], "centroids_unreadable"),
+        ([RAS, entry(20, [1, 2, float("nan")])], "centroids_unreadable"),
+        ([RAS, {"label": 20, "X": 1}], "centroids_unreadable"),
+        ({"20": [1, 2, 3]}, "centroids_unreadable"),
+        ([{**RAS, "shape": [40, 50, 61]}, entry(20)], "centroids_other_grid"),
+        ([{**RAS, "zoom": [1, 1, 1]}, entry(20)], "centroids_other_grid"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name_and_reason(tmp_path: Path, content: Any, reason: str) -> None:
+    with pytest.raises(Refused, match=r"ctd\.json") as caught:
+        read_centroids(write(tmp_path, content), SHAPE, AFFINE)
+    assert caught.value.reason == reason
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"gone\.json") as caught:
+        read_centroids(tmp_path / "gone.json", SHAPE, AFFINE)
+    assert caught.value.reason == "centroids_unreadable"

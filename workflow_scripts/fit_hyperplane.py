@@ -1,0 +1,18 @@
+"""Fit the binary fracture classifier on the latents of the training split."""
+
+from vertegrade.files import write_json
+from vertegrade.grading.hyperplane import fit_hyperplane
+from vertegrade.settings.grading import GradingSettings
+from vertegrade.stage import run_stage
+from vertegrade.tables import LABELS, LATENTS, PATIENT_SPLITS, read_table, read_tables
+
+with run_stage(snakemake) as job:
+    hyperplane = fit_hyperplane(
+        read_tables(job.input.latents, LATENTS),
+        read_table(job.input.labels, LABELS),
+        read_table(job.input.splits, PATIENT_SPLITS),
+        job.settings(GradingSettings),
+        job.seed,
+    )
+    job.log.info("C %g, cross-validated AUC %.3f", hyperplane.C, hyperplane.auc_cv)
+    write_json(job.output.hyperplane, hyperplane.to_dict())

@@ -1,0 +1,20 @@
+"""The figures of the run that other programs can rely on (docs/summary.md)."""
+
+from vertegrade.evaluation.run_facts import run_facts
+from vertegrade.evaluation.summary import summary
+from vertegrade.files import read_json, write_json
+from vertegrade.stage import run_stage
+from vertegrade.tables import PREDICTIONS, SCANS, read_table, read_tables
+
+with run_stage(snakemake) as job:
+    scans = read_tables(job.input.scans, SCANS)
+    predictions = read_table(job.input.predictions, PREDICTIONS)
+    cohort = {
+        "scans": len(scans),
+        "scans_done": int((scans["state"] == "done").sum()),
+        "vertebrae": len(predictions),
+        "vertebrae_graded": int(predictions["evaluable"].sum()),
+    }
+    metrics = {numbers["method"]: numbers for numbers in map(read_json, job.input.metrics)}
+    facts = run_facts(job.params.manifests, job.params.settings_sha256)
+    write_json(job.output.summary, summary(metrics, cohort, facts))

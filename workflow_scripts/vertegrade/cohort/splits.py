@@ -1,0 +1,90 @@
+"""Which patient belongs to which split: given, or by a stable hash of the patient's id."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.settings.cohort import SplitSettings
+from vertegrade.tables import PATIENT_SPLITS, SPLITS, check_table
+
+
+class LeakageError(ValueError):
+    """A patient or an image would be seen in two splits; the run must stop."""
+
+
+def hash_fraction(patient_id: str, key: str) -> float:
+    """Position of a patient in [0, 1): the first 8 bytes of SHA-256 of "key/patient_id". No other patient matters."""
+    digest = hashlib.sha256(f"{key}/{patient_id}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2.0**53
+
+
+def hashed_split(patient_id: str, settings: SplitSettings) -> str:
+    """Split of a patient to whom none was given."""
+    position = hash_fraction(patient_id, settings.key)
+    if position < settings.train:
+        return "train"
+    return "validation" if position < settings.train + settings.validation else "test"
+
+
+def given_splits(rows: Iterable[ScanRow], from_labels: Mapping[str, str]) -> dict[str, str]:
+    """Patient -> given split ("" where none) for all patients of the sheet; the sheet and the labels must agree."""
+    given: dict[str, str] = {}
+    for row in rows:
+        given[row.patient_id] = row.split or given.get(row.patient_id, "")
+    clashes = []
+    for patient in given:
+        labelled = from_labels.get(patient, "")
+        if labelled and given[patient] and given[patient] != labelled:
+            clashes.append(f"{patient} ({given[patient]} in the sheet, {labelled} in the labels)")
+        given[patient] = given[patient] or labelled
+    if clashes:
+        raise LeakageError(f"two different splits are given for {', '.join(sorted(clashes))}; keep one of them")
+    return given
+
+
+def assign_splits(given: Mapping[str, str], settings: SplitSettings) -> pd.DataFrame:
+    """One row a patient (PATIENT_SPLITS, sorted): the given split where there is one, else the patient's hash.
+
+    given: patient_id -> train, validation, test or "". Adding or removing patients never moves another one.
+    """
+    unknown = sorted({split for split in given.values() if split and split not in SPLITS})
+    if unknown:
+        raise ValueError(f"unknown splits {', '.join(unknown)}; known: {', '.join(SPLITS)}")
+    patients = sorted(given)
+    table = pd.DataFrame(
+        {
+            "patient_id": patients,
+            "split": [given[patient] or hashed_split(patient, settings) for patient in patients],
+            "origin": ["given" if given[patient] else "hash" for patient in patients],
+        }
+    )
+    return check_table(table, PATIENT_SPLITS, "patient splits")
+
+
+def split_map(splits: pd.DataFrame) -> dict[str, str]:
+    """Patient -> split; LeakageError where a patient stands in two. Every consumer of splits comes through here."""
+    pairs = splits[["patient_id", "split"]].drop_duplicates()
+    twice = sorted(pairs.loc[pairs["patient_id"].duplicated(keep=False), "patient_id"].unique())
+    if twice:
+        raise LeakageError(
+            f"patients in two splits: {_some(twice)}; one patient belongs to one split, "
+            "correct the split column of the sample sheet or of the labels"
+        )
+    return dict(zip(pairs["patient_id"], pairs["split"], strict=True))
+
+
+def split_of(splits: pd.DataFrame, patient_ids: Iterable[str]) -> list[str]:
+    """Split of each patient, in order; LeakageError for a patient in two splits, ValueError for an unknown one."""
+    known = split_map(splits)
+    patient_ids = list(patient_ids)
+    unknown = sorted({patient for patient in patient_ids if patient not in known})
+    if unknown:
+        raise ValueError(f"patients without a split: {_some(unknown)}; was the split made from the same sample sheet?")
+    return [known[patient] for patient in patient_ids]
+
+
+def _some(names: list[str]) -> str:
+    """The names, at most ten of them."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,50 @@
+"""What a vertebra would look like at another z_sem: x_T by DDIM inversion keeps who it is, z says how it is graded."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vertegrade.dae.pixels import hounsfield, to_hu, windowed
+from vertegrade.dae.weights import Dae
+
+
+@dataclass(frozen=True)
+class Counterfactuals:
+    """Images in HU within the DAE's window, of its slices only.
+
+    original (M, slices, H, W) the crop as the network sees it; reconstruction (M, slices, H, W) decoded at its own z;
+    images (M, K, slices, H, W) decoded at the K target latents; reconstruction_error_hu (M,) root mean square
+    difference between original and reconstruction: what of a counterfactual's change is not due to z.
+    """
+
+    original: np.ndarray
+    reconstruction: np.ndarray
+    images: np.ndarray
+    reconstruction_error_hu: np.ndarray
+
+
+def counterfactuals(
+    dae: Dae, pixels: np.ndarray, z: np.ndarray, z_targets: np.ndarray, inversion_steps: int, render_steps: int
+) -> Counterfactuals:
+    """Decode crops (M, S, H, W) int16 HU with latents z (M, z_dim) at z_targets (M, K, z_dim), raw latent space."""
+    rows = [
+        _one(dae, pixels[m : m + 1], z[m : m + 1], z_targets[m], inversion_steps, render_steps)
+        for m in range(len(pixels))
+    ]
+    original, decoded = (np.stack(column) for column in zip(*rows, strict=True))
+    error = np.sqrt(np.square(original.astype(float) - decoded[:, 0]).mean(axis=(1, 2, 3)))
+    return Counterfactuals(original, decoded[:, 0], decoded[:, 1:], error)
+
+
+def _one(
+    dae: Dae, pixels: np.ndarray, z: np.ndarray, z_targets: np.ndarray, inversion_steps: int, render_steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The crop (slices, H, W) and its decodings at its own z and at the targets (1 + K, slices, H, W)."""
+    with torch.inference_mode():
+        x0 = windowed(hounsfield(pixels, dae.settings), dae.settings).to(dae.device)
+        own = torch.from_numpy(np.asarray(z, np.float32)).to(dae.device)
+        wanted = torch.cat([own, torch.from_numpy(np.asarray(z_targets, np.float32)).to(dae.device)])
+        x_last = dae.diffusion.invert(dae.network.unet, x0, own, inversion_steps)
+        decoded = dae.diffusion.render(dae.network.unet, x_last.expand(len(wanted), -1, -1, -1), wanted, render_steps)
+    return to_hu(x0[0], dae.settings), to_hu(decoded, dae.settings)

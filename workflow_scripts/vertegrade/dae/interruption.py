@@ -1,0 +1,51 @@
+"""Asking a training to stop in time: SIGTERM, SIGUSR1, or the end of the SLURM job."""
+
+import os
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+EXIT_CODE = 75  # EX_TEMPFAIL: the job did not fail, it is to be asked for again.
+MARGIN_S = 300.0
+
+
+class TrainingInterrupted(SystemExit):
+    """The training saved its state and stopped; the process ends with exit code 75 unless this is caught."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(EXIT_CODE)
+        self.reason = reason
+
+
+class Interruption:
+    """Inside the block, signals only set a flag, so that a step and its checkpoint are always finished."""
+
+    def __init__(self) -> None:
+        self._received: str = ""
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        # Python allows handlers in the main thread only; elsewhere the wall clock alone is watched.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGUSR1):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = signal.Signals(number).name
+
+    def reason(self) -> str:
+        """Why to stop now, or "" to go on."""
+        if self._received:
+            return self._received
+        # SLURM sets the end of the job (seconds since 1970) for every task; signals need not reach us (design 3.4).
+        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        return "SLURM_JOB_END_TIME is near" if end.isdigit() and time.time() > float(end) - MARGIN_S else ""

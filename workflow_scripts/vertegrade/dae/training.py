@@ -1,0 +1,218 @@
+"""Training of the diffusion autoencoder: resumable, interruptible, and the same bytes for the same inputs on a CPU.
+
+All randomness of step k comes from (seed, k), so a checkpoint needs no generator states and no data position but k.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from vertegrade.dae.augmentation import augmented
+from vertegrade.dae.checkpoints import load_checkpoint, locked, save_checkpoint
+from vertegrade.dae.diffusion import LEVELS, Diffusion
+from vertegrade.dae.interruption import Interruption, TrainingInterrupted
+from vertegrade.dae.network import DaeNetwork
+from vertegrade.dae.pixels import Crops, hounsfield, windowed
+from vertegrade.dae.validation import Validation
+from vertegrade.dae.weights import save_dae
+from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
+
+log = logging.getLogger(__name__)
+
+
+def train_dae(
+    pixels: Sequence[np.ndarray],
+    model: DaeModelSettings,
+    train: DaeTrainSettings,
+    state_dir: Path,
+    weights: Path,
+    seed: int,
+    device: str,
+    threads: int,
+    facts: dict[str, str] | None = None,
+) -> dict[str, float]:
+    """Train on unlabelled crops and write the averaged (EMA) weights; goes on from state_dir by itself after a kill.
+
+    pixels: packed crops of the shards, int16 HU (N_i, S, H, W), of training patients only.
+    state_dir: folder of checkpoints, one subfolder for each combination of settings, seed and data.
+    facts: kept in the weights' metadata (crop geometry, hash of the patient list, ...).
+    Returns the metrics of training. Raises TrainingInterrupted (exit code 75) after a signal or near the end of the
+    SLURM job, with the state saved, and FloatingPointError after too many steps of non-finite loss.
+    """
+    torch.set_num_threads(threads)
+    crops = Crops(pixels)
+    data = crops.sha256()
+    key = {"model": model.model_dump(), "train": train.model_dump(), "seed": seed, "data": data, "device": device}
+    folder = Path(state_dir) / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    devices = [torch.device(device)] if device != "cpu" else []
+    # The fork keeps the program's global generators (dropout, initial weights) untouched.
+    with locked(folder), Interruption() as interruption, torch.random.fork_rng(devices):
+        trainer = Trainer(crops, model, train, folder, seed, device)
+        metrics = trainer.run(interruption)
+    about = {"data_sha256": data, "seed": str(seed), "steps": str(train.steps), "crops": str(len(crops))}
+    shape = (crops.slices, crops.height, crops.width)
+    save_dae(Path(weights), trainer.ema.module, model, shape, about | (facts or {}))
+    return metrics
+
+
+class Trainer:
+    """Networks, average, optimiser and counters of one training."""
+
+    def __init__(
+        self, crops: Crops, model: DaeModelSettings, train: DaeTrainSettings, folder: Path, seed: int, device: str
+    ) -> None:
+        if crops.height != crops.width:
+            raise ValueError(f"the DAE needs square crops, found {crops.height} x {crops.width}")
+        self.crops, self.model, self.train, self.folder = crops, model, train, folder
+        self.seed, self.device = seed, device
+        torch.manual_seed(seed)
+        self.network = DaeNetwork(model, crops.height).to(device)
+        self.ema = AveragedModel(self.network, multi_avg_fn=_ema_update(train.ema_decay))
+        self.diffusion = Diffusion(model)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), train.learning_rate, weight_decay=train.weight_decay
+        )
+        self.validation = Validation(crops, model, seed)
+        self.step = 0
+        self.facts = {"bad_steps": 0.0, "seconds": 0.0, "loss": 1.0}
+
+    def run(self, interruption: Interruption) -> dict[str, float]:
+        """Resume, train to the last step, and say how it went."""
+        self.resume()
+        started = saved = time.monotonic()
+        first, seconds_before = self.step, self.facts["seconds"]
+        while self.step < self.train.steps:
+            self.train_step()
+            self.step += 1
+            self.facts["seconds"] = seconds_before + time.monotonic() - started
+            if self.step % self.train.validate_every == 0:
+                log.info("step %d of %d: %s", self.step, self.train.steps, _shown(self.facts | self.losses()))
+            reason = interruption.reason()
+            last = self.step == self.train.steps
+            if reason or last or time.monotonic() - saved > self.train.save_every_s:
+                self.save()
+                saved = time.monotonic()
+            if reason and not last:
+                log.warning("stopped at step %d of %d: %s; the state is saved", self.step, self.train.steps, reason)
+                raise TrainingInterrupted(reason)
+        seen = (self.step - first) * self.train.batch_size
+        speed = seen / (self.facts["seconds"] - seconds_before) if seen else 0.0
+        reconstruction = self.validation.reconstruction(self.ema.module, self.diffusion, self.device)
+        metrics = {"steps": float(self.step), "crops_per_s": speed} | self.facts | self.losses() | reconstruction
+        log.info("trained: %s", _shown(metrics))
+        return metrics
+
+    def train_step(self) -> None:
+        """One step of the optimiser and of the average; a step whose loss or gradient is not finite is skipped."""
+        seed = _seed_of(self.seed, self.step)
+        torch.manual_seed(seed)
+        generator = Generator().manual_seed(seed)
+        positions = batch_positions(self.step, self.train.batch_size, len(self.crops), self.seed)
+        hu = hounsfield(self.crops.take(positions), self.model).to(self.device)
+        x0 = windowed(augmented(hu, self.train.augment, generator), self.model)
+        noise = torch.randn(x0.shape, generator=generator).to(self.device)
+        t = noise_levels(len(x0), self.train.high_noise, generator).to(self.device)
+        prediction = self.network(x0, self.diffusion.noised(x0, noise, t), t)
+        loss = (prediction - self.diffusion.target(x0, noise, t)).square().mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.train.gradient_clip)
+        if not torch.isfinite(loss + norm):
+            self.skip()
+            return
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.step, self.train)
+        self.optimiser.step()
+        self.ema.update_parameters(self.network)
+        self.facts["loss"] += (loss.item() - self.facts["loss"]) * max(0.02, 1 / (self.step + 1))
+
+    def skip(self) -> None:
+        """Count a step that cannot be used; FloatingPointError when there were too many."""
+        self.facts["bad_steps"] += 1
+        log.warning("step %d: loss or gradient is not finite; skipped", self.step)
+        if self.facts["bad_steps"] > self.train.bad_steps:
+            raise FloatingPointError(
+                f"{self.facts['bad_steps']:.0f} training steps had a non-finite loss: lower dae.train.learning_rate "
+                f"or look for damaged crops; the last good state is in {self.folder}"
+            )
+
+    def losses(self) -> dict[str, float]:
+        """Validation losses of the averaged weights with right and permuted z."""
+        return self.validation.losses(self.ema.module, self.diffusion, self.device)
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that the next step depends on."""
+        state = {"network": self.network.state_dict(), "ema": self.ema.state_dict()}
+        state |= {f"optimiser.{n}": values for n, values in self.optimiser.state_dict()["state"].items()}
+        tensors = {f"{part}/{name}": value.cpu() for part, values in state.items() for name, value in values.items()}
+        save_checkpoint(self.folder, self.step, tensors, self.facts)
+
+    def resume(self) -> None:
+        """Continue from the newest whole checkpoint, if there is one."""
+        found = load_checkpoint(self.folder)
+        if found is None:
+            log.info("no checkpoint in %s: starting from the beginning", self.folder)
+            return
+        self.step, tensors, self.facts = found
+        state: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            part, name = key.split("/")
+            state.setdefault(part, {})[name] = tensor
+        self.network.load_state_dict(state["network"])
+        self.ema.load_state_dict(state["ema"])
+        moments = {int(part.split(".")[1]): values for part, values in state.items() if part.startswith("optimiser.")}
+        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
+        log.info("resumed at step %d of %d from %s", self.step, self.train.steps, self.folder)
+
+
+def batch_positions(step: int, batch_size: int, count: int, seed: int) -> np.ndarray:
+    """Positions of the crops of a step: all crops in a new order every epoch, int64 (batch_size,)."""
+    drawn = np.arange(step * batch_size, (step + 1) * batch_size)
+    return np.array([_order(seed, n // count, count)[n % count] for n in drawn.tolist()])
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def noise_levels(count: int, high_noise: float, generator: Generator) -> Tensor:
+    """Levels of 0..999, (count,): uniform, but a share `high_noise` of them in the noisiest quarter."""
+    lowest = torch.where(torch.rand(count, generator=generator) < high_noise, 0.75 * LEVELS, 0.0)
+    return (lowest + torch.rand(count, generator=generator) * (LEVELS - lowest)).long()
+
+
+def learning_rate(step: int, train: DaeTrainSettings) -> float:
+    """Learning rate of a step: linear warm-up, then constant or half a cosine to zero."""
+    warm = min(1.0, (step + 1) / (train.warmup_steps + 1))
+    if train.learning_rate_schedule == "constant":
+        return train.learning_rate * warm
+    return train.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / train.steps))
+
+
+def _ema_update(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Exponential moving average that forgets the random start: decay rises as (1 + n) / (10 + n)."""
+
+    def update(averaged: list[Tensor], current: list[Tensor], n: Tensor) -> None:
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + int(n)) / (10 + int(n))))
+
+    return update
+
+
+def _seed_of(seed: int, step: int) -> int:
+    """A seed of its own for each step."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _shown(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -1,0 +1,89 @@
+"""Cases: every labelled vertebra of the cohort beside what a method said about it, or why it said nothing."""
+
+import numpy as np
+import pandas as pd
+
+from vertegrade.tables import SPLITS
+
+KEY = ["scan_id", "vertebra"]
+PREDICTED = ["severity", "p_fracture", "grade", "severity_low", "severity_high", "evaluable", "reason"]
+NO_PREDICTION = "no_prediction"  # never localized, or outside the levels that are graded
+
+
+class EvaluationError(ValueError):
+    """Tables that cannot be evaluated together; the message names the rows."""
+
+
+def labelled_cases(
+    predictions: pd.DataFrame, labels: pd.DataFrame, scans: pd.DataFrame, splits: pd.DataFrame
+) -> pd.DataFrame:
+    """One row a vertebra with a usable label in a scan of the cohort, sorted by patient, scan and vertebra.
+
+    Columns: patient_id, scan_id, vertebra, split, genant_grade (int), height_loss, slice_thickness_mm and PREDICTED.
+    A vertebra without a prediction stays in, as not evaluable: its reason is the scan's, or `no_prediction`. Labels of
+    scans outside the cohort are left out. Raises EvaluationError when predictions and splits disagree.
+    """
+    _check_splits(predictions, scans, splits)
+    known = scans[["scan_id", "slice_thickness_mm", "reason"]].rename(columns={"reason": "scan_reason"})
+    columns = ["patient_id", *KEY, "genant_grade", "height_loss"]
+    cases = labels.loc[labels["usable"], columns].merge(known, on="scan_id", how="inner")
+    cases = cases.merge(splits[["patient_id", "split"]], on="patient_id", how="left", validate="many_to_one")
+    if cases["split"].isna().any():
+        missing = sorted(set(cases.loc[cases["split"].isna(), "patient_id"]))
+        raise EvaluationError(f"patients with labels but without a split: {', '.join(missing[:10])}; rerun the split")
+    cases = cases.merge(predictions[KEY + PREDICTED], on=KEY, how="left", validate="one_to_one")
+    cases["evaluable"] = cases["evaluable"].eq(True)
+    unsaid = cases["reason"].isna()
+    cases.loc[unsaid, "reason"] = cases.loc[unsaid, "scan_reason"].replace("", NO_PREDICTION)
+    cases["genant_grade"] = cases["genant_grade"].astype(np.int64)
+    cases["grade"] = cases["grade"].fillna(-1).astype(np.int64)
+    return cases.drop(columns="scan_reason").sort_values(["patient_id", *KEY], ignore_index=True)
+
+
+def _check_splits(predictions: pd.DataFrame, scans: pd.DataFrame, splits: pd.DataFrame) -> None:
+    """Refuse predictions of unknown scans, or with another split than the patient's: it would hide a leak."""
+    strangers = sorted(set(predictions["scan_id"]) - set(scans["scan_id"]))
+    if strangers:
+        raise EvaluationError(f"predictions of scans that are not in the cohort: {', '.join(strangers[:10])}")
+    both = predictions[["patient_id", "split"]].merge(splits, on="patient_id", how="left", suffixes=("", "_assigned"))
+    wrong = sorted(set(both.loc[both["split"] != both["split_assigned"], "patient_id"]))
+    if wrong:
+        raise EvaluationError(
+            f"predictions with another split than the split table: {', '.join(wrong[:10])}; rerun grade"
+        )
+
+
+def method_name(predictions: pd.DataFrame) -> str:
+    """The one method of a predictions table."""
+    methods = sorted(set(predictions["method"]))
+    if len(methods) != 1:
+        raise EvaluationError(f"a predictions table must hold one method, this one holds {len(methods)}: {methods}")
+    return str(methods[0])
+
+
+def split_cases(cases: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The cases of one split."""
+    if split not in SPLITS:
+        raise EvaluationError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
+    return cases[cases["split"] == split].reset_index(drop=True)
+
+
+def patient_codes(cases: pd.DataFrame) -> np.ndarray:
+    """Each case's patient as a number, in the order of the patients' ids."""
+    return np.unique(cases["patient_id"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
+
+
+def patient_cases(cases: pd.DataFrame, fracture_grade: int) -> pd.DataFrame:
+    """One row a patient: `fractured` (any labelled vertebra >= fracture_grade, evaluable or not), `severity` and
+    `p_fracture` (largest over the evaluable labelled vertebrae, NaN if there is none), `evaluable`.
+    """
+    table = pd.DataFrame(
+        {
+            "patient_id": cases["patient_id"],
+            "fractured": cases["genant_grade"] >= fracture_grade,
+            "severity": cases["severity"].where(cases["evaluable"]),
+            "p_fracture": cases["p_fracture"].where(cases["evaluable"]),
+            "evaluable": cases["evaluable"],
+        }
+    )
+    return table.groupby("patient_id", sort=True, as_index=False).max()

@@ -1,0 +1,121 @@
+"""What is measured: the metrics of vertebrae and of patients, each with the cases that it needs.
+
+Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`, never hard labels; decisions use `p_fracture`
+against a threshold that the grading stage fixed on training data; grades are compared as grades.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vertegrade.evaluation.bootstrap import Metric, Metrics
+from vertegrade.evaluation.metrics import (
+    Array,
+    Flags,
+    auc,
+    average_precision,
+    calibration_intercept,
+    calibration_slope,
+    confusion,
+    macro_f1,
+    mean,
+    quadratic_kappa,
+    share,
+    spearman,
+)
+from vertegrade.tables import GRADES
+
+
+class Decision(NamedTuple):
+    """What counts as a fracture: truly (genant_grade >= fracture_grade) and as called (p_fracture >= threshold)."""
+
+    fracture_grade: int
+    threshold: float
+
+
+def numbers(cases: pd.DataFrame, column: str) -> Array:
+    """A column as float64."""
+    return cases[column].to_numpy(dtype=float)
+
+
+def size(flags: Flags) -> int:
+    """How many are set."""
+    return int(flags.sum())
+
+
+def detection_metrics(severity: Array, p_fracture: Array, fractured: Flags, threshold: float) -> Metrics:
+    """ROC and PR AUC of the severity, sensitivity and specificity of p_fracture >= threshold."""
+    called = p_fracture >= threshold
+    positives, negatives = size(fractured), size(~fractured)
+
+    def metrics(weights: Array) -> dict[str, Metric]:
+        return {
+            "auc": Metric(auc(severity, fractured, weights), (positives, negatives)),
+            "pr_auc": Metric(average_precision(severity, fractured, weights), (positives, negatives)),
+            "sensitivity": Metric(share(called, fractured, weights), (positives,)),
+            "specificity": Metric(share(~called, ~fractured, weights), (negatives,)),
+        }
+
+    return metrics
+
+
+def vertebra_metrics(cases: pd.DataFrame, decision: Decision) -> Metrics:
+    """All vertebra-level metrics of labelled cases; all but non_evaluable_rate are over the evaluable ones."""
+    evaluable = cases["evaluable"].to_numpy(dtype=bool)
+    graded = cases[evaluable]
+    true, predicted = graded["genant_grade"].to_numpy(), graded["grade"].to_numpy()
+    severity, p_fracture = numbers(graded, "severity"), numbers(graded, "p_fracture")
+    low, high = numbers(graded, "severity_low"), numbers(graded, "severity_high")
+    fractured = true >= decision.fracture_grade
+    classes, everyone = (size(fractured), size(~fractured)), np.full(len(graded), True)
+    has_interval = np.isfinite(low) & np.isfinite(high)
+    detection = detection_metrics(severity, p_fracture, fractured, decision.threshold)
+
+    def metrics(weights: Array) -> dict[str, Metric]:
+        weights, all_weights = weights[:, evaluable], weights
+        table, n = confusion(true, predicted, weights), len(graded)
+        recalls = {
+            f"recall_grade_{g}": Metric(share(predicted == g, true == g, weights), (size(true == g),)) for g in GRADES
+        }
+        return {
+            **detection(weights),
+            "macro_f1": Metric(macro_f1(table), (n,)),
+            **recalls,
+            "qwk": Metric(quadratic_kappa(table), (n,)),
+            "mae": Metric(mean(np.abs(severity - true), weights), (n,)),
+            "spearman_height_loss": _height_loss(graded, weights),
+            "brier": Metric(mean((p_fracture - fractured) ** 2, weights), (n,)),
+            "calibration_slope": Metric(calibration_slope(p_fracture, fractured, weights), classes),
+            "calibration_intercept": Metric(calibration_intercept(p_fracture, fractured, weights), classes),
+            "interval_coverage": Metric(
+                share((low <= true) & (true <= high), has_interval, weights), (size(has_interval),)
+            ),
+            "interval_width": Metric(mean((high - low)[has_interval], weights[:, has_interval]), (size(has_interval),)),
+            "non_evaluable_rate": Metric(share(~evaluable, np.full(len(cases), True), all_weights), (len(cases),)),
+            "exact_grade": Metric(share(predicted == true, everyone, weights), (n,)),
+        }
+
+    return metrics
+
+
+def _height_loss(graded: pd.DataFrame, weights: Array) -> Metric:
+    """Spearman of severity with true height loss among vertebrae of genant_grade >= 1 whose height loss is known."""
+    known = ((graded["genant_grade"] >= 1) & graded["height_loss"].notna()).to_numpy(dtype=bool)
+    fractures = graded[known]
+    value = spearman(numbers(fractures, "severity"), numbers(fractures, "height_loss"), weights[:, known])
+    return Metric(value, (size(known),))
+
+
+def patient_metrics(patients: pd.DataFrame, decision: Decision) -> Metrics:
+    """Patient-level metrics: a patient's score is the largest over its vertebrae (`patient_cases`)."""
+    evaluable = patients["evaluable"].to_numpy(dtype=bool)
+    graded = patients[evaluable]
+    severity, p_fracture = numbers(graded, "severity"), numbers(graded, "p_fracture")
+    detection = detection_metrics(severity, p_fracture, graded["fractured"].to_numpy(dtype=bool), decision.threshold)
+
+    def metrics(weights: Array) -> dict[str, Metric]:
+        rate = share(~evaluable, np.full(len(patients), True), weights)
+        return {**detection(weights[:, evaluable]), "non_evaluable_rate": Metric(rate, (len(patients),))}
+
+    return metrics

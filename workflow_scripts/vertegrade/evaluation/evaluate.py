@@ -1,0 +1,199 @@
+"""Evaluate a method: predictions against Genant grades, with intervals, by vertebra, patient, level and thickness.
+
+Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`; decisions use `p_fracture` against a threshold
+that the grading stage fixed on training data; grades are compared as grades. Nothing is chosen here.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
+from vertegrade.evaluation.cases import labelled_cases, method_name, patient_cases, patient_codes, split_cases
+from vertegrade.evaluation.definitions import (
+    Decision,
+    detection_metrics,
+    numbers,
+    patient_metrics,
+    size,
+    vertebra_metrics,
+)
+from vertegrade.evaluation.metrics import Array, confusion, share
+from vertegrade.levels import NAMES, craniocaudal_rank, region
+from vertegrade.settings.evaluation import EvaluationSettings
+from vertegrade.tables import SPLITS
+
+REGIONS = ["cervical", "thoracic", "thoracolumbar", "lumbar"]
+
+
+def evaluate(
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    scans: pd.DataFrame,
+    splits: pd.DataFrame,
+    settings: EvaluationSettings,
+    threshold: float,
+    fracture_grade: int,
+    seed: int,
+) -> dict[str, Any]:
+    """metrics.json of one method: the same block for each split; `test` is the result, the others show over-fitting.
+
+    Tables as in `vertegrade.tables` (PREDICTIONS of one method, LABELS, SCANS, PATIENT_SPLITS). Every metric is
+    `{value, low, high, n, skipped}`, null where undefined. EvaluationError for tables that do not fit.
+    """
+    cases = labelled_cases(predictions, labels, scans, splits)
+    decision = Decision(fracture_grade, threshold)
+    return {
+        "method": method_name(predictions),
+        "fracture_grade": fracture_grade,
+        "threshold": threshold,
+        "confidence": settings.confidence,
+        "resamples": settings.bootstrap_resamples,
+        "seed": seed,
+        "splits": {split: _evaluate_split(split_cases(cases, split), decision, settings, seed) for split in SPLITS},
+    }
+
+
+def _evaluate_split(cases: pd.DataFrame, decision: Decision, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+    graded = cases[cases["evaluable"]].reset_index(drop=True)
+    patients = patient_cases(cases, decision.fracture_grade)
+    counts = confusion(graded["genant_grade"].to_numpy(), graded["grade"].to_numpy(), np.ones((1, len(graded))))[0]
+    return {
+        "counts": _counts(cases, patients, decision),
+        "vertebra": estimate(vertebra_metrics(cases, decision), patient_codes(cases), settings, seed),
+        "patient": estimate(patient_metrics(patients, decision), np.arange(len(patients)), settings, seed),
+        "confusion": counts.astype(int).tolist(),
+        "calibration": _calibration(graded, decision, settings, seed),
+        "by_region": _strata(graded, graded["vertebra"].map(region), REGIONS, decision, settings, seed),
+        "by_level": _strata(graded, graded["vertebra"].map(NAMES.get), _level_names(graded), decision, settings, seed),
+        "by_thickness": _strata(graded, *_thickness_bands(graded, settings), decision, settings, seed),
+    }
+
+
+def _counts(cases: pd.DataFrame, patients: pd.DataFrame, decision: Decision) -> dict[str, Any]:
+    reasons = cases.loc[~cases["evaluable"], "reason"].value_counts().sort_index()
+    return {
+        "patients": len(patients),
+        "patients_evaluated": int(patients["evaluable"].sum()),
+        "patients_fractured": int(patients["fractured"].sum()),
+        "vertebrae_labelled": len(cases),
+        "vertebrae_evaluated": int(cases["evaluable"].sum()),
+        "vertebrae_fractured": int((cases["genant_grade"] >= decision.fracture_grade).sum()),
+        "not_evaluable": {str(reason): int(count) for reason, count in reasons.items()},
+    }
+
+
+def _calibration(
+    graded: pd.DataFrame, decision: Decision, settings: EvaluationSettings, seed: int
+) -> list[dict[str, float | int | None]]:
+    """Calibration curve: bins of about equal size by p_fracture; observed share of fractures with its interval."""
+    p = numbers(graded, "p_fracture")
+    fractured = (graded["genant_grade"] >= decision.fracture_grade).to_numpy(dtype=bool)
+    if not len(p):
+        return []
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, settings.calibration_bins + 1)))
+    bins = np.searchsorted(edges[1:-1], p, side="right")
+    used = np.unique(bins)
+
+    def metrics(weights: Array) -> dict[str, Metric]:
+        return {str(b): Metric(share(fractured, bins == b, weights), (size(bins == b),)) for b in used}
+
+    shares = estimate(metrics, patient_codes(graded), settings, seed)
+    return [{"predicted": float(p[bins == b].mean()), **shares[str(b)]} for b in used]
+
+
+def _level_names(graded: pd.DataFrame) -> list[str]:
+    return [NAMES[label] for label in sorted(set(graded["vertebra"].tolist()), key=craniocaudal_rank)]
+
+
+def _thickness_bands(graded: pd.DataFrame, settings: EvaluationSettings) -> tuple[pd.Series, list[str]]:
+    """Name of each case's band, and all names in order; thickness on an edge belongs to the thinner band."""
+    edges = settings.thickness_bands_mm
+    names = [f"<= {edges[0]:g} mm", *(f"{a:g}-{b:g} mm" for a, b in itertools.pairwise(edges))]
+    names += [f"> {edges[-1]:g} mm", "unknown"]
+    thickness = graded["slice_thickness_mm"].to_numpy(dtype=float)
+    index = np.where(np.isnan(thickness), len(names) - 1, np.searchsorted(edges, thickness, side="left"))
+    return pd.Series([names[i] for i in index], index=graded.index, dtype=object), names
+
+
+def _strata(
+    graded: pd.DataFrame,
+    stratum: pd.Series,
+    names: list[str],
+    decision: Decision,
+    settings: EvaluationSettings,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Detection metrics of each stratum that has cases."""
+    result: dict[str, dict[str, Any]] = {}
+    for name in names:
+        cases = graded[stratum == name]
+        if not len(cases):
+            continue
+        fractured = (cases["genant_grade"] >= decision.fracture_grade).to_numpy(dtype=bool)
+        detection = detection_metrics(
+            numbers(cases, "severity"), numbers(cases, "p_fracture"), fractured, decision.threshold
+        )
+        estimates = estimate(detection, patient_codes(cases), settings, seed)
+        counts = {"vertebrae": len(cases), "fractured": size(fractured), "patients": cases["patient_id"].nunique()}
+        result[name] = {"counts": counts, **estimates}
+    return result
+
+
+def compare(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    labels: pd.DataFrame,
+    scans: pd.DataFrame,
+    splits: pd.DataFrame,
+    settings: EvaluationSettings,
+    thresholds: tuple[float, float],
+    fracture_grade: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Paired differences (first - second) of two methods' PREDICTIONS on the test vertebrae that both graded.
+
+    Both methods see the same resampled patients, so that what is hard for both cancels. Returns `methods`,
+    `vertebrae`, and for `vertebra` and `patient` the estimates of the differences.
+    """
+    sides = [split_cases(labelled_cases(side, labels, scans, splits), "test") for side in (first, second)]
+    both = (sides[0]["evaluable"] & sides[1]["evaluable"]).to_numpy(dtype=bool)
+    sides = [side[both].reset_index(drop=True) for side in sides]
+    decisions = [Decision(fracture_grade, threshold) for threshold in thresholds]
+    patients = [patient_cases(side, fracture_grade) for side in sides]
+    vertebra = [vertebra_metrics(side, decision) for side, decision in zip(sides, decisions, strict=True)]
+    patient = [patient_metrics(side, decision) for side, decision in zip(patients, decisions, strict=True)]
+    return {
+        "methods": [method_name(first), method_name(second)],
+        "vertebrae": len(sides[0]),
+        "vertebra": estimate(_difference(*vertebra), patient_codes(sides[0]), settings, seed),
+        "patient": estimate(_difference(*patient), np.arange(len(patients[0])), settings, seed),
+    }
+
+
+def _difference(first: Metrics, second: Metrics) -> Callable[[Array], dict[str, Metric]]:
+    def metrics(weights: Array) -> dict[str, Metric]:
+        b = second(weights)
+        return {name: Metric(a.values - b[name].values, a.cases) for name, a in first(weights).items()}
+
+    return metrics
+
+
+ESTIMATE = ["value", "low", "high", "n", "skipped"]
+
+
+def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
+    """Every estimate of a metrics dict, one a row: method, split, group, metric, value, low, high, n, skipped."""
+    rows = []
+    for split, block in metrics["splits"].items():
+        groups = {"vertebra": block["vertebra"], "patient": block["patient"]}
+        for kind in ("by_region", "by_level", "by_thickness"):
+            groups |= {f"{kind.removeprefix('by_')} {name}": stratum for name, stratum in block[kind].items()}
+        for group, estimates in groups.items():
+            for name, cell in estimates.items():
+                if name != "counts":
+                    rows.append([metrics["method"], split, group, name, *(cell[key] for key in ESTIMATE)])
+    return pd.DataFrame(rows, columns=["method", "split", "group", "metric", *ESTIMATE])

@@ -1,0 +1,202 @@
+"""The calibration of a hyperplane: which calibrator, the decision threshold, the grades' limits and the intervals.
+
+Everything but the intervals comes from the training split by nested cross-validation over patients: in each outer fold
+the penalty, the hyperplane and the calibrators are fitted anew on the other folds, and inside these the calibrators see
+out-of-fold distances only. A plane in a hundred dimensions separates its own training vertebrae better than new ones;
+calibrated on those it would be too sure of itself.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import cohen_kappa_score, roc_auc_score, roc_curve
+
+from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_score
+from vertegrade.grading.conformal import Intervals, fit_intervals
+from vertegrade.grading.hyperplane import (
+    Hyperplane,
+    choose_penalty,
+    cross_fitted_distance,
+    fit_plane,
+    plane_distance,
+)
+from vertegrade.grading.rows import Array, Flags, GradedLatents, Whole, graded_latents, patient_folds
+from vertegrade.settings.grading import GradingSettings
+from vertegrade.tables import GRADES
+
+# Places that a grade's limit may take: bounds the memory of the search (its square) for large cohorts.
+MOST_PLACES = 2000
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that turns signed distances into predictions.
+
+    chosen: kind that grades. calibrators: all kinds, fitted on the whole training split. decision_threshold: a vertebra
+    is called fractured from this p_fracture on. grade_limits: severities from which the grade is 1, 2, 3 (4: never).
+    scores: one row a kind, out of fold. hyperplane_sha256: the plane that this belongs to.
+    """
+
+    hyperplane_sha256: str
+    fracture_grade: int
+    chosen: str
+    calibrators: dict[str, Calibrator]
+    decision_threshold: float
+    grade_limits: list[float]
+    intervals: Intervals
+    scores: list[dict[str, Any]]
+
+    def predict(self, distance: Array, z_n: Array) -> Graded:
+        """Severity and grade probabilities by the chosen kind."""
+        return self.calibrators[self.chosen].predict(distance, z_n)
+
+    def grades(self, severity: Array) -> Whole:
+        """Genant grades (N,) of severities."""
+        return np.searchsorted(self.grade_limits, severity, side="right").astype(np.int64)
+
+    def distance_of(self, severity: float) -> float:
+        """Signed distance that stands for a severity, for counterfactuals along the hyperplane's normal.
+
+        Always by the ordinal model on the distance: severity along the normal is a function of the distance alone.
+        """
+        on_distance = self.calibrators[OrdinalDistance.kind]
+        assert isinstance(on_distance, OrdinalDistance)
+        return on_distance.distance_of(severity)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return vars(self) | {
+            "calibrators": {kind: calibrator.to_dict() for kind, calibrator in self.calibrators.items()},
+            "intervals": self.intervals.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, numbers: dict[str, Any]) -> "Calibration":
+        """The calibration of `to_dict`."""
+        calibrators = {kind: KINDS[kind].from_dict(plain) for kind, plain in numbers["calibrators"].items()}
+        return cls(**(numbers | {"calibrators": calibrators, "intervals": Intervals.from_dict(numbers["intervals"])}))
+
+
+def calibrate(
+    latents: pd.DataFrame,
+    labels: pd.DataFrame,
+    splits: pd.DataFrame,
+    hyperplane: Hyperplane,
+    settings: GradingSettings,
+    seed: int,
+) -> Calibration:
+    """Choose and fit the calibrator on the training split, the intervals on the validation split.
+
+    latents: LATENTS of the cohort; labels: LABELS; splits: PATIENT_SPLITS. With `calibration: auto` the kind with the
+    lowest out-of-fold ranked probability score is chosen: it is proper, so that the probabilities stay honest at a low
+    prevalence, and it counts how far off a grade is.
+    """
+    hyperplane.check_latents(latents)
+    train = graded_latents(latents, labels, splits, "train")
+    z_n = hyperplane.normalise(train.z)
+    fractured = train.grade >= settings.fracture_grade
+    out_of_fold = _nested(z_n, train, settings, seed)
+    scores = [_scores(kind, graded, train.grade, settings.fracture_grade) for kind, graded in out_of_fold.items()]
+    best = min(scores, key=lambda row: row["ranked_probability_score"])["kind"]
+    chosen = best if settings.calibration == "auto" else settings.calibration
+
+    folds = patient_folds(train.grade, train.patient, settings.fracture_grade, settings.folds, seed)
+    distance = cross_fitted_distance(z_n, fractured, folds, hyperplane.classifier, hyperplane.C)
+    calibrators = {name: kind.fit(distance, z_n, train.grade, folds) for name, kind in KINDS.items()}
+
+    validation = graded_latents(latents, labels, splits, "validation")
+    held_out = calibrators[chosen].predict(hyperplane.signed_distance(validation.z), hyperplane.normalise(validation.z))
+    return Calibration(
+        hyperplane_sha256=hyperplane.sha256(),
+        fracture_grade=settings.fracture_grade,
+        chosen=chosen,
+        calibrators=calibrators,
+        decision_threshold=youden_threshold(out_of_fold[chosen].p_at_least(settings.fracture_grade), fractured),
+        grade_limits=best_grade_limits(out_of_fold[chosen].severity, train.grade),
+        intervals=fit_intervals(held_out, validation.grade, validation.patient, settings.coverage),
+        scores=scores,
+    )
+
+
+def _nested(z_n: Array, train: GradedLatents, settings: GradingSettings, seed: int) -> dict[str, Graded]:
+    """Predictions of every kind for each training vertebra, by a pipeline that never saw its patient's labels."""
+    grade, level = train.grade, settings.fracture_grade
+    fractured = grade >= level
+    outer = patient_folds(grade, train.patient, level, settings.folds, seed, least=3)
+    severity = {kind: np.empty(len(grade)) for kind in KINDS}
+    p_grade = {kind: np.empty((len(grade), len(GRADES))) for kind in KINDS}
+    for fold in np.unique(outer):
+        out, rest = outer == fold, outer != fold
+        inner = patient_folds(grade[rest], train.patient[rest], level, settings.folds, seed)
+        penalty, _, distance = choose_penalty(z_n[rest], fractured[rest], inner, settings.classifier)
+        w, b = fit_plane(z_n[rest], fractured[rest], settings.classifier, penalty)
+        for name, kind in KINDS.items():
+            calibrator = kind.fit(distance, z_n[rest], grade[rest], inner)
+            graded = calibrator.predict(plane_distance(z_n[out], w, b), z_n[out])
+            severity[name][out], p_grade[name][out] = graded.severity, graded.p_grade
+    return {kind: Graded(severity[kind], p_grade[kind]) for kind in KINDS}
+
+
+def _scores(kind: str, graded: Graded, grade: Whole, fracture_grade: int) -> dict[str, Any]:
+    """How well one kind did out of fold. macro_mae: mean absolute error averaged over grades."""
+    error = np.abs(graded.severity - grade)
+    rounded = np.digitize(graded.severity, [0.5, 1.5, 2.5])
+    return {
+        "kind": kind,
+        "ranked_probability_score": ranked_probability_score(graded.p_grade, grade),
+        "mae": float(error.mean()),
+        "macro_mae": float(np.mean([error[grade == value].mean() for value in np.unique(grade)])),
+        "qwk": float(cohen_kappa_score(grade, rounded, weights="quadratic", labels=GRADES)),
+        "auc": float(roc_auc_score(grade >= fracture_grade, graded.p_at_least(fracture_grade))),
+    }
+
+
+def youden_threshold(p_fracture: Array, fractured: Flags) -> float:
+    """The p_fracture with the largest sensitivity + specificity (Youden, Cancer 1950), midway to the next lower one."""
+    false_alarms, hits, thresholds = roc_curve(fractured, p_fracture, drop_intermediate=False)
+    best = int(np.argmax(hits - false_alarms))
+    best = max(best, 1)  # the first threshold is infinite: nothing is called fractured
+    lower = thresholds[best + 1] if best + 1 < len(thresholds) else 0.0
+    return float((thresholds[best] + lower) / 2)
+
+
+def best_grade_limits(severity: Array, grade: Whole) -> list[float]:
+    """Severities from which the grade is 1, 2, 3, with the largest macro-F1 over the grades that occur.
+
+    Exact, by dynamic programming over the sorted severities: macro-F1 is a sum over the stretches between limits.
+    Rounding (the released code) hardly ever gives the rare high grades: their expected grade is drawn to the many 0s.
+    A grade that does not occur is never given.
+    """
+    order = np.argsort(severity, kind="stable")
+    value, sorted_grade = severity[order], grade[order]
+    # positions where a limit may stand: before, between distinct severities, after
+    places = np.concatenate([[0], np.flatnonzero(np.diff(value) > 0) + 1, [len(value)]])
+    if len(places) > MOST_PLACES:
+        places = places[np.linspace(0, len(places) - 1, MOST_PLACES).round().astype(int)]
+    occurring = np.unique(grade)
+    best = np.where(places == 0, 0.0, -np.inf)
+    came_from: list[np.ndarray] = []
+    for wanted in occurring:
+        hits = np.concatenate([[0], np.cumsum(sorted_grade == wanted)])[places]
+        f1 = 2 * (hits[None, :] - hits[:, None]) / (np.maximum(places[None, :] - places[:, None], 0) + hits[-1])
+        total = np.where(places[None, :] >= places[:, None], best[:, None] + f1, -np.inf)
+        came_from.append(np.argmax(total, axis=0))
+        best = np.max(total, axis=0)
+    limits = [4.0] * len(GRADES)
+    at = len(places) - 1
+    for wanted, before in zip(occurring[::-1], came_from[::-1], strict=True):
+        at = int(before[at])
+        limits[wanted] = _between(value, int(places[at]))
+    # a grade that does not occur begins where the next higher one begins
+    for wanted in reversed(GRADES[:-1]):
+        limits[wanted] = min(limits[wanted], limits[wanted + 1])
+    return limits[1:]
+
+
+def _between(value: Array, place: int) -> float:
+    """A limit midway between the severities on both sides of a place."""
+    if place == 0:
+        return 0.0
+    return 4.0 if place == len(value) else float((value[place - 1] + value[place]) / 2)

@@ -1,0 +1,179 @@
+"""The hyperplane between intact and fractured vertebrae in the z-normalised latent space.
+
+After Keicher et al. (2023) and Atad et al. (2024): a linear classifier on frozen latents. Unlike their released code
+the plane is fitted and the latents are moved in the same, z-normalised space (as in DiffAE, Preechakul et al., CVPR
+2022), and the distance is Euclidean: (w.z_n + b) / |w|.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.svm import LinearSVC
+
+from vertegrade.grading.rows import (
+    Array,
+    Flags,
+    GradingError,
+    Whole,
+    graded_latents,
+    in_split,
+    one_model,
+    patient_folds,
+    stack_latents,
+)
+from vertegrade.settings.grading import GradingSettings
+
+# Inverse strengths of the L2 penalty, strongest first: latents have unit variance, so this spans a plane of class means
+# to a nearly unpenalised one.
+C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Hyperplane:
+    """w.z_n + b = 0 with z_n = (z - mean) / std; positive distances are fractured.
+
+    mean, std, w: (D,). C: inverse penalty that cross-validation chose. model_sha256: weights that made the latents.
+    """
+
+    mean: Array
+    std: Array
+    w: Array
+    b: float
+    fracture_grade: int
+    classifier: str
+    C: float
+    auc_cv: float
+    vertebrae: int
+    fractured: int
+    patients: int
+    model_sha256: str
+
+    def normalise(self, z: Array) -> Array:
+        """z_n of latents (N, D); GradingError where D is another."""
+        if z.ndim != 2 or z.shape[1] != len(self.mean):
+            raise GradingError(
+                f"latents have the shape {z.shape}, the hyperplane was fitted on {len(self.mean)} dimensions; "
+                "fit the hyperplane again"
+            )
+        return (z - self.mean) / self.std
+
+    def signed_distance(self, z: Array) -> Array:
+        """Signed distance (N,) of latents (N, D), in standard deviations of the latents."""
+        return plane_distance(self.normalise(z), self.w, self.b)
+
+    def move_to_distance(self, z: Array, target: float | Array) -> Array:
+        """Latents (N, D) moved along the unit normal until their signed distance is `target` (a number or (N,))."""
+        normal = self.w / np.linalg.norm(self.w)
+        step = np.broadcast_to(target, len(z)) - self.signed_distance(z)
+        return z + step[:, None] * normal * self.std
+
+    def check_latents(self, latents: pd.DataFrame) -> None:
+        """GradingError where the latents were made by other weights than those that this plane was fitted on."""
+        model = one_model(latents)
+        if model != self.model_sha256:
+            raise GradingError(
+                f"stale latents: made by the encoder {model[:12]}, the hyperplane by {self.model_sha256[:12]}; "
+                "encode the crops and fit the hyperplane with the same weights"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, numbers: dict[str, Any]) -> "Hyperplane":
+        """The hyperplane of `to_dict`."""
+        arrays = {key: np.array(numbers[key], dtype=np.float64) for key in ("mean", "std", "w")}
+        return cls(**(numbers | arrays))
+
+    def sha256(self) -> str:
+        """Fingerprint of all numbers, which ties a calibration to its plane."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def plane_distance(z_n: Array, w: Array, b: float) -> Array:
+    """Signed Euclidean distance (N,) of normalised latents (N, D) to w.z_n + b = 0."""
+    distance: Array = (z_n @ w + b) / np.linalg.norm(w)
+    return distance
+
+
+def fit_hyperplane(
+    latents: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataFrame, settings: GradingSettings, seed: int
+) -> Hyperplane:
+    """Fit on the training split: LATENTS, LABELS and PATIENT_SPLITS of the cohort.
+
+    mean and std are those of all evaluable training crops, labelled or not (the encoder was trained on the same crops);
+    the plane sees the labelled ones. GradingError where one class is missing.
+    """
+    model = one_model(latents)
+    rows = graded_latents(latents, labels, splits, "train")
+    mean, std = moments(stack_latents(in_split(latents, splits, "train")))
+    z_n = (rows.z - mean) / std
+    fractured = rows.grade >= settings.fracture_grade
+    folds = patient_folds(rows.grade, rows.patient, settings.fracture_grade, settings.folds, seed)
+    best_c, auc, _ = choose_penalty(z_n, fractured, folds, settings.classifier)
+    w, b = fit_plane(z_n, fractured, settings.classifier, best_c)
+    return Hyperplane(
+        mean=mean,
+        std=std,
+        w=w,
+        b=b,
+        fracture_grade=settings.fracture_grade,
+        classifier=settings.classifier,
+        C=best_c,
+        auc_cv=auc,
+        vertebrae=len(rows.grade),
+        fractured=int(fractured.sum()),
+        patients=len(np.unique(rows.patient)),
+        model_sha256=model,
+    )
+
+
+def moments(z: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation (D,) of latents (N, D); 1 for dimensions that do not vary beyond float32 noise."""
+    mean, std = z.mean(axis=0), z.std(axis=0)
+    return mean, np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-12), std, 1.0)
+
+
+def fit_plane(z_n: Array, fractured: Flags, classifier: str, penalty: float) -> tuple[Array, float]:
+    """w (D,) and b of the classifier on normalised latents (N, D), the two classes weighted equally."""
+    if fractured.all() or not fractured.any():
+        raise GradingError("only one class among the vertebrae of a fold; add graded patients")
+    model = (
+        LinearSVC(C=penalty, class_weight="balanced", dual=False, max_iter=10000)
+        if classifier == "svm"
+        else LogisticRegression(C=penalty, class_weight="balanced", max_iter=10000)
+    )
+    model.fit(z_n, fractured)
+    w = model.coef_[0].astype(np.float64)
+    if not np.any(w):
+        raise GradingError("the latents do not differ between the classes at all; was the encoder trained?")
+    return w, float(model.intercept_[0])
+
+
+def cross_fitted_distance(z_n: Array, fractured: Flags, folds: Whole, classifier: str, penalty: float) -> Array:
+    """Signed distance (N,) of each vertebra to a plane that was fitted without its fold."""
+    distance = np.empty(len(z_n))
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        w, b = fit_plane(z_n[~held_out], fractured[~held_out], classifier, penalty)
+        distance[held_out] = plane_distance(z_n[held_out], w, b)
+    return distance
+
+
+def choose_penalty(z_n: Array, fractured: Flags, folds: Whole, classifier: str) -> tuple[float, float, Array]:
+    """(C, its AUC, its out-of-fold distances): the C of the best AUC over all folds pooled, the strongest among equals.
+
+    Pooled, because the calibrators see the distances of all folds on one scale.
+    """
+    tried = []
+    for penalty in C_GRID:
+        distance = cross_fitted_distance(z_n, fractured, folds, classifier, penalty)
+        tried.append((penalty, float(roc_auc_score(fractured, distance)), distance))
+    return max(tried, key=lambda entry: entry[1])

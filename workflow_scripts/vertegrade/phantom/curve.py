@@ -1,0 +1,86 @@
+"""Stacking bodies into a spine: each stands on the disc of the one below, so a collapsed body tilts all above it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vertegrade.phantom.body import Body
+
+Vector = NDArray[np.float64]
+
+MIN_GAP_MM = 1.4  # between the rims of two bodies
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """Origin (RAS mm) and axes of a vertebra: rows right, anterior, superior as RAS unit vectors."""
+
+    origin: Vector
+    axes: Vector
+
+    def world(self, local: Vector) -> Vector:
+        """RAS points of local points (..., 3)."""
+        return np.asarray(local @ self.axes + self.origin)
+
+
+@dataclass(frozen=True)
+class Disc:
+    """Gaps (mm) between the anterior and posterior rims above a body."""
+
+    anterior: float
+    posterior: float
+
+
+def axes_of(pitch: float, roll: float, turn: float) -> Vector:
+    """Axes of a vertebra pitched forwards, rolled to the right and turned to the left (radians)."""
+    superior = np.array([np.sin(roll), np.sin(pitch) * np.cos(roll), np.cos(pitch) * np.cos(roll)])
+    right = np.array([np.cos(turn), np.sin(turn), 0.0])
+    right -= superior * (right @ superior)
+    right /= np.linalg.norm(right)
+    return np.array([right, np.cross(superior, right), superior])
+
+
+def _rim_slopes(body: Body) -> tuple[float, float]:
+    """Angles (radians) of the superior and inferior rim: positive where it rises towards anterior."""
+    ends = body.column_ends()
+    run = ends[0, 0, 1] - ends[2, 0, 1]
+    return tuple(float(np.arctan((ends[0, end, 2] - ends[2, end, 2]) / run)) for end in (0, 1))  # type: ignore[return-value]
+
+
+def stack(
+    bodies: list[Body], discs: list[Disc], rolls: Vector, turns: Vector, sacral_pitch: float, shifts: Vector
+) -> list[Pose]:
+    """Poses of bodies listed from below upwards; discs[k] lies on body k. Angles in radians, shifts (k, 2) in mm.
+
+    The posterior rims line up, as in life; the whole is tilted so that it stands upright from end to end.
+    """
+    pitches = [sacral_pitch]
+    for k in range(1, len(bodies)):
+        below, above = _rim_slopes(bodies[k - 1])[0], _rim_slopes(bodies[k])[1]
+        pitches.append(pitches[-1] - below - _disc_angle(discs[k - 1], bodies[k - 1]) + above)
+    pitch = np.array(pitches)
+    for _ in range(3):
+        poses = _place(bodies, discs, pitch, rolls, turns, shifts)
+        chord = poses[-1].origin - poses[0].origin
+        pitch = pitch - np.arctan2(chord[1], chord[2])
+        rolls = rolls - np.arctan2(chord[0], chord[2])
+    return _place(bodies, discs, pitch, rolls, turns, shifts)
+
+
+def _disc_angle(disc: Disc, body: Body) -> float:
+    return float(np.arctan((disc.anterior - disc.posterior) / (body.columns[0] - body.columns[2])))
+
+
+def _place(
+    bodies: list[Body], discs: list[Disc], pitch: Vector, rolls: Vector, turns: Vector, shifts: Vector
+) -> list[Pose]:
+    poses = [Pose(np.zeros(3), axes_of(pitch[0], rolls[0], turns[0]))]
+    for k in range(1, len(bodies)):
+        axes = axes_of(pitch[k], rolls[k], turns[k])
+        rim = poses[-1].world(bodies[k - 1].column_ends()[2, 0])
+        between = poses[-1].axes[2] + axes[2]
+        foot = rim + discs[k - 1].posterior * between / np.linalg.norm(between)
+        foot = foot + shifts[k, 0] * axes[0] + shifts[k, 1] * axes[1]
+        poses.append(Pose(foot - bodies[k].column_ends()[2, 1] @ axes, axes))
+    return poses

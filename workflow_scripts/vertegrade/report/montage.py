@@ -1,0 +1,164 @@
+"""Pictures of vertebrae: a montage in order of predicted severity, and counterfactual strips at grades 0-3.
+
+Images are mid-sagittal: head up, front of the patient to the left (docs/architecture.md), in a bone window.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from vertegrade.evaluation.figures import NOTICE, STYLE
+from vertegrade.levels import NAMES
+from vertegrade.settings.report import ReportSettings
+from vertegrade.tables import GRADES
+
+Pixels = NDArray[np.uint8]
+
+WATERMARK = "SYNTHETIC"
+FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
+TILE = 256  # px: side of an enlarged image, so that the watermark is legible whatever the crop's size
+GRADE_COLOURS = ["#9aa5b1", "#56B4E9", "#E69F00", "#D55E00"]
+UNKNOWN_COLOUR = "#ffffff"
+COLUMNS = 8  # images a row of the montage
+
+
+def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test") -> pd.DataFrame:
+    """Up to `count` evaluable vertebrae of a split, evenly spaced over the order of severity, least severe first."""
+    rows = predictions[predictions["evaluable"] & (predictions["split"] == split)]
+    rows = rows.sort_values(["severity", "scan_id", "vertebra"], ignore_index=True)
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
+    return rows.iloc[chosen].reset_index(drop=True)
+
+
+def mid_sagittal(pixels: np.ndarray) -> np.ndarray:
+    """The middle slice `(..., H, W)` of stacks `(..., S, H, W)`."""
+    return pixels[..., pixels.shape[-3] // 2, :, :]
+
+
+def windowed(hu: np.ndarray, settings: ReportSettings) -> Pixels:
+    """Grey values 0-255 of HU in the display window."""
+    low = settings.window_centre_hu - settings.window_width_hu / 2
+    grey = (hu.astype(float) - low) / settings.window_width_hu * 255
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+
+def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, settings: ReportSettings) -> Figure:
+    """Crops in the order of their rows (`spread_by_severity`), framed in the colour of the true grade.
+
+    hu: `(N, H, W)` mid-sagittal HU. rows: PREDICTIONS of the same vertebrae. true_grade: `(N,)`, NaN where unknown.
+    """
+    lines = max(1, -(-len(rows) // COLUMNS))
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _canvas(COLUMNS * 1.3, lines * 1.55 + 0.75, COLUMNS, lines * 1.19, top=0.45)
+        for place, row in enumerate(rows.itertuples()):
+            line, column = divmod(place, COLUMNS)
+            x, y = column, line * 1.19
+            grade = true_grade[place]
+            colour = UNKNOWN_COLOUR if np.isnan(grade) else GRADE_COLOURS[int(grade)]
+            _show(axes, windowed(hu[place], settings), x, y, colour)
+            truth = "?" if np.isnan(grade) else f"{grade:.0f}"
+            text = f"{NAMES[int(row.vertebra)]}  {row.severity:.1f}  true {truth}"
+            axes.text(x + 0.49, y + 1.0, text, ha="center", va="top", fontsize=7.5)
+        title = "Test vertebrae from least to most severe: level, predicted severity, true grade (frame: "
+        _grade_key(figure, title)
+    return figure
+
+
+def _grade_key(figure: Figure, title: str) -> None:
+    height = figure.get_size_inches()[1]
+    figure.text(0.01, 1 - 0.12 / height, title.removesuffix(" (frame: "), va="top", fontsize=9, weight="bold")
+    for grade, colour in enumerate(GRADE_COLOURS):
+        patch = (0.68 + 0.078 * grade, 1 - 0.25 / height)
+        figure.patches.append(
+            Rectangle(patch, 0.012, 0.12 / height, color=colour, transform=figure.transFigure, clip_on=False)
+        )
+        figure.text(patch[0] + 0.016, 1 - 0.12 / height, f"grade {grade}", va="top", fontsize=8)
+
+
+def _canvas(width: float, height: float, columns: float, lines: float, top: float) -> tuple[Figure, Axes]:
+    """A figure in inches whose one axes counts tiles: x to the right, y down; `top` inches are kept for a heading."""
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0.005, 0.3 / height, 0.99, 1 - (0.3 + top) / height))
+    axes.set_axis_off()
+    axes.set(xlim=(0, columns), ylim=(lines, 0))
+    figure.text(0.5, 0.08 / height, NOTICE, ha="center", fontsize=8, color="#4a5560")
+    return figure, axes
+
+
+def _show(axes: Axes, image: Pixels, x: float, y: float, frame: str | None = None) -> None:
+    """Draw an image `(H, W)` or `(H, W, 3)` into the tile at x, y, with a frame."""
+    extent = (x + 0.02, x + 0.98, y + 0.98, y + 0.02)
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto", interpolation="bilinear")
+    axes.set(xlim=limits[0], ylim=limits[1])
+    if frame:
+        axes.add_patch(Rectangle((x + 0.02, y + 0.02), 0.96, 0.96, fill=False, edgecolor=frame, linewidth=2.5))
+
+
+def watermarked(image: Pixels) -> Pixels:
+    """The image `(H, W)` or `(H, W, 3)`, enlarged to TILE x TILE RGB, with SYNTHETIC burnt into its pixels."""
+    picture = Image.fromarray(image).convert("RGB").resize((TILE, TILE), Image.Resampling.BICUBIC)
+    font = ImageFont.truetype(str(FONT), TILE // 9)
+    style: dict[str, Any] = {"font": font, "anchor": "ms", "stroke_width": 2}
+    ImageDraw.Draw(picture).text((TILE // 2, TILE - 10), WATERMARK, fill="white", stroke_fill="black", **style)
+    return np.asarray(picture)
+
+
+def difference_map(changed: np.ndarray, reference: np.ndarray, settings: ReportSettings) -> Pixels:
+    """RGB `(H, W, 3)` of changed - reference in HU: orange denser, violet less dense, white unchanged."""
+    part = np.clip((changed.astype(float) - reference) / settings.difference_hu, -1, 1)
+    return np.asarray(matplotlib.colormaps["PuOr_r"]((part + 1) / 2)[..., :3] * 255, dtype=np.uint8)
+
+
+def counterfactual_figure(
+    original: np.ndarray,
+    reconstruction: np.ndarray,
+    images: np.ndarray,
+    error_hu: np.ndarray,
+    rows: pd.DataFrame,
+    true_grade: np.ndarray,
+    settings: ReportSettings,
+) -> Figure:
+    """Strips: crop, its reconstruction, and decoded at grades 0-3; below each what changed, in HU.
+
+    original, reconstruction: `(M, S, H, W)` HU. images: `(M, 4, S, H, W)` HU decoded at grades 0-3. error_hu: `(M,)`
+    root mean square of original - reconstruction. rows: PREDICTIONS of the M vertebrae. true_grade: `(M,)`, NaN unknown.
+    The second row shows reconstruction - original, then grade k - reconstruction. All but the original is watermarked.
+    """
+    heads = ["CT", "Reconstruction", *(f"At grade {grade}" for grade in GRADES)]
+    step = 2.2
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _canvas(7 * 1.5, max(1, len(rows)) * step * 1.5 + 0.75, 7, max(1, len(rows)) * step, top=0.45)
+        for column, head in enumerate(heads):
+            axes.text(column + 1.5, -0.04, head, ha="center", va="bottom", weight="bold", fontsize=10)
+        for place, row in enumerate(rows.itertuples()):
+            y = place * step
+            crop, own = mid_sagittal(original[place]), mid_sagittal(reconstruction[place])
+            decoded = [own, *mid_sagittal(images[place])]
+            _show(axes, windowed(crop, settings), 1, y)
+            for column, image in enumerate(decoded, start=2):
+                reference = crop if column == 2 else own
+                _show(axes, watermarked(windowed(image, settings)), column, y)
+                _show(axes, watermarked(difference_map(image, reference, settings)), column, y + 1)
+            grade = "unknown" if np.isnan(true_grade[place]) else f"{true_grade[place]:.0f}"
+            facts = f"True grade {grade}\nSeverity {row.severity:.1f}\n({row.severity_low:.1f}–{row.severity_high:.1f})"
+            axes.text(0.05, y + 0.1, NAMES[int(row.vertebra)], va="top", fontsize=13, weight="bold")
+            axes.text(0.05, y + 0.3, facts, va="top", fontsize=9, linespacing=1.4)
+            axes.text(
+                1.5,
+                y + 1.06,
+                f"Reconstruction error\n{error_hu[place]:.0f} HU (RMS)",
+                ha="center",
+                va="top",
+                fontsize=9,
+            )
+        axes.text(0.05, -0.04, "Vertebra", va="bottom", weight="bold", fontsize=10)
+    return figure

@@ -1,0 +1,129 @@
+"""Straightened, vertebra-centred crops of a scan, each pixel sampled once."""
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from vertegrade.ct.volume import AIR_HU, Volume, mm_to_voxel
+from vertegrade.levels import craniocaudal_rank
+from vertegrade.settings.spine import CropSettings
+from vertegrade.spine.centreline import fit_centreline
+from vertegrade.spine.landmarks import NOT_GRADED
+from vertegrade.spine.straighten import LEFT, ORIGIN, POSTERIOR, crop_frames, folds
+from vertegrade.tables import CROPS, check_table, empty_table
+
+# Reasons of this stage.
+OUTSIDE_SCAN = "outside_scan"
+FOLDED = "folded_crop"
+
+MAX_SAMPLES = 4
+
+
+def crop_scan(
+    volume: Volume, landmarks: pd.DataFrame, settings: CropSettings, slice_thickness_mm: float
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Crops, head to feet, of all vertebrae of one scan (table LANDMARKS) but those that are `not_graded`.
+
+    Returns pixels int16 HU (N, S, H, W) and frames float64 (N, H, 3, 3), both as docs/architecture.md says, and table
+    CROPS, where crop counts from 0 within the scan. A vertebra that is not evaluable keeps its reason and still gets
+    its crop; a crop is not evaluable either when too little of its core lies in the scan (`outside_scan`) or the spine
+    is too bent for it (`folded_crop`). slice_thickness_mm: of the scan, for the table; NaN where unknown.
+    """
+    landmarks = landmarks.sort_values("vertebra", key=lambda labels: labels.map(craniocaudal_rank))
+    sound = landmarks["evaluable"] | (landmarks["reason"] == NOT_GRADED)
+    vertebrae = landmarks[landmarks["reason"] != NOT_GRADED]
+    size, shape = settings.size, (settings.slices, settings.size, settings.size)
+    if vertebrae.empty:
+        return np.zeros((0, *shape), np.int16), np.zeros((0, size, 3, 3)), empty_table(CROPS)
+    # Where no vertebra is sound nothing is graded, and the crops are cut for eyes alone, upright.
+    line = fit_centreline(_centres(landmarks[sound] if sound.any() else landmarks[:1]), settings.smoothing_mm)
+    frames = crop_frames(line, _centres(vertebrae), size, settings.pixel_mm)
+    folded = folds(frames, shape, settings.pixel_mm, settings.slice_spacing_mm)
+    pixels = np.empty((len(frames), *shape), np.int16)
+    rows = []
+    for crop, vertebra in enumerate(vertebrae.itertuples()):
+        pixels[crop], inside = sample_crop(volume, frames[crop], settings)
+        core = _core(inside, settings).mean()
+        reason = OUTSIDE_SCAN if core < settings.min_inside else FOLDED if folded[crop] else ""
+        rows.append(
+            {
+                "patient_id": vertebra.patient_id,
+                "scan_id": vertebra.scan_id,
+                "vertebra": vertebra.vertebra,
+                "crop": crop,
+                "inside_fraction": inside.mean(),
+                "slice_thickness_mm": slice_thickness_mm,
+                "evaluable": not (vertebra.reason or reason),
+                "reason": vertebra.reason or reason,
+            }
+        )
+    return pixels, frames, check_table(pd.DataFrame(rows), CROPS, f"crops of scan {rows[0]['scan_id']}")
+
+
+def sample_crop(volume: Volume, frames: np.ndarray, settings: CropSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels int16 (S, H, W) of one crop with frames (H, 3, 3), and which of them lie in the scan, bool (S, H, W).
+
+    Trilinear, from the scan to the crop in one step. A sample stands for its whole cell (pixel x pixel x slice
+    spacing): where voxels are finer than the cell it is the mean of several points spread over the cell, else fine
+    voxels would alias and their noise stay. (Measured on a synthetic body with 0.7 x 0.7 x 1 mm voxels and 30 HU noise:
+    error against the true cell means 13 HU, single points 18 HU; cubic interpolation 12 HU for a filter over the whole
+    scan, and it overshoots at metal.) A pixel whose centre lies outside the scan is -1024.
+    """
+    columns = (np.arange(settings.size) - (settings.size - 1) / 2) * settings.pixel_mm
+    slices = (np.arange(settings.slices) - (settings.slices - 1) / 2) * settings.slice_spacing_mm
+    voxels = _voxels(volume, frames, slices, columns)
+    last = np.array(volume.hu.shape) - 1
+    inside = ((voxels >= -0.5) & (voxels <= last + 0.5)).all(axis=-1)
+    # Canonical axes: i runs along the slices, j along the columns, k along the rows, as near as 90 degrees allow.
+    fine_slices, fine_columns, fine_rows = (
+        _spread(cell, voxel)
+        for cell, voxel in zip(
+            (settings.slice_spacing_mm, settings.pixel_mm, settings.pixel_mm), volume.spacing_mm, strict=True
+        )
+    )
+    down = np.cross(frames[:, POSTERIOR], frames[:, LEFT])
+    total = np.zeros(inside.shape)
+    for shift in fine_rows:
+        moved = frames.copy()
+        moved[:, ORIGIN] += shift * down
+        dense = _voxels(volume, moved, _spread_out(slices, fine_slices), _spread_out(columns, fine_columns))
+        hu = ndimage.map_coordinates(volume.hu, np.moveaxis(dense, -1, 0), np.float32, order=1, mode="nearest")
+        cells = hu.reshape(len(slices), len(fine_slices), len(frames), len(columns), len(fine_columns))
+        total += cells.mean(axis=(1, 4))
+    pixels = np.where(inside, np.rint(total / len(fine_rows)), AIR_HU).astype(np.int16)
+    return pixels, inside
+
+
+def _spread(cell_mm: float, voxel_mm: float) -> np.ndarray:
+    """Offsets in mm that divide a cell evenly: one a voxel, four at most (more gain little and cost time)."""
+    count = int(np.clip(np.ceil(cell_mm / voxel_mm - 0.01), 1, MAX_SAMPLES))
+    offsets: np.ndarray = ((np.arange(count) + 0.5) / count - 0.5) * cell_mm
+    return offsets
+
+
+def _spread_out(places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Every place with every offset, the offsets of a place side by side."""
+    return np.add.outer(places, offsets).ravel()
+
+
+def _voxels(volume: Volume, frames: np.ndarray, slices_mm: np.ndarray, columns_mm: np.ndarray) -> np.ndarray:
+    """Voxel coordinates (slices, rows, columns, 3) of the points at the given mm towards left and posterior."""
+    # The way to voxels is affine, so it is gone by the frames' few vectors instead of by every point.
+    origin = mm_to_voxel(volume.affine, frames[:, ORIGIN])
+    posterior = mm_to_voxel(volume.affine, frames[:, ORIGIN] + frames[:, POSTERIOR]) - origin
+    left = mm_to_voxel(volume.affine, frames[:, ORIGIN] + frames[:, LEFT]) - origin
+    in_row = origin[:, None] + columns_mm[:, None] * posterior[:, None]
+    points: np.ndarray = in_row[None] + slices_mm[:, None, None, None] * left[None, :, None]
+    return points
+
+
+def _core(inside: np.ndarray, settings: CropSettings) -> np.ndarray:
+    """The part of a crop (S, H, W) around its centre that must lie in the scan: all slices, `core_mm` square."""
+    offset_mm = np.abs(np.arange(settings.size) - (settings.size - 1) / 2) * settings.pixel_mm
+    within = np.flatnonzero(offset_mm <= settings.core_mm / 2)
+    return inside[:, within[0] : within[-1] + 1, within[0] : within[-1] + 1]
+
+
+def _centres(landmarks: pd.DataFrame) -> np.ndarray:
+    centres: np.ndarray = landmarks[["centre_x_mm", "centre_y_mm", "centre_z_mm"]].to_numpy(np.float64)
+    return centres

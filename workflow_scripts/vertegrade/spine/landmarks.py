@@ -1,0 +1,114 @@
+"""The landmarks table of a scan whose vertebrae are given, by centroids or by a mask."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.reasons import Refused
+from vertegrade.ct.volume import Volume, mm_to_voxel
+from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.settings.spine import LocalizeSettings
+from vertegrade.spine.masks import Body, body_centres, read_mask
+from vertegrade.spine.verse import read_centroids
+from vertegrade.tables import LANDMARKS, POINT_COLUMNS, check_table
+
+# Reasons of this stage. A `not_graded` vertebra is sound and shapes the centreline; it just gets no crop.
+NOT_GRADED = "not_graded"
+OUTSIDE = "centre_outside_scan"
+IMPLAUSIBLE = "implausible_spacing"
+
+MIN_DOWNWARD = 0.25
+
+
+def provided_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings) -> pd.DataFrame:
+    """Table LANDMARKS of one scan, head to feet, from the centroids (first choice) or the mask that its row names.
+
+    Every vertebra that was given gets a row; evaluable is False with a reason for those outside the graded levels
+    (`not_graded`), with a centre outside the scan, at an implausible distance from their neighbours, or cut or tiny in
+    the mask. The six points are unknown (NaN), confidence is 1.
+    Refused: nothing given, files unreadable or on another grid, labels unknown or twice, all centres outside.
+    """
+    if row.centroids:
+        given = read_centroids(row.centroids, volume.hu.shape, volume.affine)
+        bodies = {label: Body(centre, "") for label, centre in given.items()}
+    elif row.mask:
+        bodies = body_centres(read_mask(row.mask, volume.hu.shape, volume.affine), volume.affine, row.mask)
+    else:
+        raise Refused(
+            "no_landmarks", f"scan {row.scan_id}: the sample sheet names neither centroids nor a mask; add one of them"
+        )
+    labels = sorted(bodies, key=craniocaudal_rank)
+    reasons = {label: bodies[label].reason or _outside(bodies[label].centre_mm, volume) for label in labels}
+    if all(reason == OUTSIDE for reason in reasons.values()):
+        raise Refused(
+            "centroids_outside_scan",
+            f"{row.centroids}: no centroid lies in the scan; its direction or its voxel grid is not the scan's",
+        )
+    sound = {label: bodies[label].centre_mm for label in labels if not reasons[label]}
+    for label in implausible(sound, settings):
+        reasons[label] = IMPLAUSIBLE
+    for label in labels:
+        reasons[label] = reasons[label] or _not_graded(label, settings)
+    rows = [
+        {
+            "patient_id": row.patient_id,
+            "scan_id": row.scan_id,
+            "vertebra": label,
+            **dict(zip(("centre_x_mm", "centre_y_mm", "centre_z_mm"), bodies[label].centre_mm, strict=True)),
+            **dict.fromkeys(POINT_COLUMNS, math.nan),
+            "confidence": 1.0,
+            "source": "centroids" if row.centroids else "mask",
+            "evaluable": not reasons[label],
+            "reason": reasons[label],
+        }
+        for label in labels
+    ]
+    return check_table(pd.DataFrame(rows), LANDMARKS, f"landmarks of scan {row.scan_id}")
+
+
+def implausible(centres: dict[int, np.ndarray], settings: LocalizeSettings) -> list[int]:
+    """Labels whose centres (RAS mm) cannot be right given the others: too near, too far apart, or not head to feet.
+
+    Swapped labels, a label far off its vertebra, 28 used for the sacrum. Of each implausible neighbourhood the vertebra
+    goes whose removal mends most; where several are equally suspect, all of them go. Where more than half would go,
+    none can be trusted (a wrong orientation, for one).
+    """
+    kept = sorted(centres, key=craniocaudal_rank)
+    wrong: list[int] = []
+    while bad := _bad_gaps(kept, centres, settings):
+        suspects = sorted({label for gap in bad for label in gap})
+        left = {label: len(_bad_gaps([k for k in kept if k != label], centres, settings)) for label in suspects}
+        worst = [label for label in suspects if left[label] == min(left.values())]
+        wrong += worst
+        kept = [label for label in kept if label not in worst]
+    return sorted(centres, key=craniocaudal_rank) if 2 * len(wrong) > len(centres) else wrong
+
+
+def _bad_gaps(labels: list[int], centres: dict[int, np.ndarray], settings: LocalizeSettings) -> list[tuple[int, int]]:
+    """Pairs of successive labels with an implausible step between them.
+
+    T12 or T13 may be missing or present in healthy people, so a step over several levels is only bounded above.
+    """
+    bad = []
+    for upper, lower in pairwise(labels):
+        step = centres[lower] - centres[upper]
+        length = float(np.linalg.norm(step))
+        levels = math.ceil(craniocaudal_rank(lower) - craniocaudal_rank(upper))
+        in_range = settings.min_gap_mm <= length <= settings.max_gap_mm * levels
+        if not in_range or -step[2] < MIN_DOWNWARD * length:
+            bad.append((upper, lower))
+    return bad
+
+
+def _outside(centre_mm: np.ndarray, volume: Volume) -> str:
+    voxel = mm_to_voxel(volume.affine, centre_mm)
+    inside = (voxel >= -0.5).all() and (voxel <= np.array(volume.hu.shape) - 0.5).all()
+    return "" if inside else OUTSIDE
+
+
+def _not_graded(label: int, settings: LocalizeSettings) -> str:
+    graded = label == LABELS["T13"] or settings.first_vertebra <= label <= settings.last_vertebra
+    return "" if graded else NOT_GRADED

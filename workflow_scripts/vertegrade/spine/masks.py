@@ -1,0 +1,123 @@
+"""Body centres from a vertebra mask (VerSe's `seg-vert_msk`: whole vertebrae, posterior elements included)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from vertegrade.ct.reasons import Refused
+from vertegrade.ct.volume import to_ras, voxel_to_mm
+from vertegrade.levels import NAMES
+from vertegrade.spine.verse import SACRUM_AND_COCCYX, check_label
+
+GRID_TOLERANCE_MM = 0.1
+SLAB_HALF_MM = 2.0
+SEARCH_MM = 10.0
+MIN_SHARE = 0.15
+SMALL_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Body:
+    """A vertebral body found in a mask. reason: "" or why it must not be graded."""
+
+    centre_mm: np.ndarray
+    reason: str
+
+
+def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+    """A mask in the scan's canonical orientation: whole numbers, axes (i, j, k) in RAS+, the scan's shape.
+
+    shape, affine: of the scan's canonical volume. The mask may lie on disk in any orientation, but its voxels must be
+    the scan's. Refused: unreadable, another grid (checked by the header before a voxel is read), not labels.
+    """
+    try:
+        image = nib.load(path)
+        turn = nib.orientations.io_orientation(image.affine)
+        turned = image.affine @ nib.orientations.inv_ornt_aff(turn, image.shape)
+        canonical_shape = tuple(int(image.shape[axis]) for axis in np.argsort(turn[:, 0]))
+    except (OSError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise Refused("mask_unreadable", f"{path}: cannot be read as a NIfTI mask ({error})") from error
+    if canonical_shape != tuple(shape):
+        raise Refused(
+            "mask_other_grid", f"{path}: {canonical_shape} voxels (RAS), the scan has {tuple(shape)}; resample the mask"
+        )
+    corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), axis=-1).reshape(-1, 3)
+    off_mm = np.abs(voxel_to_mm(turned, corners) - voxel_to_mm(affine, corners)).max()
+    if off_mm > GRID_TOLERANCE_MM:
+        raise Refused(
+            "mask_other_grid", f"{path}: lies up to {off_mm:.1f} mm away from the scan; resample it on the scan's grid"
+        )
+    try:
+        labels = np.asanyarray(image.dataobj)
+    except (OSError, ValueError, EOFError) as error:
+        raise Refused("mask_unreadable", f"{path}: its voxels cannot be read ({error})") from error
+    if labels.dtype.kind == "f":
+        if not np.array_equal(labels, np.rint(labels)):
+            raise Refused("mask_not_labels", f"{path}: holds fractions; resample masks with nearest neighbour")
+        labels = labels.astype(np.int32)
+    return to_ras(labels, image.affine)[0]
+
+
+def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path) -> dict[int, Body]:
+    """Bodies by VerSe label, from a mask (`read_mask`) with its affine to RAS mm; `path` is for messages.
+
+    A body that touches the front, back, top or bottom of the scan (`cut_by_scan_edge`) and one with less than a quarter of the median
+    body's volume (`mask_too_small`) get a reason: their centres are not the vertebra's.
+    Refused: unknown labels, or no vertebra at all.
+    """
+    present = [label for label in np.unique(labels).tolist() if label != 0 and label not in SACRUM_AND_COCCYX]
+    for label in present:
+        check_label(label, path)
+    if not present:
+        raise Refused("no_vertebrae", f"{path}: no vertebra (label 1-25 or 28) in the mask")
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    boxes = ndimage.find_objects(labels, max_label=max(NAMES))
+    centres, sizes, cut = {}, {}, {}
+    for label in present:
+        box = boxes[label - 1]
+        voxels = np.argwhere(body_of(labels[box] == label, spacing)) + [edge.start for edge in box]
+        centres[label] = voxel_to_mm(affine, voxels.mean(axis=0))
+        sizes[label] = len(voxels)
+        cut[label] = bool((voxels[:, 1:] == 0).any() or (voxels[:, 1:] == np.array(labels.shape[1:]) - 1).any())
+    small = SMALL_SHARE * np.median(list(sizes.values()))
+    return {
+        label: Body(
+            centres[label], "mask_too_small" if sizes[label] < small else "cut_by_scan_edge" if cut[label] else ""
+        )
+        for label in present
+    }
+
+
+def body_of(vertebra: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
+    """The vertebral body, bool (i, j, k), of one whole vertebra, bool (i, j, k) in RAS+ with its voxel spacing.
+
+    Near the midline the spinal canal parts the body from the arch. The sagittal slab (4 mm) nearest to the vertebra's
+    middle in which that holds gives the body's silhouette: the foremost of the large pieces. The body is what of the
+    vertebra projects into the silhouette from the side. Thickness (distance transform) alone mistakes the arch for
+    the body where the body is crushed. A mask of bodies alone is one piece everywhere, and that piece is the body.
+    """
+    middle = round(float(np.argwhere(vertebra)[:, 0].mean()))
+    half = int(SLAB_HALF_MM / spacing_mm[0])
+    reach = int(SEARCH_MM / spacing_mm[0])
+    candidates = sorted(range(-reach, reach + 1), key=lambda step: (abs(step), step))
+    planes = [middle + step for step in candidates if 0 <= middle + step < len(vertebra)]
+    for plane in planes:
+        pieces, front = _pieces(vertebra[max(plane - half, 0) : plane + half + 1])
+        if pieces > 1:
+            return vertebra & front.any(axis=0)
+    return _pieces(vertebra)[1]
+
+
+def _pieces(slab: np.ndarray) -> tuple[int, np.ndarray]:
+    """Number of large connected pieces of a bool array (i, j, k), and the foremost of them."""
+    labels, count = ndimage.label(slab)
+    if count == 0:
+        return 0, slab
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    large = [piece for piece in range(1, count + 1) if sizes[piece - 1] >= MIN_SHARE * sizes.sum()]
+    centres = ndimage.center_of_mass(slab, labels, large)
+    front = large[int(np.argmax([centre[1] for centre in centres]))]
+    return len(large), labels == front
