@@ -1,6 +1,7 @@
 """Turn the scans of a shard (DICOM folder, zip, NIfTI) into canonical volumes, or say why not."""
 
 import pandas as pd
+
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.convert import convert_scan
 from vertegrade.files import new_folder

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+
 from vertegrade.dae.counterfactual import counterfactuals
 from vertegrade.dae.weights import load_dae
 from vertegrade.files import read_array, read_json, write_array

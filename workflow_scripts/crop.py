@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+
 from vertegrade.ct.volume import read_volume
 from vertegrade.files import write_array
 from vertegrade.settings.spine import CropSettings
@@ -19,7 +20,9 @@ with run_stage(snakemake) as job:
     for scan_id, vertebrae in landmarks.groupby("scan_id", sort=True):
         volume = read_volume(f"{job.input.volumes}/{scan_id}_ct.nii.gz")
         thickness = float(scans.loc[scan_id, "slice_thickness_mm"])
-        for parts, part in zip((pixels, frames, tables), crop_scan(volume, vertebrae, settings, thickness), strict=True):
+        for parts, part in zip(
+            (pixels, frames, tables), crop_scan(volume, vertebrae, settings, thickness), strict=True
+        ):
             parts.append(part)
         job.log.info("%s: %d crops, %d evaluable", scan_id, len(tables[-1]), tables[-1]["evaluable"].sum())
     write_array(job.output.pixels, np.concatenate(pixels))

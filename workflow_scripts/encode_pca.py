@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+
 from vertegrade.cohort.splits import split_of
 from vertegrade.files import read_array
 from vertegrade.grading.pca import encode_pca, fit_pca, save_pca

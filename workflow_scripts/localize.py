@@ -1,6 +1,7 @@
 """Find the vertebrae of a shard's scans from the centroids or masks given with them."""
 
 import pandas as pd
+
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import read_volume
@@ -13,7 +14,7 @@ with run_stage(snakemake) as job:
     settings = job.settings(LocalizeSettings)
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
     tables = [empty_table(LANDMARKS)]
-    for row in map(lambda plain: ScanRow(**plain), job.params.rows):
+    for row in (ScanRow(**plain) for plain in job.params.rows):
         if scans.loc[row.scan_id, "state"] != "done":
             continue
         try:

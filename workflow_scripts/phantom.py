@@ -3,9 +3,10 @@
 from contextlib import ExitStack
 
 import pandas as pd
+from vertegrade.phantom.scan import make_scan
+
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.files import new_folder
-from vertegrade.phantom.scan import make_scan
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.stage import run_stage
 from vertegrade.tables import PHANTOM_TRUTH
@@ -15,7 +16,7 @@ with run_stage(snakemake) as job, ExitStack() as stack:
     dicom = stack.enter_context(new_folder(job.output.dicom))
     annotations = stack.enter_context(new_folder(job.output.annotations))
     truth = []
-    for row in map(lambda plain: ScanRow(**plain), job.params.rows):
+    for row in (ScanRow(**plain) for plain in job.params.rows):
         truth.append(make_scan(row, settings, job.seed, dicom / row.scan_id, annotations))
         job.log.info("%s: %d vertebrae", row.scan_id, len(truth[-1]))
     job.write_table(job.output.truth, pd.concat(truth), PHANTOM_TRUTH)

@@ -6,9 +6,15 @@ import pandas as pd
 import pytest
 
 from vertegrade.cohort.coverage import label_coverage
-from vertegrade.cohort.labels import LabelError, Labels, join_labels, labels_from_truth, read_label_table
-from vertegrade.cohort.sheet import ScanRow
-from vertegrade.cohort.sources import cohort_labels
+from vertegrade.cohort.labels import (
+    LabelError,
+    Labels,
+    check_patients,
+    join_labels,
+    labels_from_truth,
+    read_label_table,
+)
+from vertegrade.cohort.sources import read_labels
 
 HEADER = "patient_id,scan_id,vertebra,genant_grade\n"
 
@@ -92,22 +98,22 @@ def test_two_tables_may_not_grade_the_same_vertebra(tmp_path: Path) -> None:
         join_labels([one, two])
 
 
-def test_labels_of_single_scans_join_those_of_the_cohort(tmp_path: Path) -> None:
+def test_several_tables_are_read_as_one(tmp_path: Path) -> None:
     for name, scan in (("all.csv", "a"), ("own.csv", "b")):
         (tmp_path / name).write_text(HEADER + f"p,{scan},T12,1\n")
-    rows = [ScanRow("a", "p", "x"), ScanRow("b", "p", "x", labels=str(tmp_path / "own.csv"))]
-    assert cohort_labels(rows, str(tmp_path / "all.csv"), "table").table["scan_id"].tolist() == ["a", "b"]
+    table = read_labels([str(tmp_path / name) for name in ("own.csv", "all.csv")]).table
+    assert table["scan_id"].tolist() == ["a", "b"]
 
 
-def test_a_scan_with_another_patient_in_the_sheet_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "all.csv").write_text(HEADER + "p,a,T12,1\n")
-    with pytest.raises(LabelError, match="scan 'a': patient 'q' in the sheet, 'p' in the labels"):
-        cohort_labels([ScanRow("a", "q", "x")], str(tmp_path / "all.csv"), "table")
+def test_a_scan_with_another_patient_in_the_cohort_is_refused(tmp_path: Path) -> None:
+    labels = read(tmp_path, HEADER + "p,a,T12,1\n").table
+    with pytest.raises(LabelError, match="scan 'a': patient 'q' in the sample sheet, 'p' in the labels"):
+        check_patients(labels, pd.DataFrame({"scan_id": ["a"], "patient_id": ["q"]}))
 
 
 def test_no_labels_at_all_is_said_plainly() -> None:
     with pytest.raises(LabelError, match=r"set cohort\.labels"):
-        cohort_labels([ScanRow("a", "q", "x")], "", "table")
+        read_labels([])
 
 
 def test_phantom_truth_gives_labels_with_height_loss_and_drops_cut_vertebrae() -> None:

@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vertegrade.cohort.sheet import ScanRow
 from vertegrade.cohort.splits import (
     LeakageError,
     assign_splits,
-    given_splits,
     hash_fraction,
+    merge_given_splits,
     split_map,
     split_of,
 )
@@ -52,19 +51,14 @@ def test_a_given_split_wins_and_is_marked() -> None:
     assert table["origin"].value_counts().to_dict() == {"given": 20, "hash": 1}
 
 
-def test_sheet_and_labels_together_give_splits_for_the_sheets_patients() -> None:
-    rows = [
-        ScanRow("a", "p", "x", split="train"),
-        ScanRow("b", "p", "x"),
-        ScanRow("c", "q", "x"),
-        ScanRow("d", "r", "x"),
-    ]
-    assert given_splits(rows, {"q": "test", "absent": "test"}) == {"p": "train", "q": "test", "r": ""}
+def test_sheet_and_labels_together_give_splits_for_the_cohorts_patients() -> None:
+    given = merge_given_splits(["r", "p", "q", "p"], {"p": "train"}, {"q": "test", "absent": "test"})
+    assert given == {"p": "train", "q": "test", "r": ""}
 
 
 def test_contradicting_given_splits_are_refused_by_name() -> None:
     with pytest.raises(LeakageError, match=r"p \(train in the sheet, test in the labels\)"):
-        given_splits([ScanRow("a", "p", "x", split="train")], {"p": "test"})
+        merge_given_splits(["p"], {"p": "train"}, {"p": "test"})
 
 
 def test_a_patient_in_two_splits_is_refused_by_every_consumer() -> None:

@@ -1,7 +1,7 @@
 """Toy crops for the DAE's tests and experiments: sagittal stacks of three vertebrae drawn from formulas.
 
-Bodies have heights by level and patient, natural wedging, dents, a cortical shell, texture, an arch; discs, soft tissue,
-pose and noise vary. Some bodies lose height in front, in the middle or altogether: that is what a latent must find.
+Bodies have heights by level and patient, natural wedging, dents, a cortical shell, texture, an arch; pose, tissue and
+noise vary. Some bodies lose height in front, in the middle or altogether: that is what a latent must find.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def _stack(
     size: int,
 ) -> np.ndarray:
     """One crop: the middle vertebra, a neighbour above and below, int16 HU (S, H, W)."""
-    angle, shift = rng.normal(0, np.radians(5)), rng.normal(0, 2, 2)
+    angle, shift = rng.normal(0, np.radians(3)), rng.normal(0, 1, 2)
     rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
     mm = 64 / size
     y = (np.cos(angle) * rows - np.sin(angle) * columns) * mm + shift[0]

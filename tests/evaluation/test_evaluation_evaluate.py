@@ -17,13 +17,13 @@ COHORT = make_cohort(40)
 
 
 def _evaluate(cohort: Cohort = COHORT, **changes):
-    tables = {name: getattr(cohort, name) for name in ("labels", "scans", "splits")} | changes
+    tables = {name: getattr(cohort, name) for name in ("labels", "scans", "crops", "splits")} | changes
     predictions = tables.pop("predictions", cohort.dae)
     return evaluate(predictions, **tables, settings=SETTINGS, threshold=0.5, fracture_grade=1, seed=7)
 
 
 def _cases(predictions: pd.DataFrame) -> pd.DataFrame:
-    return labelled_cases(predictions, COHORT.labels, COHORT.scans, COHORT.splits)
+    return labelled_cases(predictions, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits)
 
 
 def test_the_headline_auc_is_of_the_severity_on_evaluable_labelled_test_vertebrae():
@@ -79,9 +79,9 @@ def test_strata_add_up_to_the_whole():
 
 
 def test_thickness_on_an_edge_belongs_to_the_thinner_band_and_unknown_is_its_own():
-    scans = COHORT.scans.copy()
-    scans["slice_thickness_mm"] = [{0: np.nan, 1: 1.0, 2: 3.1}.get(number % 3) for number in range(len(scans))]
-    bands = _evaluate(scans=scans)["splits"]["test"]["by_thickness"]
+    number = COHORT.crops["patient_id"].str[1:].astype(int) % 3
+    crops = COHORT.crops.assign(slice_thickness_mm=number.map({0: np.nan, 1: 1.0, 2: 3.1}))
+    bands = _evaluate(crops=crops)["splits"]["test"]["by_thickness"]
     cases = split_cases(_cases(COHORT.dae), "test")
     third = cases.loc[cases["evaluable"], "patient_id"].str[1:].astype(int) % 3
     sizes = {name: band["counts"]["vertebrae"] for name, band in bands.items()}
@@ -129,7 +129,7 @@ def test_labels_of_scans_outside_the_cohort_are_left_out():
 
 
 def _compare(first: pd.DataFrame, second: pd.DataFrame, thresholds=(0.5, 0.5)):
-    return compare(first, second, COHORT.labels, COHORT.scans, COHORT.splits, SETTINGS, thresholds, 1, 7)
+    return compare(first, second, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits, SETTINGS, thresholds, 1, 7)
 
 
 def test_a_method_compared_with_itself_differs_by_exactly_nothing():

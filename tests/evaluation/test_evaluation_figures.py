@@ -13,7 +13,7 @@ from vertegrade.settings.evaluation import EvaluationSettings
 def _figures(labelled: bool = True) -> dict[str, Figure]:
     cohort = make_cohort(20)
     labels = cohort.labels if labelled else cohort.labels.iloc[:0]
-    tables = (labels, cohort.scans, cohort.splits)
+    tables = (labels, cohort.scans, cohort.crops, cohort.splits)
     settings = EvaluationSettings(bootstrap_resamples=20)
     methods = {"dae": cohort.dae, "pca": cohort.pca}
     metrics = {name: evaluate(table, *tables, settings, 0.5, 1, 7) for name, table in methods.items()}
@@ -52,5 +52,6 @@ def test_the_legend_names_the_auc_with_its_interval():
 
 def test_an_estimate_reads_with_its_interval_or_says_that_it_is_undefined():
     assert estimate_text({"value": 0.95, "low": 0.921, "high": 0.97}) == "0.95 (0.92–0.97)"
+    assert estimate_text({"value": -0.5, "low": -1.0, "high": 0.1}) == "−0.50 (−1.00 to 0.10)"
     assert estimate_text({"value": 1.0, "low": None, "high": None}) == "1.00"
     assert estimate_text({"value": None, "low": None, "high": None}) == "n/a"

@@ -25,7 +25,7 @@ def schema():
 def _metrics(usable: bool = True):
     cohort = make_cohort(30)
     labels = cohort.labels if usable else cohort.labels.assign(usable=False)
-    tables = (labels, cohort.scans, cohort.splits)
+    tables = (labels, cohort.scans, cohort.crops, cohort.splits)
     settings = EvaluationSettings(bootstrap_resamples=50)
     return {
         name: evaluate(predictions, *tables, settings=settings, threshold=0.5, fracture_grade=1, seed=7)

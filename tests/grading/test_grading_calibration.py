@@ -5,11 +5,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from grading.simulated_latents import cohort
 from sklearn.metrics import f1_score
 
+from grading.simulated_latents import cohort
 from vertegrade.grading.calibration import Calibration, best_grade_limits, calibrate, youden_threshold
-from vertegrade.grading.calibrators import KINDS, Calibrator, Linear, OrdinalDistance, ranked_probability_score
+from vertegrade.grading.calibrators import (
+    KINDS,
+    Calibrator,
+    Isotonic,
+    Linear,
+    OrdinalDistance,
+    ranked_probability_score,
+)
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
 from vertegrade.grading.ordinal import fit_cumulative_logit
 from vertegrade.grading.rows import GradingError
@@ -117,6 +124,12 @@ def test_distances_that_point_the_wrong_way_do_not_turn_the_scale_round(name: st
 def test_the_linear_kind_is_the_least_squares_line() -> None:
     fit = Linear.fit(np.array([0.0, 1.0, 2.0]), np.empty((3, 0)), np.array([0, 1, 2]), np.zeros(3, np.int64))
     assert (fit.slope, fit.intercept) == pytest.approx((1.0, 0.0))
+
+
+def test_centred_isotonic_regression_by_hand() -> None:
+    # Pools {0}, {1, 2}, {3} of P = 0, 1/2, 1 stand at their mean distances.
+    fit = Isotonic.fit(np.arange(4.0), np.empty((4, 0)), np.array([0, 1, 0, 1]), np.zeros(4, np.int64))
+    assert fit.knots == [([0.0, 1.5, 3.0], [0.0, 0.5, 1.0]), ([], []), ([], [])]
 
 
 def test_cumulative_logit_equals_statsmodels() -> None:

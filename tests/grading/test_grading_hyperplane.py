@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from grading.simulated_latents import cohort
 
+from grading.simulated_latents import cohort
 from vertegrade.grading.hyperplane import Hyperplane, cross_fitted_distance, fit_hyperplane, moments, plane_distance
 from vertegrade.grading.rows import (
     GradingError,

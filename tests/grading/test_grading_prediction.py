@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from grading.simulated_latents import cohort
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from grading.simulated_latents import cohort
 from vertegrade.grading.calibration import Calibration, calibrate
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
 from vertegrade.grading.pca import encode_pca, fit_pca, flatten, load_pca, save_pca

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from vertegrade.settings import Settings
 from vertegrade.settings.documents import documents
 from vertegrade.settings.loading import check_settings

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vertegrade.files import new_file, new_folder, read_array, sha256_of, write_array, write_json
 
 

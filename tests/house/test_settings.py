@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from vertegrade.settings.base import section_paths
 from vertegrade.settings.loading import SettingsError, check_duplicate_keys, check_settings
 

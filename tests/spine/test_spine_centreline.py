@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from spine.curves import normal_spine
 
+from spine.curves import normal_spine
 from vertegrade.spine.centreline import fit_centreline, rotation_minimising
 
 
@@ -54,6 +54,7 @@ def test_it_runs_on_straight_beyond_its_ends() -> None:
     for arcs in (np.array([-40.0, -20.0, 0.0]), line.arcs[-1] + np.array([0.0, 20.0, 40.0])):
         _, tangents = line.at(arcs)
         np.testing.assert_allclose(tangents, tangents[:1].repeat(3, axis=0), atol=1e-9)
+    np.testing.assert_allclose(line.spline(line.chords[[0, -1]], 2), 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -76,7 +77,7 @@ def test_coinciding_centres_are_refused() -> None:
 
 def test_the_nearest_place_is_reached_at_a_right_angle() -> None:
     line = fit_centreline(normal_spine(), 100.0)
-    points = normal_spine() + [5.0, -8.0, 2.0]
+    points = normal_spine() + np.array([5.0, -8.0, 2.0])
     curve, tangents = line.at(line.nearest(points))
     np.testing.assert_allclose(((points - curve) * tangents).sum(axis=1), 0, atol=1e-3)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vertegrade.ct.reasons import Refused
 from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume, voxel_to_mm
 from vertegrade.levels import LABELS
 from vertegrade.settings.spine import LocalizeSettings
@@ -105,6 +105,12 @@ def test_two_labels_on_one_vertebra_go() -> None:
     centres = column([18, 19, 20, 21, 22, 23])
     centres[21] = centres[20] + [0.0, 0.0, -2.0]
     assert 21 in implausible(centres, SETTINGS)
+
+
+def test_nobody_is_trusted_where_most_are_wrong() -> None:
+    heights = {8: 0.0, 9: -25.0, 10: 100.0, 11: 200.0, 12: 300.0}
+    centres = {label: np.array([0.0, 0.0, z]) for label, z in heights.items()}
+    assert implausible(centres, SETTINGS) == [8, 9, 10, 11, 12]
 
 
 def test_labels_counted_from_the_feet_are_all_distrusted() -> None:

@@ -14,7 +14,7 @@ SHAPE = (80, 100, 120)
 
 
 def vertebra(height: int = 24, shape: tuple[int, int, int] = SHAPE, z: int = 60) -> np.ndarray:
-    """A vertebra at 1 mm: a body 40 x 30 mm, `height` high, around (40, 70, z), with pedicles, arch, spine, processes."""
+    """A vertebra at 1 mm: a body 40 x 30 mm around (40, 70, z), pedicles, arch, spinous and transverse processes."""
     mask = np.zeros(shape, bool)
     low = z - height // 2
     mask[20:60, 55:85, low : low + height] = True
@@ -44,10 +44,12 @@ def test_an_arch_that_meets_the_body_off_the_midline_does_not_count_as_body() ->
     assert not body_of(mask, np.ones(3))[:, :50].any()
 
 
-def test_a_mask_of_bodies_alone_is_taken_whole() -> None:
+def test_a_mask_of_bodies_alone_is_taken_whole_but_for_islands() -> None:
     mask = np.zeros(SHAPE, bool)
     mask[20:60, 55:85, 48:72] = True
-    np.testing.assert_array_equal(body_of(mask, np.ones(3)), mask)
+    with_island = mask.copy()
+    with_island[2:5, 60:63, 100:103] = True
+    np.testing.assert_array_equal(body_of(with_island, np.ones(3)), mask)
 
 
 def test_islands_do_not_move_the_centre() -> None:
@@ -126,3 +128,17 @@ def test_masks_without_verse_labels_are_refused(label: int, reason: str) -> None
     with pytest.raises(Refused, match="mask") as caught:
         body_centres(vertebra().astype(np.uint8) * label, AFFINE, "mask")
     assert caught.value.reason == reason
+
+
+def test_a_mask_of_four_dimensions_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "mask.nii.gz", np.ones((*SHAPE, 2), np.uint8))
+    with pytest.raises(Refused, match="three dimensions"):
+        read_mask(path, SHAPE, AFFINE)
+
+
+def test_a_mask_without_a_usable_affine_is_refused(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.ones(SHAPE, np.uint8), AFFINE)
+    image.set_sform(np.diag([0.0, 0.0, 0.0, 1.0]), code="scanner")
+    nib.save(image, tmp_path / "mask.nii.gz")
+    with pytest.raises(Refused, match=r"mask\.nii\.gz"):
+        read_mask(tmp_path / "mask.nii.gz", SHAPE, AFFINE)

@@ -73,7 +73,16 @@ def test_cpu_only_run_asks_for_no_gpu(tmp_path: Path) -> None:
 
 
 def test_literal_slurm_command_works_without_slurm(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "snakemake", "-n", "--profile", "slurm", "--config", f"run={{results: {tmp_path}}}"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-n",
+        "--profile",
+        "slurm",
+        "--config",
+        f"run={{results: {tmp_path}}}",
+    ]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
 

@@ -172,7 +172,7 @@ def read_table(path: str | Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     path = Path(path)
     if path.suffix == ".tsv":
         texts = {name: str for name, column in schema.columns.items() if str(column.dtype) == "str"}
-        table = pd.read_csv(path, sep="\t", dtype=texts, keep_default_na=False, na_values={"": []} and None)
+        table = pd.read_csv(path, sep="\t", dtype=texts, keep_default_na=False)
     else:
         table = pd.read_parquet(path)
     return check_table(table, schema, str(path))

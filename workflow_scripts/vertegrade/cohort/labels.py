@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vertegrade.cohort.sheet import IDENTIFIER, ScanRow
+from vertegrade.cohort.sheet import IDENTIFIER
 from vertegrade.levels import LABELS as LEVELS
 from vertegrade.levels import NAMES
 from vertegrade.tables import LABELS, SPLITS, check_table
@@ -202,13 +202,14 @@ def join_labels(parts: Iterable[Labels]) -> Labels:
     return Labels(check_table(table, LABELS, "labels"), splits)
 
 
-def check_patients(labels: pd.DataFrame, rows: Iterable[ScanRow]) -> None:
-    """LabelError where a scan has one patient in the sample sheet and another in the labels."""
+def check_patients(labels: pd.DataFrame, crops: pd.DataFrame) -> None:
+    """LabelError where a scan has one patient in the cohort and another in the labels: splits by patient would leak."""
     in_labels = dict(zip(labels["scan_id"], labels["patient_id"], strict=True))
+    scans = crops[["scan_id", "patient_id"]].drop_duplicates()
     problems = [
-        f"scan {row.scan_id!r}: patient {row.patient_id!r} in the sheet, {in_labels[row.scan_id]!r} in the labels"
-        for row in rows
-        if in_labels.get(row.scan_id, row.patient_id) != row.patient_id
+        f"scan {scan!r}: patient {patient!r} in the sample sheet, {in_labels[scan]!r} in the labels"
+        for scan, patient in zip(scans["scan_id"], scans["patient_id"], strict=True)
+        if in_labels.get(scan, patient) != patient
     ]
     if problems:
         raise LabelError("sample sheet and labels name different patients:\n" + "\n".join(problems))

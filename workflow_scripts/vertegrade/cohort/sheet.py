@@ -67,6 +67,18 @@ def read_sheet(path: str | Path) -> list[ScanRow]:
     return rows
 
 
+def has_splits(path: str) -> bool:
+    """Whether a label table comes with splits of its own: VerSe'19's sheet, or a table with a split column."""
+    if path.endswith(".xlsx"):
+        return True
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            header = file.readline()
+    except (OSError, UnicodeDecodeError):
+        return False  # the rule that reads the table says what is wrong with it
+    return "split" in re.split(r"[,;\t\"\s]+", header)
+
+
 def _problems(rows: list[ScanRow]) -> list[str]:
     """Every problem of the rows, with the line of the sheet (the header is line 1)."""
     problems = [] if rows else ["the sheet has no scans"]

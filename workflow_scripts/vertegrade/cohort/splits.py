@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from vertegrade.cohort.sheet import ScanRow
 from vertegrade.settings.cohort import SplitSettings
 from vertegrade.tables import PATIENT_SPLITS, SPLITS, check_table
 
@@ -28,20 +27,19 @@ def hashed_split(patient_id: str, settings: SplitSettings) -> str:
     return "validation" if position < settings.train + settings.validation else "test"
 
 
-def given_splits(rows: Iterable[ScanRow], from_labels: Mapping[str, str]) -> dict[str, str]:
-    """Patient -> given split ("" where none) for all patients of the sheet; the sheet and the labels must agree."""
-    given: dict[str, str] = {}
-    for row in rows:
-        given[row.patient_id] = row.split or given.get(row.patient_id, "")
-    clashes = []
-    for patient in given:
-        labelled = from_labels.get(patient, "")
-        if labelled and given[patient] and given[patient] != labelled:
-            clashes.append(f"{patient} ({given[patient]} in the sheet, {labelled} in the labels)")
-        given[patient] = given[patient] or labelled
+def merge_given_splits(
+    patients: Iterable[str], from_sheet: Mapping[str, str], from_labels: Mapping[str, str]
+) -> dict[str, str]:
+    """Patient -> given split ("" where none) of these patients; the sheet and the labels must agree."""
+    clashes = sorted(
+        f"{patient} ({from_sheet[patient]} in the sheet, {from_labels[patient]} in the labels)"
+        for patient in from_sheet.keys() & from_labels.keys()
+        if from_sheet[patient] != from_labels[patient]
+    )
     if clashes:
-        raise LeakageError(f"two different splits are given for {', '.join(sorted(clashes))}; keep one of them")
-    return given
+        raise LeakageError(f"two different splits are given for {', '.join(clashes)}; keep one of them")
+    given = {**from_labels, **from_sheet}
+    return {patient: given.get(patient, "") for patient in sorted(set(patients))}
 
 
 def assign_splits(given: Mapping[str, str], settings: SplitSettings) -> pd.DataFrame:

@@ -5,11 +5,12 @@ import warnings as python_warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
-from highdicom.image import get_volume_from_series
 from pydicom.dataset import Dataset
+from pydicom.pixels import apply_rescale
 
 from vertegrade.ct.archive import open_source
 from vertegrade.ct.converted import Converted, HeaderValue, axcodes, to_int16
@@ -58,39 +59,32 @@ def _read_pixels(stack: Stack, warnings: list[str]) -> np.ndarray:
 def _slice_hu(item: Slice, shape: tuple[int, int]) -> np.ndarray:
     """One slice in HU, float64 (rows, columns): stored value * slope + intercept, padding as air.
 
-    The presentation LUT stays off: MONOCHROME1 says how to show a slice, not what its HU are. A real-world value map
-    stays off too: it may map to something else than HU.
+    No presentation LUT: MONOCHROME1 says how to show a slice, not what its HU are. No real-world value map: it may
+    map to something else than HU.
     """
     with item.file.open() as stream:
         dataset = pydicom.dcmread(stream)
     if "PixelData" not in dataset:
         raise Refused("missing_pixels", f"{item.file.name}: no pixel data; export the series again")
     try:
-        frame = get_volume_from_series(
-            [dataset],
-            dtype=np.float64,
-            apply_presentation_lut=False,
-            apply_real_world_transform=False,
-            apply_modality_transform=True,
-        ).array[0]
+        stored = dataset.pixel_array
     except Exception as error:  # decoders raise whatever a damaged stream runs into
         raise Refused(
             "bad_pixels", f"{item.file.name}: the pixel data are cut short or cannot be decoded; copy the series again"
         ) from error
-    if frame.shape != shape:
+    if stored.shape != shape:
         raise Refused("bad_pixels", f"{item.file.name}: the pixel data are not {shape[0]} x {shape[1]} numbers")
-    frame[_padding(dataset)] = AIR_HU
+    frame = apply_rescale(stored, dataset)
+    if "PixelPaddingValue" in dataset:
+        frame[_padding(stored, dataset)] = AIR_HU
     return frame
 
 
-def _padding(dataset: Dataset) -> np.ndarray:
+def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Where stored values are padding (PixelPaddingValue, up to PixelPaddingRangeLimit), bool (rows, columns)."""
-    stored = dataset.pixel_array
-    if "PixelPaddingValue" not in dataset:
-        return np.zeros(stored.shape, dtype=bool)
     # Signed images often carry -2000 written as 63536: both mean the same 16 bits.
     ends = [dataset.PixelPaddingValue, dataset.get("PixelPaddingRangeLimit", dataset.PixelPaddingValue)]
-    low, high = sorted(np.array(ends).astype(np.int64).astype(stored.dtype).astype(np.int64))
+    low, high = sorted(np.array(ends).astype(np.int64).astype(stored.dtype))
     return (stored >= low) & (stored <= high)
 
 
@@ -101,13 +95,14 @@ def _sidecar_values(header: Dataset) -> dict[str, HeaderValue]:
     return values
 
 
-def _plain(value: object) -> HeaderValue:
+def _plain(value: Any) -> HeaderValue:
     """A number as a float, a text on one line with at most 64 printable characters, None where empty."""
     if value is None or value == "":
         return None
     if isinstance(value, (int, float)):
         return float(value) if np.isfinite(float(value)) else None
-    return "".join(letter for letter in str(value) if letter.isprintable())[:64]
+    text = value if isinstance(value, str) else "/".join(str(part) for part in value)  # kernels are often multi-valued
+    return "".join(letter for letter in text if letter.isprintable())[:64]
 
 
 @contextmanager

@@ -75,7 +75,9 @@ class Slice:
         except (ValueError, TypeError):
             values = np.full(count, np.nan)
         if values.shape != (count,) or not np.isfinite(values).all():
-            raise Refused("bad_tag", f"{self.file.name}: {tag} is not {count} finite number(s); export the series again")
+            raise Refused(
+                "bad_tag", f"{self.file.name}: {tag} is not {count} finite number(s); export the series again"
+            )
         return values
 
 
@@ -103,16 +105,17 @@ def _ct_slices(files: Iterable[SourceFile]) -> tuple[list[Slice], list[str]]:
     others: Counter[str] = Counter()
     empty: list[SourceFile] = []
     for file in files:
-        header = _read_header(file) if file.size else None
         if file.size == 0:
             empty.append(file)
-        elif header is None:
+            continue
+        header, kind = _read_header(file)
+        if header is None:
             others["not DICOM"] += 1
-        elif header.get("SOPClassUID") in MULTI_FRAME:
+        elif kind in MULTI_FRAME:
             raise Refused("enhanced_ct", f"{file.name}: multi-frame CT is not read yet; export one file a slice")
-        elif header.get("SOPClassUID") == CTImageStorage and header.get("Modality") == "CT":
+        elif kind == CTImageStorage and header.get("Modality") == "CT":
             slices.append(Slice(file, header))
-        elif header.get("SOPClassUID") != MediaStorageDirectoryStorage:
+        elif kind != MediaStorageDirectoryStorage:
             others["DICOM but not CT"] += 1
     if not slices and others["DICOM but not CT"]:
         raise Refused("not_ct", "the DICOM files are not CT images (SOP class and Modality); give the CT series")
@@ -127,13 +130,15 @@ def _ct_slices(files: Iterable[SourceFile]) -> tuple[list[Slice], list[str]]:
     return slices, [f"{count} file(s) ignored: {kind}" for kind, count in sorted(others.items())]
 
 
-def _read_header(file: SourceFile) -> Dataset | None:
-    """The tags that matter, or None where the file is not DICOM."""
+def _read_header(file: SourceFile) -> tuple[Dataset | None, str]:
+    """The tags that matter, None where the file is not DICOM; and the SOP class (some anonymisers blank the data
+    set's own and leave the file header's)."""
     try:
         with file.open() as stream:
-            return pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
+            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
+        return header, str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
     except InvalidDicomError:
-        return None
+        return None, ""
     except Exception as error:  # pydicom raises whatever a damaged element runs into
         raise Refused("broken_file", f"{file.name}: the DICOM header cannot be parsed; copy it again") from error
 
@@ -170,8 +175,6 @@ def _check_headers(slices: list[Slice], settings: CtSettings) -> None:
     for item in slices:
         for tag, count in NUMBERS.items():
             item.numbers(tag, count)
-        if "FrameOfReferenceUID" not in item.header:
-            raise Refused("missing_tag", f"{item.file.name}: FrameOfReferenceUID is missing; export the series again")
         if str(item.header.get("RescaleType") or "").strip().upper() not in HU_TYPES:
             raise Refused("not_hu", f"{item.file.name}: RescaleType says that values are not HU; give the HU series")
         if item.header.get("SamplesPerPixel", 1) != 1:
@@ -181,7 +184,9 @@ def _check_headers(slices: list[Slice], settings: CtSettings) -> None:
     first = slices[0]
     voxels = len(slices) * int(first.numbers("Rows", 1)[0]) * int(first.numbers("Columns", 1)[0])
     if not 0 < voxels <= settings.max_voxels:
-        raise Refused("too_large", f"{first.file.name}: {voxels} voxels by the header, ct.max_voxels is less (or size 0)")
+        raise Refused(
+            "too_large", f"{first.file.name}: {voxels} voxels by the header, ct.max_voxels is less (or size 0)"
+        )
     if (first.numbers("PixelSpacing", 2) <= 0).any():
         raise Refused("bad_tag", f"{first.file.name}: PixelSpacing is not positive; export the series again")
     row, column = np.split(first.numbers("ImageOrientationPatient", 6), 2)
@@ -191,5 +196,5 @@ def _check_headers(slices: list[Slice], settings: CtSettings) -> None:
         for tag, tolerance in TOLERANCES.items():
             if np.abs(item.numbers(tag, NUMBERS[tag]) - first.numbers(tag, NUMBERS[tag])).max() > tolerance:
                 raise Refused("inconsistent_slices", f"{item.file.name}: {tag} differs from {first.file.name}'s")
-        if item.header.FrameOfReferenceUID != first.header.FrameOfReferenceUID:
+        if item.header.get("FrameOfReferenceUID") != first.header.get("FrameOfReferenceUID"):
             raise Refused("inconsistent_slices", f"{item.file.name}: other frame of reference than {first.file.name}'s")

@@ -1,8 +1,8 @@
 """A NIfTI CT (VerSe, TotalSegmentator, ...) to a canonical volume in exact Hounsfield units."""
 
-import gzip
 import zlib
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,8 +15,6 @@ from vertegrade.ct.stack import MAX_TILT_DEGREES
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
 from vertegrade.settings.ct import CtSettings
 
-# Of a NIfTI header a reader may believe at most so much before the voxels (348 bytes plus extensions).
-MAX_HEADER_BYTES = 16 * 2**20
 SPACING_LIMITS_MM = (0.05, 20.0)
 # A quaternion in float32 reproduces an affine to about a hundredth of a millimetre.
 AFFINE_TOLERANCE_MM = 0.1
@@ -28,13 +26,13 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
     The header is checked, against ct.max_voxels too, before any voxel is read: a gzip bomb costs nothing.
     """
     try:
-        image = _open(path)
+        image = nib.load(path)
         shape = _spatial_shape(image, settings)
-        affine = _affine(image.header, shape)
+        affine = _affine(image, shape)
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         _check_slices(shape, spacing, settings)
         hu, warnings = _read_hu(image, shape)
-    except (OSError, EOFError, zlib.error, gzip.BadGzipFile, ImageFileError, HeaderDataError) as error:
+    except (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise Refused("broken_file", "the NIfTI is damaged or cut short; copy it again") from error
     array, turned = to_ras(hu, affine)
     return Converted(
@@ -47,3 +45,74 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
         source_axcodes=axcodes(affine),
         warnings=warnings,
     )
+
+
+def _spatial_shape(image: Any, settings: CtSettings) -> tuple[int, ...]:
+    """The three sizes by the header (a 4-D image of one volume is 3-D)."""
+    if not isinstance(image, nib.Nifti1Image):
+        raise Refused("broken_file", "the file is not NIfTI in spite of its name; convert it")
+    shape, kind = image.shape, image.get_data_dtype()
+    if len(shape) < 3 or any(size != 1 for size in shape[3:]) or kind.kind not in "iuf":
+        raise Refused("not_3d", f"{len(shape)}-D image of type {kind}; give one 3-D volume of numbers")
+    voxels = int(np.prod([int(size) for size in shape[:3]], dtype=object))
+    if not 0 < voxels <= settings.max_voxels:
+        raise Refused(
+            "too_large", f"{voxels} voxels by the header, ct.max_voxels = {settings.max_voxels}; crop the scan"
+        )
+    return tuple(int(size) for size in shape[:3])
+
+
+def _affine(image: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The affine to RAS mm (sform before qform), float64, or Refused where it does not hold or is only a guess."""
+    sform, sform_code = image.get_sform(coded=True)
+    qform, qform_code = image.get_qform(coded=True)
+    if not sform_code and not qform_code:
+        raise Refused("no_orientation", "neither qform nor sform is set; restore the header from the DICOM files")
+    affine = np.asarray(sform if sform_code else qform, dtype=np.float64)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    low, high = SPACING_LIMITS_MM
+    if not np.isfinite(affine).all() or (spacing < low).any() or (spacing > high).any():
+        raise Refused("bad_affine", f"voxel size not within {low:g} to {high:g} mm; restore the header")
+    if np.array_equal(affine, np.eye(4)):
+        raise Refused("no_orientation", "the affine is the identity, a default and no place; restore the header")
+    axes = affine[:3, :3] / spacing
+    if abs(np.linalg.det(axes)) < 1e-3:
+        raise Refused("bad_affine", "the affine is singular (two axes run the same way); restore the header")
+    if np.abs(axes.T @ axes - np.eye(3)).max() > np.sin(np.radians(MAX_TILT_DEGREES)):
+        raise Refused("gantry_tilt", "the affine is sheared (gantry tilt); give an untilted reconstruction")
+    if sform_code and qform_code:
+        corners = np.array([[i, j, k] for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])])
+        apart = np.abs(voxel_to_mm(affine, corners) - voxel_to_mm(np.asarray(qform), corners)).max()
+        if apart > AFFINE_TOLERANCE_MM:
+            raise Refused(
+                "conflicting_orientation", f"qform and sform differ by up to {apart:.1f} mm; set both to the true one"
+            )
+    return affine
+
+
+def _check_slices(shape: tuple[int, ...], spacing: np.ndarray, settings: CtSettings) -> None:
+    """The same limits as for DICOM; slices are taken along the axis of the widest spacing."""
+    slices, gap = shape[int(spacing.argmax())], float(spacing.max())
+    if slices < settings.min_slices:
+        raise Refused("too_few_slices", f"{slices} slices, fewer than ct.min_slices = {settings.min_slices}")
+    if gap > settings.max_slice_thickness_mm:
+        raise Refused(
+            "thick_slices",
+            f"slices of {gap:g} mm, more than ct.max_slice_thickness_mm = {settings.max_slice_thickness_mm:g}; "
+            "give a thinner reconstruction",
+        )
+
+
+def _read_hu(image: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, list[str]]:
+    """HU as int16 of `shape`, and warnings; stored value * scl_slope + scl_inter in float64, then rounded."""
+    stored = np.asarray(image.dataobj.get_unscaled()).reshape(shape, order="F")
+    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+    hu = np.empty(shape, dtype=np.int16, order="F")
+    rounded = False
+    for k in range(shape[2]):
+        values = stored[:, :, k].astype(np.float64) * slope + intercept
+        if not np.isfinite(values).all():
+            raise Refused("not_finite", "NaN or infinite values; fill them with -1024")
+        hu[:, :, k], was_rounded = to_int16(values, "the NIfTI")
+        rounded |= was_rounded
+    return hu, ["fractions of a HU rounded"] if rounded else []

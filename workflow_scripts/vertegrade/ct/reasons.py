@@ -51,7 +51,7 @@ REASONS: dict[str, tuple[State, str]] = {
 }
 
 
-class Refused(Exception):  # noqa: N818 (a verdict on a scan, not an error of the program)
+class Refused(Exception):
     """A scan that is not converted. The message names the scan's own file, what is wrong and what to do.
 
     It must not carry what a DICOM header says of the person: numbers and tag names are fine, header texts are not.

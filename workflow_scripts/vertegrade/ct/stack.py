@@ -96,7 +96,7 @@ def _check_tilt(step: np.ndarray, normal: np.ndarray) -> None:
     if tilt > MAX_TILT_DEGREES:
         raise Refused(
             "gantry_tilt",
-            f"the slices are stacked {tilt:.1f} degrees off their normal (gantry tilt); give an untilted reconstruction",
+            f"the slices are stacked {tilt:.1f} degrees off their normal (gantry tilt); give a straight reconstruction",
         )
 
 
@@ -117,7 +117,7 @@ def _check_spacing(slices: list[Slice], points: np.ndarray, normal: np.ndarray) 
             )
         raise Refused(
             "uneven_spacing",
-            f"uneven spacing: {gaps.min():g} to {gaps.max():g} mm, first {between}; give an evenly spaced reconstruction",
+            f"uneven spacing: {gaps.min():g} to {gaps.max():g} mm, first {between}; give an even reconstruction",
         )
     line = points[0] + np.linspace(0, 1, len(points))[:, None] * (points[-1] - points[0])
     off = np.linalg.norm(points - line, axis=1)

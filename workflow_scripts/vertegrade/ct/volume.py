@@ -83,4 +83,4 @@ def read_volume(path: str | Path) -> Volume:
     affine = np.asarray(image.affine, dtype=np.float64)
     if len(image.shape) != 3 or image.get_data_dtype() != np.int16 or nib.aff2axcodes(affine) != ("R", "A", "S"):
         raise VolumeError(f"{path}: not a canonical volume (3-D int16 RAS+); run the conversion of this scan again")
-    return Volume(np.asarray(image.dataobj.get_unscaled()), affine)
+    return Volume(np.asanyarray(image.dataobj), affine)

@@ -1,15 +1,17 @@
 """The diffusion process: noising, the training target, DDIM rendering and DDIM inversion (Song et al., ICLR 2021)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from diffusers import DDIMInverseScheduler, DDIMScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim_inverse import DDIMInverseScheduler
 from torch import Tensor
 
 from vertegrade.settings.dae import DaeModelSettings
 
 LEVELS = 1000
-_BETAS = {
+_BETAS: dict[str, dict[str, Any]] = {
     "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},
 }

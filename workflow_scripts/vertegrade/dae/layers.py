@@ -1,4 +1,4 @@
-"""Blocks of the diffusion autoencoder (Preechakul et al., "Diffusion Autoencoders", CVPR 2022, section 3 and table 6)."""
+"""Blocks of the diffusion autoencoder (Preechakul et al., "Diffusion Autoencoders", CVPR 2022)."""
 
 import math
 from typing import Literal

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from vertegrade.dae.weights import save_dae
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 
 log = logging.getLogger(__name__)
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def train_dae(
@@ -61,7 +63,7 @@ def train_dae(
         metrics = trainer.run(interruption)
     about = {"data_sha256": data, "seed": str(seed), "steps": str(train.steps), "crops": str(len(crops))}
     shape = (crops.slices, crops.height, crops.width)
-    save_dae(Path(weights), trainer.ema.module, model, shape, about | (facts or {}))
+    save_dae(Path(weights), trainer.averaged, model, shape, about | (facts or {}))
     return metrics
 
 
@@ -86,6 +88,11 @@ class Trainer:
         self.step = 0
         self.facts = {"bad_steps": 0.0, "seconds": 0.0, "loss": 1.0}
 
+    @property
+    def averaged(self) -> DaeNetwork:
+        """The networks with averaged weights: what training is for."""
+        return cast(DaeNetwork, self.ema.module)
+
     def run(self, interruption: Interruption) -> dict[str, float]:
         """Resume, train to the last step, and say how it went."""
         self.resume()
@@ -107,7 +114,7 @@ class Trainer:
                 raise TrainingInterrupted(reason)
         seen = (self.step - first) * self.train.batch_size
         speed = seen / (self.facts["seconds"] - seconds_before) if seen else 0.0
-        reconstruction = self.validation.reconstruction(self.ema.module, self.diffusion, self.device)
+        reconstruction = self.validation.reconstruction(self.averaged, self.diffusion, self.device)
         metrics = {"steps": float(self.step), "crops_per_s": speed} | self.facts | self.losses() | reconstruction
         log.info("trained: %s", _shown(metrics))
         return metrics
@@ -148,7 +155,7 @@ class Trainer:
 
     def losses(self) -> dict[str, float]:
         """Validation losses of the averaged weights with right and permuted z."""
-        return self.validation.losses(self.ema.module, self.diffusion, self.device)
+        return self.validation.losses(self.averaged, self.diffusion, self.device)
 
     def save(self) -> None:
         """Write a checkpoint of everything that the next step depends on."""
@@ -200,10 +207,10 @@ def learning_rate(step: int, train: DaeTrainSettings) -> float:
     return train.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / train.steps))
 
 
-def _ema_update(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+def _ema_update(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Exponential moving average that forgets the random start: decay rises as (1 + n) / (10 + n)."""
 
-    def update(averaged: list[Tensor], current: list[Tensor], n: Tensor) -> None:
+    def update(averaged: Tensors, current: Tensors, n: Tensor | int) -> None:
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + int(n)) / (10 + int(n))))
 
     return update

@@ -15,7 +15,7 @@ class EvaluationError(ValueError):
 
 
 def labelled_cases(
-    predictions: pd.DataFrame, labels: pd.DataFrame, scans: pd.DataFrame, splits: pd.DataFrame
+    predictions: pd.DataFrame, labels: pd.DataFrame, scans: pd.DataFrame, crops: pd.DataFrame, splits: pd.DataFrame
 ) -> pd.DataFrame:
     """One row a vertebra with a usable label in a scan of the cohort, sorted by patient, scan and vertebra.
 
@@ -24,7 +24,7 @@ def labelled_cases(
     scans outside the cohort are left out. Raises EvaluationError when predictions and splits disagree.
     """
     _check_splits(predictions, scans, splits)
-    known = scans[["scan_id", "slice_thickness_mm", "reason"]].rename(columns={"reason": "scan_reason"})
+    known = scans[["scan_id", "reason"]].rename(columns={"reason": "scan_reason"})
     columns = ["patient_id", *KEY, "genant_grade", "height_loss"]
     cases = labels.loc[labels["usable"], columns].merge(known, on="scan_id", how="inner")
     cases = cases.merge(splits[["patient_id", "split"]], on="patient_id", how="left", validate="many_to_one")
@@ -32,6 +32,7 @@ def labelled_cases(
         missing = sorted(set(cases.loc[cases["split"].isna(), "patient_id"]))
         raise EvaluationError(f"patients with labels but without a split: {', '.join(missing[:10])}; rerun the split")
     cases = cases.merge(predictions[KEY + PREDICTED], on=KEY, how="left", validate="one_to_one")
+    cases = cases.merge(crops[[*KEY, "slice_thickness_mm"]], on=KEY, how="left", validate="one_to_one")
     cases["evaluable"] = cases["evaluable"].eq(True)
     unsaid = cases["reason"].isna()
     cases.loc[unsaid, "reason"] = cases.loc[unsaid, "scan_reason"].replace("", NO_PREDICTION)

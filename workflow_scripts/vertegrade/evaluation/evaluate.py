@@ -33,6 +33,7 @@ def evaluate(
     predictions: pd.DataFrame,
     labels: pd.DataFrame,
     scans: pd.DataFrame,
+    crops: pd.DataFrame,
     splits: pd.DataFrame,
     settings: EvaluationSettings,
     threshold: float,
@@ -41,10 +42,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """metrics.json of one method: the same block for each split; `test` is the result, the others show over-fitting.
 
-    Tables as in `vertegrade.tables` (PREDICTIONS of one method, LABELS, SCANS, PATIENT_SPLITS). Every metric is
+    Tables as in `vertegrade.tables` (PREDICTIONS of one method, LABELS, SCANS, CROPS, PATIENT_SPLITS). Every metric is
     `{value, low, high, n, skipped}`, null where undefined. EvaluationError for tables that do not fit.
     """
-    cases = labelled_cases(predictions, labels, scans, splits)
+    cases = labelled_cases(predictions, labels, scans, crops, splits)
     decision = Decision(fracture_grade, threshold)
     return {
         "method": method_name(predictions),
@@ -148,6 +149,7 @@ def compare(
     second: pd.DataFrame,
     labels: pd.DataFrame,
     scans: pd.DataFrame,
+    crops: pd.DataFrame,
     splits: pd.DataFrame,
     settings: EvaluationSettings,
     thresholds: tuple[float, float],
@@ -159,7 +161,7 @@ def compare(
     Both methods see the same resampled patients, so that what is hard for both cancels. Returns `methods`,
     `vertebrae`, and for `vertebra` and `patient` the estimates of the differences.
     """
-    sides = [split_cases(labelled_cases(side, labels, scans, splits), "test") for side in (first, second)]
+    sides = [split_cases(labelled_cases(side, labels, scans, crops, splits), "test") for side in (first, second)]
     both = (sides[0]["evaluable"] & sides[1]["evaluable"]).to_numpy(dtype=bool)
     sides = [side[both].reset_index(drop=True) for side in sides]
     decisions = [Decision(fracture_grade, threshold) for threshold in thresholds]

@@ -52,8 +52,11 @@ def estimate_text(cell: dict[str, Any], digits: int = 2) -> str:
     """`0.95 (0.92–0.97)`, `0.95` without an interval, `n/a` where undefined."""
     if cell["value"] is None:
         return "n/a"
-    value = f"{cell['value']:.{digits}f}"
-    return value if cell["low"] is None else f"{value} ({cell['low']:.{digits}f}–{cell['high']:.{digits}f})"
+    value, low, high = (None if cell[key] is None else f"{cell[key]:.{digits}f}" for key in ("value", "low", "high"))
+    if low is None:
+        return f"{value}".replace("-", "−")
+    between = " to " if low.startswith("-") else "–"
+    return f"{value} ({low}{between}{high})".replace("-", "−")
 
 
 def all_figures(cases: Cases, metrics: Metrics) -> dict[str, Figure]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vertegrade.phantom.body import Body
+from vertegrade.phantom.body import PLANE_HALF, Body
 
 Vector = NDArray[np.float64]
 
-MIN_GAP_MM = 1.4  # between the rims of two bodies
+MIN_GAP_MM = 1.4  # between the rims of two bodies in the mid-sagittal plane
+CLEARANCE_MM = 0.8  # between two bodies anywhere; scoliosis and ragged endplates bring rims together
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,23 @@ def _place(
         axes = axes_of(pitch[k], rolls[k], turns[k])
         rim = poses[-1].world(bodies[k - 1].column_ends()[2, 0])
         between = poses[-1].axes[2] + axes[2]
-        foot = rim + discs[k - 1].posterior * between / np.linalg.norm(between)
-        foot = foot + shifts[k, 0] * axes[0] + shifts[k, 1] * axes[1]
-        poses.append(Pose(foot - bodies[k].column_ends()[2, 1] @ axes, axes))
+        up = between / np.linalg.norm(between)
+        foot = rim + discs[k - 1].posterior * up + shifts[k, 0] * axes[0] + shifts[k, 1] * axes[1]
+        pose = Pose(foot - bodies[k].column_ends()[2, 1] @ axes, axes)
+        lift = max(0.0, CLEARANCE_MM - clearance(bodies[k - 1], poses[-1], bodies[k], pose))
+        poses.append(Pose(pose.origin + lift * up, axes))
     return poses
+
+
+def clearance(below: Body, below_pose: Pose, above: Body, above_pose: Pose) -> float:
+    """Smallest distance (mm, along the lower body's axis) between two neighbours' endplates; negative: they overlap."""
+    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    share = np.array([0.0, 0.3, 0.6, 0.75, 0.9])[:, None]
+    right = np.rint(share * above.half_width * np.cos(turn)).astype(int).ravel()
+    anterior = np.rint(share * above.half_depth * np.sin(turn)).astype(int).ravel()
+    under = np.stack([right, anterior, above.bottom[right + PLANE_HALF, anterior + PLANE_HALF]], axis=1)
+    local = (above_pose.world(under) - below_pose.origin) @ below_pose.axes.T
+    on = np.hypot(local[:, 0] / below.half_width, local[:, 1] / below.half_depth) < 1
+    at = np.rint(local[:, :2]).astype(int).clip(-PLANE_HALF, PLANE_HALF) + PLANE_HALF
+    gap = local[:, 2] - below.top[at[:, 0], at[:, 1]]
+    return float(gap[on].min())

@@ -7,6 +7,7 @@ from RAS (voxels) to LPS (DICOM): columns run to the patient's left, rows to pos
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from vertegrade.phantom.protocol import EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS
 
 _PLUGIN = {JPEG_LS_LOSSLESS: "pyjpegls", RLE_LOSSLESS: "gdcm"}
 _IMPLEMENTATION = UID("2.25.284511367305213706126937404611562311521")
-_VARYING = [Tag(name) for name in ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient", "SliceLocation")]
+_VARYING = {"SOPInstanceUID": "UI", "InstanceNumber": "IS", "ImagePositionPatient": "DS", "SliceLocation": "DS"}
 _PIXELS_NATIVE = b"\xe0\x7f\x10\x00OW\x00\x00"
 _PIXELS_ENCAPSULATED = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
@@ -46,14 +47,19 @@ def write_series(hu: np.ndarray, protocol: Protocol, subject: Subject, seed: int
     """
     if hu.shape != protocol.shape:
         raise ValueError(f"{protocol.scan_id}: volume of {hu.shape} voxels, the protocol says {protocol.shape}")
-    header = series_header(protocol, subject, seed)
-    segments = _constant_segments(header)
+    constant = _constant_parts(series_header(protocol, subject, seed))
+    preamble = _preamble(protocol, seed)
+    first_uid = _slice_values(protocol, seed, 0)[0].encode()
+    suffix = ".dcm" if _digest(seed, protocol.scan_id, "suffix")[0] % 2 else ""  # as some archives have it, others not
     with new_folder(folder) as temporary:
         for k in range(hu.shape[2]):
-            varying = _slice_header(protocol, seed, k)
-            pixels = _pixel_element(_stored(hu[:, :, k], protocol), protocol)
-            name = _digest(seed, protocol.scan_id, f"file/{k}").hex()[:10].upper() + _suffix(protocol, seed)
-            (temporary / name).write_bytes(_file(protocol, varying, segments, pixels))
+            values = _slice_values(protocol, seed, k)
+            parts = [preamble.replace(first_uid, values[0].encode()), constant[0]]
+            for (keyword, kind), value, part in zip(_VARYING.items(), values, constant[1:], strict=True):
+                parts += [_element(keyword, kind, value), part]
+            parts.append(_pixel_element(_stored(hu[:, :, k], protocol), protocol))
+            name = _digest(seed, protocol.scan_id, f"file/{k}").hex()[:10].upper() + suffix
+            (temporary / name).write_bytes(b"".join(parts))
 
 
 def series_header(protocol: Protocol, subject: Subject, seed: int) -> Dataset:
@@ -136,18 +142,18 @@ def _pixel_description(protocol: Protocol) -> dict[str, object]:
     }
 
 
-def _slice_header(protocol: Protocol, seed: int, k: int) -> Dataset:
-    """What differs between slices. Slices are numbered in the direction of the scan: from the head, or feet first."""
+def _slice_values(protocol: Protocol, seed: int, k: int) -> tuple[str, str, str, str]:
+    """Values of _VARYING for one slice. Slices are numbered as they are scanned: from the head, or feet first."""
     (x, y, z), (columns, rows, slices) = protocol.origin_mm, protocol.shape
     left = -(x + (columns - 1) * protocol.pixel_mm)
     posterior = -(y + (rows - 1) * protocol.pixel_mm)
     height = z + k * protocol.slice_spacing_mm
     feet_first = protocol.patient_position == "FFS"
-    return _dataset(
-        SOPInstanceUID=_uid(seed, protocol.scan_id, f"slice/{k}"),
-        InstanceNumber=str(k + 1 if feet_first else slices - k),
-        ImagePositionPatient=[_decimal(left), _decimal(posterior), _decimal(height)],
-        SliceLocation=_decimal(-height if feet_first else height),
+    return (
+        _uid(seed, protocol.scan_id, f"slice/{k}"),
+        str(k + 1 if feet_first else slices - k),
+        "\\".join(map(_decimal, (left, posterior, height))),
+        _decimal(-height if feet_first else height),
     )
 
 
@@ -192,43 +198,43 @@ def _pixel_element(stored: np.ndarray, protocol: Protocol) -> bytes:
     return _PIXELS_ENCAPSULATED + encapsulate([frame], has_bot=False) + _SEQUENCE_END
 
 
-def _constant_segments(header: Dataset) -> list[bytes]:
-    """The header's bytes, cut where the varying elements go (in the order of their tags)."""
-    edges = [BaseTag(0), *_VARYING, BaseTag(0x7FE00000)]
-    segments = []
-    for low, high in zip(edges, edges[1:], strict=False):
-        part = Dataset()
-        for element in header:
-            if low <= element.tag < high:
-                part.add(element)
-        segments.append(_encoded(part))
-    return segments
-
-
-def _file(protocol: Protocol, varying: Dataset, segments: list[bytes], pixels: bytes) -> bytes:
+def _preamble(protocol: Protocol, seed: int) -> bytes:
+    """Preamble and file meta information of the first slice; the UIDs of all slices are of the same length."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = varying.SOPInstanceUID
+    meta.MediaStorageSOPInstanceUID = UID(_slice_values(protocol, seed, 0)[0])
     meta.TransferSyntaxUID = UID(protocol.transfer_syntax)
     meta.ImplementationClassUID = _IMPLEMENTATION
     meta.ImplementationVersionName = "VERTEGRADE"
     buffer = DicomBytesIO()
     buffer.write(b"\x00" * 128 + b"DICM")
     write_file_meta_info(buffer, meta)
-    parts = [buffer.getvalue(), segments[0]]
-    for tag, segment in zip(_VARYING, segments[1:], strict=True):
-        single = Dataset()
-        single.add(varying[tag])
-        parts += [_encoded(single), segment]
-    return b"".join([*parts, pixels])
-
-
-def _encoded(dataset: Dataset) -> bytes:
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_dataset(buffer, dataset)
     return buffer.getvalue()
+
+
+def _constant_parts(header: Dataset) -> list[bytes]:
+    """The header's bytes (explicit VR little endian), cut where the varying elements go in the order of tags."""
+    edges = [BaseTag(0), *map(Tag, _VARYING), BaseTag(0x7FE00000)]
+    parts = []
+    for low, high in pairwise(edges):
+        part = Dataset()
+        for element in header:
+            if low <= element.tag < high:
+                part.add(element)
+        buffer = DicomBytesIO()
+        buffer.is_little_endian, buffer.is_implicit_VR = True, False
+        write_dataset(buffer, part)
+        parts.append(buffer.getvalue())
+    return parts
+
+
+def _element(keyword: str, kind: str, value: str) -> bytes:
+    """One text element in explicit VR little endian, padded to an even length (UIDs with a null, others a space)."""
+    tag, text = Tag(keyword), value.encode()
+    text += (b"\x00" if kind == "UI" else b" ") * (len(text) % 2)
+    number = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
+    return number + kind.encode() + len(text).to_bytes(2, "little") + text
 
 
 def _dataset(**elements: object) -> Dataset:
@@ -243,13 +249,8 @@ def _digest(seed: int, scan_id: str, what: str) -> bytes:
 
 
 def _uid(seed: int, scan_id: str, what: str) -> str:
-    """A UID under the root of UUIDs (2.25), fixed by the seed."""
-    return f"2.25.{int.from_bytes(_digest(seed, scan_id, what)[:16], 'big')}"
-
-
-def _suffix(protocol: Protocol, seed: int) -> str:
-    """Half of the series name their files .dcm, the others have no suffix."""
-    return ".dcm" if _digest(seed, protocol.scan_id, "suffix")[0] % 2 else ""
+    """A UID of 43 characters under the root of UUIDs (2.25), fixed by the seed."""
+    return f"2.25.{10**37 + int.from_bytes(_digest(seed, scan_id, what)[:16], 'big') % (9 * 10**37)}"
 
 
 def _decimal(value: float) -> str:

@@ -84,8 +84,8 @@ def _add(rng: np.random.Generator, draft: Draft, name: str) -> Draft:
     elif name == "sclerosis":
         material = replace(material, trabecular_hu=material.trabecular_hu + rng.uniform(100, 350))
     else:
-        loss = rng.uniform(20, 80)
-        grain = material.grain_hu * rng.uniform(2.5, 4)
+        loss = rng.uniform(10, 50)
+        grain = material.grain_hu * rng.uniform(1.8, 3)
         material = replace(material, trabecular_hu=material.trabecular_hu - loss, grain_hu=grain, vertical=1.0)
     return replace(
         draft, plan=plan, material=material, findings=(*draft.findings, name), disc_factor=min(disc, draft.disc_factor)

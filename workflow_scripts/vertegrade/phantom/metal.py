@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,7 +12,7 @@ METAL_HU = 8000.0  # titanium; the scanner clips it
 CEMENT_HU = 1900.0
 _STREAK_PIXEL_MM = 2.0
 _STREAK_ANGLES = 120
-_HARDENING = 0.035  # 1/mm: error of the line integral is -this * path**2, in units of mm of water
+_HARDENING = 0.025  # 1/mm: error of the line integral is -this * path**2, in units of mm of water
 
 
 @dataclass(frozen=True)
@@ -29,28 +30,27 @@ def draw_metal(patient: Patient, levels: tuple[int, ...], rng: np.random.Generat
     kind = rng.choice(["screws", "cement", "device"], p=[0.4, 0.4, 0.2])
     first = int(rng.integers(len(levels) - 2))
     if kind == "screws":
-        return _screws([patient.extent(label, label) for label in levels[first : first + int(rng.integers(2, 4))]])
+        return _screws(patient, levels[first : first + int(rng.integers(2, 4))])
     box = patient.extent(levels[first], levels[first])
     centre, size = box.mean(axis=1), np.ptp(box, axis=1)
     if kind == "cement":
         blobs = [centre + rng.uniform(-0.22, 0.22, 3) * size for _ in range(4)]
-        return tuple(_part(a, b, float(rng.uniform(3, 5)), CEMENT_HU) for a, b in zip(blobs, blobs[1:], strict=False))
+        return tuple(_part(a, b, float(rng.uniform(3, 5)), CEMENT_HU) for a, b in pairwise(blobs))
     start = centre + np.array([rng.uniform(-30, 30), size[1] / 2 + 25, 0])
     return (_part(start, start + rng.uniform(-8, 8, 3), 3.0, METAL_HU),)
 
 
-def _screws(boxes: list[np.ndarray]) -> tuple[MetalPart, ...]:
+def _screws(patient: Patient, labels: tuple[int, ...]) -> tuple[MetalPart, ...]:
     """One screw a side and level, through the pedicle into the front half of the body, and a rod along each side."""
     parts = []
     for side in (-1.0, 1.0):
         heads = []
-        for box in boxes:
-            centre, size = box.mean(axis=1), np.ptp(box, axis=1)
-            upper = centre[2] + 0.15 * size[2]
-            head = np.array([centre[0] + side * 0.5 * size[0], box[1, 0] - 22, upper])
-            tip = np.array([centre[0] + side * 0.18 * size[0], centre[1] + 0.15 * size[1], upper])
-            parts.append(_part(head, tip, 2.8, METAL_HU))
-            heads.append(head)
+        for vertebra in (v for v in patient.vertebrae if v.label in labels):
+            width, depth = vertebra.body.half_width, vertebra.body.half_depth
+            centre = patient.extent(vertebra.label, vertebra.label).mean(axis=1)
+            head, tip = np.array([[side * 0.7 * width, -depth - 24, 5], [side * 0.35 * width, 0.3 * depth, 3]])
+            heads.append(centre + head @ vertebra.pose.axes)
+            parts.append(_part(heads[-1], centre + tip @ vertebra.pose.axes, 2.8, METAL_HU))
         parts.append(_part(heads[0], heads[-1], 2.8, METAL_HU))
     return tuple(parts)
 
@@ -63,7 +63,7 @@ def _part(start: np.ndarray, end: np.ndarray, radius: float, hu: float) -> Metal
 def paint_metal(
     hu: np.ndarray, origin_mm: Iterable[float], spacing_mm: Iterable[float], parts: tuple[MetalPart, ...]
 ) -> np.ndarray:
-    """Draw the parts into `hu` (float32 [i, j, k], changed in place); returns mm of metal a voxel as share, [i, j, k].
+    """Draw the parts into `hu` (float32 [i, j, k], changed in place); returns the share of metal, [i, j, k].
 
     The share (float32, 0-1, edges smooth over one voxel) counts only parts dense enough to throw streaks.
     """

@@ -281,7 +281,7 @@ def _draw_discs(
     """Gaps above each body.
 
     They make up what the bodies lack to the patient's kyphosis (T1-T12, supine) and lordosis (L1-S1), within what a
-    disc can give; of the angle that fractures add, two thirds stay.
+    disc can give; of the angle that fractures add, about half stays.
     """
     sizes = level_sizes()
     thick = person.size * np.exp(rng.normal(-0.004 * (person.age - 60), 0.12))
@@ -299,12 +299,18 @@ def _draw_discs(
         depth = {label: healthy[k].columns[0] - healthy[k].columns[2] for label, k in at.items()}
         whole = sum(_wedge(healthy[k]) + (gaps[label][0] - gaps[label][1]) / depth[label] for label, k in at.items())
         broken = sum(_wedge(bodies[k]) - _wedge(healthy[k]) for k in at.values())
-        more = (np.deg2rad(target) - whole - broken / 3) / len(at)
+        more = (np.deg2rad(target) - whole - broken / 2) / len(at)
         for label in levels:
-            gaps[label] += np.array([0.5, -0.5]) * more * depth[label]
+            gaps[label] = _tilted(gaps[label], more * depth[label])
     # The disc below labels[k + 1] lies above body k; S1 and S2 are fused; C6 carries a disc too.
     above = [np.array([MIN_GAP_MM, MIN_GAP_MM]), *(gaps[label] for label in labels[2:]), np.array([4.0, 4.0])]
     return [Disc(max(gap[0], MIN_GAP_MM), max(gap[1], MIN_GAP_MM)) for gap in above]
+
+
+def _tilted(gap: NDArray[np.float64], open_mm: float) -> NDArray[np.float64]:
+    """Gaps (anterior, posterior) after the disc opened in front: half of it by closing behind, where there is room."""
+    behind = min(open_mm / 2, max(gap[1] - MIN_GAP_MM, 0.0))
+    return np.array([gap[0] + min(open_mm - behind, 6.0), gap[1] - behind])
 
 
 def _wedge(body: Body) -> float:

@@ -1,4 +1,4 @@
-"""From drawn anatomy to what a scanner would deliver: slice profile, point spread, noise, calibration, streaks, clipping.
+"""From drawn anatomy to what a scanner delivers: slice profile, point spread, noise, streaks, calibration, clipping.
 
 The reconstruction is modelled by its transfer function M(f), in cycles per mm: a Gaussian for the point spread and, for
 sharp kernels, a lift of the middle frequencies. Noise of filtered back-projection has the power spectrum |f| * M(f)**2
@@ -123,4 +123,3 @@ def _paint(
         return {}
     image = streaks(_across_slices(dense, profile[touched]), protocol.pixel_mm, rng)
     return dict(zip(touched.tolist(), image, strict=True))
-

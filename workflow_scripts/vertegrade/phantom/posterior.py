@@ -32,7 +32,7 @@ def posterior_rods(rng: np.random.Generator, label: int, body: Body, size: float
     pillar = wall - (10 + 2 * lumbar) * size
     lamina = wall - (CANAL_DEPTH_MM + 4) * size
     pedicle = (2.6 + 2.6 * lumbar) * size * jitter[0], (5.2 + 2.2 * lumbar) * size * jitter[0]
-    bent = rng.normal(0, 2.5)
+    bent = rng.normal(0, 1.2)
     rods: list[list[float]] = []
     for turn in (-1, 1):
         x = turn * side

@@ -1,4 +1,4 @@
-"""What one scan of a phantom looks like before any voxel is drawn: field of view, slices, kernel, noise, scanner, metal.
+"""How one scan of a phantom is to be acquired: field of view, slices, kernel, noise, scanner, metal.
 
 All positions are RAS mm. The grid of a scan is axis-aligned RAS: voxel (i, j, k) lies at origin + (i, j, k) * spacing.
 """
@@ -18,13 +18,16 @@ from vertegrade.settings.acquisition import AcquisitionSettings
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
 RLE_LOSSLESS = "1.2.840.10008.1.2.5"
+# Orientations in which centroids are written: VerSe's own, and two others that readers must not confuse with it.
+CENTROID_AXES = ("PIR", "RAS", "LPS")
 COMPRESSED = (JPEG_LS_LOSSLESS, RLE_LOSSLESS)
 
 # Share of scans and the levels asked for: the whole spine, chest, abdomen and lumbar spine as clinical CT covers them.
 _REGIONS = ((0.2, "T1", "L5"), (0.25, "T1", "L1"), (0.35, "T8", "L5"), (0.2, "T11", "L5"))
 _FEWEST_LEVELS = 5
-_COARSEST_FINE_STEP_MM = 1.5
-_ROOM_AROUND_BODIES_MM = 100.0  # posterior elements behind the bodies, vessels before them
+_COARSEST_FINE_STEP_MM = 2.0
+_ROOM_AROUND_BODIES_MM = 80.0  # processes behind the bodies, and some of what lies before them
+_CENTRE_BEHIND_BODIES_MM = 12.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Protocol:
     metal: tuple[MetalPart, ...]
     patient_position: str
     transfer_syntax: str
+    centroid_axes: str
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -98,8 +102,9 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 def draw_protocol(scan_id: str, patient: Patient, settings: AcquisitionSettings, seed: int) -> Protocol:
     """Draw how a scan is acquired; deterministic from (seed, scan_id) for a given patient.
 
-    Where the drawing grid would exceed `settings.max_voxels`, pixels grow to their largest, then levels are left out
-    at one end down to five, and at last the slices become as far apart (and as thick) as it takes.
+    Where the drawing grid would exceed `settings.max_voxels`, pixels grow to their largest, the field of view shrinks
+    to the bodies and what is near them, then levels are left out at one end down to five, and at last the slices
+    become as far apart (and as thick) as it takes.
     """
     rng = generator(seed, "protocol", scan_id)
     thickness = _round(_log_uniform(rng, settings.min_slice_thickness_mm, settings.max_slice_thickness_mm))
@@ -131,6 +136,7 @@ def draw_protocol(scan_id: str, patient: Patient, settings: AcquisitionSettings,
         metal=draw_metal(patient, grid.levels, rng) if rng.random() < settings.metal_share else (),
         patient_position="FFS" if rng.random() < 0.25 else "HFS",
         transfer_syntax=_draw_syntax(settings.compressed_share, rng),
+        centroid_axes=str(rng.choice(CENTROID_AXES)),
     )
 
 
@@ -156,23 +162,21 @@ def _draw_grid(
     jitter = rng.uniform(-6, 6, 2)
     while True:
         box = patient.extent(levels[0], levels[-1])
-        width = float(max(np.ptp(box[:2], axis=1)) + _ROOM_AROUND_BODIES_MM)
-        field = float(np.clip(width, wanted_mm, settings.max_field_of_view_mm))
         low, high = box[2] + np.array([-1, 1]) * (margins if len(levels) > _FEWEST_LEVELS + 1 else margins.clip(3))
-        matrix = _matrix(field, wanted_pixel, settings)
-        coarsest = _matrix(field, settings.max_pixel_mm, settings)
-        if _fine_voxels(matrix, high - low, spacing, thickness) > settings.max_voxels:
-            matrix = coarsest
-        if _fine_voxels(matrix, high - low, spacing, thickness) <= settings.max_voxels:
+        allowed = settings.max_voxels / _fine_slices(high - low, spacing, thickness)
+        squares = _squares(box, wanted_mm, wanted_pixel, settings)
+        fitting = [(field, matrix) for field, matrix in squares if matrix**2 <= allowed]
+        if fitting:
+            field, matrix = fitting[0]
             break
-        if len(levels) <= _FEWEST_LEVELS:
+        if len(levels) > _FEWEST_LEVELS:
+            levels = levels[1:] if from_top else levels[:-1]
+        else:
             spacing = _round(spacing + 0.05)
             thickness = max(thickness, spacing)
-        else:
-            levels = levels[1:] if from_top else levels[:-1]
     pixel = round(field / matrix, 4)
     slices = int((high - low) / spacing) + 1
-    x, y = box[:2].mean(axis=1) + jitter - pixel * (matrix - 1) / 2
+    x, y = box[:2].mean(axis=1) - [0, _CENTRE_BEHIND_BODIES_MM] + jitter - pixel * (matrix - 1) / 2
     origin = (round(float(x), 3), round(float(y), 3), round(float(low), 3))
     return _Grid(tuple(levels), origin, (matrix, matrix, slices), pixel, spacing, thickness)
 
@@ -185,31 +189,39 @@ def _draw_levels(patient: Patient, rng: np.random.Generator) -> list[int]:
     shift_first, shift_last = rng.integers(-1, 2, 2)
     ranks = [craniocaudal_rank(label) for label in present]
     wanted = [
-        label
-        for label, rank in zip(present, ranks, strict=True)
-        if first + shift_first <= rank <= last + shift_last
+        label for label, rank in zip(present, ranks, strict=True) if first + shift_first <= rank <= last + shift_last
     ]
     return wanted if len(wanted) >= _FEWEST_LEVELS else present[-_FEWEST_LEVELS:]
+
+
+def _squares(
+    box: np.ndarray, wanted_mm: float, wanted_pixel: float, settings: AcquisitionSettings
+) -> list[tuple[float, int]]:
+    """Side in mm and matrix of the field of view: as drawn, then with the largest pixels, then also the smallest."""
+    around = float(np.ptp(box[:2], axis=1).max()) + _ROOM_AROUND_BODIES_MM
+    needed = min(around, settings.max_field_of_view_mm)
+    largest, smallest = max(needed, wanted_mm), max(needed, settings.min_field_of_view_mm)
+    coarse = settings.max_pixel_mm
+    choices = ((largest, wanted_pixel), (largest, coarse), (smallest, coarse))
+    return [(field, _matrix(field, pixel, settings)) for field, pixel in choices]
 
 
 def _matrix(field_mm: float, pixel_mm: float, settings: AcquisitionSettings) -> int:
     """Rows and columns, a multiple of 16 whose pixel is nearest to the wanted one within the settings' range."""
     fitting = [
-        size
-        for size in range(16, 2048, 16)
-        if settings.min_pixel_mm <= field_mm / size <= settings.max_pixel_mm
+        size for size in range(16, 2048, 16) if settings.min_pixel_mm <= field_mm / size <= settings.max_pixel_mm
     ] or [round(field_mm / pixel_mm)]
     return min(fitting, key=lambda size: abs(field_mm / size - pixel_mm))
 
 
 def _fine_steps(spacing: float) -> int:
-    """Fine slices per delivered slice, so that the anatomy is drawn at 1.5 mm along z or finer."""
+    """Fine slices per delivered slice, so that the anatomy is drawn at 2 mm along z or finer."""
     return math.ceil(spacing / _COARSEST_FINE_STEP_MM - 1e-6)
 
 
-def _fine_voxels(matrix: int, length_mm: float, spacing: float, thickness: float) -> float:
-    step = spacing / _fine_steps(spacing)
-    return matrix**2 * ((length_mm + 2 * thickness) / step + 3)
+def _fine_slices(length_mm: float, spacing: float, thickness: float) -> float:
+    """Slices of the drawing grid, margins included, at most."""
+    return (length_mm + 2 * thickness) * _fine_steps(spacing) / spacing + 4
 
 
 def _thinness(thickness: float, settings: AcquisitionSettings) -> float:

@@ -1,8 +1,8 @@
 """The scanners that phantoms pretend to be: how each stores HU and what it calls its kernels.
 
-Stored formats follow what LIDC-IDRI, VerSe and the DICOM conformance statements show: GE signed with padding -2000 outside
-the circle of reconstruction, Siemens 12 bits unsigned or the extended scale from -8192, Philips unsigned with intercept
--1024 or -1000, Canon (Toshiba) signed HU without an intercept.
+Stored formats are those seen in public CT such as LIDC-IDRI and in conformance statements: GE signed with padding -2000
+outside the circle of reconstruction, Siemens 12 bits unsigned or the extended scale from -8192, Philips unsigned with
+intercept -1024 or -1000, Canon (Toshiba) signed HU without an intercept.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,13 @@ class Scanner:
         return LOWEST_HU if self.signed else max(LOWEST_HU, self.intercept)
 
 
-_GE = (Kernel("SOFT", 0.0), Kernel("STANDARD", 0.25), Kernel("DETAIL", 0.5), Kernel("BONE", 0.75), Kernel("BONEPLUS", 1))
+_GE = (
+    Kernel("SOFT", 0.0),
+    Kernel("STANDARD", 0.25),
+    Kernel("DETAIL", 0.5),
+    Kernel("BONE", 0.75),
+    Kernel("BONEPLUS", 1),
+)
 _SIEMENS = (Kernel("B20f", 0.05), Kernel("B30f", 0.2), Kernel("B40f", 0.35), Kernel("B60f", 0.75), Kernel("B70f", 0.95))
 _FORCE = (Kernel("Br36d\\3", 0.2), Kernel("Br40d\\3", 0.3), Kernel("Br54d\\3", 0.6), Kernel("Br59d\\3", 0.8))
 _PHILIPS = (Kernel("A", 0.1), Kernel("B", 0.25), Kernel("C", 0.45), Kernel("D", 0.7), Kernel("E", 0.9))

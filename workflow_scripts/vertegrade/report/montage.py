@@ -31,11 +31,17 @@ COLUMNS = 8  # images a row of the montage
 
 
 def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test") -> pd.DataFrame:
-    """Up to `count` evaluable vertebrae of a split, evenly spaced over the order of severity, least severe first."""
+    """Up to `count` evaluable vertebrae of a split, spread evenly over the range of severity, least severe first.
+
+    Evenly over the range, not over the vertebrae: most are healthy, and a picture of them alone would show nothing.
+    """
     rows = predictions[predictions["evaluable"] & (predictions["split"] == split)]
     rows = rows.sort_values(["severity", "scan_id", "vertebra"], ignore_index=True)
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
-    return rows.iloc[chosen].reset_index(drop=True)
+    severity = rows["severity"].to_numpy(dtype=float)
+    left = np.full(len(rows), True)
+    for wanted in np.linspace(severity.min(initial=3), severity.max(initial=0), min(count, len(rows))):
+        left[np.argmin(np.where(left, np.abs(severity - wanted), np.inf))] = False
+    return rows[~left].reset_index(drop=True)
 
 
 def mid_sagittal(pixels: np.ndarray) -> np.ndarray:
@@ -58,23 +64,30 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
     lines = max(1, -(-len(rows) // COLUMNS))
     with matplotlib.rc_context(STYLE):
         figure, axes = _canvas(COLUMNS * 1.3, lines * 1.55 + 0.75, COLUMNS, lines * 1.19, top=0.45)
-        for place, row in enumerate(rows.itertuples()):
+        for place, (vertebra, row) in enumerate(zip(rows["vertebra"].tolist(), rows.itertuples(), strict=True)):
             line, column = divmod(place, COLUMNS)
             x, y = column, line * 1.19
             grade = true_grade[place]
             colour = UNKNOWN_COLOUR if np.isnan(grade) else GRADE_COLOURS[int(grade)]
             _show(axes, windowed(hu[place], settings), x, y, colour)
             truth = "?" if np.isnan(grade) else f"{grade:.0f}"
-            text = f"{NAMES[int(row.vertebra)]}  {row.severity:.1f}  true {truth}"
+            text = f"{NAMES[vertebra]}  {row.severity:.1f}  true {truth}"
             axes.text(x + 0.49, y + 1.0, text, ha="center", va="top", fontsize=7.5)
-        title = "Test vertebrae from least to most severe: level, predicted severity, true grade (frame: "
-        _grade_key(figure, title)
+        _montage_heading(figure)
+        _say_if_empty(axes, rows)
     return figure
 
 
-def _grade_key(figure: Figure, title: str) -> None:
+def _say_if_empty(axes: Axes, rows: pd.DataFrame) -> None:
+    if not len(rows):
+        axes.text(0.5, 0.5, "No graded vertebra in the test split", transform=axes.transAxes, ha="center")
+
+
+def _montage_heading(figure: Figure) -> None:
+    """The title, and which frame stands for which grade."""
     height = figure.get_size_inches()[1]
-    figure.text(0.01, 1 - 0.12 / height, title.removesuffix(" (frame: "), va="top", fontsize=9, weight="bold")
+    title = "Test vertebrae from least to most severe: level, predicted severity, true grade"
+    figure.text(0.01, 1 - 0.12 / height, title, va="top", fontsize=9, weight="bold")
     for grade, colour in enumerate(GRADE_COLOURS):
         patch = (0.68 + 0.078 * grade, 1 - 0.25 / height)
         figure.patches.append(
@@ -93,9 +106,11 @@ def _canvas(width: float, height: float, columns: float, lines: float, top: floa
     return figure, axes
 
 
-def _show(axes: Axes, image: Pixels, x: float, y: float, frame: str | None = None) -> None:
-    """Draw an image `(H, W)` or `(H, W, 3)` into the tile at x, y, with a frame."""
-    extent = (x + 0.02, x + 0.98, y + 0.98, y + 0.02)
+def _show(
+    axes: Axes, image: Pixels, x: float, y: float, frame: str = "", shape: tuple[float, float] = (0.96, 0.96)
+) -> None:
+    """Draw an image `(H, W)` or `(H, W, 3)` into the tile at x, y, with a frame if that is a colour."""
+    extent = (x + 0.02, x + 0.02 + shape[0], y + 0.02 + shape[1], y + 0.02)
     limits = axes.get_xlim(), axes.get_ylim()
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto", interpolation="bilinear")
     axes.set(xlim=limits[0], ylim=limits[1])
@@ -119,46 +134,52 @@ def difference_map(changed: np.ndarray, reference: np.ndarray, settings: ReportS
 
 
 def counterfactual_figure(
-    original: np.ndarray,
-    reconstruction: np.ndarray,
-    images: np.ndarray,
-    error_hu: np.ndarray,
-    rows: pd.DataFrame,
-    true_grade: np.ndarray,
-    settings: ReportSettings,
+    images: np.ndarray, strips: pd.DataFrame, true_grade: np.ndarray, settings: ReportSettings
 ) -> Figure:
     """Strips: crop, its reconstruction, and decoded at grades 0-3; below each what changed, in HU.
 
-    original, reconstruction: `(M, S, H, W)` HU. images: `(M, 4, S, H, W)` HU decoded at grades 0-3. error_hu: `(M,)`
-    root mean square of original - reconstruction. rows: PREDICTIONS of the M vertebrae. true_grade: `(M,)`, NaN unknown.
-    The second row shows reconstruction - original, then grade k - reconstruction. All but the original is watermarked.
+    images: `(M, 6, S, H, W)` HU: the crop, its reconstruction, decoded at grades 0, 1, 2, 3. strips: PREDICTIONS of
+    the M vertebrae with `reconstruction_error_hu`, root mean square of reconstruction - crop. true_grade: `(M,)`, NaN
+    where unknown. The second row shows reconstruction - crop, then grade k - reconstruction. All images but the crop
+    are watermarked.
     """
     heads = ["CT", "Reconstruction", *(f"At grade {grade}" for grade in GRADES)]
     step = 2.2
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(7 * 1.5, max(1, len(rows)) * step * 1.5 + 0.75, 7, max(1, len(rows)) * step, top=0.45)
+        lines = max(1, len(strips)) * step
+        figure, axes = _canvas(7 * 1.5, lines * 1.5 + 0.75, 7, lines, top=0.45)
         for column, head in enumerate(heads):
             axes.text(column + 1.5, -0.04, head, ha="center", va="bottom", weight="bold", fontsize=10)
-        for place, row in enumerate(rows.itertuples()):
+        for place, (vertebra, row) in enumerate(zip(strips["vertebra"].tolist(), strips.itertuples(), strict=True)):
             y = place * step
-            crop, own = mid_sagittal(original[place]), mid_sagittal(reconstruction[place])
-            decoded = [own, *mid_sagittal(images[place])]
+            crop, own, *decoded = mid_sagittal(images[place])
             _show(axes, windowed(crop, settings), 1, y)
-            for column, image in enumerate(decoded, start=2):
+            for column, image in enumerate([own, *decoded], start=2):
                 reference = crop if column == 2 else own
                 _show(axes, watermarked(windowed(image, settings)), column, y)
                 _show(axes, watermarked(difference_map(image, reference, settings)), column, y + 1)
             grade = "unknown" if np.isnan(true_grade[place]) else f"{true_grade[place]:.0f}"
             facts = f"True grade {grade}\nSeverity {row.severity:.1f}\n({row.severity_low:.1f}–{row.severity_high:.1f})"
-            axes.text(0.05, y + 0.1, NAMES[int(row.vertebra)], va="top", fontsize=13, weight="bold")
+            axes.text(0.05, y + 0.1, NAMES[vertebra], va="top", fontsize=13, weight="bold")
             axes.text(0.05, y + 0.3, facts, va="top", fontsize=9, linespacing=1.4)
             axes.text(
                 1.5,
                 y + 1.06,
-                f"Reconstruction error\n{error_hu[place]:.0f} HU (RMS)",
+                f"Reconstruction error\n{row.reconstruction_error_hu:.0f} HU (RMS)",
                 ha="center",
                 va="top",
                 fontsize=9,
             )
         axes.text(0.05, -0.04, "Vertebra", va="bottom", weight="bold", fontsize=10)
+        _difference_key(axes, settings)
+        _say_if_empty(axes, strips)
     return figure
+
+
+def _difference_key(axes: Axes, settings: ReportSettings) -> None:
+    """Colour bar of the difference maps, in the free tile below the first crop."""
+    ramp = np.linspace(-settings.difference_hu, settings.difference_hu, 128)[None]
+    _show(axes, difference_map(ramp, np.zeros_like(ramp), settings), 1, 1.55, shape=(0.96, 0.08))
+    axes.text(
+        1.5, 1.67, f"Difference, HU\n−{settings.difference_hu} to +{settings.difference_hu}", ha="center", va="top"
+    )

@@ -19,7 +19,11 @@ class AcquisitionSettings(Section):
     )
     min_pixel_mm: float = setting(0.7, "Smallest pixel of the delivered slices.", "mm", ge=0.4, le=2)
     max_pixel_mm: float = setting(
-        1.1, "Largest pixel; large pixels keep a scan cheap and are coarser than most clinical ones.", "mm", ge=0.4, le=2
+        1.1,
+        "Largest pixel; large pixels keep a scan cheap and are coarser than most clinical ones.",
+        "mm",
+        ge=0.4,
+        le=2,
     )
     min_field_of_view_mm: float = setting(
         160.0, "Smallest reconstructed square (a spine reconstruction).", "mm", ge=120, le=500

@@ -1,7 +1,5 @@
 """Settings of the cohort: which scans, in which shards and splits, with which labels."""
 
-from typing import Literal
-
 from .base import Section, section, setting
 
 
@@ -23,9 +21,10 @@ class CohortSettings(Section):
     sheet: str = setting(
         "", "Sample sheet (CSV): scan_id, patient_id, path[, labels, mask, centroids, split, fingerprint]."
     )
-    labels: str = setting("", "Label table (CSV, TSV or the VerSe'19 XLSX); empty: the phantoms' own truth.")
-    labels_format: Literal["table", "verse19"] = setting(
-        "table", "`table`: patient_id, scan_id, vertebra, genant_grade[, shape]; `verse19`: Loeffler 2020, appendix E1."
+    labels: str = setting(
+        "",
+        "Label table (CSV or TSV: patient_id, scan_id, vertebra, genant_grade[, shape][, split]) or the VerSe'19 grade "
+        "sheet (XLSX, Loeffler 2020, appendix E1). Empty: labels that the sample sheet names, or the phantoms' truth.",
     )
     shards: int = setting(8, "Number of shards; per-scan stages run once a shard.", ge=1, le=10000)
     splits: SplitSettings = section(SplitSettings, "How patients are split.")

@@ -7,7 +7,10 @@ class CtSettings(Section):
     """What a scan must be like to be accepted."""
 
     min_slices: int = setting(
-        10, "Fewer slices than this and the scan is excluded; smaller series beside a larger are ignored.", "slices", ge=2
+        10,
+        "Series with fewer slices are ignored beside a longer one, and excluded if there is none.",
+        "slices",
+        ge=2,
     )
     max_slice_thickness_mm: float = setting(
         5.0, "Thicker or wider spaced slices and the scan is excluded: heights of vertebrae cannot be read.", "mm", gt=0

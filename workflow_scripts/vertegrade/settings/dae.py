@@ -11,9 +11,7 @@ from .base import Section, section, setting
 class DaeModelSettings(Section):
     """The networks and what they see."""
 
-    slices: int = setting(
-        5, "Central parasagittal slices of a crop that are channels; more show off-midline loss.", ge=1
-    )
+    slices: int = setting(5, "Central parasagittal slices that are channels; more show off-midline loss.", ge=1)
     hu_low: float = setting(-150.0, "Darkest value of the window: fat and soft tissue stay apart from bone.", "HU")
     hu_high: float = setting(850.0, "Brightest value of the window: cortical bone is rarely brighter.", "HU")
     z_dim: int = setting(128, "Length of the semantic latent z_sem (published: 512).", ge=2)
@@ -68,14 +66,12 @@ class DaeTrainSettings(Section):
     )
     warmup_steps: int = setting(50, "Steps over which the learning rate rises (published: 0).", ge=0)
     weight_decay: float = setting(0.0, "Weight decay of AdamW; 0 (published) makes it Adam.", ge=0)
-    ema_decay: float = setting(
-        0.995, "Decay of the averaged weights, which are the result (published: 0.9999).", ge=0, lt=1
-    )
+    ema_decay: float = setting(0.995, "Decay of the averaged weights, the result (published: 0.9999).", ge=0, lt=1)
     gradient_clip: float = setting(1.0, "Largest norm of the gradient (published).", gt=0)
     bad_steps: int = setting(20, "Steps of a non-finite loss that are skipped before training gives up.", ge=0)
     high_noise: float = setting(
         0.5,
-        "Share of samples drawn from the noisiest quarter, where only z knows the shape (published: 0).",
+        "Share of samples from the noisiest quarter, where only z knows the shape (published: 0).",
         ge=0,
         le=1,
     )

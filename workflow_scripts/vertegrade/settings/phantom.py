@@ -17,7 +17,11 @@ class PhantomSettings(Section):
         0.65, "Share of patients with at least one fracture (VerSe'19: 84 of 128).", "fraction", ge=0, le=1
     )
     fractures_per_patient: float = setting(
-        5.2, "Mean number of fractures among T1-L5 of a fractured patient; 5.2 of 17 gives VerSe'19's 20 %.", "", ge=1, le=10
+        5.2,
+        "Mean number of fractures among T1-L5 of a fractured patient; 5.2 of 17 gives VerSe'19's 20 %.",
+        "",
+        ge=1,
+        le=10,
     )
     subthreshold: float = setting(
         0.04, "Share of unfractured vertebrae that lost 5-19 % of a height; their grade is 0.", "fraction", ge=0, le=0.5

@@ -7,7 +7,7 @@ class ReportSettings(Section):
     """Pages and pictures for people."""
 
     montage_crops: int = setting(
-        48, "Vertebrae in the montage, evenly spaced over the order of predicted severity.", "count", ge=1, le=400
+        48, "Vertebrae in the montage, spread evenly over predicted severity.", "count", ge=1, le=400
     )
     window_centre_hu: int = setting(
         400, "Centre of the display window; 400 is the usual bone window's.", "HU", ge=-1000, le=3000

@@ -73,7 +73,7 @@ def sample_crop(volume: Volume, frames: np.ndarray, settings: CropSettings) -> t
     slices = (np.arange(settings.slices) - (settings.slices - 1) / 2) * settings.slice_spacing_mm
     voxels = _voxels(volume, frames, slices, columns)
     last = np.array(volume.hu.shape) - 1
-    inside = ((voxels >= -0.5) & (voxels <= last + 0.5)).all(axis=-1)
+    inside: np.ndarray = np.all((voxels >= -0.5) & (voxels <= last + 0.5), axis=-1)
     # Canonical axes: i runs along the slices, j along the columns, k along the rows, as near as 90 degrees allow.
     fine_slices, fine_columns, fine_rows = (
         _spread(cell, voxel)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import OrientationError
 from scipy import ndimage
 
 from vertegrade.ct.reasons import Refused
@@ -35,10 +37,12 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
     """
     try:
         image = nib.load(path)
+        if not isinstance(image, nib.Nifti1Image) or len(image.shape) != 3:
+            raise Refused("mask_unreadable", f"{path}: not a NIfTI mask of three dimensions")
         turn = nib.orientations.io_orientation(image.affine)
         turned = image.affine @ nib.orientations.inv_ornt_aff(turn, image.shape)
         canonical_shape = tuple(int(image.shape[axis]) for axis in np.argsort(turn[:, 0]))
-    except (OSError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except (OSError, ValueError, ImageFileError, OrientationError) as error:
         raise Refused("mask_unreadable", f"{path}: cannot be read as a NIfTI mask ({error})") from error
     if canonical_shape != tuple(shape):
         raise Refused(
@@ -64,8 +68,8 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
 def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path) -> dict[int, Body]:
     """Bodies by VerSe label, from a mask (`read_mask`) with its affine to RAS mm; `path` is for messages.
 
-    A body that touches the front, back, top or bottom of the scan (`cut_by_scan_edge`) and one with less than a quarter of the median
-    body's volume (`mask_too_small`) get a reason: their centres are not the vertebra's.
+    A body that touches the front, back, top or bottom of the scan (`cut_by_scan_edge`) and one with less than a
+    quarter of the median body's volume (`mask_too_small`) get a reason: their centres are not the vertebra's.
     Refused: unknown labels, or no vertebra at all.
     """
     present = [label for label in np.unique(labels).tolist() if label != 0 and label not in SACRUM_AND_COCCYX]

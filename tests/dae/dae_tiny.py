@@ -1,0 +1,23 @@
+"""Settings of networks small enough for tests, and crops for them."""
+
+from functools import cache
+
+import numpy as np
+from dae.dae_toy import Toy, toy_crops
+from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
+
+MODEL = DaeModelSettings(
+    slices=3, z_dim=8, channels=8, multipliers=[1, 2], attention_resolutions=[4], unshuffle=2, embedding=16,
+    encoder_channels=8, encoder_multipliers=[1, 2], encoder_unshuffle=2,
+)  # fmt: skip
+TRAIN = DaeTrainSettings(steps=12, batch_size=4, warmup_steps=2, validate_every=5, learning_rate=3.0e-3)
+
+
+@cache
+def tiny_crops() -> Toy:
+    """12 crops of 3 slices, 16 px."""
+    return toy_crops(3, 4, seed=0, slices=3, size=16)
+
+
+def pixels() -> np.ndarray:
+    return tiny_crops().pixels

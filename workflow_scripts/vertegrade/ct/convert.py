@@ -1,0 +1,103 @@
+"""One scan of the sample sheet to a canonical volume, or a reason why not. A bad scan never stops the others."""
+
+import traceback
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.converted import Converted, check_volume
+from vertegrade.ct.dicom import convert_dicom
+from vertegrade.ct.nifti import convert_nifti
+from vertegrade.ct.reasons import Refused
+from vertegrade.ct.volume import write_volume
+from vertegrade.files import write_json
+from vertegrade.settings.ct import CtSettings
+
+
+def convert_scan(row: ScanRow, folder: Path, settings: CtSettings) -> dict[str, Any]:
+    """Convert one scan to `folder/{scan_id}_ct.nii.gz` and `folder/{scan_id}_ct.json`; return its row of tables.SCANS.
+
+    Every fault of a scan, foreseen or not, becomes a row with a reason; then neither file is there. Only running out
+    of memory (or an interrupt) gets through, because it says nothing about the scan.
+    """
+    files = [folder / f"{row.scan_id}_ct.nii.gz", folder / f"{row.scan_id}_ct.json"]
+    try:
+        converted = _convert(Path(row.path), settings)
+        warnings = converted.warnings + check_volume(converted)
+        image_sha256 = converted.volume.sha256
+        write_volume(files[0], converted.volume)
+        write_json(files[1], _sidecar(converted, warnings, image_sha256))
+    except MemoryError:
+        raise
+    except Exception as error:
+        for file in files:
+            file.unlink(missing_ok=True)
+        refused = error if isinstance(error, Refused) else _unexpected(error)
+        return _row(row, refused.state, refused.reason, f"{row.path}: {refused.message}")
+    return _row(row, "done") | {
+        "slices": float(converted.slices),
+        "slice_spacing_mm": converted.slice_spacing_mm,
+        "slice_thickness_mm": converted.slice_thickness_mm,
+        "pixel_mm": converted.pixel_mm,
+        "manufacturer": str(converted.header.get("Manufacturer") or ""),
+        "kernel": str(converted.header.get("ConvolutionKernel") or ""),
+        "image_sha256": image_sha256,
+        "warnings": "; ".join(warnings),
+    }
+
+
+def _convert(path: Path, settings: CtSettings) -> Converted:
+    """Read a folder, a zip or a NIfTI."""
+    if not path.exists():
+        raise Refused("path_missing", "no such file or folder; correct the path in the sample sheet")
+    if path.is_dir():
+        return convert_dicom(path, settings)
+    if path.name.endswith((".nii", ".nii.gz")):
+        return convert_nifti(path, settings)
+    if path.suffix == ".zip" or zipfile.is_zipfile(path):
+        return convert_dicom(path, settings)
+    raise Refused("unknown_format", "give a folder of DICOM files, a zip of one, a .nii or a .nii.gz")
+
+
+def _unexpected(error: Exception) -> Refused:
+    """Type and place of an error; never its text, which may quote the header and with it the person."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return Refused("unexpected_error", f"{type(error).__name__} at {where}; please report it with the kind of scan")
+
+
+def _row(row: ScanRow, state: str, reason: str = "", message: str = "") -> dict[str, Any]:
+    """A row of tables.SCANS of which nothing but the state is known."""
+    return {
+        "patient_id": row.patient_id,
+        "scan_id": row.scan_id,
+        "state": state,
+        "reason": reason,
+        "message": message,
+        "slices": np.nan,
+        "slice_spacing_mm": np.nan,
+        "slice_thickness_mm": np.nan,
+        "pixel_mm": np.nan,
+        "manufacturer": "",
+        "kernel": "",
+        "image_sha256": "",
+        "warnings": "",
+    }
+
+
+def _sidecar(converted: Converted, warnings: list[str], image_sha256: str) -> dict[str, Any]:
+    """What stands beside the volume: whitelisted header values and geometry, no UID, date or name."""
+    thickness = converted.slice_thickness_mm
+    return converted.header | {
+        "image_sha256": image_sha256,
+        "shape": [int(size) for size in converted.volume.hu.shape],
+        "spacing_mm": [round(float(size), 6) for size in converted.volume.spacing_mm],
+        "slice_spacing_mm": converted.slice_spacing_mm,
+        "slice_thickness_mm": thickness if np.isfinite(thickness) else None,
+        "source_shape": list(converted.source_shape),
+        "source_axcodes": converted.source_axcodes,
+        "warnings": warnings,
+    }

@@ -1,0 +1,279 @@
+"""Drawing a patient on a grid: HU with partial volumes, and the mask of vertebra labels."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vertegrade.phantom.body import ANGLES, PLANE_HALF, WALL_HALF, Body, Floats
+from vertegrade.phantom.findings import Material
+from vertegrade.phantom.grid import Box, Grid
+from vertegrade.phantom.patient import Patient, Vertebra
+from vertegrade.phantom.posterior import Rods
+from vertegrade.phantom.surroundings import background
+
+ROUNDING_MM = 1.6  # radius of the edge between endplate and wall
+FILLET_MM = 2.0  # how softly the posterior elements grow together
+ROD_CORTEX_MM = 1.1
+WALL_SHARE = 0.75  # thickness of the wall's cortex over the endplates' (Ritzel 1997, J Bone Miner Res 12:89)
+GRAIN_MM = 0.8  # sample of the trabecular grain
+TILE = 64
+FAR = np.float32(99)
+
+
+def render(
+    patient: Patient,
+    origin: NDArray[np.float64] | tuple[float, float, float],
+    shape: tuple[int, int, int],
+    spacing: NDArray[np.float64] | tuple[float, float, float],
+) -> tuple[Floats, NDArray[np.uint8]]:
+    """HU and VerSe labels of a patient on a RAS+ grid: affine diag(spacing) with origin (mm), arrays [i, j, k].
+
+    The mask names whole vertebrae, C6 to L5, as VerSe's do; the sacrum, ribs and discs are 0. Edges are smooth: a
+    voxel that a surface cuts has the mean HU of its two sides. There is no noise; the scanner adds it.
+    """
+    grid = Grid(np.asarray(origin, float), shape, np.asarray(spacing, float))
+    hu = background(patient, grid)
+    mask = np.zeros(shape, np.uint8)
+    for vertebra in reversed(patient.vertebrae):
+        _paint_ribs(hu, grid, vertebra)
+        _paint_vertebra(hu, mask, grid, vertebra)
+    return hu, mask
+
+
+def _paint_vertebra(hu: Floats, mask: NDArray[np.uint8], grid: Grid, vertebra: Vertebra) -> None:
+    """Draw the disc above, the body and its processes. They join: no cortex is left inside."""
+    edge = np.float32(np.cbrt(grid.spacing.prod()))
+    rods_box, rods = _rods_distance(grid, vertebra)
+    points = vertebra.pose.world(_body_reach(vertebra.body))
+    box = grid.box(points, 1.0)
+    if box is not None:
+        local = grid.local(box, vertebra.pose)
+        near = np.flatnonzero(_near_axis(vertebra.body, local))
+        right, anterior, superior = (coordinate.ravel()[near] for coordinate in local)
+        top, bottom, disc_top = _plates(vertebra, right, anterior)
+        wall = _wall_distance(vertebra.body, right, anterior, superior)
+        image = hu[box]
+        values = image.ravel()[near]
+        _paint_disc(values, vertebra, wall, superior, disc_top, edge)
+        plate = np.maximum(superior - top, bottom - superior)
+        body = _rounded(wall, plate)
+        processes = np.full(image.shape, FAR, np.float32)
+        if rods_box is not None:
+            _exchange(rods, rods_box, processes, box)
+        process = processes.ravel()[near]
+        bone = body < process
+        distance = _smooth_min(body, process)
+        spongiosa = _spongiosa(vertebra, right, anterior, superior, top, bottom)
+        shell = np.float32(vertebra.material.cortex_mm) * np.where(wall > plate, np.float32(WALL_SHARE), 1)
+        cortex = np.where(bone, shell, np.float32(ROD_CORTEX_MM))
+        _paint_bone(values, distance, spongiosa, cortex, vertebra.material, edge)
+        painted = image.reshape(-1)
+        painted[near] = values
+        hu[box] = painted.reshape(image.shape)
+        labels = mask[box].reshape(-1)
+        labels[near[distance < 0]] = vertebra.label
+        mask[box] = labels.reshape(image.shape)
+        if rods_box is not None:
+            processes.reshape(-1)[near] = FAR
+            _exchange(processes, box, rods, rods_box)
+    if rods_box is not None:
+        _paint_rods(hu[rods_box], mask[rods_box], rods, vertebra, edge)
+
+
+def _body_reach(body: Body) -> NDArray[np.float64]:
+    """Corners (8, 3; local mm) of the box that holds the body with its osteophytes, and the disc above."""
+    wide, deep = body.half_width + 8, body.half_depth + 8
+    centre = slice(PLANE_HALF - 12, PLANE_HALF + 13)
+    low, high = float(body.bottom[centre, centre].min()) - 3, float(body.top[centre, centre].max()) + 14
+    return np.array([[x, y, z] for x in (-wide, wide) for y in (-deep, deep) for z in (low, high)])
+
+
+def _near_axis(body: Body, local: tuple[Floats, Floats, Floats]) -> NDArray[np.bool_]:
+    """Voxels inside the ellipse round the body and its osteophytes."""
+    wide, deep = np.float32(body.half_width + 8), np.float32(body.half_depth + 8)
+    inside: NDArray[np.bool_] = (local[0] / wide) ** 2 + (local[1] / deep) ** 2 < 1
+    return inside
+
+
+def _plates(vertebra: Vertebra, right: Floats, anterior: Floats) -> tuple[Floats, Floats, Floats]:
+    """Heights (mm) of the superior and inferior endplate and of the disc's upper limit, bilinear."""
+    maps = np.stack([vertebra.body.top, vertebra.body.bottom, vertebra.disc_top], axis=-1).reshape(-1, 3)
+    limit = 2 * PLANE_HALF - 0.001
+    x = (right + PLANE_HALF).clip(0, limit)
+    y = (anterior + PLANE_HALF).clip(0, limit)
+    heights = _bilinear(maps, x, y, 2 * PLANE_HALF + 1)
+    return heights[:, 0], heights[:, 1], heights[:, 2]
+
+
+def _bilinear(maps: Floats, x: Floats, y: Floats, stride: int) -> Floats:
+    """Values (n, maps) of maps flattened to (rows * stride, maps) at fractional places (x, y)."""
+    i, j = x.astype(np.int32), y.astype(np.int32)
+    u, v = (x - i)[:, None], (y - j)[:, None]
+    at = i * stride + j
+    low = maps[at] * (1 - v) + maps[at + 1] * v
+    high = maps[at + stride] * (1 - v) + maps[at + stride + 1] * v
+    return np.asarray(low + u * (high - low))
+
+
+def _wall_distance(body: Body, right: Floats, anterior: Floats, superior: Floats) -> Floats:
+    """Signed distance (mm, about) from the wall: negative inside."""
+    closed = np.concatenate([body.wall, body.wall[:1]]).reshape(-1, 1)
+    turn = np.arctan2(anterior, right) * np.float32(ANGLES / (2 * np.pi))
+    turn = np.where(turn < 0, turn + ANGLES, turn).clip(0, ANGLES - 0.001)
+    level = (superior + WALL_HALF).clip(0, 2 * WALL_HALF - 0.001)
+    return np.asarray(np.hypot(right, anterior) - _bilinear(closed, turn, level, 2 * WALL_HALF + 1)[:, 0])
+
+
+def _rounded(wall: Floats, plate: Floats) -> Floats:
+    """Intersection of wall and endplates with a rounded edge."""
+    a, b = wall + np.float32(ROUNDING_MM), plate + np.float32(ROUNDING_MM)
+    outside = np.hypot(np.maximum(a, 0), np.maximum(b, 0))
+    return np.asarray(np.minimum(np.maximum(a, b), 0) + outside - np.float32(ROUNDING_MM))
+
+
+def _smooth_min(a: Floats, b: Floats) -> Floats:
+    """Union of two distances with a fillet (polynomial smooth minimum, Quilez)."""
+    overlap = np.maximum(np.float32(FILLET_MM) - np.abs(a - b), 0)
+    return np.asarray(np.minimum(a, b) - overlap * overlap * np.float32(0.25 / FILLET_MM))
+
+
+def _paint_disc(
+    values: Floats, vertebra: Vertebra, wall: Floats, superior: Floats, disc_top: Floats, edge: np.float32
+) -> None:
+    """Blend the disc above into values; a degenerate one may hold gas (vacuum phenomenon)."""
+    distance = np.maximum(wall + np.float32(0.5), np.maximum(superior - disc_top, -superior))
+    share = (0.5 - distance / edge).clip(0, 1)
+    annulus = np.float32(20) * (wall > -5)
+    values += share * (np.float32(vertebra.disc_hu) + annulus - values)
+    if vertebra.vacuum:
+        ends = vertebra.body.column_ends()
+        middle = np.float32((ends[:, 0, 2].max() + ends[2, 0, 2]) / 2 + 2.0)
+        gas = np.exp(-(((superior - middle) / np.float32(1.2)) ** 2)) * (wall < -5)
+        values -= np.float32(450 * vertebra.vacuum) * gas
+
+
+def _spongiosa(
+    vertebra: Vertebra, right: Floats, anterior: Floats, superior: Floats, top: Floats, bottom: Floats
+) -> Floats:
+    """HU inside the cortex: grain, denser towards the endplates, bands under them, the basivertebral vein."""
+    material, body = vertebra.material, vertebra.body
+    grain = _grain(material)
+    index = np.zeros(len(right), np.int32)
+    for coordinate, phase in zip((right, anterior, superior), material.phase, strict=True):
+        step = np.floor(coordinate * np.float32(1 / GRAIN_MM)).astype(np.int32) + phase
+        index = index * TILE + (step & (TILE - 1))
+    hu = grain.ravel()[index] + np.float32(material.trabecular_hu * 0.95)
+    hu += np.float32(material.trabecular_hu * 0.2) * (superior / np.float32(12)) ** 2
+    for band, depth in ((material.band_superior_hu, top - superior), (material.band_inferior_hu, superior - bottom)):
+        if band:
+            hu += np.float32(band) * np.exp(-((depth / np.float32(material.band_mm)) ** 2))
+    back = np.float32(0.4 * body.half_depth)
+    vein = np.exp(-((right / 5) ** 2) - ((anterior + back) / (0.45 * body.half_depth)) ** 2 - (superior / 2.5) ** 2)
+    return np.asarray(hu + np.float32(material.vein_hu) * vein, np.float32)
+
+
+@cache
+def _tiles() -> tuple[Floats, Floats]:
+    """Two periodic grains of mean 0 and deviation 1: even in all directions, and drawn out vertically."""
+    noise = np.random.default_rng(20190101).normal(size=(2, TILE, TILE, TILE))
+    even = ndimage.gaussian_filter(noise[0], 0.8, mode="wrap")
+    vertical = ndimage.gaussian_filter(noise[1], (0.8, 0.8, 3.0), mode="wrap")
+    return tuple((grain / grain.std()).astype(np.float32) for grain in (even, vertical))  # type: ignore[return-value]
+
+
+def _grain(material: Material) -> Floats:
+    """The grain of a material (HU): horizontal trabeculae go first in osteoporosis (Thomsen 2002, Bone 30:664)."""
+    even, vertical = _tiles()
+    share = np.float32(material.vertical)
+    return np.asarray(np.float32(material.grain_hu) * ((1 - share) * even + share * vertical))
+
+
+def _paint_bone(
+    values: Floats,
+    distance: Floats,
+    spongiosa: Floats | np.float32,
+    cortex: Floats | np.float32,
+    material: Material,
+    edge: np.float32,
+) -> None:
+    """Blend bone into values: the shares of a voxel in the bone and within its cortex follow from the distance."""
+    inside = (0.5 - distance / edge).clip(0, 1)
+    core = (0.5 - (distance + cortex) / edge).clip(0, 1)
+    values *= 1 - inside
+    values += np.float32(material.cortical_hu) * (inside - core) + spongiosa * core
+
+
+def _rods_distance(grid: Grid, vertebra: Vertebra) -> tuple[Box | None, Floats]:
+    """Signed distance (mm) from the union of a vertebra's processes on the box that holds them."""
+    ends = vertebra.rods[:, :6].reshape(-1, 3).astype(float)
+    box = grid.box(vertebra.pose.world(ends), 13.0)
+    if box is None:
+        return None, np.zeros(0, np.float32)
+    union = np.full([s.stop - s.start for s in box], FAR, np.float32)
+    for rod in vertebra.rods:
+        reach = grid.box(vertebra.pose.world(rod[:6].reshape(2, 3).astype(float)), float(rod[6:].max()) + 2)
+        if reach is None:
+            continue
+        part = tuple(slice(r.start - b.start, r.stop - b.start) for r, b in zip(reach, box, strict=True))
+        part = tuple(slice(max(p.start, 0), p.stop) for p in part)
+        inner = tuple(slice(b.start + p.start, min(b.start + p.stop, b.stop)) for b, p in zip(box, part, strict=True))
+        union[part] = _smooth_min(union[part], _rod_distance(grid, (inner[0], inner[1], inner[2]), vertebra, rod)[0])
+    return box, union
+
+
+def _rod_distance(grid: Grid, box: Box, vertebra: Vertebra, rod: Rods) -> tuple[Floats, Floats]:
+    """Signed distance (mm, about) from a rod, and from the same rod without ends."""
+    right, anterior, superior = grid.local(box, vertebra.pose)
+    a, b, radii = rod[:3], rod[3:6], rod[6:]
+    q = [(c - a[n]) / radii[n] for n, c in enumerate((right, anterior, superior))]
+    along = (b - a) / radii
+    length = float(along @ along)
+    place = sum(q[n] * along[n] for n in range(3)) / np.float32(max(length, 1e-6))
+    return _from_axis(q, along, radii, place.clip(0, 1)), _from_axis(q, along, radii, place)
+
+
+def _from_axis(q: list[Floats], along: Floats, radii: Floats, place: Floats) -> Floats:
+    """First-order distance from an ellipsoid swept to `place` along the rod (Quilez, sdEllipsoid)."""
+    rest = [q[n] - place * along[n] for n in range(3)]
+    k0 = np.sqrt(rest[0] ** 2 + rest[1] ** 2 + rest[2] ** 2)
+    k1 = np.sqrt(sum((rest[n] / radii[n]) ** 2 for n in range(3))) + np.float32(1e-6)
+    return np.asarray(k0 * (k0 - 1) / k1)
+
+
+def _paint_rods(image: Floats, mask: NDArray[np.uint8], rods: Floats, vertebra: Vertebra, edge: np.float32) -> None:
+    """Blend the processes into an image; both arrays are views of the whole grid."""
+    near = rods < edge
+    values, distance = image[near], rods[near]
+    spongiosa = np.float32(1.25 * vertebra.material.trabecular_hu + 30)
+    _paint_bone(values, distance, spongiosa, np.float32(ROD_CORTEX_MM), vertebra.material, edge)
+    image[near] = values
+    mask[rods < 0] = vertebra.label
+
+
+def _paint_ribs(hu: Floats, grid: Grid, vertebra: Vertebra) -> None:
+    """Draw the ribs, each a chain of rods; the cortex ignores the rods' ends, so that none is left inside."""
+    edge = np.float32(np.cbrt(grid.spacing.prod()))
+    for rib in vertebra.ribs:
+        box = grid.box(vertebra.pose.world(rib[:6].reshape(2, 3).astype(float)), float(rib[6:].max()) + 1)
+        if box is None:
+            continue
+        distance, line = _rod_distance(grid, box, vertebra, rib)
+        image = hu[box]
+        near = distance < edge
+        values, distance, line = image[near], distance[near], line[near]
+        inside = (0.5 - distance / edge).clip(0, 1)
+        core = (0.5 - (line + np.float32(0.9)) / edge).clip(0, 1)
+        bone = vertebra.material.cortical_hu * (1 - core) + (vertebra.material.trabecular_hu * 0.8 + 20) * core
+        image[near] = np.maximum(values, values * (1 - inside) + bone.astype(np.float32) * inside)
+
+
+def _exchange(source: Floats, source_box: Box, target: Floats, target_box: Box) -> None:
+    """Copy what two boxes of the grid share from one array to the other."""
+    shared = [(max(s.start, t.start), min(s.stop, t.stop)) for s, t in zip(source_box, target_box, strict=True)]
+    if any(high <= low for low, high in shared):
+        return
+    here = tuple(slice(low - s.start, high - s.start) for (low, high), s in zip(shared, source_box, strict=True))
+    there = tuple(slice(low - t.start, high - t.start) for (low, high), t in zip(shared, target_box, strict=True))
+    target[there] = source[here]

@@ -1,0 +1,45 @@
+"""What is true of the vertebrae that a scan shows."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vertegrade.phantom.grid import Grid
+from vertegrade.phantom.patient import Patient, Vertebra, body_corners
+from vertegrade.tables import HEIGHTS, PHANTOM_TRUTH, check_table
+
+
+def truth_table(
+    patient: Patient,
+    origin: NDArray[np.float64] | tuple[float, float, float],
+    shape: tuple[int, int, int],
+    spacing: NDArray[np.float64] | tuple[float, float, float],
+    scan_id: str,
+) -> pd.DataFrame:
+    """One PHANTOM_TRUTH row for each vertebra T1-L5 whose body's centre lies in the grid (arguments as of `render`)."""
+    grid = Grid(np.asarray(origin, float), shape, np.asarray(spacing, float))
+    shown = [v for v in patient.vertebrae if v.label in patient.levels and grid.holds(_centre(v)[None])]
+    rows = [{"patient_id": patient.patient_id, "scan_id": scan_id, **_row(v, grid)} for v in shown]
+    return check_table(pd.DataFrame(rows, columns=list(PHANTOM_TRUTH.columns)), PHANTOM_TRUTH, f"truth of {scan_id}")
+
+
+def _centre(vertebra: Vertebra) -> NDArray[np.float64]:
+    return vertebra.pose.world(vertebra.body.centre())
+
+
+def _row(vertebra: Vertebra, grid: Grid) -> dict[str, object]:
+    row: dict[str, object] = {
+        "vertebra": vertebra.label,
+        "genant_grade": vertebra.genant_grade,
+        "shape": vertebra.shape,
+        "height_loss": vertebra.height_loss,
+        "finding": vertebra.finding,
+        "complete": grid.holds(body_corners(vertebra)),
+    }
+    ends = vertebra.pose.world(vertebra.body.column_ends())
+    for n, column in enumerate(HEIGHTS):
+        row[f"height_{column}_mm"] = float(vertebra.body.heights()[n])
+        row[f"healthy_height_{column}_mm"] = float(vertebra.healthy_heights[n])
+        for m, end in enumerate(("superior", "inferior")):
+            row |= {f"{column}_{end}_{axis}_mm": float(ends[n, m, a]) for a, axis in enumerate("xyz")}
+    return row | {f"centre_{axis}_mm": float(_centre(vertebra)[a]) for a, axis in enumerate("xyz")}

@@ -1,0 +1,191 @@
+"""The page of the cohort: one self-contained HTML file about what was graded, how well, and what was left out.
+
+Images are data URIs and nothing is loaded from anywhere, so that the page can be mailed and archived. All text passes
+through jinja2's autoescape: a reason or fact that looks like HTML is shown, not run.
+"""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from vertegrade.evaluation.figures import NOTICE, estimate_text, method_label
+
+Metrics = dict[str, dict[str, Any]]
+
+MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+# Key figures: level, metric, name, what it says.
+KEY_FIGURES = [
+    ("vertebra", "auc", "ROC AUC, vertebrae", "how often a fractured vertebra scores higher than a healthy one"),
+    ("patient", "auc", "ROC AUC, patients", "the same for patients, by their most severe vertebra"),
+    ("vertebra", "pr_auc", "PR AUC, vertebrae", "average precision; chance reaches the prevalence"),
+    ("vertebra", "sensitivity", "Sensitivity, vertebrae", "fractures called at the threshold fixed on training data"),
+    ("vertebra", "specificity", "Specificity, vertebrae", "healthy vertebrae left alone at that threshold"),
+    ("patient", "sensitivity", "Sensitivity, patients", "patients with a fracture in whom any vertebra was called"),
+    ("patient", "specificity", "Specificity, patients", "patients without a fracture in whom none was called"),
+    ("vertebra", "macro_f1", "Macro-F1, grades 0–3", "mean F1 of the grades, each grade counting the same"),
+    ("vertebra", "qwk", "Weighted κ, grades 0–3", "agreement of grades beyond chance, quadratic weights"),
+    ("vertebra", "mae", "Mean absolute error", "of the continuous severity, in Genant grades"),
+    ("vertebra", "spearman_height_loss", "Spearman with height loss", "among true fractures of known height loss"),
+    ("vertebra", "interval_coverage", "Interval coverage", "true grade inside the predicted interval"),
+    (
+        "vertebra",
+        "interval_width",
+        "Interval width",
+        "mean, in Genant grades; coverage is worth little if this is wide",
+    ),
+    ("vertebra", "non_evaluable_rate", "Not evaluable, vertebrae", "labelled vertebrae that got no grade"),
+    ("patient", "non_evaluable_rate", "Not evaluable, patients", "labelled patients without any graded vertebra"),
+]
+CALIBRATION = [
+    ("vertebra", "calibration_slope", "Slope", "1 is ideal; below 1 the probabilities are too extreme"),
+    ("vertebra", "calibration_intercept", "In the large", "0 is ideal; below 0 it predicts too many fractures"),
+    ("vertebra", "brier", "Brier score", "mean squared error of the probability; 0 is best"),
+]
+OVERFIT = [("auc", "ROC AUC"), ("macro_f1", "Macro-F1"), ("mae", "Mean absolute error"), ("brier", "Brier score")]
+STRATA = [("by_region", "Region"), ("by_level", "Level"), ("by_thickness", "Slice thickness")]
+STRATUM_COLUMNS = [("auc", "ROC AUC"), ("sensitivity", "Sensitivity"), ("specificity", "Specificity")]
+PHANTOM_FACT = "These patients are digital phantoms: their spines were drawn by a program, nobody was scanned."
+
+
+class PageError(ValueError):
+    """The parts of the page contradict each other."""
+
+
+def cohort_page(
+    metrics: Metrics,
+    flow: dict[str, Any],
+    figures: dict[str, Path],
+    facts: dict[str, str],
+    differences: dict[str, Any] | None = None,
+    phantom: bool = False,
+) -> str:
+    """The page as HTML.
+
+    metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method's predictions.
+    figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
+    counterfactuals; a missing one leaves its section out. facts: what was run, shown as they are, in their order.
+    differences: `compare` of the first two methods. phantom: whether the cohort is the embedded one. Raises PageError
+    when flow and metrics count different vertebrae.
+    """
+    main = next(iter(metrics.values()))
+    counted, evaluated = (
+        flow["splits"]["test"]["vertebrae"]["evaluated"],
+        main["splits"]["test"]["counts"]["vertebrae_evaluated"],
+    )
+    if counted != evaluated:
+        raise PageError(
+            f"the flow evaluates {counted} test vertebrae, the metrics {evaluated}: rerun both on one cohort"
+        )
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("cohort_page.html.j2").render(
+        notice=NOTICE,
+        phantom_fact=PHANTOM_FACT if phantom else "",
+        main=main,
+        methods=[method_label(method) for method in metrics],
+        test=main["splits"]["test"],
+        key_figures=_figure_rows(KEY_FIGURES, metrics, differences),
+        calibration=_figure_rows(CALIBRATION, metrics, None),
+        recalls=_recalls(metrics),
+        strata=[_stratum_table(metrics, kind, title) for kind, title in STRATA],
+        overfit=_overfit(metrics),
+        flow=flow,
+        steps=_steps(flow["all"]),
+        images={name: data_uri(path) for name, path in figures.items()},
+        facts=facts,
+        differing=bool(differences),
+        estimate_text=estimate_text,
+    )
+
+
+def data_uri(path: Path) -> str:
+    """An image file as data URI."""
+    return f"data:{MEDIA_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _test(block: dict[str, Any], level: str, metric: str) -> dict[str, Any]:
+    cell: dict[str, Any] = block["splits"]["test"][level][metric]
+    return cell
+
+
+def _figure_rows(
+    listed: list[tuple[str, str, str, str]], metrics: Metrics, differences: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    rows = []
+    for level, metric, name, meaning in listed:
+        cells = [_test(block, level, metric) for block in metrics.values()]
+        row = {
+            "name": name,
+            "meaning": meaning,
+            "n": cells[0]["n"],
+            "cells": [estimate_text(cell, 3) for cell in cells],
+        }
+        if differences:
+            row["difference"] = _difference(differences[level][metric])
+        rows.append(row)
+    return rows
+
+
+def _difference(cell: dict[str, Any]) -> str:
+    """Signed, with its interval."""
+    if cell["value"] is None:
+        return "n/a"
+    text = f"{cell['value']:+.3f}"
+    if cell["low"] is not None:
+        text += f" ({cell['low']:+.3f} to {cell['high']:+.3f})"
+    return text.replace("-", "−")
+
+
+def _recalls(metrics: Metrics) -> list[dict[str, Any]]:
+    rows = []
+    for grade in range(4):
+        cells = [_test(block, "vertebra", f"recall_grade_{grade}") for block in metrics.values()]
+        rows.append({"name": f"Grade {grade}", "n": cells[0]["n"], "cells": [estimate_text(cell) for cell in cells]})
+    return rows
+
+
+def _stratum_table(metrics: Metrics, kind: str, title: str) -> dict[str, Any]:
+    """Rows are the strata of the main method: its detection metrics, and beside them the AUC of the other methods."""
+    columns = [(method, *column) for method in metrics for column in STRATUM_COLUMNS]
+    main = next(iter(metrics))
+    columns = [(method, metric, name) for method, metric, name in columns if method == main or metric == "auc"]
+    blocks = {method: block["splits"]["test"][kind] for method, block in metrics.items()}
+    rows = []
+    for stratum, numbers in blocks[main].items():
+        present = [(blocks[method].get(stratum), metric) for method, metric, _ in columns]
+        texts = [estimate_text(numbers[metric]) if numbers else "n/a" for numbers, metric in present]
+        rows.append({"name": stratum, "counts": numbers["counts"], "cells": texts})
+    return {"title": title, "heads": [f"{method_label(method)}: {name}" for method, _, name in columns], "rows": rows}
+
+
+def _overfit(metrics: Metrics) -> list[dict[str, Any]]:
+    """Vertebra-level metrics of the splits side by side: a test result far below training is over-fitting."""
+    rows = []
+    for method, block in metrics.items():
+        for metric, name in OVERFIT:
+            cells = [estimate_text(block["splits"][s]["vertebra"][metric], 3) for s in ("train", "validation", "test")]
+            rows.append({"name": f"{method_label(method)}: {name}", "cells": cells})
+    return rows
+
+
+def _steps(block: dict[str, Any]) -> list[dict[str, Any]]:
+    """The boxes of the flow diagram, top to bottom, each with what was left out before it."""
+    scans, bones = block["scans"], block["vertebrae"]
+    lost_scans = [(f"{reason} ({state})", n) for state in ("excluded", "failed") for reason, n in scans[state].items()]
+    steps = [
+        {"name": "Scans in the sample sheet", "count": scans["in_sheet"], "lost": []},
+        {"name": "Scans converted", "count": scans["done"], "lost": lost_scans},
+        {"name": "Vertebrae found in them", "count": bones["found"], "lost": []},
+        {"name": "Vertebrae with a usable crop", "count": bones["cropped"], "lost": list(bones["not_cropped"].items())},
+        {"name": "Vertebrae graded", "count": bones["graded"], "lost": list(bones["not_graded"].items())},
+        {"name": "Graded and labelled", "count": bones["evaluated"], "lost": list(bones["not_labelled"].items())},
+    ]
+    return [step | {"lost_sum": sum(n for _, n in step["lost"])} for step in steps]
