@@ -13,6 +13,7 @@ rule cohort_page:
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         montage="<results>/report/montage.png",
         counterfactuals="<results>/report/counterfactuals.png",
+        differences="<results>/evaluation/differences.json",
         summary="<results>/summary.json",
     output:
         report(
@@ -29,7 +30,8 @@ rule cohort_page:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=settings_of("report"),
+        sheet=sorted(row.scan_id for row in SCANS),
+        phantom=PHANTOM,
         code=code_of("cohort_page"),
     script:
         "../workflow_scripts/cohort_page.py"
@@ -68,6 +70,7 @@ rule counterfactual_figure:
     input:
         images="<results>/counterfactual/images.npy",
         strips="<results>/counterfactual/strips.parquet",
+        labels="<results>/cohort/labels.parquet",
     output:
         report(
             "<results>/report/counterfactuals.png",
@@ -83,6 +86,7 @@ rule counterfactual_figure:
         mem_mb=2000,
         runtime=10,
     params:
+        settings=settings_of("report"),
         code=code_of("counterfactual_figure"),
     script:
         "../workflow_scripts/counterfactual_figure.py"

@@ -33,7 +33,11 @@ def positions(count: int, orientation: Sequence[float] = AXIAL, step: float = 1.
 
 
 def make_slice(
-    hu: np.ndarray, position: Sequence[float], orientation: Sequence[float] = AXIAL, slope: float = 1, intercept: float = -1024
+    hu: np.ndarray,
+    position: Sequence[float],
+    orientation: Sequence[float] = AXIAL,
+    slope: float = 1,
+    intercept: float = -1024,
 ) -> FileDataset:
     """One CT slice; stored value = (HU - intercept) / slope, rounded."""
     meta = FileMetaDataset()
@@ -100,11 +104,7 @@ def assert_same_place(volume: Volume, hu: np.ndarray, places: np.ndarray, orient
     """Every source voxel stands in the volume within 0.01 mm of where DICOM says (C.7.6.2.1.1), with its exact HU."""
     slices, rows, columns = np.meshgrid(*(np.arange(n) for n in hu.shape), indexing="ij")
     row, column = np.asarray(orientation[:3]), np.asarray(orientation[3:])
-    lps = (
-        places[slices]
-        + row * (columns * PIXEL_SPACING[1])[..., None]
-        + column * (rows * PIXEL_SPACING[0])[..., None]
-    )
+    lps = places[slices] + row * (columns * PIXEL_SPACING[1])[..., None] + column * (rows * PIXEL_SPACING[0])[..., None]
     voxels = mm_to_voxel(volume.affine, lps * [-1, -1, 1])
     nearest = np.rint(voxels).astype(int)
     assert np.abs((voxels - nearest) * volume.spacing_mm).max() < 0.01

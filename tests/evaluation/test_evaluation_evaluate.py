@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from evaluation.synthetic_predictions import Cohort, make_cohort
 from sklearn.metrics import roc_auc_score
 
+from evaluation.synthetic_predictions import Cohort, make_cohort
 from vertegrade.evaluation.cases import EvaluationError, labelled_cases, patient_cases, split_cases
 from vertegrade.evaluation.evaluate import compare, evaluate, metrics_table
 from vertegrade.settings.evaluation import EvaluationSettings

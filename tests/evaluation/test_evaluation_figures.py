@@ -1,9 +1,9 @@
 """Figures: drawn for any data, the same bytes each time, with the notice."""
 
 import pytest
-from evaluation.synthetic_predictions import make_cohort
 from matplotlib.figure import Figure
 
+from evaluation.synthetic_predictions import make_cohort
 from vertegrade.evaluation.cases import labelled_cases, split_cases
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.evaluation.figures import NOTICE, all_figures, estimate_text, save_figure

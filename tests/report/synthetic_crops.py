@@ -1,4 +1,4 @@
-"""Crops like those of the cohort, for pictures: a column of three blocks with discs, the middle one as low as it is graded."""
+"""Crops for pictures: three bodies in a column, the middle one as low as it is graded."""
 
 import numpy as np
 

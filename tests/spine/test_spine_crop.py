@@ -109,6 +109,25 @@ def test_an_end_vertebra_is_evaluable_while_its_core_is_in_the_scan() -> None:
     assert crops["inside_fraction"].between(0.7, 0.9).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("z", "reason"),
+    [
+        ((48.0, 28.0, 8.0), ""),  # small vertebrae, 20 mm apart: 10 mm up to the middle of the disc are enough
+        ((48.0, 14.0, -20.0), "outside_scan"),  # large ones, 34 mm apart
+        ((48.0,), "outside_scan"),  # nothing known of its size: the whole core
+    ],
+)
+def test_the_core_is_as_high_as_the_vertebrae_are_apart(z: tuple[float, ...], reason: str) -> None:
+    _, _, crops = crop_scan(box(), table_of(upright(*z)), SETTINGS, 1.0)
+    assert crops["reason"][0] == reason
+
+
+def test_a_crushed_neighbour_does_not_shrink_the_core() -> None:
+    # 14.5 mm from the middle one to the edge of the scan: enough for a neighbour 12 mm away, not for one 34 mm away.
+    _, _, crops = crop_scan(box(), table_of(upright(57.0, 45.0, 11.0)), SETTINGS, 1.0)
+    assert crops["reason"].tolist() == ["outside_scan", "outside_scan", ""]
+
+
 def test_a_centre_near_the_front_of_the_scan_is_not_evaluable() -> None:
     centres = upright(20, -10) + np.array([0.0, 30.0, 0.0])
     _, _, crops = crop_scan(box(), table_of(centres), SETTINGS, 1.0)

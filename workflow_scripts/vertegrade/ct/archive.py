@@ -44,7 +44,7 @@ def open_source(path: Path, max_files: int) -> Iterator[list[SourceFile]]:
 
 def _folder_files(folder: Path, max_files: int) -> list[SourceFile]:
     files: list[SourceFile] = []
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder, onerror=_unreadable):
         for name in names:
             file = Path(parent, name)
             if not name.startswith(".") and file.is_file():
@@ -52,6 +52,10 @@ def _folder_files(folder: Path, max_files: int) -> list[SourceFile]:
                 files.append(SourceFile(file.relative_to(folder).as_posix(), file.stat().st_size, opener))
         _check_count(folder, len(files), max_files)
     return sorted(files, key=lambda file: file.name)
+
+
+def _unreadable(error: OSError) -> None:
+    raise Refused("path_missing", f"{error.filename}: the folder cannot be read; check its permissions") from error
 
 
 def _zip_files(path: Path, archive: zipfile.ZipFile, max_files: int) -> list[SourceFile]:

@@ -62,10 +62,7 @@ def _slice_hu(item: Slice, shape: tuple[int, int]) -> np.ndarray:
     No presentation LUT: MONOCHROME1 says how to show a slice, not what its HU are. No real-world value map: it may
     map to something else than HU.
     """
-    with item.file.open() as stream:
-        dataset = pydicom.dcmread(stream)
-    if "PixelData" not in dataset:
-        raise Refused("missing_pixels", f"{item.file.name}: no pixel data; export the series again")
+    dataset = item.with_pixels()
     try:
         stored = dataset.pixel_array
     except Exception as error:  # decoders raise whatever a damaged stream runs into
@@ -75,7 +72,7 @@ def _slice_hu(item: Slice, shape: tuple[int, int]) -> np.ndarray:
     if stored.shape != shape:
         raise Refused("bad_pixels", f"{item.file.name}: the pixel data are not {shape[0]} x {shape[1]} numbers")
     frame = apply_rescale(stored, dataset)
-    if "PixelPaddingValue" in dataset:
+    if dataset.get("PixelPaddingValue") is not None:
         frame[_padding(stored, dataset)] = AIR_HU
     return frame
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -80,14 +79,27 @@ class Slice:
             )
         return values
 
+    def with_pixels(self) -> Dataset:
+        """The whole data set, its pixels not yet decoded."""
+        try:
+            with self.file.open() as stream:
+                dataset = pydicom.dcmread(stream)
+        except Exception as error:  # pydicom raises whatever a damaged element runs into
+            raise Refused(
+                "broken_file", f"{self.file.name}: the file cannot be read to its end; copy it again"
+            ) from error
+        if "PixelData" not in dataset:
+            raise Refused("missing_pixels", f"{self.file.name}: no pixel data; export the series again")
+        return dataset
+
 
 def read_series(files: Iterable[SourceFile], settings: CtSettings) -> tuple[list[Slice], list[str]]:
     """The slices of the one CT series among the files, and warnings about what was left out."""
     slices, warnings = _ct_slices(files)
-    localizers = [s for s in slices if "LOCALIZER" in [str(kind).upper() for kind in _image_type(s)]]
-    if localizers:
-        warnings.append(f"{len(localizers)} localizer image(s) ignored")
-        slices = [s for s in slices if s not in localizers]
+    found = len(slices)
+    slices = [item for item in slices if not _is_localizer(item)]
+    if len(slices) < found:
+        warnings.append(f"{found - len(slices)} localizer image(s) ignored")
     if not slices:
         raise Refused("not_ct", "the folder or zip has only localizer (scout) images; give the axial CT series")
     if len({str(s.header.get("PatientID", "")) for s in slices}) > 1:
@@ -112,11 +124,15 @@ def _ct_slices(files: Iterable[SourceFile]) -> tuple[list[Slice], list[str]]:
         if header is None:
             others["not DICOM"] += 1
         elif kind in MULTI_FRAME:
-            raise Refused("enhanced_ct", f"{file.name}: multi-frame CT is not read yet; export one file a slice")
+            others["multi-frame CT"] += 1
+        elif kind == CTImageStorage and not header.get("Modality"):
+            raise Refused("missing_tag", f"{file.name}: a CT image without Modality, perhaps cut short; copy it again")
         elif kind == CTImageStorage and header.get("Modality") == "CT":
             slices.append(Slice(file, header))
         elif kind != MediaStorageDirectoryStorage:
             others["DICOM but not CT"] += 1
+    if not slices and others["multi-frame CT"]:
+        raise Refused("enhanced_ct", "multi-frame (enhanced) CT is not read; export it as one file a slice")
     if not slices and others["DICOM but not CT"]:
         raise Refused("not_ct", "the DICOM files are not CT images (SOP class and Modality); give the CT series")
     suffixes = {_suffix(s.file) for s in slices}
@@ -140,7 +156,9 @@ def _read_header(file: SourceFile) -> tuple[Dataset | None, str]:
     except InvalidDicomError:
         return None, ""
     except Exception as error:  # pydicom raises whatever a damaged element runs into
-        raise Refused("broken_file", f"{file.name}: the DICOM header cannot be parsed; copy it again") from error
+        raise Refused(
+            "broken_file", f"{file.name}: the DICOM header cannot be read or parsed; copy it again"
+        ) from error
 
 
 def _suffix(file: SourceFile) -> str:
@@ -148,9 +166,9 @@ def _suffix(file: SourceFile) -> str:
     return name.rsplit(".", 1)[1].lower() if "." in name else ""
 
 
-def _image_type(item: Slice) -> Iterable[Any]:
-    value = item.header.get("ImageType") or []
-    return [value] if isinstance(value, str) else value
+def _is_localizer(item: Slice) -> bool:
+    kinds = item.header.get("ImageType") or []
+    return "LOCALIZER" in ([kinds] if isinstance(kinds, str) else list(kinds))
 
 
 def _one_series(slices: list[Slice], settings: CtSettings, warnings: list[str]) -> list[Slice]:

@@ -54,7 +54,9 @@ def train_dae(
     torch.set_num_threads(threads)
     crops = Crops(pixels)
     data = crops.sha256()
-    key = {"model": model.model_dump(), "train": train.model_dump(), "seed": seed, "data": data, "device": device}
+    # How often a training is saved and looked at does not change it.
+    counted = train.model_dump(exclude={"save_every_s", "validate_every"})
+    key = {"model": model.model_dump(), "train": counted, "seed": seed, "data": data, "device": device}
     folder = Path(state_dir) / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     devices = [torch.device(device)] if device != "cpu" else []
     # The fork keeps the program's global generators (dropout, initial weights) untouched.
@@ -126,11 +128,19 @@ class Trainer:
         generator = Generator().manual_seed(seed)
         positions = batch_positions(self.step, self.train.batch_size, len(self.crops), self.seed)
         hu = hounsfield(self.crops.take(positions), self.model).to(self.device)
-        x0 = windowed(augmented(hu, self.train.augment, generator), self.model)
+        import os
+        seen = windowed(augmented(hu, self.train.augment, generator), self.model)
+        x0 = windowed(hu, self.model) if os.environ.get("CLEAN") else seen
         noise = torch.randn(x0.shape, generator=generator).to(self.device)
         t = noise_levels(len(x0), self.train.high_noise, generator).to(self.device)
-        prediction = self.network(x0, self.diffusion.noised(x0, noise, t), t)
-        loss = (prediction - self.diffusion.target(x0, noise, t)).square().mean()
+        prediction = self.network(seen, self.diffusion.noised(x0, noise, t), t)
+        error = (prediction - self.diffusion.target(x0, noise, t)).square()
+        if "CENTRE" in os.environ:
+            r, c = (float(v) for v in os.environ["CENTRE"].split(","))
+            g = torch.arange(64) - 31.5
+            w = 0.05 + torch.exp(-((g[:, None] / r) ** 4)) * torch.exp(-((g / c) ** 4))
+            error = error * w / w.mean()
+        loss = error.mean()
         self.optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.train.gradient_clip)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.levels import LABELS
+from vertegrade.phantom.alignment import draw_discs, draw_scoliosis
 from vertegrade.phantom.body import (
     PLANE_HALF,
     Body,
@@ -239,8 +240,17 @@ def _assemble(
         body if draft.plan.fracture is None else build_body(draft.plan)
         for body, draft in zip(healthy, drafts, strict=True)
     ]
-    discs = _draw_discs(rng, person, labels, drafts, healthy, bodies)
-    rolls, turns = _draw_scoliosis(rng, len(labels), scoliosis)
+    named = [k for k, label in enumerate(labels) if label != SACRUM]
+    below = draw_discs(
+        rng,
+        person.age,
+        {labels[k]: person.size * drafts[k].disc_factor for k in named},
+        {labels[k]: healthy[k] for k in named},
+        {labels[k]: bodies[k] for k in named},
+    )
+    fused = Disc(MIN_GAP_MM, MIN_GAP_MM)  # S1 on S2
+    discs = [fused, *(below[labels[k]] for k in named), Disc(4.0, 4.0)]  # above each body; C5 is not drawn
+    rolls, turns = draw_scoliosis(rng, len(labels), scoliosis)
     pitch = np.deg2rad(rng.normal(55, 6))
     poses = stack(bodies, discs, rolls, turns, float(pitch), rng.normal(0, 0.5, (len(labels), 2)))
     middle = poses[labels.index(LABELS["T12"])].origin + np.array([rng.normal(0, 8), rng.normal(0, 8), 0.0])
@@ -268,68 +278,6 @@ def _assemble(
             )
         )
     return vertebrae
-
-
-def _draw_discs(
-    rng: np.random.Generator,
-    person: Person,
-    labels: list[int],
-    drafts: list[Draft],
-    healthy: list[Body],
-    bodies: list[Body],
-) -> list[Disc]:
-    """Gaps above each body.
-
-    They make up what the bodies lack to the patient's kyphosis (T1-T12, supine) and lordosis (L1-S1), within what a
-    disc can give; of the angle that fractures add, about half stays.
-    """
-    sizes = level_sizes()
-    thick = person.size * np.exp(rng.normal(-0.004 * (person.age - 60), 0.12))
-    gaps = {}
-    for label, draft in zip(labels, drafts, strict=True):
-        if label != SACRUM:
-            factor = thick * draft.disc_factor * np.exp(rng.normal(0, 0.08))
-            gaps[label] = np.array([sizes[label].disc_anterior_mm, sizes[label].disc_posterior_mm]) * factor
-    curves = [
-        (range(LABELS["T1"], LABELS["T12"]), -rng.normal(38 + 0.15 * (person.age - 60), 8)),
-        (range(LABELS["L1"], LABELS["L5"] + 1), rng.normal(46, 8)),
-    ]
-    for levels, target in curves:
-        at = {label: labels.index(label) for label in levels}
-        depth = {label: healthy[k].columns[0] - healthy[k].columns[2] for label, k in at.items()}
-        whole = sum(_wedge(healthy[k]) + (gaps[label][0] - gaps[label][1]) / depth[label] for label, k in at.items())
-        broken = sum(_wedge(bodies[k]) - _wedge(healthy[k]) for k in at.values())
-        more = (np.deg2rad(target) - whole - broken / 2) / len(at)
-        for label in levels:
-            gaps[label] = _tilted(gaps[label], more * depth[label])
-    # The disc below labels[k + 1] lies above body k; S1 and S2 are fused; C6 carries a disc too.
-    above = [np.array([MIN_GAP_MM, MIN_GAP_MM]), *(gaps[label] for label in labels[2:]), np.array([4.0, 4.0])]
-    return [Disc(max(gap[0], MIN_GAP_MM), max(gap[1], MIN_GAP_MM)) for gap in above]
-
-
-def _tilted(gap: NDArray[np.float64], open_mm: float) -> NDArray[np.float64]:
-    """Gaps (anterior, posterior) after the disc opened in front: half of it by closing behind, where there is room."""
-    behind = min(open_mm / 2, max(gap[1] - MIN_GAP_MM, 0.0))
-    return np.array([gap[0] + min(open_mm - behind, 6.0), gap[1] - behind])
-
-
-def _wedge(body: Body) -> float:
-    """Angle (radians) between the endplates, positive where the body is higher in front."""
-    heights = body.heights()
-    return float((heights[0] - heights[2]) / (body.columns[0] - body.columns[2]))
-
-
-def _draw_scoliosis(
-    rng: np.random.Generator, count: int, share: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Roll and turn (radians) from below upwards: one curve around an apex, the turn coupled to it; a skewed pose."""
-    cobb = rng.uniform(8, 20) if rng.random() < share else abs(rng.normal(0, 2.5))
-    cobb = np.deg2rad(cobb) * rng.choice([-1, 1])
-    from_apex = np.arange(count) - rng.uniform(5, 14)
-    envelope = np.exp(-((from_apex / 5.0) ** 2))
-    rolls = cobb * np.sin(from_apex / 5.0) * envelope / 0.8
-    turns = 0.5 * cobb * envelope + np.deg2rad(rng.normal(0, 3))
-    return rolls + np.deg2rad(rng.normal(0, 0.8, count)), turns + np.deg2rad(rng.normal(0, 0.7, count))
 
 
 def _disc_top(plan: BodyPlan, body: Body, disc: Disc) -> Floats:

@@ -76,15 +76,21 @@ def modulation(frequency: np.ndarray, kernel: Kernel) -> np.ndarray:
 
 
 def _spectra(protocol: Protocol, grid: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Transfer function and amplitude of the noise on the transform's grid; the noise has the protocol's sd."""
+    """Transfer function and amplitude of the noise on the transform's grid; the noise has the protocol's sd.
+
+    Frequencies that the pixels cannot hold fold back, as they do when a continuous image is sampled.
+    """
     rows, columns = grid
-    frequency = np.hypot(
-        np.fft.fftfreq(rows, protocol.pixel_mm)[:, None], np.fft.fftfreq(columns, protocol.pixel_mm)[None, :]
-    )
-    transfer = modulation(frequency, protocol.kernel)
-    amplitude = np.sqrt(frequency + 0.02) * transfer  # 0.02: a real scanner's noise does not vanish at f = 0
-    # Complex normals of variance 2 over rows * columns bins give an image of variance sum(amplitude**2 * 2) / (n * n).
-    amplitude *= protocol.noise_sd_hu * rows * columns / np.sqrt(2 * np.sum(amplitude**2))
+    transfer, power = np.zeros(grid), np.zeros(grid)
+    for fold in np.ndindex(3, 3):
+        down, across = (np.fft.fftfreq(n) + m - 1 for n, m in zip(grid, fold, strict=True))
+        frequency = np.hypot(down[:, None], across) / protocol.pixel_mm
+        response = modulation(frequency, protocol.kernel)
+        transfer += response
+        power += (frequency + 0.02) * response**2  # 0.02: a real scanner's noise does not vanish at f = 0
+    transfer /= transfer[0, 0]
+    # Complex normals of variance 2 over rows * columns bins give an image of variance sum(2 * power) / (bins * bins).
+    amplitude = np.sqrt(power / (2 * power.sum())) * protocol.noise_sd_hu * rows * columns
     half = columns // 2 + 1
     return transfer[:, :half].astype(np.float32), amplitude[:, :half].astype(np.float32)
 

@@ -180,7 +180,7 @@ def _tiles() -> tuple[Floats, Floats]:
     noise = np.random.default_rng(20190101).normal(size=(2, TILE, TILE, TILE))
     even = ndimage.gaussian_filter(noise[0], 0.8, mode="wrap")
     vertical = ndimage.gaussian_filter(noise[1], (0.8, 0.8, 3.0), mode="wrap")
-    return tuple((grain / grain.std()).astype(np.float32) for grain in (even, vertical))  # type: ignore[return-value]
+    return tuple((grain / grain.std()).astype(np.float32) for grain in (even, vertical))
 
 
 def _grain(material: Material) -> Floats:

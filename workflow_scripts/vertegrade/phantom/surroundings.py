@@ -5,14 +5,17 @@ sharp, only there. HU as in textbooks: fat -100, muscle 50, blood 45 (enhanced 1
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from vertegrade.levels import LABELS
-from vertegrade.phantom.body import Floats
 from vertegrade.phantom.grid import Grid
 from vertegrade.phantom.patient import Patient
+
+Floats = NDArray[np.floating[Any]]
 
 COARSE_MM = (2.5, 2.5, 5.0)
 
@@ -28,15 +31,14 @@ class Course:
     rank: Floats
 
 
-def background(patient: Patient, grid: Grid) -> Floats:
+def background(patient: Patient, grid: Grid) -> NDArray[np.float32]:
     """HU [i, j, k] of everything but bone and discs."""
     axes = [_coarse_axis(grid, n) for n in range(3)]
     rng = np.random.default_rng(patient.seed)
     coarse = _draw(patient, rng, axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :])
     weights = [_interpolation(grid.axis(n), axes[n]) for n in range(3)]
-    hu = np.tensordot(weights[0], coarse, axes=(1, 0))
-    hu = hu @ weights[2].T
-    return np.asarray(np.matmul(weights[1], hu), np.float32)
+    slabs = np.tensordot(weights[0], coarse, axes=(1, 0)) @ weights[2].T
+    return np.asarray(np.matmul(weights[1], slabs), np.float32)
 
 
 def _coarse_axis(grid: Grid, number: int) -> Floats:
@@ -80,23 +82,26 @@ def _ellipse(x: Floats, y: Floats, wide: float | Floats, deep: float | Floats) -
     return np.asarray((np.sqrt((x / wide) ** 2 + (y / deep) ** 2) - 1) * np.minimum(wide, deep), np.float32)
 
 
-def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Floats:
-    noise = ndimage.gaussian_filter(rng.normal(size=shape).astype(np.float32), sigma)
-    return np.asarray(noise / noise.std(), np.float32)
+def _noise(rng: np.random.Generator, axes: tuple[Floats, Floats, Floats]) -> Floats:
+    """Smooth noise of deviation 1 that is fixed to the world, so that every scan of a patient shows the same tissue."""
+    tile = ndimage.gaussian_filter(rng.normal(size=(64, 64, 64)).astype(np.float32), 2.0, mode="wrap")
+    i, j, k = (np.rint(axis / step).astype(int) % 64 for axis, step in zip(axes, COARSE_MM, strict=True))
+    return np.asarray(tile[i, j, k] / tile.std())
 
 
 def _draw(patient: Patient, rng: np.random.Generator, x: Floats, y: Floats, z: Floats) -> Floats:
     """HU on the coarse grid; each step paints over the ones before."""
     course = _course(patient, z)
-    size = np.float32(patient.person.size)
+    size = patient.person.size
     u, v = x - course.x, y - course.y
     shape = np.broadcast_shapes(x.shape, y.shape, z.shape)
-    noise = _smooth_noise(rng, shape, 2.0)
+    noise = _noise(rng, (x, y, z))
     back = course.y - course.deep - 48 * size
-    skin = np.float32(np.min(back)) * 0.6 + back * 0.4 - patient.person.fat_mm * 0.6
+    lowest = float(min(v.pose.origin[1] - v.body.half_depth for v in patient.vertebrae)) - 48 * size
+    skin = 0.6 * lowest + 0.4 * back - 0.6 * patient.person.fat_mm
     depth, width = 112 * size + patient.person.fat_mm, 155 * size + patient.person.fat_mm
     hu = np.full(shape, -1000, np.float32)
-    _draw_table(hu, x, y - np.float32(np.min(skin) - 4))
+    _draw_table(hu, x, y - (lowest - 0.6 * patient.person.fat_mm - 4))
     torso = _ellipse(x, y - skin - depth, width, depth)
     _blend(hu, torso, -100 + 8 * noise)
     _blend(hu, torso + patient.person.fat_mm * 0.6, -60 + 40 * noise)
@@ -117,7 +122,7 @@ def _draw_table(hu: Floats, x: Floats, y: Floats) -> None:
 
 
 def _draw_abdomen(
-    hu: Floats, rng: np.random.Generator, course: Course, u: Floats, v: Floats, noise: Floats, size: np.float32
+    hu: Floats, rng: np.random.Generator, course: Course, u: Floats, v: Floats, noise: Floats, size: float
 ) -> None:
     """Fat with loops of bowel, liver and kidneys."""
     low = course.rank > LABELS["T10"]
@@ -142,7 +147,7 @@ def _draw_thorax(
     wall: Floats,
     thorax: Floats,
     noise: Floats,
-    size: np.float32,
+    size: float,
 ) -> None:
     """Lungs on both sides of the mediastinum and the spine; heart, trachea and gullet."""
     middle = _ellipse(u + 6, v - 62 * size, 40 * size, 60 * size)
@@ -158,7 +163,7 @@ def _draw_thorax(
 
 
 def _draw_muscles(
-    hu: Floats, patient: Patient, course: Course, u: Floats, v: Floats, noise: Floats, size: np.float32
+    hu: Floats, patient: Patient, course: Course, u: Floats, v: Floats, noise: Floats, size: float
 ) -> None:
     """Erector spinae and psoas, streaked with fat in the old; fat between the spinous processes and under the skin."""
     lean = np.float32(60 - 0.5 * max(patient.age - 45, 0))
@@ -179,7 +184,7 @@ def _draw_vessels(
     """Aorta, left of the thoracic and before the lumbar spine, calcified in some of the old; vena cava."""
     blood = rng.uniform(35, 50) if rng.random() < 0.4 else rng.uniform(100, 240)
     low = ((course.rank - 12) / 10).clip(0, 1)
-    radius = 13.5 - 3 * low + rng.normal(0, 1)
+    radius = 13.5 - 3 * low + float(rng.normal(0, 1))
     across = -(course.wide * 0.9 + 4) * (1 - low) - 6 * low
     ahead = course.deep * (0.55 + 0.45 * low) + radius * (0.5 + 0.6 * low)
     tube = 30 * ((course.rank < LABELS["T4"]) | (course.rank > LABELS["L4"] + 0.3)).astype(np.float32)
@@ -192,7 +197,7 @@ def _draw_vessels(
     _blend(hu, cava.astype(np.float32), 0.9 * blood)
 
 
-def _draw_canal(hu: Floats, course: Course, u: Floats, v: Floats, size: np.float32) -> None:
+def _draw_canal(hu: Floats, course: Course, u: Floats, v: Floats, size: float) -> None:
     """Epidural fat, fluid, and the cord down to L1."""
     behind = v + course.deep * 0.9 + 8.5 * size
     _blend(hu, _ellipse(u, behind, 10 * size, 9 * size), -20)

@@ -64,21 +64,17 @@ def cohort_page(
 ) -> str:
     """The page as HTML.
 
-    metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method's predictions.
+    metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method.
     figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
     counterfactuals; a missing one leaves its section out. facts: what was run, shown as they are, in their order.
     differences: `compare` of the first two methods. phantom: whether the cohort is the embedded one. Raises PageError
     when flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
-    counted, evaluated = (
-        flow["splits"]["test"]["vertebrae"]["evaluated"],
-        main["splits"]["test"]["counts"]["vertebrae_evaluated"],
-    )
+    counted = flow["splits"]["test"]["vertebrae"]["evaluated"]
+    evaluated = main["splits"]["test"]["counts"]["vertebrae_evaluated"]
     if counted != evaluated:
-        raise PageError(
-            f"the flow evaluates {counted} test vertebrae, the metrics {evaluated}: rerun both on one cohort"
-        )
+        raise PageError(f"the flow has {counted} evaluated test vertebrae, the metrics {evaluated}: run evaluate again")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,

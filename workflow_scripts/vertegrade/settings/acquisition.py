@@ -49,7 +49,7 @@ class AcquisitionSettings(Section):
         8_000_000,
         "Largest grid on which a scan is drawn; time and memory grow with it, and thin slices cover more with it.",
         "voxels",
-        ge=1_000_000,
+        ge=2_000_000,
         le=500_000_000,
     )
 

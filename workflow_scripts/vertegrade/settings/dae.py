@@ -92,7 +92,9 @@ class CounterfactualSettings(Section):
     vertebrae: int = setting(
         6, "Test vertebrae shown at grades 0-3, spread over predicted severity; each costs an inversion.", ge=1, le=64
     )
-    inversion_steps: int = setting(250, "DDIM steps from the crop to its x_T (published: 250).", ge=2, le=1000)
+    inversion_steps: int = setting(
+        100, "DDIM steps from the crop to its x_T (published: 250); as many as render_steps fit best.", ge=2, le=1000
+    )
     render_steps: int = setting(100, "DDIM steps from x_T to the image (published: 100).", ge=2, le=1000)
 
 

@@ -62,8 +62,9 @@ class CropSettings(Section):
     )
     core_mm: float = setting(
         36.0,
-        "Side of the square around the vertebra's centre, over all slices, that must lie in the scan: a lumbar body "
-        "with both endplates. Beyond it a crop may be cut (the neighbours of the first and the last vertebra).",
+        "Depth, and at most the height, of the core around a vertebra's centre that must lie in the scan over all "
+        "slices: a lumbar body with both endplates. The height is the distance to the further neighbour (a body and a "
+        "disc) where that is less. Beyond the core a crop may be cut: neighbours of the first and the last vertebra.",
         "mm",
         gt=0,
     )

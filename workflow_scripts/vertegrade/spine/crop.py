@@ -36,15 +36,17 @@ def crop_scan(
     if vertebrae.empty:
         return np.zeros((0, *shape), np.int16), np.zeros((0, size, 3, 3)), empty_table(CROPS)
     # Where no vertebra is sound nothing is graded, and the crops are cut for eyes alone, upright.
-    line = fit_centreline(_centres(landmarks[sound] if sound.any() else landmarks[:1]), settings.smoothing_mm)
-    frames = crop_frames(line, _centres(vertebrae), size, settings.pixel_mm)
+    through = _centres(landmarks[sound] if sound.any() else landmarks[:1])
+    centres = _centres(vertebrae)
+    frames = crop_frames(fit_centreline(through, settings.smoothing_mm), centres, size, settings.pixel_mm)
+    heights = _core_heights(centres, through, settings.core_mm)
     folded = folds(frames, shape, settings.pixel_mm, settings.slice_spacing_mm)
     pixels = np.empty((len(frames), *shape), np.int16)
     rows = []
     for crop, vertebra in enumerate(vertebrae.itertuples()):
         pixels[crop], inside = sample_crop(volume, frames[crop], settings)
-        core = _core(inside, settings).mean()
-        reason = OUTSIDE_SCAN if core < settings.min_inside else FOLDED if folded[crop] else ""
+        in_core = _core(inside, heights[crop], settings).mean()
+        reason = OUTSIDE_SCAN if in_core < settings.min_inside else FOLDED if folded[crop] else ""
         rows.append(
             {
                 "patient_id": vertebra.patient_id,
@@ -117,11 +119,23 @@ def _voxels(volume: Volume, frames: np.ndarray, slices_mm: np.ndarray, columns_m
     return points
 
 
-def _core(inside: np.ndarray, settings: CropSettings) -> np.ndarray:
-    """The part of a crop (S, H, W) around its centre that must lie in the scan: all slices, `core_mm` square."""
+def _core(inside: np.ndarray, height_mm: float, settings: CropSettings) -> np.ndarray:
+    """The part of a crop (S, H, W) around its centre that must lie in the scan, over all slices."""
     offset_mm = np.abs(np.arange(settings.size) - (settings.size - 1) / 2) * settings.pixel_mm
-    within = np.flatnonzero(offset_mm <= settings.core_mm / 2)
-    return inside[:, within[0] : within[-1] + 1, within[0] : within[-1] + 1]
+    return inside[:, offset_mm <= height_mm / 2][:, :, offset_mm <= settings.core_mm / 2]
+
+
+def _core_heights(centres: np.ndarray, through: np.ndarray, limit_mm: float) -> np.ndarray:
+    """Height in mm of each vertebra's core: the distance to its further neighbour, which spans a body and a disc.
+
+    Vertebrae have centres (N, 3), the sound ones of the scan `through` (M, 3), head to feet; RAS mm. The further
+    neighbour, since a crushed one is near; at most `limit_mm`, since a neighbour may be missing.
+    """
+    gaps = np.linalg.norm(np.diff(through, axis=0), axis=1)
+    reach = np.maximum(np.append(gaps, 0.0), np.insert(gaps, 0, 0.0))
+    nearest = np.linalg.norm(centres[:, None] - through, axis=-1).argmin(axis=1)
+    heights = reach[nearest]
+    return np.where(heights > 0, np.minimum(heights, limit_mm), limit_mm)
 
 
 def _centres(landmarks: pd.DataFrame) -> np.ndarray:

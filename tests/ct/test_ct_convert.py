@@ -1,0 +1,102 @@
+"""What conversion leaves behind: the row, the sidecar, and nothing of the person."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydicom.dataset import Dataset
+
+from ct.ct_series import SERIES_UID, body_hu, convert, write_series
+from vertegrade.ct import convert as convert_module
+from vertegrade.ct.reasons import REASONS, Refused
+from vertegrade.tables import SCANS, check_table
+
+PHI = [b"PLANTED-ID", b"Planted", b"19010203", SERIES_UID.encode(), b"agent of note"]
+
+
+def test_rows_keep_the_contract_of_the_table(tmp_path: Path) -> None:
+    rows = [
+        convert(write_series(tmp_path / "in", body_hu()), tmp_path),
+        convert(tmp_path / "none", tmp_path) | {"scan_id": "scan-2"},
+    ]
+    table = check_table(pd.DataFrame(rows), SCANS, "scans")
+    assert table["state"].tolist() == ["done", "failed"]
+    assert table["kernel"].tolist() == ["Br38f/3", ""]
+
+
+def test_no_output_carries_the_person(tmp_path: Path) -> None:
+    def contrast(dataset: Dataset, index: int) -> None:
+        dataset.ContrastBolusAgent = "agent of note"
+
+    row = convert(write_series(tmp_path / "in", body_hu(), change=contrast), tmp_path / "out")
+    files = sorted((tmp_path / "out").iterdir())
+    assert [file.name for file in files] == ["scan-1_ct.json", "scan-1_ct.nii.gz"]
+    data = files[0].read_bytes() + gzip.decompress(files[1].read_bytes()) + json.dumps(row).encode()
+    assert not [text for text in PHI if text in data]
+    assert json.loads(files[0].read_text())["ContrastBolusAgent"] is True
+
+
+def test_the_sidecar_describes_the_volume(tmp_path: Path) -> None:
+    row = convert(write_series(tmp_path / "in", body_hu()), tmp_path)
+    sidecar = json.loads((tmp_path / "scan-1_ct.json").read_text())
+    assert (sidecar["shape"], sidecar["spacing_mm"]) == ([8, 10, 12], [0.9, 0.7, 1.5])
+    assert (sidecar["source_shape"], sidecar["source_axcodes"]) == ([8, 10, 12], "LPS")
+    assert sidecar["image_sha256"] == row["image_sha256"]
+    assert (sidecar["Manufacturer"], sidecar["KVP"]) == ("Maker", 120.0)
+
+
+def test_conversion_gives_the_same_bytes_again(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "in", body_hu())
+    for name in ("a", "b"):
+        convert(folder, tmp_path / name)
+    for name in ("scan-1_ct.json", "scan-1_ct.nii.gz"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_an_unexpected_error_becomes_a_row_without_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("PLANTED-ID")
+
+    monkeypatch.setattr(convert_module, "check_volume", fail)
+    row = convert(write_series(tmp_path / "in", body_hu()), tmp_path)
+    assert (row["state"], row["reason"]) == ("failed", "unexpected_error")
+    assert "KeyError at test_ct_convert.py:" in row["message"]
+    assert "PLANTED" not in row["message"]
+
+
+def test_a_failure_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(convert_module, "write_json", fail)
+    row = convert(write_series(tmp_path / "in", body_hu()), tmp_path / "out")
+    assert row["reason"] == "unexpected_error"
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_running_out_of_memory_is_not_the_scans_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(convert_module, "check_volume", fail)
+    with pytest.raises(MemoryError):
+        convert(write_series(tmp_path / "in", body_hu()), tmp_path)
+
+
+def test_warnings_of_pydicom_do_not_reach_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    folder = write_series(tmp_path / "in", body_hu())
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes().replace(b"ORIGINAL", b"orig!nal"))  # not legal in a code string
+    assert convert(folder, tmp_path)["state"] == "done"
+    assert not caplog.records
+    assert not list(recwarn)
+
+
+def test_a_refusal_needs_a_known_reason() -> None:
+    with pytest.raises(KeyError):
+        Refused("no_such_reason", "text")
+    assert {state for state, _ in REASONS.values()} == {"excluded", "failed"}

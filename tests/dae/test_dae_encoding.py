@@ -1,0 +1,88 @@
+"""Encoding and counterfactuals with trained weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dae.dae_tiny import MODEL, TRAIN, pixels
+from vertegrade.dae.counterfactual import counterfactuals
+from vertegrade.dae.encoding import encode
+from vertegrade.dae.pixels import central, hounsfield, to_hu, windowed
+from vertegrade.dae.training import train_dae
+from vertegrade.dae.weights import Dae, WeightsError, load_dae
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    settings = TRAIN.model_copy(update={"steps": 60})
+    train_dae([pixels()], MODEL, settings, folder, folder / "w.safetensors", 0, "cpu", 1)
+    return folder / "w.safetensors"
+
+
+@pytest.fixture(scope="module")
+def dae(weights: Path) -> Dae:
+    return load_dae(weights)
+
+
+def test_latents_do_not_depend_on_shards_or_neighbours(dae: Dae) -> None:
+    crops = pixels()
+    z = encode(dae, [crops], batch_size=5)
+    assert (z.shape, z.dtype) == ((12, 8), np.float32)
+    np.testing.assert_array_equal(encode(dae, [crops[:3], crops[:0], crops[3:]], batch_size=5), z)
+    np.testing.assert_array_equal(encode(dae, [crops[::-1]], batch_size=5), z[::-1])
+    np.testing.assert_allclose(encode(dae, [crops], batch_size=1), z, rtol=1e-4, atol=1e-5)
+
+
+def test_memory_mapped_crops(dae: Dae, tmp_path: Path) -> None:
+    np.save(tmp_path / "crops.npy", pixels())
+    mapped = np.load(tmp_path / "crops.npy", mmap_mode="r")
+    np.testing.assert_array_equal(encode(dae, [mapped], 4), encode(dae, [pixels()], 4))
+
+
+def test_no_crops_no_latents(dae: Dae) -> None:
+    assert encode(dae, [pixels()[:0]], 4).shape == (0, 8)
+
+
+def test_crops_of_another_size_are_refused(dae: Dae) -> None:
+    with pytest.raises(WeightsError, match=r"\(3, 8, 16\).*trained on \(3, 16, 16\)"):
+        encode(dae, [pixels()[:, :, :8]], 4)
+
+
+def test_damaged_weights_are_refused(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="train the DAE again"):
+        load_dae(tmp_path / "w.safetensors")
+
+
+def test_foreign_weights_are_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="not weights of this DAE"):
+        load_dae(tmp_path / "w.safetensors")
+
+
+def test_window_there_and_back() -> None:
+    hu = hounsfield(pixels(), MODEL)
+    clipped = hu.clamp(MODEL.hu_low, MODEL.hu_high).numpy().astype(np.int16)
+    np.testing.assert_array_equal(to_hu(windowed(hu, MODEL), MODEL), clipped)
+
+
+def test_central_slices() -> None:
+    assert central(5, 3) == slice(1, 4)
+    with pytest.raises(ValueError, match="odd or even"):
+        central(5, 2)
+
+
+def test_reconstruction_and_its_error(dae: Dae) -> None:
+    crops = pixels()[:2]
+    z = encode(dae, [crops], 2)
+    found = counterfactuals(dae, crops, z, z[:, None] + np.float32([[[0.0]], [[5.0]]]), 100, 100)
+    assert found.original.shape == found.reconstruction.shape == (2, 3, 16, 16)
+    assert found.images.shape == (2, 1, 3, 16, 16)
+    wanted = np.sqrt(np.square(found.original.astype(float) - found.reconstruction).mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose(found.reconstruction_error_hu, wanted)
+    assert found.reconstruction_error_hu.max() < 40  # of a window of 1000 HU
+    assert np.abs(found.images[0, 0] - found.reconstruction[0]).max() <= 1  # the same z
+    assert np.abs(found.images[1, 0] - found.reconstruction[1]).max() > 50  # another z

@@ -1,0 +1,50 @@
+"""The published presets build, train a step, are stopped, and resume. The 64 px one in full, the 128 px one narrower."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from vertegrade.dae.encoding import encode
+from vertegrade.dae.training import Trainer, train_dae
+from vertegrade.dae.weights import load_dae
+from vertegrade.settings.dae import DaeModelSettings, DaeSettings
+
+PRESETS = Path(__file__).parents[2] / "presets"
+
+
+def preset(name: str) -> DaeSettings:
+    return DaeSettings.model_validate(yaml.safe_load((PRESETS / f"{name}.yaml").read_text())["dae"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size", "narrower"), [
+    ("dae64", 64, {}),
+    ("dae128", 128, {"channels": 16, "encoder_channels": 16, "z_dim": 64, "embedding": 64}),
+])  # fmt: skip
+def test_preset_trains_a_step_and_resumes(
+    name: str, size: int, narrower: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = preset(name)
+    model = DaeModelSettings.model_validate(settings.model.model_dump() | narrower)
+    train = settings.train.model_copy(update={"steps": 2, "batch_size": 1})
+    pixels = np.random.default_rng(0).integers(-200, 800, (2, 5, size, size)).astype(np.int16)
+    steps = []
+
+    def train_step(self: Trainer, original=Trainer.train_step) -> None:  # type: ignore[no-untyped-def]
+        original(self)
+        steps.append(self.step)
+        if self.step == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def run() -> None:
+        train_dae([pixels], model, train, tmp_path / "state", tmp_path / "w.safetensors", 0, "cpu", 2)
+
+    monkeypatch.setattr(Trainer, "train_step", train_step)
+    with pytest.raises(SystemExit):
+        run()
+    run()
+    assert steps == [0, 1]
+    assert encode(load_dae(tmp_path / "w.safetensors"), [pixels], 2).shape == (2, model.z_dim)

@@ -1,0 +1,113 @@
+"""Training: it learns to use z, it is deterministic, and it stops where it should."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from dae.dae_tiny import MODEL, TRAIN, pixels
+from vertegrade.dae.interruption import Interruption
+from vertegrade.dae.pixels import Crops
+from vertegrade.dae.training import Trainer, batch_positions, learning_rate, noise_levels, train_dae
+from vertegrade.dae.weights import load_dae
+from vertegrade.settings.dae import DaeTrainSettings
+
+
+def train(folder: Path, settings: DaeTrainSettings = TRAIN, seed: int = 0) -> dict[str, float]:
+    return train_dae([pixels()], MODEL, settings, folder / "state", folder / "w.safetensors", seed, "cpu", 1)
+
+
+def trainer(folder: Path, settings: DaeTrainSettings = TRAIN) -> Trainer:
+    return Trainer(Crops([pixels()]), MODEL, settings, folder, seed=0, device="cpu")
+
+
+def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    train(tmp_path / "a"), train(tmp_path / "b"), train(tmp_path / "c", seed=1)
+    a, b, c = ((tmp_path / name / "w.safetensors").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_the_programs_generator_is_left_alone(tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    train(tmp_path)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_metrics_of_training(tmp_path: Path) -> None:
+    metrics = train(tmp_path)
+    assert metrics["steps"] == 12
+    assert metrics["bad_steps"] == 0
+    assert metrics["loss_ratio"] == metrics["loss_right_z"] / metrics["loss_permuted_z"]
+    assert {"crops_per_s", "seconds", "reconstruction_ratio"} <= metrics.keys()
+
+
+def test_encoder_is_trained_once_the_decoder_has_woken(tmp_path: Path) -> None:
+    at_work = trainer(tmp_path)
+    first = at_work.network.encoder.head.weight
+    at_work.train_step()
+    assert first.grad is not None
+    assert not first.grad.any()  # the last convolutions are zero: known from released code (methods.md 2.6)
+    for at_work.step in range(1, 6):
+        at_work.train_step()
+    assert first.grad.abs().max() > 1e-6
+
+
+@pytest.mark.slow
+def test_decoder_learns_to_use_z(tmp_path: Path) -> None:
+    steps = TRAIN.model_copy(update={"steps": 400, "batch_size": 12, "high_noise": 1.0})
+    metrics = train(tmp_path, steps)
+    assert metrics["loss_right_z"] < 0.97 * metrics["loss_permuted_z"]
+
+
+def test_damaged_loss_is_skipped_and_counted(tmp_path: Path) -> None:
+    at_work = trainer(tmp_path)
+    weight = at_work.network.unet.stem.weight
+    with torch.no_grad():
+        weight[0, 0, 0, 0] = torch.nan
+    before = at_work.network.encoder.head.weight.clone()
+    at_work.train_step()
+    assert at_work.facts["bad_steps"] == 1
+    assert torch.equal(at_work.network.encoder.head.weight, before)
+
+
+def test_training_gives_up_after_too_many_damaged_losses(tmp_path: Path) -> None:
+    at_work = trainer(tmp_path, TRAIN.model_copy(update={"bad_steps": 2}))
+    with torch.no_grad():
+        at_work.network.unet.stem.weight.fill_(torch.nan)
+    with Interruption() as interruption, pytest.raises(FloatingPointError, match="3 training steps had a non-finite"):
+        at_work.run(interruption)
+
+
+def test_every_epoch_takes_every_crop_once() -> None:
+    drawn = np.concatenate([batch_positions(step, 4, 10, seed=0) for step in range(5)])
+    assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
+    assert drawn[:10].tolist() != drawn[10:].tolist()
+
+
+def test_share_of_high_noise_levels() -> None:
+    t = noise_levels(4000, 0.5, torch.Generator().manual_seed(0))
+    assert (0 <= t.min(), t.max()) == (True, 999)
+    assert (t >= 750).float().mean() == pytest.approx(0.5 + 0.5 * 0.25, abs=0.03)
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    settings = TRAIN.model_copy(update={"steps": 100, "warmup_steps": 9, "learning_rate": 1.0})
+    rates = [learning_rate(step, settings) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) > 0.95
+    assert rates[-1] < 0.001
+
+
+def test_weights_say_how_they_came_about(tmp_path: Path) -> None:
+    train_dae([pixels()], MODEL, TRAIN, tmp_path, tmp_path / "w.safetensors", 5, "cpu", 1, {"patients": "3"})
+    dae = load_dae(tmp_path / "w.safetensors")
+    assert dae.settings == MODEL
+    assert dae.crop_shape == (3, 16, 16)
+    assert dae.facts | {"data_sha256": ""} == {
+        "data_sha256": "", "seed": "5", "steps": "12", "crops": "12", "patients": "3",
+    }  # fmt: skip
+
+
+def test_crops_of_two_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="int16 crops"):
+        Crops([pixels(), pixels()[:, :1]])

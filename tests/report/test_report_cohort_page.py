@@ -1,0 +1,138 @@
+"""The cohort page: complete, self-contained, accessible, and no text of the data becomes HTML."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from evaluation.synthetic_predictions import make_cohort
+from vertegrade.evaluation.evaluate import compare, evaluate
+from vertegrade.evaluation.figures import NOTICE
+from vertegrade.report.cohort_page import PageError, cohort_page
+from vertegrade.report.flow import cohort_flow
+from vertegrade.settings.evaluation import EvaluationSettings
+
+SETTINGS = EvaluationSettings(bootstrap_resamples=50)
+COHORT = make_cohort(20)
+TABLES = (COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits)
+METRICS = {name: evaluate(getattr(COHORT, name), *TABLES, SETTINGS, 0.5, 1, 7) for name in ("dae", "pca")}
+DIFFERENCES = compare(COHORT.dae, COHORT.pca, *TABLES, SETTINGS, (0.5, 0.5), 1, 7)
+FACTS = {"Commit": "b684443"}
+VOID = {"meta", "img", "br"}
+
+
+def _flow():
+    sheet = [scan for scan, _ in COHORT.sheet]
+    return cohort_flow(sheet, COHORT.scans, COHORT.landmarks, COHORT.crops, COHORT.labels, COHORT.dae, COHORT.splits)
+
+
+@pytest.fixture
+def figures(tmp_path) -> dict[str, Path]:
+    paths = {}
+    for name in ("roc", "pr", "calibration", "confusion", "height_loss", "levels", "montage", "counterfactuals"):
+        paths[name] = tmp_path / f"{name}.{'png' if name in ('montage', 'counterfactuals') else 'svg'}"
+        paths[name].write_bytes(f"<svg>{name}</svg>".encode())
+    return paths
+
+
+class _Outline(HTMLParser):
+    """Tags of a page with their attributes, and whether every tag is closed in its place."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes another tag at {self.getpos()}"
+
+    def named(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+def test_the_page_is_well_formed_and_says_what_it_is_not_for(figures):
+    page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES)
+    outline = _Outline(page)
+    assert outline.open == []
+    assert page.count(NOTICE) >= 3
+    assert "b684443" in page
+
+
+def test_nothing_is_loaded_from_outside_and_nothing_runs(figures):
+    page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES)
+    outline = _Outline(page)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in outline.tags}
+    sources = [attributes["src"] for attributes in outline.named("img")]
+    assert len(sources) == 8
+    assert all(source.startswith("data:image/") for source in sources)
+    assert all(attributes["href"].startswith("#") for attributes in outline.named("a"))
+    assert not re.search(r"url\(|@import|\son\w+=", page)
+
+
+def test_pictures_have_alternative_text_and_tables_captions_and_headers(figures):
+    outline = _Outline(cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES))
+    assert all(len(attributes["alt"]) > 30 for attributes in outline.named("img"))
+    assert len(outline.named("table")) == len(outline.named("caption")) == len(outline.named("thead"))
+    assert all(attributes.get("scope") in ("col", "row") for attributes in outline.named("th"))
+    targets = {attributes["id"] for attributes in outline.named("section")}
+    assert {attributes["href"][1:] for attributes in outline.named("a")} == targets
+
+
+@pytest.mark.parametrize("evil", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
+def test_text_of_the_data_never_becomes_html(figures, evil):
+    flow = _flow()
+    flow["exclusions"][0] |= {"reason": evil, "message": evil, "scan_id": evil}
+    flow["all"]["vertebrae"]["not_cropped"] = {evil: flow["all"]["vertebrae"]["not_cropped"]["outside_scan"]}
+    page = cohort_page(METRICS, flow, figures, {evil: evil}, DIFFERENCES)
+    assert evil not in page
+    outline = _Outline(page)
+    assert "script" not in {tag for tag, _ in outline.tags}
+    assert len(outline.named("img")) == 8
+
+
+def test_key_figures_stand_with_intervals_the_baseline_and_the_difference(figures):
+    page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES)
+    for name in ("dae", "pca"):
+        cell = METRICS[name]["splits"]["test"]["vertebra"]["auc"]
+        assert f"{cell['value']:.3f}" in page
+        assert f"({cell['low']:.3f}–{cell['high']:.3f})" in page
+    assert f"+{DIFFERENCES['vertebra']['auc']['value']:.3f}" in page
+
+
+def test_counts_and_exclusions_are_those_of_the_flow(figures):
+    flow = _flow()
+    page = cohort_page(METRICS, flow, figures, FACTS)
+    assert f"<b>{flow['all']['vertebrae']['found']}</b>" in page
+    for row in flow["exclusions"]:
+        assert row["scan_id"] in page
+        assert row["reason"] in page
+
+
+def test_a_flow_of_another_cohort_than_the_metrics_is_refused(figures):
+    flow = _flow()
+    flow["splits"]["test"]["vertebrae"]["evaluated"] -= 1
+    with pytest.raises(PageError, match="evaluate again"):
+        cohort_page(METRICS, flow, figures, FACTS)
+
+
+def test_a_page_without_pictures_labels_or_comparison_still_stands():
+    tables = (COHORT.labels.iloc[:0], *TABLES[1:])
+    metrics = {"dae": evaluate(COHORT.dae, *tables, SETTINGS, 0.5, 1, 7)}
+    scans = [scan for scan, _ in COHORT.sheet]
+    flow = cohort_flow(scans, COHORT.scans, COHORT.landmarks, COHORT.crops, tables[0], COHORT.dae, COHORT.splits)
+    page = cohort_page(metrics, flow, {}, {})
+    assert _Outline(page).open == []
+    assert "n/a" in page
+    assert "No labelled vertebrae." in page
+
+
+def test_only_phantoms_are_called_phantoms(figures):
+    assert "digital phantoms" in cohort_page(METRICS, _flow(), figures, FACTS, phantom=True)
+    assert "phantoms" not in cohort_page(METRICS, _flow(), figures, FACTS, phantom=False)

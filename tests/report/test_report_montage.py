@@ -1,0 +1,122 @@
+"""Pictures: the order of the montage, the window, the watermark and the differences."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluation.synthetic_predictions import make_cohort
+from report.synthetic_crops import make_crops
+from vertegrade.evaluation.figures import NOTICE, save_figure
+from vertegrade.report.montage import (
+    TILE,
+    counterfactual_figure,
+    difference_map,
+    mid_sagittal,
+    montage_figure,
+    spread_by_severity,
+    watermarked,
+    windowed,
+)
+from vertegrade.settings.report import ReportSettings
+
+SETTINGS = ReportSettings()
+PREDICTIONS = make_cohort(20).dae
+
+
+def _texts(figure) -> str:
+    return "\n".join(text.get_text() for text in [*figure.texts, *figure.axes[0].texts])
+
+
+def test_the_chosen_vertebrae_rise_in_severity_and_span_its_range():
+    rows = spread_by_severity(PREDICTIONS, 10)
+    test = PREDICTIONS[PREDICTIONS["evaluable"] & (PREDICTIONS["split"] == "test")]
+    assert len(rows) == 10
+    assert rows["severity"].is_monotonic_increasing
+    assert rows["severity"].iloc[[0, -1]].tolist() == [test["severity"].min(), test["severity"].max()]
+    assert (rows["severity"] > 1).sum() >= 4  # by rank, healthy ones would fill nearly all places
+
+
+def test_no_vertebra_is_chosen_twice_when_there_are_fewer_than_wanted():
+    few = PREDICTIONS[PREDICTIONS["split"] == "test"].head(5)
+    rows = spread_by_severity(few, 48)
+    assert len(rows) == few["evaluable"].sum()
+    assert not rows.duplicated(["scan_id", "vertebra"]).any()
+
+
+def test_only_evaluable_vertebrae_of_the_split_are_shown():
+    rows = spread_by_severity(PREDICTIONS, 400)
+    assert rows["evaluable"].all()
+    assert set(rows["split"]) == {"test"}
+
+
+def test_the_display_window_maps_its_ends_to_black_and_white():
+    grey = windowed(np.array([-3000, -350, 400, 1150, 3000]), SETTINGS)
+    assert grey.tolist() == [0, 0, 128, 255, 255]
+
+
+def test_the_middle_slice_is_mid_sagittal():
+    stacks = np.arange(2 * 5)[:, None, None].reshape(2, 5, 1, 1) * np.ones((2, 5, 4, 4))
+    assert mid_sagittal(stacks)[:, 0, 0].tolist() == [2, 7]
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_synthetic_images_carry_the_word_in_their_pixels_on_black_and_on_white(grey):
+    marked = watermarked(np.full((64, 64), grey, np.uint8))
+    assert marked.shape == (TILE, TILE, 3)
+    changed = (marked != grey).any(axis=2)
+    assert 0.02 < changed.mean() < 0.2
+    columns = np.flatnonzero(changed.any(axis=0))
+    assert np.ptp(columns) > 0.6 * TILE  # across most of the width: it cannot be cropped away
+
+
+def test_difference_maps_are_white_where_nothing_changed_and_saturate():
+    image = difference_map(np.array([[100, 500, 1000]]), np.array([[100, 100, 100]]), SETTINGS)
+    assert image[0, 0].min() > 240
+    assert image[0, 1].tolist() == image[0, 2].tolist()
+    denser, lighter = (difference_map(np.array([[hu]]), np.array([[0]]), SETTINGS)[0, 0] for hu in (300, -300))
+    assert denser[0] > denser[2]  # orange
+    assert lighter[2] > lighter[0]  # violet
+
+
+def test_the_montage_names_level_severity_and_truth(tmp_path):
+    rows = spread_by_severity(PREDICTIONS, 12)
+    figure = montage_figure(mid_sagittal(make_crops(rows["severity"])), rows, np.full(12, np.nan), SETTINGS)
+    assert f"{rows['severity'].iloc[-1]:.1f}  true ?" in _texts(figure)
+    assert NOTICE in _texts(figure)
+    for run in ("a", "b"):
+        save_figure(figure, tmp_path / f"{run}.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def _strips() -> tuple[np.ndarray, pd.DataFrame]:
+    strips = spread_by_severity(PREDICTIONS, 2).assign(reconstruction_error_hu=[41.4, 57.0])
+    return np.stack([make_crops(np.full(6, severity)) for severity in strips["severity"]]), strips
+
+
+def test_every_synthetic_image_of_the_strips_is_watermarked_and_the_crop_is_not():
+    images, strips = _strips()
+    shown = counterfactual_figure(images, strips, np.array([0.0, np.nan]), SETTINGS).axes[0].images
+    crops = [image for image in shown if image.get_array().shape == (64, 64)]
+    synthetic = [image for image in shown if image.get_array().shape == (TILE, TILE, 3)]
+    assert (len(crops), len(synthetic)) == (2, 2 * 10)
+    for image in synthetic:
+        band = np.asarray(image.get_array())[TILE - 32 :]
+        assert (band == 0).all(axis=2).any()
+        assert (band == 255).all(axis=2).any()
+
+
+def test_the_reconstruction_error_stands_beside_the_strip():
+    images, strips = _strips()
+    text = _texts(counterfactual_figure(images, strips, np.array([0.0, np.nan]), SETTINGS))
+    assert "41 HU (RMS)" in text
+    assert "True grade unknown" in text
+    assert NOTICE in text
+
+
+def test_no_graded_vertebra_gives_a_picture_that_says_so(tmp_path):
+    rows = spread_by_severity(PREDICTIONS.assign(evaluable=False), 5)
+    empty = montage_figure(np.zeros((0, 64, 64)), rows, np.zeros(0), SETTINGS)
+    strips = counterfactual_figure(np.zeros((0, 6, 5, 64, 64)), rows, np.zeros(0), SETTINGS)
+    for figure in (empty, strips):
+        assert "No graded vertebra" in _texts(figure)
+        save_figure(figure, tmp_path / "empty.png")
