@@ -85,12 +85,17 @@ def test_running_out_of_memory_is_not_the_scans_fault(tmp_path: Path, monkeypatc
         convert(write_series(tmp_path / "in", body_hu()), tmp_path)
 
 
-def test_warnings_of_pydicom_do_not_reach_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+@pytest.mark.parametrize("planted", [b"orig!nal", b"ORIGINAL"], ids=["illegal code string", "unknown character set"])
+def test_warnings_that_quote_the_header_do_not_reach_the_log(
+    planted: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:
-    folder = write_series(tmp_path / "in", body_hu())
+    def latin(dataset: Dataset, index: int) -> None:
+        dataset.SpecificCharacterSet = "ISO_IR 100"
+
+    folder = write_series(tmp_path / "in", body_hu(), change=latin)
     for file in folder.iterdir():
-        file.write_bytes(file.read_bytes().replace(b"ORIGINAL", b"orig!nal"))  # not legal in a code string
+        data = file.read_bytes().replace(b"ORIGINAL", planted)
+        file.write_bytes(data.replace(b"ISO_IR 100", b"PLANTED-ID") if planted == b"ORIGINAL" else data)
     assert convert(folder, tmp_path)["state"] == "done"
     assert not caplog.records
     assert not list(recwarn)

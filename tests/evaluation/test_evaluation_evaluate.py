@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from evaluation.synthetic_predictions import Cohort, make_cohort
@@ -169,3 +170,24 @@ def test_the_table_holds_every_estimate():
 def test_thickness_bands_must_ascend(edges):
     with pytest.raises(ValueError, match="thickness_bands_mm"):
         EvaluationSettings(thickness_bands_mm=edges)
+
+
+def test_decisions_use_p_fracture_against_the_given_threshold():
+    merged = COHORT.dae.merge(COHORT.labels, on=["scan_id", "vertebra"])
+    fractures = merged[
+        (merged["split"] == "test") & merged["usable"] & merged["evaluable"] & (merged["genant_grade"] >= 1)
+    ]
+    result = _evaluate()["splits"]["test"]["vertebra"]["sensitivity"]
+    assert result["value"] == pytest.approx((fractures["p_fracture"] >= 0.5).mean())
+    assert result["value"] != pytest.approx((fractures["severity"] >= 0.5).mean())
+
+
+def test_spearman_with_height_loss_is_among_fractures_of_known_height_loss():
+    labels = COHORT.labels.copy()
+    labels.loc[labels["vertebra"] >= 20, "height_loss"] = np.nan
+    merged = COHORT.dae.merge(labels, on=["scan_id", "vertebra"])
+    known = merged[(merged["split"] == "test") & merged["usable"] & merged["evaluable"] & merged["height_loss"].notna()]
+    fractures = known[known["genant_grade"] >= 1]
+    result = _evaluate(labels=labels)["splits"]["test"]["vertebra"]["spearman_height_loss"]
+    assert result["value"] == pytest.approx(spearmanr(fractures["severity"], fractures["height_loss"]).statistic)
+    assert result["n"] == len(fractures) < len(known)

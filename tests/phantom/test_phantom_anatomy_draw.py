@@ -18,7 +18,7 @@ from vertegrade.phantom.roster import phantom_rows
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.spine.heights import genant_grade
 
-COHORT = 120
+COHORT = 90
 
 
 @pytest.fixture(scope="module")

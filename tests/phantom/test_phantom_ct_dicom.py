@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from phantom_protocols import protocol, every_hu
+from phantom_protocols import every_hu, protocol
 from vertegrade.files import sha256_of
 from vertegrade.phantom.dicom import Subject, outside_circle, write_series
 from vertegrade.phantom.protocol import COMPRESSED, EXPLICIT_LITTLE_ENDIAN, Protocol

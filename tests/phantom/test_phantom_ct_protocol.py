@@ -21,7 +21,7 @@ def draw(patients: list[Patient], count: int = 48, **changes: float) -> list[Pro
 
 
 def test_scans_keep_to_the_voxel_budget(patients):
-    assert max(np.prod(scan.fine_shape) for scan in draw(patients)) <= 8_000_000
+    assert max(np.prod(scan.fine_shape) for scan in draw(patients)) <= 10_000_000
 
 
 def test_at_least_five_bodies_lie_whole_in_the_slices(patients):

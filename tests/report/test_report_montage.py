@@ -14,13 +14,15 @@ from vertegrade.report.montage import (
     mid_sagittal,
     montage_figure,
     spread_by_severity,
+    true_grades,
     watermarked,
     windowed,
 )
 from vertegrade.settings.report import ReportSettings
 
 SETTINGS = ReportSettings()
-PREDICTIONS = make_cohort(20).dae
+COHORT = make_cohort(20)
+PREDICTIONS = COHORT.dae
 
 
 def _texts(figure) -> str:
@@ -47,6 +49,16 @@ def test_only_evaluable_vertebrae_of_the_split_are_shown():
     rows = spread_by_severity(PREDICTIONS, 400)
     assert rows["evaluable"].all()
     assert set(rows["split"]) == {"test"}
+
+
+def test_true_grades_follow_the_rows_and_are_unknown_without_a_usable_label():
+    rows = spread_by_severity(PREDICTIONS, 400)
+    label = COHORT.labels.set_index(["scan_id", "vertebra"])
+    for (scan, vertebra), grade in zip(
+        rows[["scan_id", "vertebra"]].itertuples(index=False), true_grades(rows, COHORT.labels), strict=True
+    ):
+        known = (scan, vertebra) in label.index and label.loc[(scan, vertebra), "usable"]
+        assert grade == label.loc[(scan, vertebra), "genant_grade"] if known else np.isnan(grade)
 
 
 def test_the_display_window_maps_its_ends_to_black_and_white():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_rescale
 
@@ -106,13 +105,11 @@ def _plain(value: Any) -> HeaderValue:
 def _quiet_reading() -> Iterator[None]:
     """pydicom's warnings quote the values they complain about, and those may be names: keep them out of logs."""
     logger = logging.getLogger("pydicom")
-    level, mode = logger.level, pydicom.config.settings.reading_validation_mode
+    level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     try:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
-        pydicom.config.settings.reading_validation_mode = mode

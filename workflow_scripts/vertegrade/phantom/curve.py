@@ -84,9 +84,18 @@ def _place(
         up = between / np.linalg.norm(between)
         foot = rim + discs[k - 1].posterior * up + shifts[k, 0] * axes[0] + shifts[k, 1] * axes[1]
         pose = Pose(foot - bodies[k].column_ends()[2, 1] @ axes, axes)
-        lift = max(0.0, CLEARANCE_MM - clearance(bodies[k - 1], poses[-1], bodies[k], pose))
-        poses.append(Pose(pose.origin + lift * up, axes))
+        poses.append(_lifted(bodies[k - 1], poses[-1], bodies[k], pose, up))
     return poses
+
+
+def _lifted(below: Body, below_pose: Pose, above: Body, above_pose: Pose, up: Vector) -> Pose:
+    """The upper pose, raised along `up` until the bodies are clear of each other."""
+    for _ in range(8):
+        lack = CLEARANCE_MM - clearance(below, below_pose, above, above_pose)
+        if lack <= 0.05:
+            break
+        above_pose = Pose(above_pose.origin + lack * up, above_pose.axes)
+    return above_pose
 
 
 def clearance(below: Body, below_pose: Pose, above: Body, above_pose: Pose) -> float:

@@ -173,7 +173,7 @@ def _draw_healthy(rng: np.random.Generator, person: Person, label: int) -> Draft
         height_posterior=height,
         dish_superior=superior * dish,
         dish_inferior=(1 - superior) * dish,
-        waist=rng.uniform(0.06, 0.13) + 0.02 * lumbar,
+        waist=rng.uniform(0.08, 0.17) + 0.02 * lumbar,
         waves=uneven(rng, rng.uniform(0.03, 0.15)),
     )
     return Draft(plan, _draw_material(rng, person, label))

@@ -55,8 +55,7 @@ def slice_profile(protocol: Protocol) -> np.ndarray:
     Its full width at half maximum is the slice thickness, as in spiral CT (Polacin et al. 1992, Radiology 185:29).
     """
     step = protocol.fine_spacing_mm[2]
-    centres = (protocol.fine_margin + protocol.fine_steps * np.arange(protocol.shape[2])) * step
-    distance = np.arange(protocol.fine_shape[2]) * step - centres[:, None]
+    distance = (np.arange(protocol.fine_shape[2]) - protocol.fine_index()[:, None]) * step
     sigma = protocol.slice_thickness_mm / _FWHM_PER_SIGMA
     weights = ndtr((distance + step / 2) / sigma) - ndtr((distance - step / 2) / sigma)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

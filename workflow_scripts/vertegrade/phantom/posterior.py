@@ -37,8 +37,8 @@ def posterior_rods(rng: np.random.Generator, label: int, body: Body, size: float
     for turn in (-1, 1):
         x = turn * side
         rods.append([0.95 * x, wall + 5, 0.22 * height, x, pillar, 0.2 * height, pedicle[0], pedicle[0], pedicle[1]])
-        rods.append([x, pillar - 1, 0.1 * height, turn * 2.5, lamina - 3, -0.15 * height, 2.4, 2.4, 0.33 * height + 2])
-        up, down = x + turn * 4.0 * lumbar, x - turn * 3.0 * lumbar
+        rods.append([x, pillar - 1, 0.1 * height, turn * 2.5, lamina - 3, -0.15 * height, 2.8, 2.8, 0.33 * height + 2])
+        up, down = x + turn * 5.5 * lumbar, x - turn * 4.0 * lumbar
         rods.append(
             [
                 x,
@@ -47,13 +47,23 @@ def posterior_rods(rng: np.random.Generator, label: int, body: Body, size: float
                 up,
                 pillar + 1.5 - 3 * lumbar,
                 0.55 * height + 3,
-                4.2 - lumbar,
-                2.2 + 1.5 * lumbar,
+                4.6 - 0.4 * lumbar,
+                2.6 + 2.2 * lumbar,
                 4,
             ]
         )
         rods.append(
-            [x, pillar - 3, -0.1 * height, down, pillar - 4.3, -0.72 * height - 2, 4.2 - lumbar, 2.2 + 1.5 * lumbar, 4]
+            [
+                x,
+                pillar - 3,
+                -0.1 * height,
+                down,
+                pillar - 4.3,
+                -0.72 * height - 2,
+                4.6 - 0.4 * lumbar,
+                2.6 + 2.2 * lumbar,
+                4,
+            ]
         )
         rods.append(_transverse(turn, x, pillar, height, lumbar, size * jitter[1]))
     spinous = (24 + 6 * lumbar) * size * jitter[2]

@@ -25,7 +25,7 @@ COMPRESSED = (JPEG_LS_LOSSLESS, RLE_LOSSLESS)
 # Share of scans and the levels asked for: the whole spine, chest, abdomen and lumbar spine as clinical CT covers them.
 _REGIONS = ((0.2, "T1", "L5"), (0.25, "T1", "L1"), (0.35, "T8", "L5"), (0.2, "T11", "L5"))
 _FEWEST_LEVELS = 5
-_COARSEST_FINE_STEP_MM = 2.0
+_COARSEST_FINE_STEP_MM = 1.0
 _ROOM_AROUND_BODIES_MM = 80.0  # processes behind the bodies, and some of what lies before them
 _CENTRE_BEHIND_BODIES_MM = 12.0
 
@@ -34,8 +34,8 @@ _CENTRE_BEHIND_BODIES_MM = 12.0
 class Protocol:
     """How one scan is acquired and written.
 
-    `shape` and `origin_mm` are of the delivered volume; it is drawn on a grid that is `fine_steps` times as fine along
-    z and `fine_margin` of those fine slices longer at each end, so that the slice profile is complete everywhere.
+    `shape` and `origin_mm` are of the delivered volume. The anatomy is drawn on a grid of the same pixels, at most 1 mm
+    apart along z, and `fine_margin` slices longer at each end, so that the slice profile is complete everywhere.
     """
 
     scan_id: str
@@ -45,7 +45,6 @@ class Protocol:
     pixel_mm: float
     slice_spacing_mm: float
     slice_thickness_mm: float
-    fine_steps: int
     scanner: Scanner
     kernel: Kernel
     kvp: int
@@ -73,7 +72,7 @@ class Protocol:
     @property
     def fine_spacing_mm(self) -> tuple[float, float, float]:
         """Spacing of the grid on which the anatomy is drawn."""
-        return (self.pixel_mm, self.pixel_mm, self.slice_spacing_mm / self.fine_steps)
+        return (self.pixel_mm, self.pixel_mm, _fine_step_mm(self.slice_spacing_mm))
 
     @property
     def fine_margin(self) -> int:
@@ -89,8 +88,12 @@ class Protocol:
     @property
     def fine_shape(self) -> tuple[int, int, int]:
         """Shape of the fine grid."""
-        i, j, k = self.shape
-        return (i, j, (k - 1) * self.fine_steps + 1 + 2 * self.fine_margin)
+        i, j, _ = self.shape
+        return (i, j, int(self.fine_index()[-1]) + 2 + self.fine_margin)
+
+    def fine_index(self) -> np.ndarray:
+        """Where each delivered slice lies among the fine slices, as a fraction, float64 (k,)."""
+        return self.fine_margin + np.arange(self.shape[2]) * self.slice_spacing_mm / self.fine_spacing_mm[2]
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
@@ -125,7 +128,6 @@ def draw_protocol(scan_id: str, patient: Patient, settings: AcquisitionSettings,
         pixel_mm=grid.pixel,
         slice_spacing_mm=grid.spacing,
         slice_thickness_mm=grid.thickness,
-        fine_steps=_fine_steps(grid.spacing),
         scanner=scanner,
         kernel=kernel,
         kvp=int(rng.choice([80, 100, 120, 140], p=[0.05, 0.2, 0.65, 0.1])),
@@ -214,14 +216,14 @@ def _matrix(field_mm: float, pixel_mm: float, settings: AcquisitionSettings) -> 
     return min(fitting, key=lambda size: abs(field_mm / size - pixel_mm))
 
 
-def _fine_steps(spacing: float) -> int:
-    """Fine slices per delivered slice, so that the anatomy is drawn at 2 mm along z or finer."""
-    return math.ceil(spacing / _COARSEST_FINE_STEP_MM - 1e-6)
+def _fine_step_mm(spacing: float) -> float:
+    """Slice spacing of the drawing grid: coarser, and thin oblique endplates would break up into dashes."""
+    return min(spacing, _COARSEST_FINE_STEP_MM)
 
 
 def _fine_slices(length_mm: float, spacing: float, thickness: float) -> float:
     """Slices of the drawing grid, margins included, at most."""
-    return (length_mm + 2 * thickness) * _fine_steps(spacing) / spacing + 4
+    return (length_mm + 2 * thickness) / _fine_step_mm(spacing) + 5
 
 
 def _thinness(thickness: float, settings: AcquisitionSettings) -> float:

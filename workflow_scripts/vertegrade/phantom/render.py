@@ -15,7 +15,7 @@ from vertegrade.phantom.surroundings import background
 
 ROUNDING_MM = 1.6  # radius of the edge between endplate and wall
 FILLET_MM = 2.0  # how softly the posterior elements grow together
-ROD_CORTEX_MM = 1.1
+ROD_CORTEX_MM = 1.4
 WALL_SHARE = 0.75  # thickness of the wall's cortex over the endplates' (Ritzel 1997, J Bone Miner Res 12:89)
 GRAIN_MM = 0.8  # sample of the trabecular grain
 TILE = 64
@@ -246,7 +246,7 @@ def _paint_rods(image: Floats, mask: NDArray[np.uint8], rods: Floats, vertebra: 
     """Blend the processes into an image; both arrays are views of the whole grid."""
     near = rods < edge
     values, distance = image[near], rods[near]
-    spongiosa = np.float32(1.25 * vertebra.material.trabecular_hu + 30)
+    spongiosa = np.float32(1.3 * vertebra.material.trabecular_hu + 70)
     _paint_bone(values, distance, spongiosa, np.float32(ROD_CORTEX_MM), vertebra.material, edge)
     image[near] = values
     mask[rods < 0] = vertebra.label

@@ -32,8 +32,7 @@ def make_scan(
     hu = acquire(hu_fine, protocol, generator(seed, "acquire", row.scan_id))
     subject = Subject(row.patient_id, patient.age, patient.sex)
     write_series(hu, protocol, subject, seed, dicom_folder)
-    first = protocol.fine_margin
-    mask = mask_fine[:, :, first : first + protocol.fine_steps * protocol.shape[2] : protocol.fine_steps]
+    mask = mask_fine[:, :, np.rint(protocol.fine_index()).astype(int)]
     truth = truth_table(patient, protocol.origin_mm, protocol.shape, protocol.spacing_mm, row.scan_id)
     write_annotations(mask, truth, protocol, annotations_folder)
     return truth

@@ -44,6 +44,14 @@ def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test
     return rows[~left].reset_index(drop=True)
 
 
+def true_grades(rows: pd.DataFrame, labels: pd.DataFrame) -> np.ndarray:
+    """Genant grade `(N,)` of each vertebra of the rows, NaN where there is no usable label (LABELS)."""
+    usable = labels.loc[labels["usable"], ["scan_id", "vertebra", "genant_grade"]]
+    keys = rows[["scan_id", "vertebra"]]
+    merged = keys.merge(usable, on=["scan_id", "vertebra"], how="left", validate="one_to_one")
+    return merged["genant_grade"].to_numpy(dtype=float)
+
+
 def mid_sagittal(pixels: np.ndarray) -> np.ndarray:
     """The middle slice `(..., H, W)` of stacks `(..., S, H, W)`."""
     return pixels[..., pixels.shape[-3] // 2, :, :]

@@ -46,7 +46,7 @@ class AcquisitionSettings(Section):
         0.2, "Share of scans written as JPEG-LS or RLE instead of uncompressed.", "fraction", ge=0, le=1
     )
     max_voxels: int = setting(
-        8_000_000,
+        10_000_000,
         "Largest grid on which a scan is drawn; time and memory grow with it, and thin slices cover more with it.",
         "voxels",
         ge=2_000_000,

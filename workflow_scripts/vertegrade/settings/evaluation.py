@@ -1,5 +1,6 @@
 """Settings of the evaluation stage."""
 
+from itertools import pairwise
 from typing import Self
 
 from pydantic import model_validator
@@ -31,7 +32,8 @@ class EvaluationSettings(Section):
     )
     thickness_bands_mm: list[float] = setting(
         [1.0, 2.0, 3.0],
-        "Upper edges of the slice-thickness bands, ascending; thick slices blur endplates, so results are split by them.",
+        "Upper edges of the slice-thickness bands, ascending; thick slices blur endplates, so results are split by "
+        "them.",
         "mm",
         min_length=1,
     )
@@ -39,6 +41,6 @@ class EvaluationSettings(Section):
     @model_validator(mode="after")
     def _ascending(self) -> Self:
         edges = self.thickness_bands_mm
-        if edges[0] <= 0 or any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+        if edges[0] <= 0 or any(low >= high for low, high in pairwise(edges)):
             raise ValueError(f"thickness_bands_mm must be positive and ascending, not {edges}")
         return self

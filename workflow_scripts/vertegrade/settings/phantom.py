@@ -28,7 +28,7 @@ class PhantomSettings(Section):
     )
     mimics: float = setting(
         0.4,
-        "Share of vertebrae with a finding that must not count as a fracture (wedging, Schmorl's nodes, osteophytes, ...).",
+        "Share of vertebrae with a finding that is no fracture but may look like one (wedging, Schmorl's nodes, ...).",
         "fraction",
         ge=0,
         le=0.8,
