@@ -21,6 +21,7 @@ def protocol(**changes: Any) -> Protocol:
         pixel_mm=0.9,
         slice_spacing_mm=1.2,
         slice_thickness_mm=1.5,
+        fine_step_mm=0.6,
         scanner=SCANNERS[2],
         kernel=Kernel("B30f", 0.2),
         kvp=120,

@@ -66,7 +66,7 @@ def test_thick_slices_blur_along_z():
 
 
 def test_slice_profile_is_as_wide_as_the_slice_and_centred():
-    plan = protocol(shape=(24, 24, 9), slice_spacing_mm=3.0, slice_thickness_mm=3.0)
+    plan = protocol(shape=(24, 24, 9), slice_spacing_mm=3.0, slice_thickness_mm=3.0, fine_step_mm=1.0)
     weights = slice_profile(plan)
     at = (np.arange(plan.fine_shape[2]) - plan.fine_margin) * plan.fine_spacing_mm[2]
     centres = weights @ at

@@ -20,8 +20,11 @@ def draw(patients: list[Patient], count: int = 48, **changes: float) -> list[Pro
     return [draw_protocol(f"ph-{n}", patients[n % len(patients)], settings, 7) for n in range(count)]
 
 
-def test_scans_keep_to_the_voxel_budget(patients):
-    assert max(np.prod(scan.fine_shape) for scan in draw(patients)) <= 10_000_000
+@pytest.mark.parametrize("budget", [2_000_000, 10_000_000])
+def test_scans_keep_to_the_voxel_budget(patients, budget):
+    scans = draw(patients, max_voxels=budget)
+    assert max(np.prod(scan.fine_shape) for scan in scans) <= budget
+    assert all(scan.fine_step_mm <= scan.slice_spacing_mm <= scan.slice_thickness_mm for scan in scans)
 
 
 def test_at_least_five_bodies_lie_whole_in_the_slices(patients):

@@ -104,12 +104,16 @@ class UNet(nn.Module):
                 channels = widths[level]
             if level:
                 self.up.append(block(channels, channels, all_sides[level - 1], "up"))
+        import os
+        self.zmap = nn.Linear(z_dim, widths[0] * all_sides[0] ** 2) if os.environ.get("ZMAP") else None
         self.out = nn.Sequential(group_norm(channels), nn.SiLU(), zeroed(nn.Conv2d(channels, pixels, 3, padding=1)))
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
         """Noisy (B, slices, H, W), noise levels (B,) of 0..999, z_sem (B, z_dim) -> prediction (B, slices, H, W)."""
         time = self.time(time_features(t, self.channels))
         h = self.stem(functional.pixel_unshuffle(x, self.unshuffle))
+        if self.zmap is not None:
+            h = h + self.zmap(z).view(h.shape)
         skips = [h]
         for block in self.down:
             h = block(h, time, z)

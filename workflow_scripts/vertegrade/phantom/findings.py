@@ -1,7 +1,6 @@
 """What looks like a fracture and is none: wedging, short bodies, Schmorl's nodes, osteophytes, density changes.
 
-Genant 1993 (J Bone Miner Res 8:1137) grades none of these; Yoneda 2021 and Wang 2019 (Quant Imaging Med Surg 9:787)
-describe them as the usual pitfalls. They befall fractured vertebrae too.
+Genant 1993 (J Bone Miner Res 8:1137) grades no such deformity as a fracture. They befall fractured vertebrae too.
 """
 
 from dataclasses import dataclass, replace

@@ -25,7 +25,7 @@ COMPRESSED = (JPEG_LS_LOSSLESS, RLE_LOSSLESS)
 # Share of scans and the levels asked for: the whole spine, chest, abdomen and lumbar spine as clinical CT covers them.
 _REGIONS = ((0.2, "T1", "L5"), (0.25, "T1", "L1"), (0.35, "T8", "L5"), (0.2, "T11", "L5"))
 _FEWEST_LEVELS = 5
-_COARSEST_FINE_STEP_MM = 1.0
+_FINE_STEP_MM = 1.0  # coarser, and thin oblique endplates break up into dashes
 _ROOM_AROUND_BODIES_MM = 80.0  # processes behind the bodies, and some of what lies before them
 _CENTRE_BEHIND_BODIES_MM = 12.0
 
@@ -34,8 +34,9 @@ _CENTRE_BEHIND_BODIES_MM = 12.0
 class Protocol:
     """How one scan is acquired and written.
 
-    `shape` and `origin_mm` are of the delivered volume. The anatomy is drawn on a grid of the same pixels, at most 1 mm
-    apart along z, and `fine_margin` slices longer at each end, so that the slice profile is complete everywhere.
+    `shape` and `origin_mm` are of the delivered volume. The anatomy is drawn on a grid of the same pixels with slices
+    `fine_step_mm` apart (1 mm or less, unless the voxel budget is small) and `fine_margin` slices longer at each end,
+    so that the slice profile is complete everywhere.
     """
 
     scan_id: str
@@ -45,6 +46,7 @@ class Protocol:
     pixel_mm: float
     slice_spacing_mm: float
     slice_thickness_mm: float
+    fine_step_mm: float
     scanner: Scanner
     kernel: Kernel
     kvp: int
@@ -72,12 +74,12 @@ class Protocol:
     @property
     def fine_spacing_mm(self) -> tuple[float, float, float]:
         """Spacing of the grid on which the anatomy is drawn."""
-        return (self.pixel_mm, self.pixel_mm, _fine_step_mm(self.slice_spacing_mm))
+        return (self.pixel_mm, self.pixel_mm, self.fine_step_mm)
 
     @property
     def fine_margin(self) -> int:
         """Fine slices drawn below the first and above the last delivered slice: one slice thickness."""
-        return math.ceil(self.slice_thickness_mm / self.fine_spacing_mm[2])
+        return math.ceil(self.slice_thickness_mm / self.fine_step_mm)
 
     @property
     def fine_origin_mm(self) -> tuple[float, float, float]:
@@ -93,7 +95,7 @@ class Protocol:
 
     def fine_index(self) -> np.ndarray:
         """Where each delivered slice lies among the fine slices, as a fraction, float64 (k,)."""
-        return self.fine_margin + np.arange(self.shape[2]) * self.slice_spacing_mm / self.fine_spacing_mm[2]
+        return self.fine_margin + np.arange(self.shape[2]) * self.slice_spacing_mm / self.fine_step_mm
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
@@ -106,8 +108,8 @@ def draw_protocol(scan_id: str, patient: Patient, settings: AcquisitionSettings,
     """Draw how a scan is acquired; deterministic from (seed, scan_id) for a given patient.
 
     Where the drawing grid would exceed `settings.max_voxels`, pixels grow to their largest, the field of view shrinks
-    to the bodies and what is near them, then levels are left out at one end down to five, and at last the slices
-    become as far apart (and as thick) as it takes.
+    to the bodies and what is near them, then levels are left out at one end down to five, and at last it is drawn
+    more coarsely along z; slices nearer to each other than that move apart.
     """
     rng = generator(seed, "protocol", scan_id)
     thickness = _round(_log_uniform(rng, settings.min_slice_thickness_mm, settings.max_slice_thickness_mm))
@@ -128,6 +130,7 @@ def draw_protocol(scan_id: str, patient: Patient, settings: AcquisitionSettings,
         pixel_mm=grid.pixel,
         slice_spacing_mm=grid.spacing,
         slice_thickness_mm=grid.thickness,
+        fine_step_mm=grid.fine_step,
         scanner=scanner,
         kernel=kernel,
         kvp=int(rng.choice([80, 100, 120, 140], p=[0.05, 0.2, 0.65, 0.1])),
@@ -150,6 +153,7 @@ class _Grid:
     pixel: float
     spacing: float
     thickness: float
+    fine_step: float
 
 
 def _draw_grid(
@@ -162,10 +166,11 @@ def _draw_grid(
     wanted_mm = rng.uniform(settings.min_field_of_view_mm, settings.max_field_of_view_mm)
     wanted_pixel = rng.uniform(settings.min_pixel_mm, settings.max_pixel_mm)
     jitter = rng.uniform(-6, 6, 2)
+    fine_step = min(spacing, _FINE_STEP_MM)
     while True:
         box = patient.extent(levels[0], levels[-1])
         low, high = box[2] + np.array([-1, 1]) * (margins if len(levels) > _FEWEST_LEVELS + 1 else margins.clip(3))
-        allowed = settings.max_voxels / _fine_slices(high - low, spacing, thickness)
+        allowed = settings.max_voxels / _fine_slices(high - low, fine_step, thickness)
         squares = _squares(box, wanted_mm, wanted_pixel, settings)
         fitting = [(field, matrix) for field, matrix in squares if matrix**2 <= allowed]
         if fitting:
@@ -174,13 +179,14 @@ def _draw_grid(
         if len(levels) > _FEWEST_LEVELS:
             levels = levels[1:] if from_top else levels[:-1]
         else:
-            spacing = _round(spacing + 0.05)
+            fine_step = round(fine_step + 0.05, 2)
+            spacing = max(spacing, fine_step)
             thickness = max(thickness, spacing)
     pixel = round(field / matrix, 4)
     slices = int((high - low) / spacing) + 1
     x, y = box[:2].mean(axis=1) - [0, _CENTRE_BEHIND_BODIES_MM] + jitter - pixel * (matrix - 1) / 2
     origin = (round(float(x), 3), round(float(y), 3), round(float(low), 3))
-    return _Grid(tuple(levels), origin, (matrix, matrix, slices), pixel, spacing, thickness)
+    return _Grid(tuple(levels), origin, (matrix, matrix, slices), pixel, spacing, thickness, fine_step)
 
 
 def _draw_levels(patient: Patient, rng: np.random.Generator) -> list[int]:
@@ -216,14 +222,9 @@ def _matrix(field_mm: float, pixel_mm: float, settings: AcquisitionSettings) -> 
     return min(fitting, key=lambda size: abs(field_mm / size - pixel_mm))
 
 
-def _fine_step_mm(spacing: float) -> float:
-    """Slice spacing of the drawing grid: coarser, and thin oblique endplates would break up into dashes."""
-    return min(spacing, _COARSEST_FINE_STEP_MM)
-
-
-def _fine_slices(length_mm: float, spacing: float, thickness: float) -> float:
+def _fine_slices(length_mm: float, fine_step: float, thickness: float) -> float:
     """Slices of the drawing grid, margins included, at most."""
-    return (length_mm + 2 * thickness) / _fine_step_mm(spacing) + 5
+    return (length_mm + 2 * thickness) / fine_step + 5
 
 
 def _thinness(thickness: float, settings: AcquisitionSettings) -> float:
