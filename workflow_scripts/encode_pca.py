@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from vertegrade.cohort.splits import split_of
+from vertegrade.cohort.splits import in_split
 from vertegrade.files import read_array
 from vertegrade.grading.pca import encode_pca, fit_pca, save_pca
 from vertegrade.settings.grading import PcaSettings
@@ -16,7 +16,7 @@ with run_stage(snakemake) as job:
     arrays = [read_array(path) for path in job.input.pixels]
     training = []
     for crops, pixels in zip(tables, arrays, strict=True):
-        wanted = crops["evaluable"] & (np.array(split_of(splits, crops["patient_id"])) == "train")
+        wanted = crops["evaluable"] & in_split(splits, crops["patient_id"], "train")
         training.append(pixels[crops.loc[wanted, "crop"].to_numpy()])
     settings = job.settings(PcaSettings)
     pca = fit_pca(np.concatenate(training), settings.components, tuple(job.params.window), job.seed)

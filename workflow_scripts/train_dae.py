@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from vertegrade.cohort.splits import split_of
+from vertegrade.cohort.splits import in_split
 from vertegrade.dae.training import train_dae
 from vertegrade.files import read_array, write_json
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
@@ -16,7 +16,7 @@ with run_stage(snakemake) as job:
     pixels, patients = [], set()
     for crops_file, pixels_file in zip(job.input.crops, job.input.pixels, strict=True):
         crops = read_table(crops_file, CROPS)
-        wanted = crops["evaluable"] & (split_of(splits, crops["patient_id"]) == "train")
+        wanted = crops["evaluable"] & in_split(splits, crops["patient_id"], "train")
         pixels.append(read_array(pixels_file)[crops.loc[wanted, "crop"].to_numpy()])
         patients.update(crops.loc[wanted, "patient_id"])
     facts = {

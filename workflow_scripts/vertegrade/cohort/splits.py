@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from vertegrade.settings.cohort import SplitSettings
 from vertegrade.tables import PATIENT_SPLITS, SPLITS, check_table
@@ -81,6 +83,11 @@ def split_of(splits: pd.DataFrame, patient_ids: Iterable[str]) -> list[str]:
     if unknown:
         raise ValueError(f"patients without a split: {_some(unknown)}; was the split made from the same sample sheet?")
     return [known[patient] for patient in patient_ids]
+
+
+def in_split(splits: pd.DataFrame, patient_ids: Iterable[str], split: str) -> NDArray[np.bool_]:
+    """Whether each patient, in order, belongs to a split; errors as in `split_of`."""
+    return np.array(split_of(splits, patient_ids), dtype=object) == split
 
 
 def _some(names: list[str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vertegrade.cohort.splits import split_of
+from vertegrade.cohort import splits as patient_splits
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -55,7 +55,7 @@ def one_model(latents: pd.DataFrame) -> str:
 
 def in_split(latents: pd.DataFrame, splits: pd.DataFrame, split: str) -> pd.DataFrame:
     """The evaluable rows of one split, sorted by patient, scan and vertebra."""
-    chosen = np.array(split_of(splits, latents["patient_id"]), dtype=object) == split
+    chosen = patient_splits.in_split(splits, latents["patient_id"], split)
     return latents[chosen & latents["evaluable"].to_numpy(dtype=bool)].sort_values(KEY, ignore_index=True)
 
 
@@ -112,7 +112,7 @@ def keep_labels_of(
     Patients stay whole. The share is drawn separately among patients with and without a fracture, with at least three
     of those with one (fewer cannot be calibrated): `fraction` of 0.05 and the same seed give the same patients.
     """
-    train = labels[np.array(split_of(splits, labels["patient_id"]), dtype=object) == "train"]
+    train = labels[patient_splits.in_split(splits, labels["patient_id"], "train")]
     usable = train[train["usable"]]
     worst = usable.groupby("patient_id")["genant_grade"].max().sort_index()
     random = np.random.default_rng(seed)
