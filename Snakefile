@@ -44,5 +44,4 @@ rule all:
     """Everything: grades, metrics, figures and the cohort's page."""
     default_target: True
     input:
-        "<results>/summary.json",
-        "<results>/report/cohort.html",
+        targets(),

@@ -11,7 +11,11 @@ sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 from vertegrade.code_hash import code_of
 from vertegrade.cohort.sheet import SheetError, has_splits, read_sheet, shard_of
 from vertegrade.phantom.roster import phantom_rows
-from vertegrade.settings.loading import SettingsError, check_duplicate_keys, check_settings
+from vertegrade.settings.loading import (
+    SettingsError,
+    check_duplicate_keys,
+    check_settings,
+)
 
 try:
     check_duplicate_keys(workflow.configfiles)
@@ -25,10 +29,13 @@ try:
 except (SettingsError, SheetError) as error:
     sys.exit(f"Vertegrade cannot start: {error}")
 
-METHODS = ["dae", "pca"]
+MODEL = SETTINGS.run.model or SETTINGS.run.results
+METHODS = ["dae"] if SETTINGS.run.model else ["dae", "pca"]
 SEED = SETTINGS.run.seed
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
-SETTINGS_SHA256 = hashlib.sha256(json.dumps(SETTINGS.model_dump(), sort_keys=True).encode()).hexdigest()
+SETTINGS_SHA256 = hashlib.sha256(
+    json.dumps(SETTINGS.model_dump(), sort_keys=True).encode()
+).hexdigest()
 ROWS = {}
 for row in SCANS:
     ROWS.setdefault(shard_of(row.scan_id, SETTINGS.cohort.shards), []).append(row)
@@ -53,8 +60,11 @@ def rows_of(wildcards):
 
 
 def given_splits():
-    """Splits that the sample sheet gives, by patient; they win over the hash."""
-    return {row.patient_id: row.split for row in SCANS if row.split}
+    """Splits that the sample sheet gives, by patient; they win over the hash. A given model's patients are all test."""
+    default = "test" if SETTINGS.run.model else ""
+    return {
+        row.patient_id: row.split or default for row in SCANS if row.split or default
+    }
 
 
 def official_split_files():
@@ -66,15 +76,27 @@ def scan_files(wildcards):
     """Files and folders that a shard's rows name and that exist; a missing one fails its scan, not the shard."""
     if PHANTOM:
         shard = wildcards.shard
-        return [f"{SETTINGS.run.results}/phantom/{shard}/{part}" for part in ("dicom", "annotations")]
-    return sorted({path for row in ROWS[wildcards.shard] for path in row.files() if os.path.exists(path)})
+        return [
+            f"{SETTINGS.run.results}/phantom/{shard}/{part}"
+            for part in ("dicom", "annotations")
+        ]
+    return sorted(
+        {
+            path
+            for row in ROWS[wildcards.shard]
+            for path in row.files()
+            if os.path.exists(path)
+        }
+    )
 
 
 def label_files(wildcards=None):
     """Where the grades come from: the phantoms' truth, the cohort's label table, or the scans' own tables."""
     if PHANTOM and not SETTINGS.cohort.labels:
         return expand("<results>/phantom/{shard}/truth.parquet", shard=SHARDS)
-    tables = {row.labels for row in SCANS if row.labels} | {SETTINGS.cohort.labels} - {""}
+    tables = {row.labels for row in SCANS if row.labels} | {SETTINGS.cohort.labels} - {
+        ""
+    }
     return sorted(tables)
 
 
@@ -83,3 +105,12 @@ def latents_of(wildcards):
     if wildcards.method == "dae":
         return expand("<results>/latents/dae/{shard}.parquet", shard=SHARDS)
     return [f"<results>/latents/{wildcards.method}.parquet"]
+
+
+def targets():
+    """What `snakemake` without a target makes: without labels, grades are all that can be had."""
+    if not label_files():
+        return expand("<results>/predictions/{method}.parquet", method=METHODS)
+    if SETTINGS.run.model:
+        return expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
+    return ["<results>/summary.json", "<results>/report/cohort.html"]

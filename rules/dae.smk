@@ -30,7 +30,7 @@ rule encode:
     input:
         pixels="<results>/crops/{shard}.npy",
         crops="<results>/crops/{shard}.parquet",
-        weights="<results>/dae/weights.safetensors",
+        weights=f"{MODEL}/dae/weights.safetensors",
     output:
         latents="<results>/latents/dae/{shard}.parquet",
     log:
@@ -55,9 +55,9 @@ rule counterfactual:
         pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         latents=expand("<results>/latents/dae/{shard}.parquet", shard=SHARDS),
-        weights="<results>/dae/weights.safetensors",
-        hyperplane="<results>/grading/dae/hyperplane.json",
-        calibrator="<results>/grading/dae/calibrator.json",
+        weights=f"{MODEL}/dae/weights.safetensors",
+        hyperplane=f"{MODEL}/grading/dae/hyperplane.json",
+        calibrator=f"{MODEL}/grading/dae/calibrator.json",
         predictions="<results>/predictions/dae.parquet",
     output:
         images="<results>/counterfactual/images.npy",

@@ -2,7 +2,7 @@ rule evaluate:
     """Measure a method against the labels, with intervals by bootstrap over patients."""
     input:
         predictions="<results>/predictions/{method}.parquet",
-        calibrator="<results>/grading/{method}/calibrator.json",
+        calibrator=f"{MODEL}/grading/{{method}}/calibrator.json",
         labels="<results>/cohort/labels.parquet",
         splits="<results>/cohort/splits.tsv",
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),

@@ -78,8 +78,8 @@ rule grade:
     input:
         latents=latents_of,
         splits="<results>/cohort/splits.tsv",
-        hyperplane="<results>/grading/{method}/hyperplane.json",
-        calibrator="<results>/grading/{method}/calibrator.json",
+        hyperplane=f"{MODEL}/grading/{{method}}/hyperplane.json",
+        calibrator=f"{MODEL}/grading/{{method}}/calibrator.json",
     output:
         predictions="<results>/predictions/{method}.parquet",
     log:

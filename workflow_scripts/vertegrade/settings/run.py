@@ -10,6 +10,11 @@ class RunSettings(Section):
 
     results: str = setting("results", "Folder of every output.", min_length=1)
     logs: str = setting("logs", "Folder of the log of every job.", min_length=1)
+    model: str = setting(
+        "",
+        "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans and nothing is trained. "
+        "Empty: train on the cohort.",
+    )
     seed: int = setting(20261121, "Seed from which the seed of every stage is derived.", ge=0)
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "Where torch computes; `auto` takes a GPU if there is one. With `cpu` no rule asks for a GPU."

@@ -1,0 +1,166 @@
+"""The whole workflow on a tiny cohort, run as a person runs it; then its model on real CT."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import jsonschema
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from lidc_data import lidc_folder
+from runs import ROOT, snakemake
+
+from vertegrade.levels import LABELS
+from vertegrade.spine.masks import body_centres
+
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished tiny run."""
+    folder = tmp_path_factory.mktemp("tiny")
+    run = snakemake(folder, "--cores", "2")
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    return folder
+
+
+def test_summary_keeps_its_contract(tiny: Path) -> None:
+    summary = json.loads((tiny / "results/summary.json").read_text())
+    text = (ROOT / "docs/summary.md").read_text(encoding="utf-8")
+    schema = json.loads(text.split("```json", 1)[1].split("```", 1)[0])
+    jsonschema.validate(summary, schema)
+    assert set(summary["methods"]) == {"dae", "pca"}
+    assert summary["cohort"]["scans"] == summary["cohort"]["scans_done"] > 0
+
+
+def test_every_scan_and_vertebra_is_accounted_for(tiny: Path) -> None:
+    scans = pd.concat(map(pd.read_parquet, (tiny / "results/landmarks").glob("*_scans.parquet")))
+    crops = pd.concat(map(pd.read_parquet, (tiny / "results/crops").glob("*.parquet")))
+    predictions = pd.read_parquet(tiny / "results/predictions/dae.parquet")
+    assert set(scans["state"]) <= {"done", "excluded", "failed"}
+    assert len(predictions) == len(crops)
+    assert (predictions["reason"] != "").equals(~predictions["evaluable"])
+
+
+def test_every_job_left_a_manifest_whose_hashes_hold(tiny: Path) -> None:
+    from vertegrade.files import sha256_of
+
+    manifests = list((tiny / "results/manifest").rglob("*.json"))
+    assert len(manifests) == json.loads((tiny / "results/summary.json").read_text())["run"]["jobs"] + 2
+    manifest = json.loads((tiny / "results/manifest/train_dae/all.json").read_text())
+    weights = str(tiny / "results/dae/weights.safetensors")
+    assert manifest["outputs"][weights] == sha256_of(weights)
+
+
+def test_page_says_what_it_is_not(tiny: Path) -> None:
+    page = (tiny / "results/report/cohort.html").read_text(encoding="utf-8")
+    assert "Research use only, not a medical device" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_second_run_does_nothing(tiny: Path) -> None:
+    run = snakemake(tiny, "--cores", "2")
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
+def test_evaluation_setting_reruns_evaluation_only(tiny: Path) -> None:
+    run = snakemake(tiny, "-n", "--quiet", "rules", config=("evaluation={bootstrap_resamples: 60}",))
+    for rule, runs in (("evaluate", True), ("cohort_page", True), ("train_dae", False), ("grade", False)):
+        assert (f"rule {rule}:" in run.stdout + run.stderr or f"\n{rule} " in run.stdout + run.stderr) is runs
+
+
+def test_a_broken_scan_fails_alone(tiny: Path, tmp_path: Path) -> None:
+    good = sorted((tiny / "results/phantom").glob("*/dicom/*"))[0]
+    annotations = good.parent.parent / "annotations"
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.dcm").write_bytes(b"not a DICOM file")
+    centroids = annotations / f"{good.name}_seg-vb_ctd.json"
+    rows = [
+        {"scan_id": "good", "patient_id": "p1", "path": good, "centroids": centroids},
+        {"scan_id": "broken", "patient_id": "p2", "path": tmp_path / "broken"},
+        {"scan_id": "missing", "patient_id": "p3", "path": tmp_path / "nowhere"},
+        {"scan_id": "unmarked", "patient_id": "p4", "path": good},
+    ]
+    predictions, scans = grade(tiny, tmp_path, rows)
+    assert scans["state"].to_dict() == {"good": "done", "broken": "failed", "missing": "failed", "unmarked": "excluded"}
+    assert set(predictions["scan_id"]) == {"good"}
+    before = pd.read_parquet(tiny / "results/predictions/dae.parquet").query(f"scan_id == '{good.name}'")
+    np.testing.assert_allclose(predictions["severity"], before["severity"])
+
+
+@pytest.mark.skipif(lidc_folder() is None, reason="LIDC is not here: run `python tests/lidc_data.py`")
+def test_lidc_from_dicom_to_grades(tiny: Path, tmp_path: Path) -> None:
+    folder = lidc_folder()
+    assert folder is not None
+    with (folder / "structures.csv").open(encoding="utf-8") as file:
+        names = {int(row[0]): row[1] for row in csv.reader(file) if row[0].isdigit()}
+    levels = {number: LABELS[name.split("_")[1]] for number, name in names.items() if name.startswith("vertebrae_")}
+    centroids = write_centroids(folder / "mask.nii.gz", levels, tmp_path / "lidc_seg-vb_ctd.json")
+    predictions, scans = grade(
+        tiny,
+        tmp_path,
+        [{"scan_id": "lidc", "patient_id": "lidc", "path": folder / "dicom", "centroids": centroids}],
+    )
+    assert scans.loc["lidc", "state"] == "done"
+    graded = predictions[predictions["evaluable"]]
+    assert set(range(LABELS["T2"], LABELS["T12"])) <= set(graded["vertebra"])
+    assert graded["severity"].between(0, 3).all()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
+def test_verse_and_totalsegmentator_to_grades(tiny: Path, tmp_path: Path) -> None:
+    verse, total = SHARED / "verse014", SHARED / "totalsegmentator_example"
+    ids = {number: 51 - number for number in range(27, 44)}
+    centroids = write_centroids(total / "totalseg.nii.gz", ids, tmp_path / "total_seg-vb_ctd.json")
+    rows = [
+        {
+            "scan_id": "verse014",
+            "patient_id": "verse014",
+            "path": verse / "sub-verse014_ct.nii.gz",
+            "centroids": verse / "sub-verse014_seg-vb_ctd.json",
+        },
+        {"scan_id": "total", "patient_id": "total", "path": total / "example_ct.nii.gz", "centroids": centroids},
+    ]
+    predictions, scans = grade(tiny, tmp_path, rows)
+    assert (scans["state"] == "done").all()
+    graded = predictions[predictions["evaluable"]]
+    assert set(graded.query("scan_id == 'verse014'")["vertebra"]) == {20, 21, 22, 23, 24}
+    assert (graded["scan_id"] == "total").sum() >= 3
+
+
+def grade(model: Path, folder: Path, rows: list[dict[str, object]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Grade the scans of a sheet with the model of a finished run: predictions, and scan states by scan id."""
+    sheet = folder / "sheet.csv"
+    with sheet.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["scan_id", "patient_id", "path", "centroids"])
+        writer.writeheader()
+        writer.writerows(rows)
+    config = (
+        f"cohort={{sheet: {sheet}, shards: 1}}",
+        f"run={{model: {model / 'results'}, results: {folder / 'results'}, logs: {folder / 'logs'}}}",
+    )
+    run = snakemake(folder, "--cores", "2", config=config)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    shutil.rmtree(folder / "results/ct")
+    scans = pd.read_parquet(folder / "results/landmarks/0_scans.parquet").set_index("scan_id")
+    return pd.read_parquet(folder / "results/predictions/dae.parquet"), scans
+
+
+def write_centroids(mask: Path, verse_labels: dict[int, int], path: Path) -> Path:
+    """VerSe centroids of the bodies in a mask of another numbering."""
+    image = nib.as_closest_canonical(nib.load(mask))
+    ids = np.asarray(image.dataobj).astype(int)
+    labels = np.zeros(ids.shape, np.uint8)
+    for number, label in verse_labels.items():
+        labels[ids == number] = label
+    entries: list[dict[str, object]] = [{"direction": ["R", "A", "S"]}]
+    for label, body in body_centres(labels, image.affine, mask).items():
+        voxel = nib.affines.apply_affine(np.linalg.inv(image.affine), body.centre_mm)
+        entries.append({"label": label, **dict(zip("XYZ", map(float, voxel), strict=True))})
+    path.write_text(json.dumps(entries))
+    return path
