@@ -9,6 +9,8 @@ rule split:
         "<logs>/split.log",
     benchmark:
         "<benchmarks>/split.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -34,6 +36,8 @@ rule labels:
         "<logs>/labels.log",
     benchmark:
         "<benchmarks>/labels.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,

@@ -9,6 +9,8 @@ rule convert:
         "<logs>/convert/{shard}.log",
     benchmark:
         "<benchmarks>/convert/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -12,6 +12,8 @@ rule crop:
         "<logs>/crop/{shard}.log",
     benchmark:
         "<benchmarks>/crop/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=3000,

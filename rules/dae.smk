@@ -11,6 +11,8 @@ rule train_dae:
         "<logs>/train_dae.log",
     benchmark:
         "<benchmarks>/train_dae.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 8
     resources:
         gpu=GPU,
@@ -37,6 +39,8 @@ rule encode:
         "<logs>/encode/{shard}.log",
     benchmark:
         "<benchmarks>/encode/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 2
     resources:
         gpu=GPU,
@@ -66,6 +70,8 @@ rule counterfactual:
         "<logs>/counterfactual.log",
     benchmark:
         "<benchmarks>/counterfactual.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 8
     resources:
         gpu=GPU,

@@ -19,6 +19,8 @@ rule evaluate:
         "<logs>/evaluate/{method}.log",
     benchmark:
         "<benchmarks>/evaluate/{method}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -46,6 +48,8 @@ rule compare:
         "<logs>/compare.log",
     benchmark:
         "<benchmarks>/compare.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -79,6 +83,8 @@ rule figures:
         "<logs>/figures.log",
     benchmark:
         "<benchmarks>/figures.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -101,6 +107,8 @@ rule summary:
         "<logs>/summary.log",
     benchmark:
         "<benchmarks>/summary.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,

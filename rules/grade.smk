@@ -11,6 +11,8 @@ rule encode_pca:
         "<logs>/encode_pca.log",
     benchmark:
         "<benchmarks>/encode_pca.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 2
     resources:
         mem_mb=8000,
@@ -36,6 +38,8 @@ rule fit_hyperplane:
         "<logs>/fit_hyperplane/{method}.log",
     benchmark:
         "<benchmarks>/fit_hyperplane/{method}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -61,6 +65,8 @@ rule calibrate:
         "<logs>/calibrate/{method}.log",
     benchmark:
         "<benchmarks>/calibrate/{method}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -86,6 +92,8 @@ rule grade:
         "<logs>/grade/{method}.log",
     benchmark:
         "<benchmarks>/grade/{method}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,

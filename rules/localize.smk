@@ -11,6 +11,8 @@ rule localize:
         "<logs>/localize/{shard}.log",
     benchmark:
         "<benchmarks>/localize/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=3000,

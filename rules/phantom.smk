@@ -8,6 +8,8 @@ rule phantom:
         "<logs>/phantom/{shard}.log",
     benchmark:
         "<benchmarks>/phantom/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,

@@ -25,6 +25,8 @@ rule cohort_page:
         "<logs>/cohort_page.log",
     benchmark:
         "<benchmarks>/cohort_page.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -54,6 +56,8 @@ rule montage:
         "<logs>/montage.log",
     benchmark:
         "<benchmarks>/montage.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -81,6 +85,8 @@ rule counterfactual_figure:
         "<logs>/counterfactual_figure.log",
     benchmark:
         "<benchmarks>/counterfactual_figure.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=2000,

@@ -3,10 +3,10 @@
 from contextlib import ExitStack
 
 import pandas as pd
-from vertegrade.phantom.scan import make_scan
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.files import new_folder
+from vertegrade.phantom.scan import make_scan
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.stage import run_stage
 from vertegrade.tables import PHANTOM_TRUTH

@@ -10,9 +10,9 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from lidc_data import lidc_folder
 from runs import ROOT, snakemake
 
+from lidc_data import lidc_folder
 from vertegrade.levels import LABELS
 from vertegrade.spine.masks import body_centres
 
@@ -98,8 +98,8 @@ def test_lidc_from_dicom_to_grades(tiny: Path, tmp_path: Path) -> None:
     folder = lidc_folder()
     assert folder is not None
     with (folder / "structures.csv").open(encoding="utf-8") as file:
-        names = {int(row[0]): row[1] for row in csv.reader(file) if row[0].isdigit()}
-    levels = {number: LABELS[name.split("_")[1]] for number, name in names.items() if name.startswith("vertebrae_")}
+        names = {int(row["id"]): row["structure"].removeprefix("vertebrae_") for row in csv.DictReader(file)}
+    levels = {number: LABELS[name] for number, name in names.items() if name in LABELS}
     centroids = write_centroids(folder / "mask.nii.gz", levels, tmp_path / "lidc_seg-vb_ctd.json")
     predictions, scans = grade(
         tiny,

@@ -12,7 +12,7 @@ class RunSettings(Section):
     logs: str = setting("logs", "Folder of the log of every job.", min_length=1)
     model: str = setting(
         "",
-        "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans and nothing is trained. "
+        "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans, nothing is trained. "
         "Empty: train on the cohort.",
     )
     seed: int = setting(20261121, "Seed from which the seed of every stage is derived.", ge=0)
