@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+
 from dae.dae_toy import Toy, toy_crops
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from dae.dae_tiny import MODEL
 from torch import Tensor
+
+from dae.dae_tiny import MODEL
 from vertegrade.dae.diffusion import Diffusion
 
 STD = 0.2

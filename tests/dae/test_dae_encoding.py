@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dae.dae_tiny import MODEL, TRAIN, pixels
 from vertegrade.dae.counterfactual import counterfactuals
 from vertegrade.dae.encoding import encode

@@ -1,4 +1,4 @@
-"""The published presets build, train a step, are stopped, and resume. The 64 px one in full, the 128 px one narrower."""
+"""The published presets build, train a step, are stopped, and resume: 64 px in full, 128 px narrower."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+
 from vertegrade.dae.encoding import encode
 from vertegrade.dae.training import Trainer, train_dae
 from vertegrade.dae.weights import load_dae

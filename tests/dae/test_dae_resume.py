@@ -1,4 +1,4 @@
-"""A training that is killed, asked to stop or robbed of its newest checkpoint ends with the weights of one that is not."""
+"""A training that is killed, stopped or robbed of its newest checkpoint ends with the weights of one that is not."""
 
 import os
 import signal
@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from dae.dae_tiny import MODEL, TRAIN, pixels
 from safetensors.torch import load_file
+
+from dae.dae_tiny import MODEL, TRAIN, pixels
 from vertegrade.dae.checkpoints import load_checkpoint, locked
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.training import Trainer, train_dae

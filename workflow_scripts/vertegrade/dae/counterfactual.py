@@ -11,10 +11,10 @@ from vertegrade.dae.weights import Dae
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """Images in HU within the DAE's window, of its slices only.
+    """Images in HU within the DAE's window, of its channels (slices, or one slab) only.
 
-    original (M, slices, H, W) the crop as the network sees it; reconstruction (M, slices, H, W) decoded at its own z;
-    images (M, K, slices, H, W) decoded at the K target latents; reconstruction_error_hu (M,) root mean square
+    original (M, C, H, W) the crop as the network sees it; reconstruction (M, C, H, W) decoded at its own z;
+    images (M, K, C, H, W) decoded at the K target latents; reconstruction_error_hu (M,) root mean square
     difference between original and reconstruction: what of a counterfactual's change is not due to z.
     """
 
@@ -40,7 +40,7 @@ def counterfactuals(
 def _one(
     dae: Dae, pixels: np.ndarray, z: np.ndarray, z_targets: np.ndarray, inversion_steps: int, render_steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The crop (slices, H, W) and its decodings at its own z and at the targets (1 + K, slices, H, W)."""
+    """The crop (C, H, W) and its decodings at its own z and at the targets (1 + K, C, H, W)."""
     with torch.inference_mode():
         x0 = windowed(hounsfield(pixels, dae.settings), dae.settings).to(dae.device)
         own = torch.from_numpy(np.asarray(z, np.float32)).to(dae.device)

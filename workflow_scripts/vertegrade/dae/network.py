@@ -29,7 +29,7 @@ class SemanticEncoder(nn.Module):
         self.unshuffle = settings.encoder_unshuffle
         widths = [settings.encoder_channels * m for m in settings.encoder_multipliers]
         channels = widths[0]
-        layers: list[nn.Module] = [nn.Conv2d(settings.slices * self.unshuffle**2, channels, 3, padding=1)]
+        layers: list[nn.Module] = [nn.Conv2d(settings.image_channels * self.unshuffle**2, channels, 3, padding=1)]
         for level, side in enumerate(sides(size, self.unshuffle, len(widths))):
             if level:
                 layers.append(EncoderBlock(channels, channels, "down"))
@@ -45,7 +45,7 @@ class SemanticEncoder(nn.Module):
         self.head = nn.Linear(channels * last**2, settings.z_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, slices, H, W) in [-1, 1] -> z_sem (B, z_dim)."""
+        """(B, C, H, W) in [-1, 1] -> z_sem (B, z_dim)."""
         return self.head(self.body(functional.pixel_unshuffle(x, self.unshuffle)))
 
 
@@ -71,7 +71,7 @@ class UNet(nn.Module):
         embedding, z_dim, dropout = settings.embedding, settings.z_dim, settings.dropout
         widths = [settings.channels * m for m in settings.multipliers]
         all_sides = sides(size, self.unshuffle, len(widths))
-        pixels = settings.slices * self.unshuffle**2
+        pixels = settings.image_channels * self.unshuffle**2
 
         def block(channels: int, out: int, side: int, kind: Resample = "same") -> ResBlock:
             return ResBlock(channels, out, embedding, z_dim, dropout, side if settings.position else 0, kind)
@@ -104,16 +104,16 @@ class UNet(nn.Module):
                 channels = widths[level]
             if level:
                 self.up.append(block(channels, channels, all_sides[level - 1], "up"))
-        import os
-        self.zmap = nn.Linear(z_dim, widths[0] * all_sides[0] ** 2) if os.environ.get("ZMAP") else None
+        # z_sem reaches the image through scales alone only after many steps (methods.md 2.6); this is a short way.
+        self.z_map = nn.Linear(z_dim, widths[0] * all_sides[0] ** 2) if settings.z_map else None
         self.out = nn.Sequential(group_norm(channels), nn.SiLU(), zeroed(nn.Conv2d(channels, pixels, 3, padding=1)))
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
-        """Noisy (B, slices, H, W), noise levels (B,) of 0..999, z_sem (B, z_dim) -> prediction (B, slices, H, W)."""
+        """Noisy (B, C, H, W), noise levels (B,) of 0..999, z_sem (B, z_dim) -> prediction (B, C, H, W)."""
         time = self.time(time_features(t, self.channels))
         h = self.stem(functional.pixel_unshuffle(x, self.unshuffle))
-        if self.zmap is not None:
-            h = h + self.zmap(z).view(h.shape)
+        if self.z_map is not None:
+            h = h + self.z_map(z).view(h.shape)
         skips = [h]
         for block in self.down:
             h = block(h, time, z)

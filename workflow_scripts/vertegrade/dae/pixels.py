@@ -54,9 +54,10 @@ def central(slices: int, wanted: int) -> slice:
 
 
 def hounsfield(pixels: np.ndarray, settings: DaeModelSettings) -> Tensor:
-    """The slices that are channels, int16 (B, S, H, W) -> float32 HU (B, slices, H, W)."""
+    """The image of the networks, int16 (B, S, H, W) -> float32 HU (B, C, H, W): the central slices, or their mean."""
     chosen = pixels[:, central(pixels.shape[1], settings.slices)]
-    return torch.from_numpy(np.ascontiguousarray(chosen)).float()
+    hu = torch.from_numpy(np.ascontiguousarray(chosen)).float()
+    return hu.mean(dim=1, keepdim=True) if settings.slab_mean else hu
 
 
 def windowed(hu: Tensor, settings: DaeModelSettings) -> Tensor:
