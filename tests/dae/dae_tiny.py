@@ -8,8 +8,8 @@ from dae.dae_toy import Toy, toy_crops
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 
 MODEL = DaeModelSettings(
-    slices=3, z_dim=8, channels=8, multipliers=[1, 2], attention_resolutions=[4], unshuffle=2, embedding=16,
-    encoder_channels=8, encoder_multipliers=[1, 2], encoder_unshuffle=2,
+    slices=3, slab_mean=False, z_dim=8, channels=8, multipliers=[1, 2], attention_resolutions=[4], unshuffle=2,
+    embedding=16, encoder_channels=8, encoder_multipliers=[1, 2], encoder_unshuffle=2,
 )  # fmt: skip
 TRAIN = DaeTrainSettings(steps=12, batch_size=4, warmup_steps=2, validate_every=5, learning_rate=3.0e-3)
 

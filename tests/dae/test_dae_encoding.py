@@ -70,6 +70,11 @@ def test_window_there_and_back() -> None:
     np.testing.assert_array_equal(to_hu(windowed(hu, MODEL), MODEL), clipped)
 
 
+def test_slab_is_the_mean_of_the_central_slices() -> None:
+    slab = hounsfield(pixels(), MODEL.model_copy(update={"slab_mean": True}))
+    np.testing.assert_allclose(slab.numpy(), pixels().mean(axis=1, keepdims=True), rtol=1e-5)
+
+
 def test_central_slices() -> None:
     assert central(5, 3) == slice(1, 4)
     with pytest.raises(ValueError, match="odd or even"):

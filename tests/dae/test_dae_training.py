@@ -9,7 +9,7 @@ import torch
 from dae.dae_tiny import MODEL, TRAIN, pixels
 from vertegrade.dae.interruption import Interruption
 from vertegrade.dae.pixels import Crops
-from vertegrade.dae.training import Trainer, batch_positions, learning_rate, noise_levels, train_dae
+from vertegrade.dae.training import Trainer, batch_positions, centre_weight, learning_rate, noise_levels, train_dae
 from vertegrade.dae.weights import load_dae
 from vertegrade.settings.dae import DaeTrainSettings
 
@@ -89,6 +89,13 @@ def test_share_of_high_noise_levels() -> None:
     t = noise_levels(4000, 0.5, torch.Generator().manual_seed(0))
     assert (t.min() >= 0, t.max()) == (True, 999)
     assert (t >= 750).float().mean() == pytest.approx(0.5 + 0.5 * 0.25, abs=0.03)
+
+
+def test_loss_weight_favours_the_vertebra_and_keeps_the_mean() -> None:
+    weight = centre_weight(64, 0.05)
+    assert weight.mean() == pytest.approx(1)
+    assert weight[0, 0] / weight[32, 32] == pytest.approx(0.05, abs=0.01)
+    torch.testing.assert_close(centre_weight(64, 1.0), torch.ones(64, 64))
 
 
 def test_learning_rate_rises_and_falls() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from grading.simulated_latents import cohort
-from vertegrade.grading.calibration import Calibration, best_grade_limits, calibrate, youden_threshold
+from vertegrade.grading.calibration import Calibration, best_grade_limits, best_kind, calibrate, youden_threshold
 from vertegrade.grading.calibrators import (
     KINDS,
     Calibrator,
@@ -187,7 +187,14 @@ def test_a_grade_that_does_not_occur_is_never_given() -> None:
 def test_the_kind_with_the_best_score_is_chosen_and_all_scores_are_kept(fitted: Fitted) -> None:
     scores = pd.DataFrame(fitted[2].scores).set_index("kind")
     assert set(scores.index) == set(KINDS)
-    assert scores["ranked_probability_score"].idxmin() == fitted[2].chosen
+    near = scores[scores["ranked_probability_score"] <= 1.05 * scores["ranked_probability_score"].min()]
+    assert near["order_of_fractures"].idxmax() == fitted[2].chosen
+
+
+def test_a_clearly_better_score_beats_a_better_order() -> None:
+    rows = [("a", 0.10, 0.5), ("b", 0.104, 0.6), ("c", 0.2, 0.9)]
+    scores = [{"kind": k, "ranked_probability_score": s, "order_of_fractures": o} for k, s, o in rows]
+    assert best_kind(scores) == "b"
 
 
 def test_a_kind_can_be_prescribed(fitted: Fitted) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score, roc_auc_score, roc_curve
 
 from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_score
@@ -28,6 +29,7 @@ from vertegrade.tables import GRADES
 
 # Places that a grade's limit may take: bounds the memory of the search (its square) for large cohorts.
 MOST_PLACES = 2000
+SCORE_MARGIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ def calibrate(
     """Choose and fit the calibrator on the training split, the intervals on the validation split.
 
     latents: LATENTS of the cohort; labels: LABELS; splits: PATIENT_SPLITS. With `calibration: auto` the kind with the
-    lowest out-of-fold ranked probability score is chosen: it is proper, so that the probabilities stay honest at a low
-    prevalence, and it counts how far off a grade is.
+    best out-of-fold ranked probability score is chosen: it is proper, so that the probabilities stay honest at a low
+    prevalence, and it counts how far off a grade is. `best_kind` says what decides between near equals.
     """
     hyperplane.check_latents(latents)
     train = graded_latents(latents, labels, splits, "train")
@@ -99,7 +101,7 @@ def calibrate(
     fractured = train.grade >= settings.fracture_grade
     out_of_fold = _nested(z_n, train, settings, seed)
     scores = [_scores(kind, graded, train.grade, settings.fracture_grade) for kind, graded in out_of_fold.items()]
-    best = min(scores, key=lambda row: row["ranked_probability_score"])["kind"]
+    best = best_kind(scores)
     chosen = best if settings.calibration == "auto" else settings.calibration
 
     folds = patient_folds(train.grade, train.patient, settings.fracture_grade, settings.folds, seed)
@@ -150,7 +152,25 @@ def _scores(kind: str, graded: Graded, grade: Whole, fracture_grade: int) -> dic
         "macro_mae": float(np.mean([error[grade == value].mean() for value in np.unique(grade)])),
         "qwk": float(cohen_kappa_score(grade, rounded, weights="quadratic", labels=GRADES)),
         "auc": float(roc_auc_score(grade >= fracture_grade, graded.p_at_least(fracture_grade))),
+        "order_of_fractures": _rank_correlation(graded.severity[grade > 0], grade[grade > 0]),
     }
+
+
+def _rank_correlation(severity: Array, grade: Whole) -> float:
+    """Spearman's rho, 0 where one of the two does not vary."""
+    varies = len(np.unique(severity)) > 1 and len(np.unique(grade)) > 1
+    return float(spearmanr(severity, grade).statistic) if varies else 0.0
+
+
+def best_kind(scores: list[dict[str, Any]]) -> str:
+    """The kind that orders the fractures best among those whose ranked probability score is nearly the best.
+
+    Kinds within SCORE_MARGIN of the best score cannot be told apart by a few dozen patients; severity is meant to rank
+    fractures, so that decides between them.
+    """
+    limit = (1 + SCORE_MARGIN) * min(row["ranked_probability_score"] for row in scores)
+    near = [row for row in scores if row["ranked_probability_score"] <= limit]
+    return str(max(near, key=lambda row: row["order_of_fractures"])["kind"])
 
 
 def youden_threshold(p_fracture: Array, fractured: Flags) -> float:

@@ -187,37 +187,45 @@ class OrdinalDistance:
 
 @dataclass(frozen=True, eq=False)
 class OrdinalZ:
-    """Cumulative logistic regression on the whole normalised latent; the distance is not used."""
+    """Cumulative logistic regression on the whole normalised latent; the distance is not used.
+
+    The ridge shrinks the predictor, and with it the probabilities; they are read off a centred isotonic regression of
+    the grades on the out-of-fold predictor instead of the logistic curve.
+    """
 
     kind: ClassVar[str] = "ordinal_z"
     ridge: float
     model: CumulativeLogit
+    link: Isotonic
 
     @classmethod
     def fit(cls, distance: Array, z_n: Array, grade: Whole, folds: Whole) -> "OrdinalZ":
-        """Penalised maximum likelihood; the ridge has the best out-of-fold ranked probability score."""
-        scores = []
+        """Penalised maximum likelihood; ridge and link have the best out-of-fold ranked probability score."""
+        tried: list[tuple[float, float, Isotonic]] = []
         for ridge in Z_RIDGES:
-            p_grade = np.empty((len(grade), len(GRADES)))
+            predictor = np.empty(len(grade))
             for fold in np.unique(folds):
                 out = folds == fold
-                p_grade[out] = fit_cumulative_logit(z_n[~out], grade[~out], ridge).probabilities(z_n[out])
-            scores.append(ranked_probability_score(p_grade, grade))
-        ridge = Z_RIDGES[int(np.argmin(scores))]
-        return cls(ridge, fit_cumulative_logit(z_n, grade, ridge))
+                predictor[out] = fit_cumulative_logit(z_n[~out], grade[~out], ridge).predictor(z_n[out])
+            link = Isotonic.fit(predictor, z_n, grade, folds)
+            score = ranked_probability_score(link.predict(predictor, z_n).p_grade, grade)
+            tried.append((score, ridge, link))
+        _, ridge, link = min(tried, key=lambda entry: entry[0])
+        return cls(ridge, fit_cumulative_logit(z_n, grade, ridge), link)
 
     def predict(self, distance: Array, z_n: Array) -> Graded:
         """Severity and grade probabilities."""
-        return expected_grade(self.model.probabilities(z_n))
+        return self.link.predict(self.model.predictor(z_n), z_n)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
-        return {"ridge": self.ridge, "model": self.model.to_dict()}
+        return {"ridge": self.ridge, "model": self.model.to_dict(), "link": self.link.to_dict()}
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "OrdinalZ":
         """The calibrator of `to_dict`."""
-        return cls(numbers["ridge"], CumulativeLogit.from_dict(numbers["model"]))
+        model, link = CumulativeLogit.from_dict(numbers["model"]), Isotonic.from_dict(numbers["link"])
+        return cls(numbers["ridge"], model, link)
 
 
 def ranked_probability_score(p_grade: Array, grade: Whole) -> float:

@@ -23,6 +23,11 @@ class CumulativeLogit:
     theta: Array
     grades: list[int]
 
+    def predictor(self, x: Array) -> Array:
+        """v.x - theta_1 of predictors (N, D): log odds that the grade is above the lowest one."""
+        value: Array = x @ self.v - self.theta[0]
+        return value
+
     def probabilities(self, x: Array) -> Array:
         """P(grade = 0 ... 3) as (N, 4) for predictors (N, D); 0 for grades that did not occur in training."""
         below = expit(self.theta[None, :] - (x @ self.v)[:, None])

@@ -27,7 +27,7 @@ class GradingSettings(Section):
     )
     calibration: Literal["auto", "linear", "isotonic", "ordinal_distance", "ordinal_z"] = setting(
         "auto",
-        "From hyperplane distance to Genant grade; `auto` takes the kind with the best cross-validated score, "
+        "From hyperplane distance to Genant grade; `auto` takes the kind that cross-validates best, "
         "`linear` is the published one.",
     )
     folds: int = setting(
