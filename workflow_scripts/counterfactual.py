@@ -7,7 +7,7 @@ from vertegrade.dae.counterfactual import counterfactuals
 from vertegrade.dae.weights import load_dae
 from vertegrade.files import read_array, read_json, write_array
 from vertegrade.grading.calibration import Calibration
-from vertegrade.grading.counterfactual import choose_vertebrae, grade_latents
+from vertegrade.grading.counterfactual import grade_latents, spread_by_severity
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.rows import stack_latents
 from vertegrade.settings.dae import CounterfactualSettings
@@ -19,7 +19,7 @@ with run_stage(snakemake) as job:
     predictions = read_table(job.input.predictions, PREDICTIONS)
     hyperplane = Hyperplane.from_dict(read_json(job.input.hyperplane))
     calibration = Calibration.from_dict(read_json(job.input.calibrator))
-    strips = choose_vertebrae(predictions, settings.vertebrae)
+    strips = spread_by_severity(predictions, settings.vertebrae)
     tables, pixels = [], []
     for latents_file, pixels_file in zip(job.input.latents, job.input.pixels, strict=True):
         latents = read_table(latents_file, LATENTS)

@@ -4,7 +4,8 @@ import numpy as np
 
 from vertegrade.evaluation.figures import save_figure
 from vertegrade.files import read_array
-from vertegrade.report.montage import mid_sagittal, montage_figure, spread_by_severity, true_grades
+from vertegrade.grading.counterfactual import spread_by_severity
+from vertegrade.report.montage import mid_sagittal, montage_figure, true_grades
 from vertegrade.settings.report import ReportSettings
 from vertegrade.stage import run_stage
 from vertegrade.tables import CROPS, LABELS, PREDICTIONS, read_table

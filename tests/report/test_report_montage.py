@@ -7,13 +7,13 @@ import pytest
 from evaluation.synthetic_predictions import make_cohort
 from report.synthetic_crops import make_crops
 from vertegrade.evaluation.figures import NOTICE, save_figure
+from vertegrade.grading.counterfactual import spread_by_severity
 from vertegrade.report.montage import (
     TILE,
     counterfactual_figure,
     difference_map,
     mid_sagittal,
     montage_figure,
-    spread_by_severity,
     true_grades,
     watermarked,
     windowed,

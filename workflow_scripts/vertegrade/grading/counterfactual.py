@@ -11,19 +11,18 @@ from vertegrade.grading.rows import Array
 SEVERITY_OF_GRADE = (0.1, 1.0, 2.0, 2.75)
 
 
-def choose_vertebrae(predictions: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Rows of PREDICTIONS to show: test vertebrae evenly spread over predicted severity, at most one a patient."""
-    test = predictions[predictions["evaluable"] & (predictions["split"] == "test")]
-    order = test.sort_values(["severity", "scan_id", "vertebra"], ignore_index=True)
-    chosen: list[int] = []
-    patients: set[str] = set()
-    for place in np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int):
-        nearest = np.argsort(np.abs(np.arange(len(order)) - place), kind="stable")
-        free = [row for row in nearest if order.at[row, "patient_id"] not in patients]
-        if free:
-            chosen.append(int(free[0]))
-            patients.add(str(order.at[free[0], "patient_id"]))
-    return order.loc[sorted(chosen)].reset_index(drop=True)
+def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test") -> pd.DataFrame:
+    """Up to `count` evaluable vertebrae of a split, spread evenly over the range of severity, least severe first.
+
+    Evenly over the range, not over the vertebrae: most are healthy, and a picture of them alone would show nothing.
+    """
+    rows = predictions[predictions["evaluable"] & (predictions["split"] == split)]
+    rows = rows.sort_values(["severity", "scan_id", "vertebra"], ignore_index=True)
+    severity = rows["severity"].to_numpy(dtype=float)
+    left = np.full(len(rows), True)
+    for wanted in np.linspace(severity.min(initial=3), severity.max(initial=0), min(count, len(rows))):
+        left[np.argmin(np.where(left, np.abs(severity - wanted), np.inf))] = False
+    return rows[~left].reset_index(drop=True)
 
 
 def grade_latents(z: Array, hyperplane: Hyperplane, calibration: Calibration, seen: Array) -> Array:

@@ -69,7 +69,7 @@ class AugmentSettings(Section):
 class DaeTrainSettings(Section):
     """Training on unlabelled crops of the training split."""
 
-    steps: int = setting(1800, "Optimiser steps; the default takes about four minutes on two cores.", ge=1)
+    steps: int = setting(1900, "Optimiser steps; the default takes about four minutes on two cores.", ge=1)
     batch_size: int = setting(32, "Crops a step.", "crops", ge=1)
     learning_rate: float = setting(2.0e-3, "Learning rate of AdamW after warm-up (published: 1e-4).", gt=0)
     learning_rate_schedule: Literal["cosine", "constant"] = setting(
@@ -81,7 +81,7 @@ class DaeTrainSettings(Section):
     gradient_clip: float = setting(1.0, "Largest norm of the gradient (published).", gt=0)
     bad_steps: int = setting(20, "Steps of a non-finite loss that are skipped before training gives up.", ge=0)
     high_noise: float = setting(
-        0.8,
+        0.9,
         "Share of samples from the noisiest quarter, where only z knows the shape (published: 0).",
         ge=0,
         le=1,
