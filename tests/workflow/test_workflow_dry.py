@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import ROOT, snakemake
+
+from workflow.runs import ROOT, snakemake
 
 
-def dry(folder: Path, *arguments: str, config: tuple[str, ...] = ()) -> str:
+def dry(folder: Path, *arguments: str, config: dict[str, dict[str, object]] | None = None) -> str:
     run = snakemake(folder, "-n", *arguments, config=config)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout + run.stderr
@@ -47,7 +48,7 @@ def test_phantom_cohort(tmp_path: Path) -> None:
 
 def test_own_sheet_makes_no_phantom(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path, 5)
-    text = dry(tmp_path, config=(f"cohort={{sheet: {sheet}, labels: {tmp_path / 'labels.csv'}, shards: 2}}",))
+    text = dry(tmp_path, config={"cohort": {"sheet": str(sheet), "labels": str(tmp_path / "labels.csv"), "shards": 2}})
     counts = jobs(text)
     assert "phantom" not in counts
     assert counts["convert"] == 2
@@ -56,7 +57,7 @@ def test_own_sheet_makes_no_phantom(tmp_path: Path) -> None:
 def test_missing_scan_does_not_stop_the_others(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path, 3)
     (tmp_path / "scan1.nii.gz").unlink()
-    dry(tmp_path, config=(f"cohort={{sheet: {sheet}, labels: {tmp_path / 'labels.csv'}}}",))
+    dry(tmp_path, config={"cohort": {"sheet": str(sheet), "labels": str(tmp_path / "labels.csv")}})
 
 
 def test_slurm_profile_asks_for_gpu_memory_and_time(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_slurm_profile_asks_for_gpu_memory_and_time(tmp_path: Path) -> None:
 
 
 def test_cpu_only_run_asks_for_no_gpu(tmp_path: Path) -> None:
-    assert "gpu=1" not in dry(tmp_path, config=("run={device: cpu}",))
+    assert "gpu=1" not in dry(tmp_path, config={"run": {"device": "cpu"}})
 
 
 def test_literal_slurm_command_works_without_slurm(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_literal_slurm_command_works_without_slurm(tmp_path: Path) -> None:
 
 
 def test_unknown_key_stops_before_the_dag(tmp_path: Path) -> None:
-    run = snakemake(tmp_path, "-n", config=("crop={pixel_size: 1}",))
+    run = snakemake(tmp_path, "-n", config={"crop": {"pixel_size": 1}})
     assert run.returncode != 0
     assert "did you mean `crop.pixel_mm`?" in run.stdout + run.stderr
     assert "Building DAG" not in run.stdout + run.stderr
@@ -97,7 +98,7 @@ def test_unknown_key_stops_before_the_dag(tmp_path: Path) -> None:
 def test_broken_sheet_names_its_lines(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path, 2)
     sheet.write_text(sheet.read_text() + "s0,p;9,x\n")
-    run = snakemake(tmp_path, "-n", config=(f"cohort={{sheet: {sheet}}}",))
+    run = snakemake(tmp_path, "-n", config={"cohort": {"sheet": str(sheet)}})
     assert run.returncode != 0
     assert "line 4: patient_id 'p;9' must be letters" in run.stdout + run.stderr
     assert "line 4: scan_id 's0' stands already on line 2" in run.stdout + run.stderr
