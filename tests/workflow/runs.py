@@ -14,7 +14,7 @@ TINY = Path(__file__).with_name("tiny.yaml")
 def snakemake(
     folder: Path, *arguments: str, config: dict[str, dict[str, object]] | None = None, timeout: int = 900
 ) -> subprocess.CompletedProcess[str]:
-    """Run `snakemake` with the project's Snakefile and profiles, its results in `folder`, `config` over the tiny one."""
+    """Run `snakemake` with the project's Snakefile and profiles, results in `folder`, `config` over the tiny one."""
     mine = folder / "mine.yaml"
     mine.write_text(yaml.safe_dump(config or {"run": {}}), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(ROOT / "Snakefile")]
