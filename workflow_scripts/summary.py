@@ -15,6 +15,9 @@ with run_stage(snakemake) as job:
         "vertebrae": len(predictions),
         "vertebrae_graded": int(predictions["evaluable"].sum()),
     }
-    metrics = {numbers["method"]: numbers for numbers in map(read_json, job.input.metrics)}
+    metrics = {content["method"]: content for content in map(read_json, job.input.metrics)}
     facts = run_facts(job.params.manifests, job.params.settings_sha256)
-    write_json(job.output.summary, summary(metrics, cohort, facts))
+    numbers = summary(metrics, cohort, facts)
+    for method, figures in numbers["methods"].items():
+        job.log.info("%s: %s", method, {name: value and round(value, 3) for name, value in figures.items()})
+    write_json(job.output.summary, numbers)
