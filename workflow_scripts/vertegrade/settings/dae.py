@@ -81,7 +81,7 @@ class DaeTrainSettings(Section):
     gradient_clip: float = setting(1.0, "Largest norm of the gradient (published).", gt=0)
     bad_steps: int = setting(20, "Steps of a non-finite loss that are skipped before training gives up.", ge=0)
     high_noise: float = setting(
-        0.9,
+        0.8,
         "Share of samples from the noisiest quarter, where only z knows the shape (published: 0).",
         ge=0,
         le=1,
