@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from threadpoolctl import threadpool_limits
@@ -121,9 +120,3 @@ def _write_manifest(stage: Stage, started: datetime) -> None:
 def _versions() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"python": platform.python_version(), **versions}
-
-
-def rng_of(seed: int, *names: str) -> np.random.Generator:
-    """A generator that depends only on the seed and the names (stage, scan, ...), never on the order of work."""
-    words = [seed, *(int.from_bytes(name.encode(), "big") for name in names)]
-    return np.random.default_rng(np.random.SeedSequence(words))
