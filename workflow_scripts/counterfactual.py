@@ -12,7 +12,7 @@ from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.rows import stack_latents
 from vertegrade.settings.dae import CounterfactualSettings
 from vertegrade.stage import run_stage, write_frame
-from vertegrade.tables import LATENTS, PREDICTIONS, read_table
+from vertegrade.tables import GRADES, LATENTS, PREDICTIONS, read_table
 
 with run_stage(snakemake) as job:
     settings = job.settings(CounterfactualSettings)
@@ -42,4 +42,9 @@ with run_stage(snakemake) as job:
     # (M, 2 + 4, slices, H, W): as seen, reconstructed, at grades 0-3
     stack = [images.original[:, None], images.reconstruction[:, None], images.images]
     write_array(job.output.images, np.concatenate(stack, axis=1))
-    write_frame(job.output.strips, strips.assign(reconstruction_error_hu=images.reconstruction_error_hu))
+    seen_again = {
+        f"severity_at_{grade}": calibration.predict(hyperplane.signed_distance(z), hyperplane.normalise(z)).severity
+        for grade, z in zip(GRADES, np.moveaxis(images.z_decoded, 1, 0), strict=True)
+    }
+    strips = strips.assign(reconstruction_error_hu=images.reconstruction_error_hu, **seen_again)
+    write_frame(job.output.strips, strips)

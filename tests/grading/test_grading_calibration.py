@@ -15,7 +15,7 @@ from vertegrade.grading.calibrators import (
     Isotonic,
     Linear,
     OrdinalDistance,
-    ranked_probability_score,
+    ranked_probability_scores,
 )
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
 from vertegrade.grading.ordinal import fit_cumulative_logit
@@ -156,7 +156,7 @@ def test_the_distance_of_a_severity_has_that_severity() -> None:
 
 def test_ranked_probability_score_by_hand() -> None:
     p_grade = np.array([[1.0, 0, 0, 0], [0.5, 0.5, 0, 0]])
-    assert ranked_probability_score(p_grade, np.array([2, 0])) == pytest.approx((2.0 + 0.25) / 2)
+    assert ranked_probability_scores(p_grade, np.array([2, 0])) == pytest.approx([2.0, 0.25])
 
 
 def test_youden_threshold_separates_when_it_can() -> None:
@@ -187,13 +187,14 @@ def test_a_grade_that_does_not_occur_is_never_given() -> None:
 def test_the_kind_with_the_best_score_is_chosen_and_all_scores_are_kept(fitted: Fitted) -> None:
     scores = pd.DataFrame(fitted[2].scores).set_index("kind")
     assert set(scores.index) == set(KINDS)
-    near = scores[scores["ranked_probability_score"] <= 1.05 * scores["ranked_probability_score"].min()]
+    assert scores["worse_than_best"].min() == 0
+    near = scores[scores["worse_than_best"] <= scores["standard_error"]]
     assert near["order_of_fractures"].idxmax() == fitted[2].chosen
 
 
 def test_a_clearly_better_score_beats_a_better_order() -> None:
-    rows = [("a", 0.10, 0.5), ("b", 0.104, 0.6), ("c", 0.2, 0.9)]
-    scores = [{"kind": k, "ranked_probability_score": s, "order_of_fractures": o} for k, s, o in rows]
+    rows = [("a", 0.0, 0.0, 0.5), ("b", 0.004, 0.005, 0.6), ("c", 0.1, 0.02, 0.9)]
+    scores = [{"kind": k, "worse_than_best": w, "standard_error": e, "order_of_fractures": o} for k, w, e, o in rows]
     assert best_kind(scores) == "b"
 
 

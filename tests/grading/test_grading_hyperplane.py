@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 
 from grading.simulated_latents import cohort
-from vertegrade.grading.hyperplane import Hyperplane, cross_fitted_distance, fit_hyperplane, moments, plane_distance
+from vertegrade.grading.hyperplane import (
+    Hyperplane,
+    cross_fitted_distance,
+    fit_hyperplane,
+    moments,
+    pattern_of,
+    plane_distance,
+)
 from vertegrade.grading.rows import (
     GradingError,
     graded_latents,
@@ -33,7 +40,16 @@ def plane(request: pytest.FixtureRequest, tables: Tables) -> Hyperplane:
 
 
 def plane_of(w: list[float], b: float, mean: list[float], std: list[float]) -> Hyperplane:
-    numbers = {"mean": mean, "std": std, "w": w, "b": b, "fracture_grade": 1, "classifier": "svm", "C": 1.0}
+    numbers = {
+        "mean": mean,
+        "std": std,
+        "w": w,
+        "pattern": w,
+        "b": b,
+        "fracture_grade": 1,
+        "classifier": "svm",
+        "C": 1.0,
+    }
     return Hyperplane.from_dict(
         numbers | {"auc_cv": 1.0, "vertebrae": 1, "fractured": 1, "patients": 1, "model_sha256": "a" * 64}
     )
@@ -51,14 +67,22 @@ def test_distance_does_not_change_when_w_and_b_are_scaled_together() -> None:
     np.testing.assert_allclose(small, large)
 
 
-def test_moving_reaches_the_target_exactly_and_along_the_normal(plane: Hyperplane, tables: Tables) -> None:
+def test_moving_reaches_the_target_exactly_and_along_the_pattern(plane: Hyperplane, tables: Tables) -> None:
     z = stack_latents(tables[0])[:20]
     target = np.linspace(-3, 3, 20)
     moved = plane.move_to_distance(z, target)
     np.testing.assert_allclose(plane.signed_distance(moved), target, atol=1e-9)
     steps = plane.normalise(moved) - plane.normalise(z)
-    cosine = steps @ plane.w / np.linalg.norm(plane.w) / np.linalg.norm(steps, axis=1)
+    cosine = steps @ plane.pattern / np.linalg.norm(plane.pattern) / np.linalg.norm(steps, axis=1)
     np.testing.assert_allclose(np.abs(cosine), 1.0, atol=1e-9)
+
+
+def test_the_pattern_is_the_signal_where_the_weights_also_cancel_noise() -> None:
+    # The signal is in the first dimension only; the second is the noise of the first, which w = (1, -1) takes away.
+    random = np.random.default_rng(0)
+    signal, noise = random.normal(size=(2, 20000))
+    pattern = pattern_of(np.stack([signal + noise, noise], axis=1), np.array([1.0, -1.0]))
+    np.testing.assert_allclose(pattern, [np.sqrt(2), 0], atol=0.05)
 
 
 def test_moving_to_the_own_distance_changes_nothing(plane: Hyperplane, tables: Tables) -> None:

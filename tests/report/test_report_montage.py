@@ -102,6 +102,7 @@ def test_the_montage_names_level_severity_and_truth(tmp_path):
 
 def _strips() -> tuple[np.ndarray, pd.DataFrame]:
     strips = spread_by_severity(PREDICTIONS, 2).assign(reconstruction_error_hu=[41.4, 57.0])
+    strips = strips.assign(**{f"severity_at_{grade}": grade + 0.3 for grade in range(4)})
     return np.stack([make_crops(np.full(6, severity)) for severity in strips["severity"]]), strips
 
 

@@ -15,13 +15,15 @@ class Counterfactuals:
 
     original (M, C, H, W) the crop as the network sees it; reconstruction (M, C, H, W) decoded at its own z;
     images (M, K, C, H, W) decoded at the K target latents; reconstruction_error_hu (M,) root mean square
-    difference between original and reconstruction: what of a counterfactual's change is not due to z.
+    difference between original and reconstruction: what of a counterfactual's change is not due to z; z_decoded
+    (M, K, z_dim) the images encoded again: whether the encoder sees in them what was asked for.
     """
 
     original: np.ndarray
     reconstruction: np.ndarray
     images: np.ndarray
     reconstruction_error_hu: np.ndarray
+    z_decoded: np.ndarray
 
 
 def counterfactuals(
@@ -32,19 +34,20 @@ def counterfactuals(
         _one(dae, pixels[m : m + 1], z[m : m + 1], z_targets[m], inversion_steps, render_steps)
         for m in range(len(pixels))
     ]
-    original, decoded = (np.stack(column) for column in zip(*rows, strict=True))
+    original, decoded, encoded = (np.stack(column) for column in zip(*rows, strict=True))
     error = np.sqrt(np.square(original.astype(float) - decoded[:, 0]).mean(axis=(1, 2, 3)))
-    return Counterfactuals(original, decoded[:, 0], decoded[:, 1:], error)
+    return Counterfactuals(original, decoded[:, 0], decoded[:, 1:], error, encoded[:, 1:])
 
 
 def _one(
     dae: Dae, pixels: np.ndarray, z: np.ndarray, z_targets: np.ndarray, inversion_steps: int, render_steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The crop (C, H, W) and its decodings at its own z and at the targets (1 + K, C, H, W)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The crop (C, H, W), its decodings at its own z and at the targets (1 + K, C, H, W), their z (1 + K, z_dim)."""
     with torch.inference_mode():
         x0 = windowed(hounsfield(pixels, dae.settings), dae.settings).to(dae.device)
         own = torch.from_numpy(np.asarray(z, np.float32)).to(dae.device)
         wanted = torch.cat([own, torch.from_numpy(np.asarray(z_targets, np.float32)).to(dae.device)])
         x_last = dae.diffusion.invert(dae.network.unet, x0, own, inversion_steps)
         decoded = dae.diffusion.render(dae.network.unet, x_last.expand(len(wanted), -1, -1, -1), wanted, render_steps)
-    return to_hu(x0[0], dae.settings), to_hu(decoded, dae.settings)
+        encoded = dae.network.encoder(decoded).double().cpu().numpy()
+    return to_hu(x0[0], dae.settings), to_hu(decoded, dae.settings), encoded

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score, roc_auc_score, roc_curve
 
-from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_score
+from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_scores
 from vertegrade.grading.conformal import Intervals, fit_intervals
 from vertegrade.grading.hyperplane import (
     Hyperplane,
@@ -29,7 +29,8 @@ from vertegrade.tables import GRADES
 
 # Places that a grade's limit may take: bounds the memory of the search (its square) for large cohorts.
 MOST_PLACES = 2000
-SCORE_MARGIN = 0.05
+# Repeats of the nested cross-validation with other folds; one alone chooses now this kind, now that.
+REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ class Calibration:
         return np.searchsorted(self.grade_limits, severity, side="right").astype(np.int64)
 
     def distance_of(self, severity: float) -> float:
-        """Signed distance that stands for a severity, for counterfactuals along the hyperplane's normal.
+        """Signed distance that stands for a severity, for counterfactuals.
 
-        Always by the ordinal model on the distance: severity along the normal is a function of the distance alone.
+        Always by the ordinal model on the distance, so that all vertebrae of a grade share one distance.
         """
         on_distance = self.calibrators[OrdinalDistance.kind]
         assert isinstance(on_distance, OrdinalDistance)
@@ -99,8 +100,11 @@ def calibrate(
     train = graded_latents(latents, labels, splits, "train")
     z_n = hyperplane.normalise(train.z)
     fractured = train.grade >= settings.fracture_grade
-    out_of_fold = _nested(z_n, train, settings, seed)
-    scores = [_scores(kind, graded, train.grade, settings.fracture_grade) for kind, graded in out_of_fold.items()]
+    repeats = [_nested(z_n, train, settings, seed + repeat) for repeat in range(REPEATS)]
+    out_of_fold = {kind: _concatenated([repeat[kind] for repeat in repeats]) for kind in KINDS}
+    grade, patient = np.tile(train.grade, REPEATS), np.tile(train.patient, REPEATS)
+    scores = [_scores(kind, graded, grade, settings.fracture_grade) for kind, graded in out_of_fold.items()]
+    _compare_with_best(scores, out_of_fold, grade, patient)
     best = best_kind(scores)
     chosen = best if settings.calibration == "auto" else settings.calibration
 
@@ -115,8 +119,10 @@ def calibrate(
         fracture_grade=settings.fracture_grade,
         chosen=chosen,
         calibrators=calibrators,
-        decision_threshold=youden_threshold(out_of_fold[chosen].p_at_least(settings.fracture_grade), fractured),
-        grade_limits=best_grade_limits(out_of_fold[chosen].severity, train.grade),
+        decision_threshold=youden_threshold(
+            out_of_fold[chosen].p_at_least(settings.fracture_grade), grade >= settings.fracture_grade
+        ),
+        grade_limits=best_grade_limits(out_of_fold[chosen].severity, grade),
         intervals=fit_intervals(held_out, validation.grade, validation.patient, settings.coverage),
         scores=scores,
     )
@@ -141,13 +147,19 @@ def _nested(z_n: Array, train: GradedLatents, settings: GradingSettings, seed: i
     return {kind: Graded(severity[kind], p_grade[kind]) for kind in KINDS}
 
 
+def _concatenated(repeats: list[Graded]) -> Graded:
+    """The predictions of several repeats one after the other."""
+    severity = np.concatenate([graded.severity for graded in repeats])
+    return Graded(severity, np.concatenate([graded.p_grade for graded in repeats]))
+
+
 def _scores(kind: str, graded: Graded, grade: Whole, fracture_grade: int) -> dict[str, Any]:
     """How well one kind did out of fold. macro_mae: mean absolute error averaged over grades."""
     error = np.abs(graded.severity - grade)
     rounded = np.digitize(graded.severity, [0.5, 1.5, 2.5])
     return {
         "kind": kind,
-        "ranked_probability_score": ranked_probability_score(graded.p_grade, grade),
+        "ranked_probability_score": float(ranked_probability_scores(graded.p_grade, grade).mean()),
         "mae": float(error.mean()),
         "macro_mae": float(np.mean([error[grade == value].mean() for value in np.unique(grade)])),
         "qwk": float(cohen_kappa_score(grade, rounded, weights="quadratic", labels=GRADES)),
@@ -162,14 +174,26 @@ def _rank_correlation(severity: Array, grade: Whole) -> float:
     return float(spearmanr(severity, grade).statistic) if varies else 0.0
 
 
-def best_kind(scores: list[dict[str, Any]]) -> str:
-    """The kind that orders the fractures best among those whose ranked probability score is nearly the best.
+def _compare_with_best(
+    scores: list[dict[str, Any]], out_of_fold: dict[str, Graded], grade: Whole, patient: Whole
+) -> None:
+    """Add to each row how much worse its score is than the best one's, and the standard error of that over patients."""
+    best = min(scores, key=lambda row: row["ranked_probability_score"])["kind"]
+    of_best = ranked_probability_scores(out_of_fold[best].p_grade, grade)
+    for row in scores:
+        worse = ranked_probability_scores(out_of_fold[row["kind"]].p_grade, grade) - of_best
+        of_patient = np.bincount(patient, worse - worse.mean())
+        row["worse_than_best"] = float(worse.mean())
+        row["standard_error"] = float(np.sqrt(np.sum(of_patient**2)) / len(worse))
 
-    Kinds within SCORE_MARGIN of the best score cannot be told apart by a few dozen patients; severity is meant to rank
-    fractures, so that decides between them.
+
+def best_kind(scores: list[dict[str, Any]]) -> str:
+    """The kind that orders the fractures best among those that predict no worse than the best by a standard error.
+
+    Kinds within one standard error (the rule of Breiman et al., CART, 1984, section 3.4.3; over patients here) cannot
+    be told apart by the training patients; severity is meant to rank fractures, so that decides between them.
     """
-    limit = (1 + SCORE_MARGIN) * min(row["ranked_probability_score"] for row in scores)
-    near = [row for row in scores if row["ranked_probability_score"] <= limit]
+    near = [row for row in scores if row["worse_than_best"] <= row["standard_error"]]
     return str(max(near, key=lambda row: row["order_of_fractures"])["kind"])
 
 

@@ -18,6 +18,8 @@ from vertegrade.tables import GRADES
 
 # Keeps the one-dimensional fit finite where the grades are separable; too weak to be felt elsewhere.
 DISTANCE_RIDGE = 0.1
+# Between vertebrae alike (0) and grades alike (1): orders fractures better at the same ranked probability score.
+BALANCE = 0.5
 Z_RIDGES = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 
 
@@ -189,8 +191,9 @@ class OrdinalDistance:
 class OrdinalZ:
     """Cumulative logistic regression on the whole normalised latent; the distance is not used.
 
-    The ridge shrinks the predictor, and with it the probabilities; they are read off a centred isotonic regression of
-    the grades on the out-of-fold predictor instead of the logistic curve.
+    Rare grades weigh more in the fit of the direction: otherwise the many unfractured set it, and it orders fractures
+    badly (docs/benchmarks.md). Weights and ridge distort the logistic curve's probabilities; they are read off a
+    centred isotonic regression of the grades on the out-of-fold predictor instead.
     """
 
     kind: ClassVar[str] = "ordinal_z"
@@ -206,12 +209,13 @@ class OrdinalZ:
             predictor = np.empty(len(grade))
             for fold in np.unique(folds):
                 out = folds == fold
-                predictor[out] = fit_cumulative_logit(z_n[~out], grade[~out], ridge).predictor(z_n[out])
+                model = fit_cumulative_logit(z_n[~out], grade[~out], ridge, balance=BALANCE)
+                predictor[out] = model.predictor(z_n[out])
             link = Isotonic.fit(predictor, z_n, grade, folds)
-            score = ranked_probability_score(link.predict(predictor, z_n).p_grade, grade)
+            score = float(ranked_probability_scores(link.predict(predictor, z_n).p_grade, grade).mean())
             tried.append((score, ridge, link))
         _, ridge, link = min(tried, key=lambda entry: entry[0])
-        return cls(ridge, fit_cumulative_logit(z_n, grade, ridge), link)
+        return cls(ridge, fit_cumulative_logit(z_n, grade, ridge, balance=BALANCE), link)
 
     def predict(self, distance: Array, z_n: Array) -> Graded:
         """Severity and grade probabilities."""
@@ -228,13 +232,14 @@ class OrdinalZ:
         return cls(numbers["ridge"], model, link)
 
 
-def ranked_probability_score(p_grade: Array, grade: Whole) -> float:
-    """Mean over vertebrae of sum_k (P(grade <= k) - [grade <= k])^2 (Epstein, J Appl Meteorol 1969); 0 is perfect.
+def ranked_probability_scores(p_grade: Array, grade: Whole) -> Array:
+    """sum_k (P(grade <= k) - [grade <= k])^2 of each vertebra (N,) (Epstein, J Appl Meteorol 1969); 0 is perfect.
 
     Proper, so honest probabilities win, and bounded, so a grade that a fold has never seen does not decide alone.
     """
     reached = grade[:, None] <= np.array(GRADES)[None, :]
-    return float(np.mean(np.sum((np.cumsum(p_grade, axis=1) - reached) ** 2, axis=1)))
+    scores: Array = np.sum((np.cumsum(p_grade, axis=1) - reached) ** 2, axis=1)
+    return scores
 
 
 KINDS: dict[str, type[Calibrator]] = {kind.kind: kind for kind in (OrdinalDistance, OrdinalZ, Isotonic, Linear)}

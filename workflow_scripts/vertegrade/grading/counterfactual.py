@@ -26,7 +26,7 @@ def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test
 
 
 def grade_latents(z: Array, hyperplane: Hyperplane, calibration: Calibration, seen: Array) -> Array:
-    """Latents (N, 4, D) of vertebrae z (N, D) moved along the hyperplane's normal to grades 0, 1, 2, 3.
+    """Latents (N, 4, D) of vertebrae z (N, D) moved along the hyperplane's pattern to grades 0, 1, 2, 3.
 
     The direction comes from the model alone, never from the true grade. seen: signed distances of the cohort; a target
     beyond them is drawn back to their ends, because the decoder never saw a latent out there.

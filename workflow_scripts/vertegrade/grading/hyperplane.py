@@ -38,12 +38,14 @@ C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 class Hyperplane:
     """w.z_n + b = 0 with z_n = (z - mean) / std; positive distances are fractured.
 
-    mean, std, w: (D,). C: inverse penalty that cross-validation chose. model_sha256: weights that made the latents.
+    mean, std, w: (D,). pattern: (D,) what changes in z_n when the distance grows by 1, see `pattern_of`. C: inverse
+    penalty that cross-validation chose. model_sha256: weights that made the latents.
     """
 
     mean: Array
     std: Array
     w: Array
+    pattern: Array
     b: float
     fracture_grade: int
     classifier: str
@@ -68,10 +70,13 @@ class Hyperplane:
         return plane_distance(self.normalise(z), self.w, self.b)
 
     def move_to_distance(self, z: Array, target: float | Array) -> Array:
-        """Latents (N, D) moved along the unit normal until their signed distance is `target` (a number or (N,))."""
-        normal = self.w / np.linalg.norm(self.w)
+        """Latents (N, D) moved along the pattern until their signed distance is `target` (a number or (N,)).
+
+        Not along the normal, as the released code does: that leaves the latents that occur, and the decoder ignores it
+        (docs/benchmarks.md).
+        """
         step = np.broadcast_to(target, len(z)) - self.signed_distance(z)
-        return z + step[:, None] * normal * self.std
+        return z + step[:, None] * self.pattern * self.std
 
     def check_latents(self, latents: pd.DataFrame) -> None:
         """GradingError where the latents were made by other weights than those that this plane was fitted on."""
@@ -89,7 +94,7 @@ class Hyperplane:
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Hyperplane":
         """The hyperplane of `to_dict`."""
-        arrays = {key: np.array(numbers[key], dtype=np.float64) for key in ("mean", "std", "w")}
+        arrays = {key: np.array(numbers[key], dtype=np.float64) for key in ("mean", "std", "w", "pattern")}
         return cls(**(numbers | arrays))
 
     def sha256(self) -> str:
@@ -113,7 +118,8 @@ def fit_hyperplane(
     """
     model = one_model(latents)
     rows = graded_latents(latents, labels, splits, "train")
-    mean, std = moments(stack_latents(in_split(latents, splits, "train")))
+    crops = stack_latents(in_split(latents, splits, "train"))
+    mean, std = moments(crops)
     z_n = (rows.z - mean) / std
     fractured = rows.grade >= settings.fracture_grade
     folds = patient_folds(rows.grade, rows.patient, settings.fracture_grade, settings.folds, seed)
@@ -123,6 +129,7 @@ def fit_hyperplane(
         mean=mean,
         std=std,
         w=w,
+        pattern=pattern_of((crops - mean) / std, w),
         b=b,
         fracture_grade=settings.fracture_grade,
         classifier=settings.classifier,
@@ -133,6 +140,17 @@ def fit_hyperplane(
         patients=len(np.unique(rows.patient)),
         model_sha256=model,
     )
+
+
+def pattern_of(z_n: Array, w: Array) -> Array:
+    """Change (D,) of normalised latents (N, D) that goes with the signed distance to w, scaled to a distance of 1.
+
+    Covariance times w: the weights of a linear classifier suppress noise as well as find the signal, the pattern is the
+    signal (Haufe et al., NeuroImage 2014, equation 6).
+    """
+    signal = np.atleast_2d(np.cov(z_n, rowvar=False)) @ w
+    pattern: Array = signal * np.linalg.norm(w) / (w @ signal)
+    return pattern
 
 
 def moments(z: Array) -> tuple[Array, Array]:

@@ -48,16 +48,23 @@ class CumulativeLogit:
         )
 
 
-def fit_cumulative_logit(x: Array, grade: Whole, ridge: float, rising: bool = False) -> CumulativeLogit:
-    """Maximise sum log P(grade) - ridge/2 |v|^2 by L-BFGS. x: (N, D), best with unit variance. grade: (N,) 0-3.
+def fit_cumulative_logit(
+    x: Array, grade: Whole, ridge: float, rising: bool = False, balance: float = 0.0
+) -> CumulativeLogit:
+    """Maximise sum_i c_i log P(grade_i) - ridge/2 |v|^2 by L-BFGS. x: (N, D), best with unit variance. grade: (N,) 0-3.
 
     rising: slopes stay above zero, so that the severity rises with each predictor whatever the data say.
+    balance: c_i is (share of the grade)^-balance, with mean 1: 0 weighs vertebrae alike, 1 grades alike. With
+    more than 0 the probabilities are those of a cohort with more of the rare grades.
     """
     grades, kind, counts = np.unique(grade, return_inverse=True, return_counts=True)
     if len(grades) < 2:
         raise GradingError(f"calibration needs two grades at least; the training data has only grade {grades.tolist()}")
     dimensions, last = x.shape[1], len(grades) - 1
-    shares = np.cumsum(counts)[:-1] / len(grade)
+    of_grade = (1 / counts) ** balance
+    of_grade *= len(grade) / (of_grade @ counts)
+    weight = of_grade[kind]
+    shares = np.cumsum(of_grade * counts)[:-1] / len(grade)
     theta = np.log(shares / (1 - shares))
     start = np.concatenate([np.zeros(dimensions), theta[:1], np.log(np.diff(theta))])
 
@@ -70,13 +77,13 @@ def fit_cumulative_logit(x: Array, grade: Whole, ridge: float, rising: bool = Fa
         lower = np.append(-np.inf, theta)[kind] - score
         # log(s(u) - s(l)) = log s(u) + log s(-l) + log(1 - exp(-(u - l))), stable in both tails
         gap = np.concatenate([[np.inf], gaps, [np.inf]])[kind]
-        value = -np.sum(log_expit(upper) + log_expit(-lower) + np.log(-np.expm1(-gap))) + ridge / 2 * v @ v
+        value = -weight @ (log_expit(upper) + log_expit(-lower) + np.log(-np.expm1(-gap))) + ridge / 2 * v @ v
         shared = np.where(np.isfinite(gap), 1 / np.expm1(np.minimum(gap, 700.0)), 0.0)
-        by_upper = np.bincount(kind, expit(-upper) + shared, last + 1)[:last]
-        by_lower = np.bincount(kind, -expit(lower) - shared, last + 1)[1:]
+        by_upper = np.bincount(kind, weight * (expit(-upper) + shared), last + 1)[:last]
+        by_lower = np.bincount(kind, -weight * (expit(lower) + shared), last + 1)[1:]
         by_theta = by_upper + by_lower
         by_gap = gaps * np.cumsum(by_theta[::-1])[::-1][1:]
-        by_v = -((expit(-upper) - expit(lower)) @ x)
+        by_v = -((weight * (expit(-upper) - expit(lower))) @ x)
         return value, -np.concatenate([by_v - ridge * v, [by_theta.sum()], by_gap])
 
     bounds = [(1e-6 if rising else None, None)] * dimensions + [(None, None)] * last

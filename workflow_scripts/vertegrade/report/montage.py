@@ -133,9 +133,9 @@ def counterfactual_figure(
     """Strips: crop, its reconstruction, and decoded at grades 0-3; below each what changed, in HU.
 
     images: `(M, 6, S, H, W)` HU: the crop, its reconstruction, decoded at grades 0, 1, 2, 3. strips: PREDICTIONS of
-    the M vertebrae with `reconstruction_error_hu`, root mean square of reconstruction - crop. true_grade: `(M,)`, NaN
-    where unknown. The second row shows reconstruction - crop, then grade k - reconstruction. All images but the crop
-    are watermarked.
+    the M vertebrae with `reconstruction_error_hu`, root mean square of reconstruction - crop, and `severity_at_0` to
+    `_3`, what the decoded images are graded themselves. true_grade: `(M,)`, NaN where unknown. The second row shows
+    reconstruction - crop, then grade k - reconstruction. All images but the crop are watermarked.
     """
     heads = ["CT", "Reconstruction", *(f"At grade {grade}" for grade in GRADES)]
     step = 2.2
@@ -152,6 +152,9 @@ def counterfactual_figure(
                 reference = crop if column == 2 else own
                 _show(axes, watermarked(windowed(image, settings)), column, y)
                 _show(axes, watermarked(difference_map(image, reference, settings)), column, y + 1)
+            for wanted in GRADES:
+                graded = f"graded {getattr(row, f'severity_at_{wanted}'):.1f}"
+                axes.text(wanted + 3.5, y + 2.0, graded, ha="center", va="top", fontsize=9)
             grade = "unknown" if np.isnan(true_grade[place]) else f"{true_grade[place]:.0f}"
             facts = f"True grade {grade}\nSeverity {row.severity:.1f}\n({row.severity_low:.1f}–{row.severity_high:.1f})"
             axes.text(0.05, y + 0.1, NAMES[vertebra], va="top", fontsize=13, weight="bold")

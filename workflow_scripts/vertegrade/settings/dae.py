@@ -15,8 +15,10 @@ class DaeModelSettings(Section):
     slab_mean: bool = setting(
         True, "See the mean of the slices, less noisy, as one channel; false: each slice is a channel."
     )
-    hu_low: float = setting(-200.0, "Darkest value of the window: fat and soft tissue stay apart from bone.", "HU")
-    hu_high: float = setting(500.0, "Brightest value of the window: cortical bone in a slab is rarely brighter.", "HU")
+    hu_low: float = setting(
+        0.0, "Darkest value of the window; fat and air are black, so that bone has all of the contrast.", "HU"
+    )
+    hu_high: float = setting(400.0, "Brightest value of the window: cortical bone in a slab is rarely brighter.", "HU")
     z_dim: int = setting(128, "Length of the semantic latent z_sem (published: 512).", ge=2)
     channels: int = setting(32, "Base channels of the U-Net (published: 64 or 128).", ge=4, multiple_of=4)
     multipliers: list[int] = setting([1, 2], "Channels of each U-Net level, as multiples of the base.", min_length=1)
