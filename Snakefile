@@ -28,6 +28,8 @@ wildcard_constraints:
 include: "rules/phantom.smk"
 include: "rules/convert.smk"
 include: "rules/localize.smk"
+include: "rules/quality.smk"
+include: "rules/measure.smk"
 include: "rules/crop.smk"
 include: "rules/cohort.smk"
 include: "rules/dae.smk"

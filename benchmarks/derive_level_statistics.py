@@ -1,4 +1,4 @@
-"""Derive workflow_scripts/vertegrade/phantom/level_statistics.csv from the MosMed six-point annotations.
+"""Derive workflow_scripts/vertegrade/spine/level_statistics.csv from the MosMed six-point annotations.
 
 Run: python benchmarks/derive_level_statistics.py ../shared/data/mosmed_keypoints.zip > .../level_statistics.csv
 

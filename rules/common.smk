@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
@@ -31,6 +32,12 @@ except (SettingsError, SheetError) as error:
 
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = ["dae"] if SETTINGS.run.model else ["dae", "pca"]
+# Only the learned localizer finds the six points. A given model may be older than the method.
+if SETTINGS.localize.method == "learned" and (
+    not SETTINGS.run.model
+    or os.path.exists(f"{MODEL}/grading/keypoints/calibrator.json")
+):
+    METHODS.append("keypoints")
 SEED = SETTINGS.run.seed
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
 SETTINGS_SHA256 = hashlib.sha256(
@@ -90,6 +97,25 @@ def scan_files(wildcards):
     )
 
 
+def localizer_files(wildcards):
+    """What vertebrae are found by: the networks' weights, or the landmarks that come with a shard's scans."""
+    if SETTINGS.localize.method == "learned":
+        parts = ("centreline", "vertebrae")
+        return [f"{SETTINGS.localize.weights}/{part}.safetensors" for part in parts]
+    return scan_files(wildcards) if SETTINGS.localize.method == "provided" else []
+
+
+def overrides_of(wildcards):
+    """Rows of the overrides table that name scans of a shard: a correction re-runs no other shard."""
+    if not SETTINGS.localize.overrides:
+        return []
+    scans = {row.scan_id for row in ROWS[wildcards.shard]}
+    with open(SETTINGS.localize.overrides, encoding="utf-8-sig") as lines:
+        return [
+            line for line in lines if re.split("[,;\t]", line)[0].strip('" ') in scans
+        ]
+
+
 def label_files(wildcards=None):
     """Where the grades come from: the phantoms' truth, the cohort's label table, or the scans' own tables."""
     if PHANTOM and not SETTINGS.cohort.labels:
@@ -102,9 +128,11 @@ def label_files(wildcards=None):
 
 def latents_of(wildcards):
     """Latent tables of a method."""
-    if wildcards.method == "dae":
-        return expand("<results>/latents/dae/{shard}.parquet", shard=SHARDS)
-    return [f"<results>/latents/{wildcards.method}.parquet"]
+    if wildcards.method == "pca":
+        return ["<results>/latents/pca.parquet"]
+    return expand(
+        f"<results>/latents/{wildcards.method}/{{shard}}.parquet", shard=SHARDS
+    )
 
 
 def targets():

@@ -1,7 +1,7 @@
 rule localize:
-    """Find the vertebrae of a shard's scans from the centroids or masks given with them."""
+    """Find the vertebrae of a shard's scans by the learned networks, a tool, or what is given with the scans."""
     input:
-        scan_files,
+        localizer_files,
         volumes="<results>/ct/{shard}",
         scans="<results>/ct/{shard}.parquet",
     output:
@@ -13,12 +13,14 @@ rule localize:
         "<benchmarks>/localize/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
-    threads: 1
+    threads: 2
     resources:
-        mem_mb=3000,
-        runtime=30,
+        gpu=0 if SETTINGS.localize.method == "provided" else GPU,
+        mem_mb=6000,
+        runtime=60,
     params:
         rows=rows_of,
+        overrides=overrides_of,
         settings=settings_of("localize"),
         code=code_of("localize"),
     script:

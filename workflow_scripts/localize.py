@@ -1,25 +1,42 @@
-"""Find the vertebrae of a shard's scans from the centroids or masks given with them."""
+"""Find the vertebrae of a shard's scans by the learned networks, a tool, or what is given with the scans."""
 
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.reasons import Refused
-from vertegrade.ct.volume import read_volume
+from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.settings.spine import LocalizeSettings
+from vertegrade.spine.adapters import tool_landmarks
 from vertegrade.spine.landmarks import provided_landmarks
+from vertegrade.spine.overrides import apply_overrides, read_overrides
 from vertegrade.stage import run_stage
 from vertegrade.tables import LANDMARKS, SCANS, empty_table, read_table
 
 with run_stage(snakemake) as job:
     settings = job.settings(LocalizeSettings)
+    overrides = read_overrides(settings.overrides)
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
+    if settings.method == "learned":
+        # torch takes seconds to import, which given landmarks need not wait for
+        from vertegrade.localizer.landmarks import learned_landmarks, load_localizer
+
+        localizer = load_localizer(settings.weights, job.device)
+
+    def landmarks_of(row: ScanRow, volume: Volume) -> pd.DataFrame:
+        """Table LANDMARKS of one scan; Refused where none can be had."""
+        if settings.method == "learned":
+            return learned_landmarks(row, volume, localizer, settings)
+        if settings.method == "provided":
+            return provided_landmarks(row, volume, settings)
+        return tool_landmarks(row, volume, settings, job.device)
+
     tables = [empty_table(LANDMARKS)]
     for row in (ScanRow(**plain) for plain in job.params.rows):
         if scans.loc[row.scan_id, "state"] != "done":
             continue
         try:
             volume = read_volume(f"{job.input.volumes}/{row.scan_id}_ct.nii.gz")
-            tables.append(provided_landmarks(row, volume, settings))
+            tables.append(apply_overrides(landmarks_of(row, volume), overrides))
         except Refused as refusal:
             job.log.warning("%s: %s %s", row.scan_id, refusal.state, refusal.reason)
             scans.loc[row.scan_id, ["state", "reason", "message"]] = [refusal.state, refusal.reason, str(refusal)]

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from vertegrade.levels import LABELS
+from vertegrade.phantom.anatomy import GRADED, Patient
 from vertegrade.phantom.body import BodyPlan, build_body
 from vertegrade.phantom.curve import Disc, clearance, stack
 from vertegrade.phantom.findings import uneven
 from vertegrade.phantom.fracture import SHAPES, draw_fracture
-from vertegrade.phantom.level_statistics import level_sizes
-from vertegrade.phantom.patient import GRADED, Patient, draw_patient
+from vertegrade.phantom.patient import draw_patient
 from vertegrade.phantom.roster import phantom_rows
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.spine.heights import genant_grade
+from vertegrade.spine.level_statistics import level_sizes
 
 COHORT = 90
 
@@ -123,9 +124,40 @@ def test_no_two_bodies_overlap(cohort: list[Patient]) -> None:
 
 def test_the_spine_runs_downwards_from_t1_to_l5(cohort: list[Patient]) -> None:
     for patient in cohort[:20]:
-        assert patient.levels == GRADED
         heights = [vertebra.pose.origin[2] for vertebra in patient.vertebrae]
         assert np.all(np.diff(heights) < 0)
+
+
+def test_most_patients_have_t1_to_l5_and_some_are_variants() -> None:
+    everyone = PhantomSettings(variants=1.0)
+    assert draw_patient("ph0001", PhantomSettings(variants=0.0), 5).levels == GRADED
+    seen = {draw_patient(f"ph{n:04d}", everyone, 5).levels for n in range(16)}
+    without = {tuple(label for label in GRADED if label != LABELS[name]) for name in ("T12", "L5")}
+    t13 = (*GRADED[:12], LABELS["T13"], *GRADED[12:])
+    assert seen == without | {t13, (*GRADED, LABELS["L6"])}
+
+
+def test_a_slipped_vertebra_stands_further_forward() -> None:
+    plain, slipped = (draw_patient("ph0001", PhantomSettings(variants=0.0, slips=share), 5) for share in (0.0, 1.0))
+
+    def steps(patient: Patient) -> list[float]:
+        spine = [v for v in patient.vertebrae if v.label in GRADED or v.label == 0]
+        low = {v.label: below for v, below in pairwise(spine)}
+        chosen = {v.label: v for v in spine}
+        return [
+            float((chosen[label].pose.origin - low[label].pose.origin) @ chosen[label].pose.axes[1])
+            for label in (LABELS["L4"], LABELS["L5"])
+        ]
+
+    assert 3.5 < max(b - a for a, b in zip(steps(plain), steps(slipped), strict=True)) < 10.5
+
+
+def test_neck_and_sacrum_are_drawn_at_the_ends(cohort: list[Patient]) -> None:
+    labels = [v.label for v in cohort[0].vertebrae]
+    assert labels[:5] == [3, 4, 5, 6, 7]
+    assert labels[-6:] == [0] * 6
+    coccyx, s1 = cohort[0].vertebrae[-1], cohort[0].vertebrae[-6]
+    assert coccyx.pose.axes[2][1] < s1.pose.axes[2][1]  # the sacrum bends forwards towards its tip
 
 
 def test_healthy_shapes_follow_their_level(cohort: list[Patient]) -> None:
@@ -138,9 +170,10 @@ def test_healthy_shapes_follow_their_level(cohort: list[Patient]) -> None:
 
 
 def test_prevalence_is_near_verse(cohort: list[Patient]) -> None:
-    grades = np.array([[v.genant_grade for v in p.vertebrae if v.label in GRADED] for p in cohort])
+    by_patient = [np.array([v.genant_grade for v in p.vertebrae if v.label in p.levels]) for p in cohort]
+    grades = np.concatenate(by_patient)
     assert (grades > 0).mean() == pytest.approx(0.20, abs=0.06)
-    assert (grades.max(axis=1) > 0).mean() == pytest.approx(0.65, abs=0.12)
+    assert np.mean([patient.max() > 0 for patient in by_patient]) == pytest.approx(0.65, abs=0.12)
     shares = np.bincount(grades[grades > 0], minlength=4)[1:] / (grades > 0).sum()
     np.testing.assert_allclose(shares, [0.23, 0.52, 0.25], atol=0.1)
 

@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vertegrade.phantom.patient import GRADED, Patient, Vertebra, draw_patient
+from vertegrade.phantom.anatomy import GRADED, Patient, Vertebra
+from vertegrade.phantom.patient import draw_patient
 from vertegrade.phantom.render import render
 from vertegrade.phantom.truth import truth_table
 from vertegrade.settings.phantom import PhantomSettings

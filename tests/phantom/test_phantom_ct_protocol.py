@@ -4,7 +4,8 @@ import numpy as np
 import pydantic
 import pytest
 
-from vertegrade.phantom.patient import Patient, draw_patient
+from vertegrade.phantom.anatomy import Patient
+from vertegrade.phantom.patient import draw_patient
 from vertegrade.phantom.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol, draw_protocol
 from vertegrade.settings.acquisition import AcquisitionSettings
 from vertegrade.settings.phantom import PhantomSettings
@@ -55,8 +56,14 @@ def test_values_lie_within_the_settings(patients):
     for scan in draw(patients):
         assert 0.6 <= scan.slice_thickness_mm <= 3.0
         assert 0.25 < scan.slice_spacing_mm <= scan.slice_thickness_mm
-        assert 0.7 <= scan.pixel_mm <= 1.1
+        assert 0.7 <= scan.pixel_mm <= (1.5 if scan.pixel_mm * scan.shape[0] > 300 else 1.1)
         assert 15 <= scan.noise_sd_hu <= 60
+
+
+def test_a_share_of_scans_shows_the_whole_trunk(patients):
+    fields = [scan.pixel_mm * scan.shape[0] for scan in draw(patients, count=100)]
+    assert 3 <= sum(field > 329 for field in fields) <= 20
+    assert not any(270 < field <= 329 for field in fields)
 
 
 def test_coverage_varies(patients):

@@ -15,6 +15,7 @@ SPLITS = ["train", "validation", "test"]
 HEIGHTS = ["anterior", "middle", "posterior"]
 POINTS = [f"{column}_{end}" for column in HEIGHTS for end in ("superior", "inferior")]
 POINT_COLUMNS = [f"{point}_{axis}_mm" for point in POINTS for axis in "xyz"]
+POINT_SD_COLUMNS = [f"{point}_sd_mm" for point in POINTS]
 GRADES = [0, 1, 2, 3]
 
 
@@ -59,11 +60,15 @@ SCANS = _schema(
 )
 
 # One row a vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
+# What only a detector knows may be left out: the standard deviation of each point along its column, and the probability
+# that the label is right.
 LANDMARKS = _schema(
     _VERTEBRA
     | {f"centre_{axis}_mm": _number() for axis in "xyz"}
     | {name: _number(nullable=True) for name in POINT_COLUMNS}
-    | {"confidence": _number(0, 1), "source": _text(), "evaluable": pa.Column(bool), "reason": _text()},
+    | {name: _number(0, nullable=True, required=False) for name in POINT_SD_COLUMNS}
+    | {"confidence": _number(0, 1), "label_confidence": _number(0, 1, nullable=True, required=False)}
+    | {"source": _text(), "evaluable": pa.Column(bool), "reason": _text()},
     _KEY,
 )
 
@@ -113,6 +118,22 @@ LATENTS = _schema(
         "model_sha256": _text(r"^[0-9a-f]{64}$"),
         "z": pa.Column(object),
     },
+    _KEY,
+)
+
+# One row a vertebra that gets a crop: heights with their standard deviations, the heights it would have if it were
+# intact, and what follows by rule (spine/indices.py). Losses and indices are fractions, negative where higher than
+# intact. Numbers are NaN and grade is -1 where evaluable is False; deviations are NaN where the points' are unknown.
+MEASUREMENTS = _schema(
+    _VERTEBRA
+    | {f"height_{column}_mm": _number(0, nullable=True) for column in HEIGHTS}
+    | {f"height_{column}_sd_mm": _number(0, nullable=True) for column in HEIGHTS}
+    | {f"intact_height_{column}_mm": _number(0, nullable=True) for column in HEIGHTS}
+    | {f"loss_{column}": _number(None, 1, nullable=True) for column in HEIGHTS}
+    | {name: _number(None, 1, nullable=True) for name in ("wedge", "biconcave", "crush", "height_loss")}
+    | {"height_loss_sd": _number(0, nullable=True), "shape": _text()}
+    | {"severity": _number(0, 3, nullable=True), "severity_sd": _number(0, nullable=True)}
+    | {"grade": _whole([-1, *GRADES]), "evaluable": pa.Column(bool), "reason": _text()},
     _KEY,
 )
 

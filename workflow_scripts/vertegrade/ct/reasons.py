@@ -38,6 +38,7 @@ REASONS: dict[str, tuple[State, str]] = {
     "bad_affine": ("failed", "The affine of the NIfTI is singular, not finite or has an impossible voxel size."),
     "not_finite": ("failed", "The NIfTI has NaN or infinite values."),
     "no_landmarks": ("excluded", "The sample sheet names neither centroids nor a mask for the scan."),
+    "no_spine": ("excluded", "The learned localizer finds no spine in the scan, or too little of one."),
     "no_vertebrae": ("excluded", "The centroids or the mask hold no vertebra."),
     "centroids_unreadable": ("failed", "The centroids are missing or not in VerSe's or TPTBox's format."),
     "centroids_other_grid": ("failed", "The centroids count voxels of another image than the scan."),
@@ -47,6 +48,8 @@ REASONS: dict[str, tuple[State, str]] = {
     "mask_not_labels": ("failed", "The mask holds fractions instead of labels."),
     "unknown_label": ("failed", "A label of the centroids or the mask is no VerSe vertebra."),
     "duplicate_label": ("failed", "A vertebra has two centroids."),
+    "tool_missing": ("failed", "The segmentation tool that localize.method names is not installed."),
+    "tool_failed": ("failed", "The segmentation tool failed, took too long or wrote no mask."),
     "unexpected_error": ("failed", "An error that conversion does not know; a fault of the program or of the file."),
 }
 

@@ -37,7 +37,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vertegrade",  # names of SVG elements, otherwise random
     "svg.fonttype": "path",
 }
-METHOD_NAMES = {"dae": "DAE", "pca": "PCA"}
+METHOD_NAMES = {"dae": "DAE", "pca": "PCA", "keypoints": "Keypoints"}
 
 Metrics = dict[str, dict[str, Any]]
 Cases = dict[str, pd.DataFrame]

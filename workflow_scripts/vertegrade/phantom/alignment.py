@@ -1,12 +1,15 @@
 """How a patient's spine is bent: discs that make up kyphosis and lordosis, and a scoliosis."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABELS, craniocaudal_rank
 from vertegrade.phantom.body import Body
 from vertegrade.phantom.curve import MIN_GAP_MM, Disc
-from vertegrade.phantom.level_statistics import level_sizes
+from vertegrade.phantom.variants import sized_as
+from vertegrade.spine.level_statistics import level_sizes
 
 
 def draw_discs(
@@ -25,13 +28,13 @@ def draw_discs(
     thick = np.exp(rng.normal(-0.004 * (age - 60), 0.12))
     sizes = level_sizes()
     gaps = {
-        label: np.array([sizes[label].disc_anterior_mm, sizes[label].disc_posterior_mm])
+        label: np.array([sizes[sized_as(label)].disc_anterior_mm, sizes[sized_as(label)].disc_posterior_mm])
         * (thick * factor * np.exp(rng.normal(0, 0.08)))
         for label, factor in factors.items()
     }
     curves = [
-        (range(LABELS["T1"], LABELS["T12"]), -rng.normal(38 + 0.15 * (age - 60), 8)),
-        (range(LABELS["L1"], LABELS["L5"] + 1), rng.normal(46, 8)),
+        (_between(factors, "T1", "T11"), -rng.normal(38 + 0.15 * (age - 60), 8)),
+        (_between(factors, "L1", "L6"), rng.normal(46, 8)),
     ]
     for levels, target in curves:
         depth = {label: healthy[label].columns[0] - healthy[label].columns[2] for label in levels}
@@ -41,6 +44,10 @@ def draw_discs(
         for label in levels:
             gaps[label] = _tilted(gaps[label], more * depth[label])
     return {label: Disc(max(gap[0], MIN_GAP_MM), max(gap[1], MIN_GAP_MM)) for label, gap in gaps.items()}
+
+
+def _between(labels: Iterable[int], first: str, last: str) -> list[int]:
+    return sorted(label for label in labels if LABELS[first] <= craniocaudal_rank(label) <= LABELS[last])
 
 
 def _tilted(gap: NDArray[np.float64], open_mm: float) -> NDArray[np.float64]:
@@ -56,10 +63,10 @@ def _wedge(body: Body) -> float:
 
 
 def draw_scoliosis(
-    rng: np.random.Generator, count: int, share: float
+    rng: np.random.Generator, count: int, share: float, largest_degrees: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Roll and turn (radians) from below upwards: one curve around an apex, the turn coupled to it; a skewed pose."""
-    cobb = rng.uniform(8, 20) if rng.random() < share else abs(rng.normal(0, 2.5))
+    cobb = rng.uniform(8, largest_degrees) if rng.random() < share else abs(rng.normal(0, 2.5))
     cobb = np.deg2rad(cobb) * rng.choice([-1, 1])
     from_apex = np.arange(count) - rng.uniform(5, 14)
     envelope = np.exp(-((from_apex / 5.0) ** 2))

@@ -27,6 +27,8 @@ class Material:
     """What a vertebra consists of: HU of spongiosa and cortex, shell thickness, grain, and bands under the endplates.
 
     vertical: 0 keeps all horizontal trabeculae, 1 has lost them. Bands are HU added within band_mm of an endplate.
+    patch_hu: deviation of the density over some millimetres. rough: relative spread of the shell's thickness.
+    Processes have a cortex of process_cortex_mm, and spongiosa denser by process_hu (worn joints are sclerotic).
     """
 
     trabecular_hu: float
@@ -39,6 +41,10 @@ class Material:
     band_inferior_hu: float
     band_mm: float
     phase: tuple[int, int, int]
+    patch_hu: float = 0.0
+    rough: float = 0.0
+    process_cortex_mm: float = 1.4
+    process_hu: float = 70.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vertegrade.phantom.patient import Patient
+from vertegrade.phantom.anatomy import Patient
 
 METAL_HU = 8000.0  # titanium; the scanner clips it
 CEMENT_HU = 1900.0

@@ -1,115 +1,30 @@
 """A phantom patient: person, spine with fractures and findings, and what surrounds it. Follows from (seed, id)."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABELS, craniocaudal_rank
 from vertegrade.phantom.alignment import draw_discs, draw_scoliosis
-from vertegrade.phantom.body import (
-    PLANE_HALF,
-    Body,
-    BodyPlan,
-    Floats,
-    build_body,
-    radial_share,
-)
+from vertegrade.phantom.anatomy import SACRUM, Patient, Person, Vertebra, is_graded
+from vertegrade.phantom.body import PLANE_HALF, Body, BodyPlan, Floats, build_body, radial_share
 from vertegrade.phantom.curve import MIN_GAP_MM, Disc, Pose, stack
+from vertegrade.phantom.ends import with_ends
 from vertegrade.phantom.findings import Draft, Material, draw_findings, scheuermann, scheuermann_levels, uneven
 from vertegrade.phantom.fracture import draw_fracture, draw_loss, draw_shape, draw_sites
-from vertegrade.phantom.level_statistics import (
+from vertegrade.phantom.posterior import lumbar_share, posterior_rods, rib_rods
+from vertegrade.phantom.variants import draw_labels, draw_slip, sized_as
+from vertegrade.settings.phantom import PhantomSettings
+from vertegrade.spine.heights import genant_grade
+from vertegrade.spine.level_statistics import (
     PERSON_RATIO,
     PERSON_SIZE,
     VERTEBRA_HEIGHT,
     VERTEBRA_RATIO,
     level_sizes,
 )
-from vertegrade.phantom.posterior import Rods, lumbar_share, posterior_rods, rib_rods
-from vertegrade.settings.phantom import PhantomSettings
-from vertegrade.spine.heights import genant_grade
-
-SACRUM = 0  # label of S1 and S2, which are drawn but not named
-GRADED = tuple(range(LABELS["T1"], LABELS["L5"] + 1))
-
-
-@dataclass(frozen=True)
-class Person:
-    """What all vertebrae of a patient share. Factors are relative to the mean, offsets are added to ratios."""
-
-    age: int
-    sex: str
-    size: float
-    slenderness: float
-    ratio_anterior: float
-    ratio_middle: float
-    bone_hu: float
-    cortical_hu: float
-    fat_mm: float
-
-
-@dataclass(frozen=True, eq=False)
-class Vertebra:
-    """One vertebra in place. rods and ribs are in local axes; disc_top is the upper limit of the disc above (mm)."""
-
-    label: int
-    pose: Pose
-    body: Body
-    material: Material
-    rods: Rods
-    ribs: Rods
-    disc_top: Floats
-    disc_hu: float
-    vacuum: float
-    healthy_heights: NDArray[np.float64]
-    height_loss: float
-    genant_grade: int
-    shape: str
-    finding: str
-
-
-@dataclass(frozen=True, eq=False)
-class Patient:
-    """A patient. vertebrae run from the head down (C6 to S2); seed makes the tissues around them."""
-
-    patient_id: str
-    person: Person
-    vertebrae: tuple[Vertebra, ...]
-    seed: int
-
-    @property
-    def age(self) -> int:
-        """Age in years."""
-        return self.person.age
-
-    @property
-    def sex(self) -> str:
-        """F or M."""
-        return self.person.sex
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """Labels with a truth, from the head down: T1 to L5. C6, C7 and the sacrum are drawn around them."""
-        return tuple(v.label for v in self.vertebrae if v.label in GRADED)
-
-    def extent(self, first_label: int, last_label: int) -> NDArray[np.float64]:
-        """Bounding box (x, y, z by low, high; RAS mm) of the bodies from first_label down to last_label."""
-        chosen = [v for v in self.vertebrae if v.label and first_label <= v.label <= last_label]
-        if not chosen:
-            raise ValueError(f"{self.patient_id} has no vertebra between {first_label} and {last_label}")
-        corners = np.concatenate([body_corners(v) for v in chosen])
-        return np.stack([corners.min(axis=0), corners.max(axis=0)], axis=1)
-
-
-def body_corners(vertebra: Vertebra) -> NDArray[np.float64]:
-    """RAS points (24, 3) on the rims of a body: its bounding box up to a millimetre or two."""
-    body = vertebra.body
-    turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    right, anterior = body.half_width * np.cos(turn), body.half_depth * np.sin(turn)
-    at = np.rint(0.9 * right).astype(int) + PLANE_HALF, np.rint(0.9 * anterior).astype(int) + PLANE_HALF
-    rims = [np.stack([right, anterior, surface[at]], axis=1) for surface in (body.top, body.bottom)]
-    return vertebra.pose.world(np.concatenate(rims))
 
 
 def draw_patient(patient_id: str, settings: PhantomSettings, seed: int) -> Patient:
@@ -118,14 +33,16 @@ def draw_patient(patient_id: str, settings: PhantomSettings, seed: int) -> Patie
     rng = np.random.default_rng(int.from_bytes(digest[:16], "big"))
     fractured = bool(rng.random() < settings.fractured_patients)
     person = _draw_person(rng, fractured)
-    sites = draw_sites(rng, GRADED, settings.fractures_per_patient) if fractured else []
+    variant = np.random.default_rng(int.from_bytes(digest[16:], "big"))
+    labels = [SACRUM, SACRUM, *draw_labels(variant, settings.variants)]
+    graded = tuple(sorted((label for label in labels if is_graded(label)), key=craniocaudal_rank))
+    sites = draw_sites(rng, graded, settings.fractures_per_patient) if fractured else []
     severity = float(rng.normal())
     ill = scheuermann_levels(rng, settings.mimics)
-    labels = [SACRUM, SACRUM, *range(LABELS["L5"], LABELS["C6"] - 1, -1)]
     drafts = []
     for k, label in enumerate(labels):
         draft = _draw_sacral(rng, person, k) if label == SACRUM else _draw_healthy(rng, person, label)
-        if label in GRADED:
+        if is_graded(label):
             draft = draw_findings(rng, draft, label, person.age, settings.mimics)
             if label in ill:
                 draft = scheuermann(rng, draft)
@@ -134,8 +51,12 @@ def draw_patient(patient_id: str, settings: PhantomSettings, seed: int) -> Patie
             elif rng.random() < settings.subthreshold:
                 draft = _fractured(rng, draft, rng.uniform(0.05, 0.19))
         drafts.append(draft)
-    vertebrae = _assemble(rng, person, labels, drafts, settings.scoliosis)
-    return Patient(patient_id, person, tuple(reversed(vertebrae)), int(rng.integers(2**31)))
+    slip = draw_slip(variant, labels, settings.slips)
+    vertebrae = _assemble(rng, person, labels, drafts, slip, settings)
+    tissue_seed = int(rng.integers(2**31))
+    textured = _textured(np.random.default_rng([tissue_seed, 5]), list(reversed(vertebrae)))
+    spine = with_ends(np.random.default_rng([tissue_seed, 1]), person, textured)
+    return Patient(patient_id, person, spine, tissue_seed)
 
 
 def _draw_person(rng: np.random.Generator, fractured: bool) -> Person:
@@ -158,7 +79,7 @@ def _draw_person(rng: np.random.Generator, fractured: bool) -> Person:
 
 def _draw_healthy(rng: np.random.Generator, person: Person, label: int) -> Draft:
     """A vertebra without findings."""
-    mean = level_sizes()[label]
+    mean = level_sizes()[sized_as(label)]
     height = mean.height_posterior_mm * person.size * person.slenderness * np.exp(rng.normal(0, VERTEBRA_HEIGHT))
     anterior = height * (mean.ratio_anterior + person.ratio_anterior + rng.normal(0, VERTEBRA_RATIO))
     middle = height * (mean.ratio_middle + person.ratio_middle + rng.normal(0, VERTEBRA_RATIO))
@@ -197,6 +118,22 @@ def _draw_material(rng: np.random.Generator, person: Person, label: int) -> Mate
     )
 
 
+def _textured(rng: np.random.Generator, vertebrae: list[Vertebra]) -> tuple[Vertebra, ...]:
+    """The vertebrae with patchy bone, shells of uneven thickness and processes of their own density."""
+    patchy, worn, cortex = rng.uniform(0.08, 0.28), rng.uniform(0, 180), rng.uniform(0.5, 1.5)
+    textured = []
+    for vertebra in vertebrae:
+        material = replace(
+            vertebra.material,
+            patch_hu=float(patchy * max(vertebra.material.trabecular_hu, 40.0) * rng.uniform(0.7, 1.4)),
+            rough=float(rng.uniform(0.1, 0.35)),
+            process_cortex_mm=float(cortex * rng.uniform(0.75, 1.3)),
+            process_hu=float(30 + worn * rng.uniform(0.3, 1.2)),
+        )
+        textured.append(replace(vertebra, material=material))
+    return tuple(textured)
+
+
 def _draw_sacral(rng: np.random.Generator, person: Person, number: int) -> Draft:
     """S2 (0) or S1 (1)."""
     draft = _draw_healthy(rng, person, LABELS["L5"])
@@ -232,9 +169,14 @@ def _fractured(rng: np.random.Generator, draft: Draft, loss: float) -> Draft:
 
 
 def _assemble(
-    rng: np.random.Generator, person: Person, labels: list[int], drafts: list[Draft], scoliosis: float
+    rng: np.random.Generator,
+    person: Person,
+    labels: list[int],
+    drafts: list[Draft],
+    slip: NDArray[np.float64],
+    settings: PhantomSettings,
 ) -> list[Vertebra]:
-    """Build the bodies, stack them from S2 to C6 and add what hangs on them."""
+    """Build the bodies, stack them from S2 to C6 and add what hangs on them. slip: forward shift of each body (mm)."""
     healthy = [build_body(replace(draft.plan, fracture=None)) for draft in drafts]
     bodies = [
         body if draft.plan.fracture is None else build_body(draft.plan)
@@ -250,15 +192,18 @@ def _assemble(
     )
     fused = Disc(MIN_GAP_MM, MIN_GAP_MM)  # S1 on S2
     discs = [fused, *(below[labels[k]] for k in named), Disc(4.0, 4.0)]  # above each body; C5 is not drawn
-    rolls, turns = draw_scoliosis(rng, len(labels), scoliosis)
+    rolls, turns = draw_scoliosis(rng, len(labels), settings.scoliosis, settings.max_scoliosis_degrees)
     pitch = np.deg2rad(rng.normal(55, 6))
-    poses = stack(bodies, discs, rolls, turns, float(pitch), rng.normal(0, 0.5, (len(labels), 2)))
-    middle = poses[labels.index(LABELS["T12"])].origin + np.array([rng.normal(0, 8), rng.normal(0, 8), 0.0])
+    shifts = rng.normal(0, 0.5, (len(labels), 2)) + slip[:, None] * [0, 1]
+    poses = stack(bodies, discs, rolls, turns, float(pitch), shifts)
+    middle = poses[labels.index(LABELS["T12" if LABELS["T12"] in labels else "T11"])].origin + np.array(
+        [rng.normal(0, 8), rng.normal(0, 8), 0.0]
+    )
     vertebrae = []
     for k, (label, draft, body) in enumerate(zip(labels, drafts, bodies, strict=True)):
         fracture = draft.plan.fracture
         grade = genant_grade(fracture.loss) if fracture else 0
-        thoracic = LABELS["T1"] <= label <= LABELS["T12"]
+        thoracic = LABELS["T1"] <= craniocaudal_rank(label) < LABELS["L1"]
         vertebrae.append(
             Vertebra(
                 label=label,

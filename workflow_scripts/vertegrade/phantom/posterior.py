@@ -23,7 +23,7 @@ def lumbar_share(label: int) -> float:
 
 
 def posterior_rods(rng: np.random.Generator, label: int, body: Body, size: float) -> Rods:
-    """Pedicles, laminae, articular, transverse and spinous processes behind a body."""
+    """Pedicles, laminae, articular, transverse and spinous processes behind a body of the trunk."""
     lumbar = lumbar_share(label)
     height = float(body.heights()[2])
     wall = -0.91 * body.half_depth
@@ -76,6 +76,46 @@ def posterior_rods(rng: np.random.Generator, label: int, body: Body, size: float
     return np.array(rods, np.float32)
 
 
+def cervical_rods(rng: np.random.Generator, label: int, body: Body, size: float) -> Rods:
+    """Pedicles, articular pillars, laminae and a short spinous process of C3-C7."""
+    height = float(body.heights()[2])
+    wall = -0.91 * body.half_depth
+    lamina = wall - CANAL_DEPTH_MM * size
+    reach = (10 if label < 6 else 16 if label == 6 else 26) * size * rng.uniform(0.85, 1.15)
+    rods: list[list[float]] = []
+    for side in (-1, 1):
+        x = side * (0.85 * body.half_width + 5 * size)
+        pillar = wall - 5 * size
+        rods.append([0.75 * side * body.half_width, wall + 3, 0.1 * height, x, pillar, 0, 2.6, 2.6, 3.2])
+        rods.append([x, pillar - 1, 0.5 * height + 1, x, pillar - 4, -0.5 * height - 1, 5.2, 4.2, 4])
+        rods.append([x, pillar - 4, 0, side * 2.5, lamina - 2, -0.15 * height, 2.2, 2.2, 0.35 * height + 1])
+        tip = [side * (body.half_width + 11 * size), wall + 4, -0.1 * height]
+        rods.append([0.9 * side * body.half_width, 0.0, 0.0, *tip, 2.2, 2.2, 2.4])
+        rods.append([x, pillar, 0, *tip, 2.0, 2.0, 2.4])
+    rods.append([0, lamina - 1, -0.1 * height, 0, lamina - reach, -0.3 * height - 0.35 * reach, 2.6, 3, 3.4])
+    return np.array(rods, np.float32)
+
+
+def sacral_rods(number: int, body: Body, size: float) -> Rods:
+    """Wings, laminae and median crest of S1 (0), S2, ... S5 (4); the coccyx (5) has none but a knob."""
+    height = float(body.heights()[2])
+    wall = -0.9 * body.half_depth
+    if number >= 5:
+        return np.array([[0, 0, 0, 0, 0, -0.3 * height, 3, 3, 3]], np.float32)
+    reach = size * (52, 46, 36, 28, 20)[number]
+    thick = size * (11, 10, 8, 6, 5)[number]
+    rods: list[list[float]] = []
+    for side in (-1, 1):
+        root = [side * 0.7 * body.half_width, wall * 0.3, 0.0]
+        rods.append([*root, side * (reach - thick), wall * 0.6, -0.1 * height, thick, 0.8 * thick, 0.62 * height])
+        x, lamina = side * 11 * size, wall - (13 - 2 * number) * size
+        rods.append([2 * x, wall, 0.0, x, lamina, 0.0, 4, 4, 0.5 * height])
+        rods.append([x, lamina, 0.0, 0.0, lamina - 3, -0.1 * height, 3, 3, 0.5 * height])
+    crest = lamina - (12 - 2 * number) * size
+    rods.append([0, lamina - 2, 0, 0, crest, -0.2 * height, 3, 3, 5])
+    return np.array(rods, np.float32)
+
+
 def _transverse(turn: int, x: float, pillar: float, height: float, lumbar: float, size: float) -> list[float]:
     """A transverse process: stout and swept back in the thorax, slender and straight in the lumbar spine."""
     reach = (15 + 9 * lumbar) * size
@@ -104,7 +144,7 @@ def rib_rods(rng: np.random.Generator, label: int, body: Body, size: float) -> R
         for angle in turn:
             down = -40 * size * (angle / np.pi - 0.16) - 8 * (angle / np.pi)
             course.append(
-                [side * chest * np.sin(angle), behind - 6 + depth * 0.62 * (1 - np.cos(angle)), 0.25 * height + down]
+                [side * chest * np.sin(angle), behind - 6 + depth * 0.75 * (1 - np.cos(angle)), 0.25 * height + down]
             )
         course[2:] = [point for point in course[2:] if abs(point[0]) > abs(neck[0])]
         flat = 3.0 * size, 3.0 * size, rng.uniform(5.0, 6.2) * size

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.phantom.anatomy import Patient
 from vertegrade.phantom.metal import MetalPart, draw_metal
-from vertegrade.phantom.patient import Patient
 from vertegrade.phantom.vendors import SCANNERS, Kernel, Scanner
 from vertegrade.settings.acquisition import AcquisitionSettings
 
@@ -28,6 +28,9 @@ _FEWEST_LEVELS = 5
 _FINE_STEP_MM = 1.0  # coarser, and thin oblique endplates break up into dashes
 _ROOM_AROUND_BODIES_MM = 80.0  # processes behind the bodies, and some of what lies before them
 _CENTRE_BEHIND_BODIES_MM = 12.0
+# Scans of the whole trunk: no spine reconstruction, so its middle lies before the bodies.
+_TRUNK = {"min_field_of_view_mm": 330.0, "max_field_of_view_mm": 400.0, "max_pixel_mm": 1.5}
+_TRUNK_CENTRE_MM = 45.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,10 @@ def draw_protocol(scan_id: str, patient: Patient, settings: AcquisitionSettings,
     thickness = _round(_log_uniform(rng, settings.min_slice_thickness_mm, settings.max_slice_thickness_mm))
     overlaps = rng.random() < settings.overlap_share
     spacing = _round(thickness * rng.uniform(0.5, 0.8)) if overlaps else thickness
-    grid = _draw_grid(patient, settings, thickness, spacing, rng)
+    field, centre = settings, -_CENTRE_BEHIND_BODIES_MM
+    if generator(seed, "trunk", scan_id).random() < settings.trunk_share:
+        field, centre = settings.model_copy(update=_TRUNK), _TRUNK_CENTRE_MM
+    grid = _draw_grid(patient, field, thickness, spacing, centre, rng)
     scanner = SCANNERS[rng.integers(len(SCANNERS))]
     kernel = scanner.kernels[rng.integers(len(scanner.kernels))]
     dose = rng.random()
@@ -157,9 +163,17 @@ class _Grid:
 
 
 def _draw_grid(
-    patient: Patient, settings: AcquisitionSettings, thickness: float, spacing: float, rng: np.random.Generator
+    patient: Patient,
+    settings: AcquisitionSettings,
+    thickness: float,
+    spacing: float,
+    centre_mm: float,
+    rng: np.random.Generator,
 ) -> _Grid:
-    """The field of view: a region of the spine, a square around its bodies, and slices that the budget allows."""
+    """The field of view: a region of the spine, a square around its bodies, and slices that the budget allows.
+
+    centre_mm: how far before the bodies the middle of the square lies.
+    """
     levels = _draw_levels(patient, rng)
     from_top = rng.random() < 0.5
     margins = rng.uniform(-10, 20, 2)
@@ -184,7 +198,7 @@ def _draw_grid(
             thickness = max(thickness, spacing)
     pixel = round(field / matrix, 4)
     slices = int((high - low) / spacing) + 1
-    x, y = box[:2].mean(axis=1) - [0, _CENTRE_BEHIND_BODIES_MM] + jitter - pixel * (matrix - 1) / 2
+    x, y = box[:2].mean(axis=1) + np.array([0, centre_mm]) + jitter - pixel * (matrix - 1) / 2
     origin = (round(float(x), 3), round(float(y), 3), round(float(low), 3))
     return _Grid(tuple(levels), origin, (matrix, matrix, slices), pixel, spacing, thickness, fine_step)
 

@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vertegrade.phantom.anatomy import Patient, Vertebra
 from vertegrade.phantom.body import ANGLES, PLANE_HALF, WALL_HALF, Body, Floats
 from vertegrade.phantom.findings import Material
 from vertegrade.phantom.grid import Box, Grid
-from vertegrade.phantom.patient import Patient, Vertebra
-from vertegrade.phantom.posterior import Rods
+from vertegrade.phantom.rods import paint_rods, rod_distance
+from vertegrade.phantom.skeleton import outer_bones, rib_bone
 from vertegrade.phantom.surroundings import background
 
 ROUNDING_MM = 1.6  # radius of the edge between endplate and wall
 FILLET_MM = 2.0  # how softly the posterior elements grow together
-ROD_CORTEX_MM = 1.4
 WALL_SHARE = 0.75  # thickness of the wall's cortex over the endplates' (Ritzel 1997, J Bone Miner Res 12:89)
 GRAIN_MM = 0.8  # sample of the trabecular grain
 TILE = 64
@@ -36,8 +36,10 @@ def render(
     grid = Grid(np.asarray(origin, float), shape, np.asarray(spacing, float))
     hu = background(patient, grid)
     mask = np.zeros(shape, np.uint8)
+    for bone in outer_bones(patient):
+        paint_rods(hu, grid, bone)
     for vertebra in reversed(patient.vertebrae):
-        _paint_ribs(hu, grid, vertebra)
+        paint_rods(hu, grid, rib_bone(vertebra))
         _paint_vertebra(hu, mask, grid, vertebra)
     return hu, mask
 
@@ -65,9 +67,11 @@ def _paint_vertebra(hu: Floats, mask: NDArray[np.uint8], grid: Grid, vertebra: V
         process = processes.ravel()[near]
         bone = body < process
         distance = _smooth_min(body, process)
-        spongiosa = _spongiosa(vertebra, right, anterior, superior, top, bottom)
+        grain = _grain(vertebra.material, right, anterior, superior)
+        spongiosa = _spongiosa(vertebra, grain, right, anterior, superior, top, bottom)
         shell = np.float32(vertebra.material.cortex_mm) * np.where(wall > plate, np.float32(WALL_SHARE), 1)
-        cortex = np.where(bone, shell, np.float32(ROD_CORTEX_MM))
+        shell *= (1 + grain * np.float32(vertebra.material.rough / vertebra.material.grain_hu)).clip(0.6, 1.6)
+        cortex = np.where(bone, shell, np.float32(vertebra.material.process_cortex_mm))
         _paint_bone(values, distance, spongiosa, cortex, vertebra.material, edge)
         painted = image.reshape(-1)
         painted[near] = values
@@ -155,16 +159,17 @@ def _paint_disc(
 
 
 def _spongiosa(
-    vertebra: Vertebra, right: Floats, anterior: Floats, superior: Floats, top: Floats, bottom: Floats
+    vertebra: Vertebra,
+    grain: Floats,
+    right: Floats,
+    anterior: Floats,
+    superior: Floats,
+    top: Floats,
+    bottom: Floats,
 ) -> Floats:
     """HU inside the cortex: grain, denser towards the endplates, bands under them, the basivertebral vein."""
     material, body = vertebra.material, vertebra.body
-    grain = _grain(material)
-    index = np.zeros(len(right), np.int32)
-    for coordinate, phase in zip((right, anterior, superior), material.phase, strict=True):
-        step = np.floor(coordinate * np.float32(1 / GRAIN_MM)).astype(np.int32) + phase
-        index = index * TILE + (step & (TILE - 1))
-    hu = grain.ravel()[index] + np.float32(material.trabecular_hu * 0.95)
+    hu = grain + np.float32(material.trabecular_hu * 0.95)
     hu += np.float32(material.trabecular_hu * 0.2) * (superior / np.float32(12)) ** 2
     for band, depth in ((material.band_superior_hu, top - superior), (material.band_inferior_hu, superior - bottom)):
         if band:
@@ -175,19 +180,26 @@ def _spongiosa(
 
 
 @cache
-def _tiles() -> tuple[Floats, Floats]:
-    """Two periodic grains of mean 0 and deviation 1: even in all directions, and drawn out vertically."""
-    noise = np.random.default_rng(20190101).normal(size=(2, TILE, TILE, TILE))
+def _tiles() -> tuple[Floats, Floats, Floats]:
+    """Periodic noises of mean 0 and deviation 1: a grain even in all directions, one drawn out vertically, patches."""
+    noise = np.random.default_rng(20190101).normal(size=(3, TILE, TILE, TILE))
     even = ndimage.gaussian_filter(noise[0], 0.8, mode="wrap")
     vertical = ndimage.gaussian_filter(noise[1], (0.8, 0.8, 3.0), mode="wrap")
-    return tuple((grain / grain.std()).astype(np.float32) for grain in (even, vertical))
+    patches = ndimage.gaussian_filter(noise[2], 4.0, mode="wrap")
+    return tuple((grain / grain.std()).astype(np.float32) for grain in (even, vertical, patches))
 
 
-def _grain(material: Material) -> Floats:
+def _grain(material: Material, right: Floats, anterior: Floats, superior: Floats) -> Floats:
     """The grain of a material (HU): with age horizontal trabeculae thin out (Thomsen 2013, Bone 57:47)."""
-    even, vertical = _tiles()
+    even, vertical, patches = _tiles()
     share = np.float32(material.vertical)
-    return np.asarray(np.float32(material.grain_hu) * ((1 - share) * even + share * vertical))
+    tile = np.float32(material.grain_hu) * ((1 - share) * even + share * vertical)
+    tile += np.float32(material.patch_hu) * patches
+    index = np.zeros(len(right), np.int32)
+    for coordinate, phase in zip((right, anterior, superior), material.phase, strict=True):
+        step = np.floor(coordinate * np.float32(1 / GRAIN_MM)).astype(np.int32) + phase
+        index = index * TILE + (step & (TILE - 1))
+    return np.asarray(tile.ravel()[index])
 
 
 def _paint_bone(
@@ -219,54 +231,21 @@ def _rods_distance(grid: Grid, vertebra: Vertebra) -> tuple[Box | None, Floats]:
         part = tuple(slice(r.start - b.start, r.stop - b.start) for r, b in zip(reach, box, strict=True))
         part = tuple(slice(max(p.start, 0), p.stop) for p in part)
         inner = tuple(slice(b.start + p.start, min(b.start + p.stop, b.stop)) for b, p in zip(box, part, strict=True))
-        union[part] = _smooth_min(union[part], _rod_distance(grid, (inner[0], inner[1], inner[2]), vertebra, rod)[0])
+        union[part] = _smooth_min(
+            union[part], rod_distance(grid, (inner[0], inner[1], inner[2]), vertebra.pose, rod)[0]
+        )
     return box, union
-
-
-def _rod_distance(grid: Grid, box: Box, vertebra: Vertebra, rod: Rods) -> tuple[Floats, Floats]:
-    """Signed distance (mm, about) from a rod, and from the same rod without ends."""
-    right, anterior, superior = grid.local(box, vertebra.pose)
-    a, b, radii = rod[:3], rod[3:6], rod[6:]
-    q = [(c - a[n]) / radii[n] for n, c in enumerate((right, anterior, superior))]
-    along = (b - a) / radii
-    length = float(along @ along)
-    place = sum(q[n] * along[n] for n in range(3)) / np.float32(max(length, 1e-6))
-    return _from_axis(q, along, radii, place.clip(0, 1)), _from_axis(q, along, radii, place)
-
-
-def _from_axis(q: list[Floats], along: Floats, radii: Floats, place: Floats) -> Floats:
-    """First-order distance from an ellipsoid swept to `place` along the rod (Quilez, sdEllipsoid)."""
-    rest = [q[n] - place * along[n] for n in range(3)]
-    k0 = np.sqrt(rest[0] ** 2 + rest[1] ** 2 + rest[2] ** 2)
-    k1 = np.sqrt(sum((rest[n] / radii[n]) ** 2 for n in range(3))) + np.float32(1e-6)
-    return np.asarray(k0 * (k0 - 1) / k1)
 
 
 def _paint_rods(image: Floats, mask: NDArray[np.uint8], rods: Floats, vertebra: Vertebra, edge: np.float32) -> None:
     """Blend the processes into an image; both arrays are views of the whole grid."""
     near = rods < edge
     values, distance = image[near], rods[near]
-    spongiosa = np.float32(1.3 * vertebra.material.trabecular_hu + 70)
-    _paint_bone(values, distance, spongiosa, np.float32(ROD_CORTEX_MM), vertebra.material, edge)
+    material = vertebra.material
+    spongiosa = np.float32(1.3 * material.trabecular_hu + material.process_hu)
+    _paint_bone(values, distance, spongiosa, np.float32(material.process_cortex_mm), material, edge)
     image[near] = values
     mask[rods < 0] = vertebra.label
-
-
-def _paint_ribs(hu: Floats, grid: Grid, vertebra: Vertebra) -> None:
-    """Draw the ribs, each a chain of rods; the cortex ignores the rods' ends, so that none is left inside."""
-    edge = np.float32(np.cbrt(grid.spacing.prod()))
-    for rib in vertebra.ribs:
-        box = grid.box(vertebra.pose.world(rib[:6].reshape(2, 3).astype(float)), float(rib[6:].max()) + 1)
-        if box is None:
-            continue
-        distance, line = _rod_distance(grid, box, vertebra, rib)
-        image = hu[box]
-        near = distance < edge
-        values, distance, line = image[near], distance[near], line[near]
-        inside = (0.5 - distance / edge).clip(0, 1)
-        core = (0.5 - (line + np.float32(0.9)) / edge).clip(0, 1)
-        bone = vertebra.material.cortical_hu * (1 - core) + (vertebra.material.trabecular_hu * 0.8 + 20) * core
-        image[near] = np.maximum(values, values * (1 - inside) + bone.astype(np.float32) * inside)
 
 
 def _exchange(source: Floats, source_box: Box, target: Floats, target_box: Box) -> None:

@@ -1,41 +1,25 @@
-"""What lies around the spine: torso, fat, muscles, lungs, mediastinum, vessels, organs, canal and the scanner's table.
+"""What lies around the spine: trunk, fat, muscles, chest, canal, and the scanner's table; organs come from organs.py.
 
 Drawn on a coarse grid (2.5 x 2.5 x 5 mm) relative to the spine's course, then interpolated: these edges need not be
-sharp, only there. HU as in textbooks: fat -100, muscle 50, blood 45 (enhanced 150-250), lung -850, liver 60.
+sharp, only there. HU as in textbooks: fat -100, muscle 50, blood 45 (enhanced 150-350), lung -850, liver 60.
 """
-
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from vertegrade.levels import LABELS
+from vertegrade.phantom.anatomy import Patient
 from vertegrade.phantom.grid import Grid
-from vertegrade.phantom.patient import Patient
-
-Floats = NDArray[np.floating[Any]]
-
-COARSE_MM = (2.5, 2.5, 5.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Course:
-    """The spine along z: at each coarse slice the body's centre (x, y), half width and depth, and the level's rank."""
-
-    x: Floats
-    y: Floats
-    wide: Floats
-    deep: Floats
-    rank: Floats
+from vertegrade.phantom.organs import draw_abdomen, draw_chest, draw_vessels
+from vertegrade.phantom.skeleton import arms
+from vertegrade.phantom.tissue import COARSE_MM, Canvas, Floats
+from vertegrade.phantom.trunk import Trunk
 
 
 def background(patient: Patient, grid: Grid) -> NDArray[np.float32]:
     """HU [i, j, k] of everything but bone and discs."""
     axes = [_coarse_axis(grid, n) for n in range(3)]
-    rng = np.random.default_rng(patient.seed)
-    coarse = _draw(patient, rng, axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :])
+    coarse = _draw(patient, *axes)
     weights = [_interpolation(grid.axis(n), axes[n]) for n in range(3)]
     slabs = np.tensordot(weights[0], coarse, axes=(1, 0)) @ weights[2].T
     return np.asarray(np.matmul(weights[1], slabs), np.float32)
@@ -55,152 +39,107 @@ def _interpolation(fine: Floats, coarse: Floats) -> Floats:
     return np.maximum(1 - np.abs(place[:, None] - np.arange(len(coarse))), 0).astype(np.float32)
 
 
-def _course(patient: Patient, z: Floats) -> Course:
-    spine = sorted((v.pose.origin[2], v) for v in patient.vertebrae)
-    heights = [height for height, _ in spine]
-
-    def along(values: list[float]) -> Floats:
-        return np.interp(z, heights, values).astype(np.float32)
-
-    return Course(
-        x=along([v.pose.origin[0] for _, v in spine]),
-        y=along([v.pose.origin[1] for _, v in spine]),
-        wide=along([v.body.half_width for _, v in spine]),
-        deep=along([v.body.half_depth for _, v in spine]),
-        rank=along([float(v.label or 26) for _, v in spine]),
-    )
-
-
-def _blend(hu: Floats, distance: Floats, value: float | Floats, soft: float = 2.5) -> None:
-    """Set hu to value where distance (mm) is negative, softly."""
-    share = (0.5 - distance / np.float32(soft)).clip(0, 1)
-    hu += share * (np.float32(value) - hu)
-
-
-def _ellipse(x: Floats, y: Floats, wide: float | Floats, deep: float | Floats) -> Floats:
-    """About the distance (mm) from an ellipse round the origin."""
-    return np.asarray((np.sqrt((x / wide) ** 2 + (y / deep) ** 2) - 1) * np.minimum(wide, deep), np.float32)
-
-
-def _noise(rng: np.random.Generator, axes: tuple[Floats, Floats, Floats]) -> Floats:
-    """Smooth noise of deviation 1 that is fixed to the world, so that every scan of a patient shows the same tissue."""
-    tile = ndimage.gaussian_filter(rng.normal(size=(64, 64, 64)).astype(np.float32), 2.0, mode="wrap")
-    i, j, k = (np.rint(axis / step).astype(int) % 64 for axis, step in zip(axes, COARSE_MM, strict=True))
-    return np.asarray(tile[i, j, k] / tile.std())
-
-
-def _draw(patient: Patient, rng: np.random.Generator, x: Floats, y: Floats, z: Floats) -> Floats:
+def _draw(patient: Patient, x: Floats, y: Floats, z: Floats) -> Floats:
     """HU on the coarse grid; each step paints over the ones before."""
-    course = _course(patient, z)
-    size = patient.person.size
-    u, v = x - course.x, y - course.y
-    shape = np.broadcast_shapes(x.shape, y.shape, z.shape)
-    noise = _noise(rng, (x, y, z))
-    back = course.y - course.deep - 48 * size
-    lowest = float(min(v.pose.origin[1] - v.body.half_depth for v in patient.vertebrae)) - 48 * size
-    skin = 0.6 * lowest + 0.4 * back - 0.6 * patient.person.fat_mm
-    depth, width = 112 * size + patient.person.fat_mm, 155 * size + patient.person.fat_mm
-    hu = np.full(shape, -1000, np.float32)
-    _draw_table(hu, x, y - (lowest - 0.6 * patient.person.fat_mm - 4))
-    torso = _ellipse(x, y - skin - depth, width, depth)
-    _blend(hu, torso, -100 + 8 * noise)
-    _blend(hu, torso + patient.person.fat_mm * 0.6, -60 + 40 * noise)
-    thorax = 25 * (course.rank - (LABELS["T12"] - 0.5 + 1.2 * (np.abs(u) / 60 - 0.5)))  # about mm below the diaphragm
-    _draw_abdomen(hu, rng, course, u, v, noise, size)
-    _draw_thorax(hu, course, u, v, torso + patient.person.fat_mm * 0.6 + 10, thorax, noise, size)
-    _draw_muscles(hu, patient, course, u, v, noise, size)
-    _draw_vessels(hu, rng, patient, course, u, v, noise)
-    _draw_canal(hu, course, u, v, size)
-    return hu
+    rng = np.random.default_rng(patient.seed)
+    trunk = Trunk(patient)
+    canvas = Canvas(trunk, x, y, z, rng)
+    _draw_wall(canvas)
+    _draw_arms(canvas)
+    for low, high, draw in (
+        (17.5, 40.0, draw_abdomen),
+        (7.0, 21.5, draw_chest),
+        (-20.0, 40.0, _draw_muscles),
+        (8.0, 26.0, draw_vessels),
+        (-20.0, 28.5, _draw_canal),
+    ):
+        generator = np.random.default_rng(rng.integers(2**31))
+        part = canvas.part(low, high)
+        if part is not None:
+            draw(part, generator)
+    look = patient.look
+    if look.soft_hu or look.soft_scale != 1:
+        soft = (canvas.hu > -200) & (canvas.hu < 400)
+        canvas.hu[soft] = np.float32(look.soft_scale) * canvas.hu[soft] + np.float32(look.soft_hu)
+    _draw_table(canvas.hu, x[:, None, None], y[None, :, None] - (trunk.lowest() - 4))
+    return canvas.hu
 
 
 def _draw_table(hu: Floats, x: Floats, y: Floats) -> None:
-    """A cushion and a curved carbon shell below the back."""
+    """A cushion and a curved carbon shell below the back, where there is air."""
     sag = y + 16 - 0.0012 * x**2
-    _blend(hu, np.abs(sag - 8) - 10 + 0 * hu, -930)
-    _blend(hu, np.abs(sag + 6) - 2 + 0 * hu, -350)
+    cushion = (np.abs(sag - 8) < 10) & (hu < -940)
+    hu[cushion] = -930
+    shell = (np.abs(sag + 6) < 2.6) & (hu < -900)
+    hu[shell] = -350
 
 
-def _draw_abdomen(
-    hu: Floats, rng: np.random.Generator, course: Course, u: Floats, v: Floats, noise: Floats, size: float
-) -> None:
-    """Fat with loops of bowel, liver and kidneys."""
-    low = course.rank > LABELS["T10"]
-    loops = np.where(noise > 0.9, -300.0, 25.0).astype(np.float32)
-    bowel = np.where(low & (v > 30) & (noise > -0.2), -1.0, 5.0)
-    _blend(hu, bowel.astype(np.float32), loops)
-    liver = (
-        _ellipse(u - 62 * size, v - 45, 62 * size, 65 * size) + 40 * np.abs((course.rank - 18.5) / 3).clip(1, 3) - 40
-    )
-    _blend(hu, liver, 60 + 6 * noise)
-    enhanced = rng.uniform(30, 160)
+def _draw_wall(c: Canvas) -> None:
+    """Skin and fat, and inside them a layer of muscle round a trunk full of fat. Sets the canvas's wall."""
+    course, fat = c.course, np.float32(c.trunk.fat)
+    middle = (course.front + 12 + fat + course.back) / 2
+    deep = (course.front + 12 + fat - course.back) / 2
+    side, ahead = np.abs(c.u) / course.half, np.abs(c.v - middle) / deep
+    share = (side**2.5 + ahead**2.5) ** np.float32(0.4)
+    skin = (share - 1) * np.minimum(course.half, deep)
+    c.blend(skin, -100 + 8 * c.noise, outside=-1000)
+    c.blend(np.abs(skin + 1.5) - 1.2, 10)
+    thick = 0.75 * fat - 3
+    c.wall = skin + thick
+    neck = np.clip((10 - course.rank) / 3, 0, 1)  # shoulders and neck are muscle through and through
+    c.blend(c.wall, 42 + (18 + 30 * neck) * c.noise)
+    c.blend(c.wall + 11 + 200 * neck + 60 * np.clip(course.rank - 27, 0, 3), -95 + 10 * c.noise)
+
+
+def _draw_arms(c: Canvas) -> None:
+    """Upper arms of muscle in fat, where there is air."""
+    for head, elbow in arms(c.trunk.patient):
+        low, high = sorted((float(head[2]), float(elbow[2])))
+        reach = np.flatnonzero((c.z > low - 45) & (c.z < high + 45))
+        if not len(reach):
+            continue
+        part = c.cut(slice(int(reach[0]), int(reach[-1]) + 1))
+        way = (elbow - head).astype(np.float32)
+        offset = part.u + part.course.x - head[0], part.v + part.course.y - head[1], part.z - head[2]
+        share = sum(a * w for a, w in zip(offset, way, strict=True)) / (way @ way)
+        share = np.clip(share, 0, 1)
+        distance = np.sqrt(sum((a - share * w) ** 2 for a, w in zip(offset, way, strict=True))).astype(np.float32)
+        air = part.hu < -950
+        arm = np.where(distance < 34, np.float32(50), np.float32(-100))
+        part.hu[:] = np.where(air & (distance < 34 + 0.4 * c.trunk.fat), arm, part.hu)
+
+
+def _draw_muscles(c: Canvas, rng: np.random.Generator) -> None:
+    """Erector spinae, psoas, iliacus and buttocks, streaked with fat in the old; tissue round the bodies."""
+    course, size, age = c.course, c.trunk.size, c.trunk.patient.age
+    lean = np.float32(60 - 0.5 * max(age - 45, 0))
+    streaks = lean + np.float32(6 + 0.5 * max(age - 50, 0)) * c.noise
+    behind = c.v + course.deep + 30 * size
+    flat = 1 + 0.25 * np.clip((LABELS["T9"] - course.rank) / 4, 0, 1)
+    growth = np.clip((course.rank - LABELS["T12"]) / 5, 0, 1)
+    fade = 20 * np.clip(course.rank - 26, 0, 9)
+    neck = np.clip((LABELS["T1"] - course.rank) / 3, 0, 1)
     for side in (-1, 1):
-        kidney = _ellipse(u - side * 58 * size, v + 8, 24, 28) + 14 * (((course.rank - 20.3) / 1.4) ** 2)
-        _blend(hu, kidney, enhanced)
+        c.blend(c.ellipse(c.u - side * 26 * size, behind, 24 * size * flat, 19 * size) + fade, streaks)
+        beside = course.wide + 4 + 12 * growth + 35 * np.clip((course.rank - 24) / 4, 0, 2)
+        ahead = 4 + 45 * np.clip((course.rank - 24.5) / 3, 0, 1.5)
+        psoas = c.ellipse(c.u - side * beside, c.v - ahead, 4 + 14 * growth, 6 + 15 * growth) + 20 * (growth == 0)
+        c.blend(psoas, 55 + 5 * c.noise)
+        if course.rank.max() > 23.5:
+            low = np.clip(25.5 - course.rank, 0, 9)
+            gluteal = c.ellipse(c.u - side * 88 * size, c.v + 22, 62 * size, 50 * size) + 30 * low
+            c.blend(np.maximum(gluteal, c.wall + 2), streaks)
+    around = c.ellipse(c.u, c.v + course.deep, course.wide + 4, course.deep + 3)
+    c.blend(around, 35 + 15 * c.noise)
+    if neck.max() > 0:
+        throat = c.ellipse(c.u, c.v - course.deep - 26, 9, 8) + 20 * (1 - neck)
+        c.blend(throat, -950)
 
 
-def _draw_thorax(
-    hu: Floats,
-    course: Course,
-    u: Floats,
-    v: Floats,
-    wall: Floats,
-    thorax: Floats,
-    noise: Floats,
-    size: float,
-) -> None:
-    """Lungs on both sides of the mediastinum and the spine; heart, trachea and gullet."""
-    middle = _ellipse(u + 6, v - 62 * size, 40 * size, 60 * size)
-    spine = _ellipse(u, v + 0.9 * course.deep, course.wide + 9, 1.9 * course.deep + 8)
-    chest = np.maximum(np.maximum(wall, thorax), -(v + course.deep + 26))
-    _blend(hu, chest, 30 + 30 * noise)
-    _blend(hu, np.maximum(chest, np.maximum(-middle, -spine)), -850 + 25 * noise)
-    heart = _ellipse(u + 20 * size, v - 75 * size, 48 * size, 38 * size) + 12 * np.abs(course.rank - 15.5)
-    _blend(hu, heart, 55 + 4 * noise)
-    upper = (course.rank < LABELS["T5"]).astype(np.float32)
-    _blend(hu, _ellipse(u - 2, v - course.deep - 18, 8, 8) + 20 * (1 - upper), -980)
-    _blend(hu, np.maximum(_ellipse(u + 4, v - course.deep - 7, 7, 5), thorax), 35)
-
-
-def _draw_muscles(
-    hu: Floats, patient: Patient, course: Course, u: Floats, v: Floats, noise: Floats, size: float
-) -> None:
-    """Erector spinae and psoas, streaked with fat in the old; fat between the spinous processes and under the skin."""
-    lean = np.float32(60 - 0.5 * max(patient.age - 45, 0))
-    streaks = lean + (6 + 0.5 * max(patient.age - 50, 0)) * noise
-    behind = v + course.deep + 30 * size
-    for side in (-1, 1):
-        _blend(hu, _ellipse(u - side * 26 * size, behind, 24 * size, 19 * size), streaks)
-        growth = ((course.rank - LABELS["T12"]) / 5).clip(0, 1)
-        beside = course.wide + 4 + 12 * growth
-        psoas = _ellipse(u - side * beside, v + 4, 4 + 14 * growth, 6 + 15 * growth) + 20 * (growth == 0)
-        _blend(hu, psoas.astype(np.float32), 55 + 5 * noise)
-    _blend(hu, _ellipse(u, v + course.deep, course.wide + 4, course.deep + 3), 35 + 15 * noise)
-
-
-def _draw_vessels(
-    hu: Floats, rng: np.random.Generator, patient: Patient, course: Course, u: Floats, v: Floats, noise: Floats
-) -> None:
-    """Aorta, left of the thoracic and before the lumbar spine, calcified in some of the old; vena cava."""
-    blood = rng.uniform(35, 50) if rng.random() < 0.4 else rng.uniform(100, 240)
-    low = ((course.rank - 12) / 10).clip(0, 1)
-    radius = 13.5 - 3 * low + float(rng.normal(0, 1))
-    across = -(course.wide * 0.9 + 4) * (1 - low) - 6 * low
-    ahead = course.deep * (0.55 + 0.45 * low) + radius * (0.5 + 0.6 * low)
-    tube = 30 * ((course.rank < LABELS["T4"]) | (course.rank > LABELS["L4"] + 0.3)).astype(np.float32)
-    aorta = _ellipse(u - across, v - ahead, radius, radius) + tube
-    _blend(hu, aorta, blood)
-    if rng.random() < (patient.age - 45) / 45:
-        plaque = np.abs(aorta) - 1.0 + 6 * (noise < rng.uniform(0.3, 1.6))
-        _blend(hu, plaque, 520)
-    cava = _ellipse(u - 17, v - course.deep - 8, 11, 8) + 30 * (course.rank < LABELS["T11"])
-    _blend(hu, cava.astype(np.float32), 0.9 * blood)
-
-
-def _draw_canal(hu: Floats, course: Course, u: Floats, v: Floats, size: float) -> None:
+def _draw_canal(c: Canvas, rng: np.random.Generator) -> None:
     """Epidural fat, fluid, and the cord down to L1."""
-    behind = v + course.deep * 0.9 + 8.5 * size
-    _blend(hu, _ellipse(u, behind, 10 * size, 9 * size), -20)
-    _blend(hu, _ellipse(u, behind, 7.8 * size, 7 * size), 14)
-    cord = 12 * (course.rank - LABELS["L1"]).clip(0, 1)
-    _blend(hu, _ellipse(u, behind, 5 * size, 4 * size) + cord, 42)
+    course, size = c.course, c.trunk.size
+    behind = c.v + course.deep * 0.9 + 8.5 * size
+    c.blend(c.ellipse(c.u, behind, 10 * size, 9 * size), -20)
+    c.blend(c.ellipse(c.u, behind, 7.8 * size, 7 * size), rng.uniform(5, 30))
+    c.blend(c.ellipse(c.u, behind, 5 * size, 4 * size) + 12 * np.clip(course.rank - LABELS["L1"], 0, 1), 42)

@@ -1,12 +1,19 @@
 """What is true of the vertebrae that a scan shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 from numpy.typing import NDArray
 
+from vertegrade.phantom.anatomy import SACRUM, Patient, Vertebra, body_corners
 from vertegrade.phantom.grid import Grid
-from vertegrade.phantom.patient import Patient, Vertebra, body_corners
 from vertegrade.tables import HEIGHTS, PHANTOM_TRUTH, check_table
+
+S1 = 26  # VerSe's label of the sacrum
+# PHANTOM_TRUTH with the sacrum allowed: what networks learn from, not what is graded.
+BODIES = PHANTOM_TRUTH.update_column("vertebra", checks=[pa.Check.isin([*range(1, 27), 28])])
 
 
 def truth_table(
@@ -21,6 +28,25 @@ def truth_table(
     shown = [v for v in patient.vertebrae if v.label in patient.levels and grid.holds(_centre(v)[None])]
     rows = [{"patient_id": patient.patient_id, "scan_id": scan_id, **_row(v, grid)} for v in shown]
     return check_table(pd.DataFrame(rows, columns=list(PHANTOM_TRUTH.columns)), PHANTOM_TRUTH, f"truth of {scan_id}")
+
+
+def body_table(
+    patient: Patient,
+    origin: NDArray[np.float64] | tuple[float, float, float],
+    shape: tuple[int, int, int],
+    spacing: NDArray[np.float64] | tuple[float, float, float],
+    scan_id: str,
+) -> pd.DataFrame:
+    """As `truth_table`, of all bodies that are drawn: the cervical ones too, and S1 as VerSe's label 26."""
+    grid = Grid(np.asarray(origin, float), shape, np.asarray(spacing, float))
+    first_sacral = next(v for v in patient.vertebrae if v.label == SACRUM)
+    named = [v if v.label else replace(v, label=S1) for v in patient.vertebrae if v.label or v is first_sacral]
+    rows = [
+        {"patient_id": patient.patient_id, "scan_id": scan_id, **_row(v, grid)}
+        for v in named
+        if grid.holds(_centre(v)[None])
+    ]
+    return check_table(pd.DataFrame(rows, columns=list(BODIES.columns)), BODIES, f"bodies of {scan_id}")
 
 
 def _centre(vertebra: Vertebra) -> NDArray[np.float64]:

@@ -29,6 +29,13 @@ class AcquisitionSettings(Section):
         160.0, "Smallest reconstructed square (a spine reconstruction).", "mm", ge=120, le=500
     )
     max_field_of_view_mm: float = setting(260.0, "Largest reconstructed square.", "mm", ge=120, le=500)
+    trunk_share: float = setting(
+        0.1,
+        "Share of scans of the whole trunk, 330-400 mm wide with pixels of up to 1.5 mm, instead of a spine's field.",
+        "fraction",
+        ge=0,
+        le=1,
+    )
     min_noise_hu: float = setting(
         15.0, "Noise of a soft kernel, thick slices and a high dose (standard deviation).", "HU", ge=0, le=300
     )

@@ -33,5 +33,20 @@ class PhantomSettings(Section):
         ge=0,
         le=0.8,
     )
-    scoliosis: float = setting(0.25, "Share of patients with a scoliosis of 8-20 degrees.", "fraction", ge=0, le=1)
+    scoliosis: float = setting(0.25, "Share of patients with a scoliosis of 8 degrees or more.", "fraction", ge=0, le=1)
+    max_scoliosis_degrees: float = setting(20.0, "Largest scoliosis.", "degrees", ge=8, le=60)
+    variants: float = setting(
+        0.06,
+        "Share of patients with another number of vertebrae: L6, T13, no T12 or no L5, equally often.",
+        "fraction",
+        ge=0,
+        le=1,
+    )
+    slips: float = setting(
+        0.04,
+        "Share of patients whose L4 or L5 slipped forwards by 4-10 mm (spondylolisthesis).",
+        "fraction",
+        ge=0,
+        le=1,
+    )
     acquisition: AcquisitionSettings = section(AcquisitionSettings, "How they are scanned.")

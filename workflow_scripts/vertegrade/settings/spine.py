@@ -4,15 +4,39 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from .base import Section, setting
+from .base import Section, section, setting
+from .localizer import CentrelineSettings
 
 
 class LocalizeSettings(Section):
     """Where the vertebrae are."""
 
-    method: Literal["provided"] = setting(
+    method: Literal["learned", "provided", "totalsegmentator", "spineps"] = setting(
         "provided",
-        "`provided`: centroids or masks named in the sample sheet (VerSe format); centroids win over a mask.",
+        "`provided`: centroids or masks named in the sample sheet (VerSe format); centroids win over a mask. "
+        "`learned`: this project's own networks. `totalsegmentator`, `spineps`: the command line of the tool that you "
+        "have installed with its weights (see docs/morphometry.md); nothing is downloaded.",
+    )
+    weights: str = setting(
+        "models/localizer",
+        "Folder of the networks of `learned` (centreline.safetensors, vertebrae.safetensors). The default ones ship "
+        "with Vertegrade and were trained on phantoms alone.",
+    )
+    min_confidence: float = setting(
+        0.5,
+        "With `learned`: a vertebra is not evaluable if the network gives less probability to its being one, or to its "
+        "lying in the scan wholly.",
+        "probability",
+        ge=0,
+        le=1,
+    )
+    centreline: CentrelineSettings = section(CentrelineSettings, "With `learned`: the spine's centreline.")
+    overrides: str = setting(
+        "",
+        "CSV of landmarks corrected by hand (docs/morphometry.md), which win over whatever method found; empty: none.",
+    )
+    tool_minutes: float = setting(
+        60.0, "Time limit of one scan for `totalsegmentator` and `spineps`.", "min", gt=0, le=1440
     )
     first_vertebra: int = setting(8, "First VerSe label that is graded (8 = T1).", "VerSe label", ge=1, le=28)
     last_vertebra: int = setting(

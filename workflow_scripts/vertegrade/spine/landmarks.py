@@ -51,7 +51,7 @@ def provided_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings)
     for label in implausible(sound, settings):
         reasons[label] = IMPLAUSIBLE
     for label in labels:
-        reasons[label] = reasons[label] or _not_graded(label, settings)
+        reasons[label] = reasons[label] or ("" if is_graded(label, settings) else NOT_GRADED)
     rows = [
         {
             "patient_id": row.patient_id,
@@ -109,6 +109,6 @@ def _outside(centre_mm: np.ndarray, volume: Volume) -> str:
     return "" if inside else OUTSIDE
 
 
-def _not_graded(label: int, settings: LocalizeSettings) -> str:
-    graded = label == LABELS["T13"] or settings.first_vertebra <= label <= settings.last_vertebra
-    return "" if graded else NOT_GRADED
+def is_graded(label: int, settings: LocalizeSettings) -> bool:
+    """Whether vertebrae of this VerSe label are graded."""
+    return label == LABELS["T13"] or settings.first_vertebra <= label <= settings.last_vertebra

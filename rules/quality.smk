@@ -1,0 +1,22 @@
+rule localization_picture:
+    """A picture of what localization found in each scan of a shard."""
+    input:
+        volumes="<results>/ct/{shard}",
+        landmarks="<results>/landmarks/{shard}.parquet",
+    output:
+        directory("<results>/localization/{shard}"),
+    log:
+        "<logs>/localization_picture/{shard}.log",
+    benchmark:
+        "<benchmarks>/localization_picture/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        settings=settings_of("report"),
+        code=code_of("localization_picture"),
+    script:
+        "../workflow_scripts/localization_picture.py"

@@ -1,0 +1,80 @@
+"""The picture of what localization found in a scan."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.image import imread
+
+from vertegrade.ct.volume import Volume
+from vertegrade.evaluation.figures import NOTICE, save_figure
+from vertegrade.report.localization_picture import COLOUR, _reformat, localization_figure
+from vertegrade.settings.report import ReportSettings
+from vertegrade.spine.centreline import fit_centreline
+from vertegrade.tables import LANDMARKS, POINT_COLUMNS, check_table
+
+AFFINE = np.array([[2.0, 0, 0, -50], [0, 2, 0, -80], [0, 0, 2, 0], [0, 0, 0, 1]])
+# A spine that leans to the right by 10 mm on 90 mm.
+CENTRES = np.array([[10.0, 0, 105], [6.67, 0, 75], [3.33, 0, 45], [0, 0, 15]])
+
+
+@pytest.fixture(scope="module")
+def volume() -> Volume:
+    """Soft tissue with a bright rod along the line of the centres, 10 mm wide."""
+    i, j, k = np.meshgrid(*[np.arange(n) for n in (50, 70, 60)], indexing="ij")
+    x, y, z = 2.0 * i - 50, 2.0 * j - 80, 2.0 * k
+    rod = np.hypot(x - (z - 15) / 9, y) < 5
+    return Volume(np.where(rod, 1000, 40).astype(np.int16), AFFINE)
+
+
+def landmarks() -> pd.DataFrame:
+    """Four vertebrae; the second is not evaluable, the third has six points."""
+    rows = [
+        {"patient_id": "p1", "scan_id": "s1", "vertebra": 19 + place, "confidence": 0.9, "source": "learned"}
+        | dict(zip(["centre_x_mm", "centre_y_mm", "centre_z_mm"], centre, strict=True))
+        | dict.fromkeys(POINT_COLUMNS, math.nan)
+        | {"evaluable": place != 1, "reason": "low_confidence" if place == 1 else ""}
+        for place, centre in enumerate(CENTRES)
+    ]
+    points = [[3.33, depth, end] for depth in (12.0, 0.0, -12.0) for end in (55.0, 35.0)]
+    rows[2] |= dict(zip(POINT_COLUMNS, np.ravel(points), strict=True))
+    return check_table(pd.DataFrame(rows)[[name for name in LANDMARKS.columns if name in rows[0]]], LANDMARKS, "test")
+
+
+def test_the_picture_follows_the_spine_to_the_side(volume: Volume) -> None:
+    z = np.arange(100.0, 10, -1)
+    image = _reformat(volume, fit_centreline(CENTRES, 0), z, np.array([0.0, 20.0]))
+    assert (image[:, 0] > 800).all()
+    assert (image[:, 1] == 40).all()
+
+
+def test_every_vertebra_is_named_with_its_confidence_and_why_it_is_not_evaluable(volume: Volume) -> None:
+    figure = localization_figure(volume, landmarks(), ReportSettings())
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["T12  0.90", "L1  0.90  not evaluable: low_confidence", "L2  0.90", "L3  0.90"]
+    assert [text.get_text() for text in figure.texts] == ["s1", "learned: 3 of 4 evaluable", NOTICE]
+
+
+def test_boxes_tell_by_colour_what_is_evaluable_and_points_are_drawn_where_known(volume: Volume) -> None:
+    lines = localization_figure(volume, landmarks(), ReportSettings()).axes[0].lines
+    boxes = [to_hex(line.get_color()) for line in lines if len(line.get_xdata()) in (5, 7)]
+    assert boxes == [COLOUR[place != 1].lower() for place in range(4)]
+    segments = [line for line in lines if len(line.get_xdata()) == 2]
+    assert [np.ptp(line.get_ydata()) for line in segments] == [20, 20, 20]
+
+
+def test_texts_of_crowded_vertebrae_do_not_overlap(volume: Volume) -> None:
+    crowded = landmarks().assign(centre_z_mm=[60.0, 59.0, 58.0, 20.0])
+    heights = [text.get_position()[1] for text in localization_figure(volume, crowded, ReportSettings()).axes[0].texts]
+    assert (-np.diff(heights) >= 7).all()
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(0, 4)], ids=["one vertebra", "four"])
+def test_the_same_scan_gives_the_same_bytes(volume: Volume, rows: slice, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        save_figure(localization_figure(volume, landmarks()[rows], ReportSettings()), tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert imread(tmp_path / "a.png").std() > 0.1

@@ -1,0 +1,1 @@
+"""Networks that find the spine and its vertebrae in a CT volume."""

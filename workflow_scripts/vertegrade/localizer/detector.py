@@ -1,0 +1,169 @@
+"""Every vertebra along a centreline with its six points, level scores and error bars: localization's second step."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vertegrade.ct.volume import Volume
+from vertegrade.localizer.detector_network import (
+    DONE,
+    HEAT,
+    POINT,
+    SCALE_MM,
+    SCORES,
+    SIDE,
+    DetectorNetwork,
+    cell_centre,
+)
+from vertegrade.localizer.detector_samples import MARGIN_MM
+from vertegrade.localizer.image_augmentation import windowed
+from vertegrade.localizer.refiner_network import RefinerNetwork
+from vertegrade.localizer.refiner_samples import LOOK, body_axes
+from vertegrade.localizer.straight_image import StraightImage, body_frames, straight_image
+from vertegrade.localizer.weights import load_weights
+from vertegrade.spine.centreline import Centreline
+from vertegrade.spine.crop import sample_crop
+from vertegrade.spine.straighten import LEFT, POSTERIOR
+from vertegrade.tables import POINTS
+
+KIND = "vertegrade-vertebrae-1"
+MIN_CONFIDENCE = 0.2
+NEAREST_MM = 8.0  # two detections closer than this along the line are one; crushed neighbours are 9 mm apart or more
+LOOKS = 2  # the second look is centred and turned by what the first one found
+LARGEST_CORRECTION_MM = 8.0  # a refiner that moves a body further has slipped to a neighbour
+
+
+class VertebraNetwork(nn.Module):
+    """The detector and the refiner, which ship as one file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.detector = DetectorNetwork()
+        self.refiner = RefinerNetwork()
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A vertebra that was found.
+
+    arc_mm: place of its centre along the centreline. centre_mm: (3,), the middle of the body, RAS. points_mm: (6, 3),
+    RAS, in the order of tables.POINTS. point_sd_mm: (6,), expected error (standard deviation) of each point along the
+    body's height. confidence: 0-1, that it is a vertebra. level_log_p: (27,), log probabilities of
+    detector_samples.LEVELS from its looks and surroundings alone. complete_probability: that the body lies in the scan
+    wholly.
+    """
+
+    arc_mm: float
+    centre_mm: np.ndarray
+    points_mm: np.ndarray
+    point_sd_mm: np.ndarray
+    confidence: float
+    level_log_p: np.ndarray
+    complete_probability: float
+
+
+def load_vertebra_network(path: str | Path, device: str = "cpu") -> VertebraNetwork:
+    """The trained networks of a weights file, ready to use; WeightsError where it does not fit."""
+    network = VertebraNetwork()
+    load_weights(path, network, KIND)
+    return network.to(device)
+
+
+def find_vertebrae(
+    volume: Volume, line: Centreline, start_arc_mm: float, end_arc_mm: float, network: VertebraNetwork, device: str
+) -> list[Detection]:
+    """Vertebrae of a scan, head to feet, looked for along its centreline between two arc lengths and 32 mm beyond.
+
+    The network is in evaluation mode on `device`. The list is empty where nothing looks like a vertebra.
+    """
+    image = straight_image(volume, line, start_arc_mm - MARGIN_MM, end_arc_mm + MARGIN_MM)
+    with torch.inference_mode():
+        maps = network.detector(network_input(image).to(device))[0].float().cpu()
+    candidates = find_peaks(maps)
+    if not len(candidates):
+        return []
+    coarse = _coarse_points(maps, candidates, image)
+    points, spread = refined(volume, coarse, network.refiner, device)
+    arcs = line.nearest(points.mean(axis=1))
+    cells = maps[:, candidates[:, 0], candidates[:, 1]].T
+    confidence = torch.sigmoid(cells[:, HEAT]).numpy().astype(np.float64)
+    levels = torch.log_softmax(cells[:, SCORES], dim=1).numpy().astype(np.float64)
+    complete = torch.sigmoid(cells[:, DONE]).numpy().astype(np.float64)
+    kept = keep_apart(arcs, confidence, NEAREST_MM)
+    return [
+        Detection(
+            float(arcs[n]),
+            points[n].mean(axis=0),
+            points[n],
+            spread[n],
+            float(confidence[n]),
+            levels[n],
+            float(complete[n]),
+        )
+        for n in kept
+    ]
+
+
+def network_input(image: StraightImage) -> Tensor:
+    """The detector's input (1, S + 1, H, W) of a straightened spine."""
+    hu = windowed(torch.from_numpy(image.pixels.astype(np.float32)))
+    return torch.cat([hu, torch.from_numpy(image.inside.astype(np.float32))[None]])[None]
+
+
+def find_peaks(maps: Tensor) -> np.ndarray:
+    """Cells (m, 2) (row, column) of maps (OUTPUTS, h, w) that are the best of their surroundings and good enough."""
+    heat = torch.sigmoid(maps[HEAT])[None, None]
+    best = nn.functional.max_pool2d(heat, 3, stride=1, padding=1)
+    peaks: np.ndarray = torch.nonzero(((heat == best) & (heat >= MIN_CONFIDENCE))[0, 0]).numpy()
+    return peaks
+
+
+def keep_apart(arcs_mm: np.ndarray, confidence: np.ndarray, nearest_mm: float) -> list[int]:
+    """Indices of detections, head to feet, after the weaker of any two nearer than `nearest_mm` along the line went."""
+    kept: list[int] = []
+    for n in np.argsort(-confidence, kind="stable").tolist():
+        if all(abs(arcs_mm[n] - arcs_mm[other]) >= nearest_mm for other in kept):
+            kept.append(n)
+    return sorted(kept, key=lambda n: float(arcs_mm[n]))
+
+
+def _coarse_points(maps: Tensor, cells: np.ndarray, image: StraightImage) -> np.ndarray:
+    """Six points (m, 6, 3), RAS mm, as the detector's cells (m, 2) have them."""
+    values = maps[:, cells[:, 0], cells[:, 1]].T.numpy().astype(np.float64) * SCALE_MM
+    middle = cell_centre(torch.from_numpy(cells)).numpy()
+    places = middle[:, None] + values[:, POINT].reshape(-1, len(POINTS), 2)
+    slices = (len(image.pixels) - 1) / 2 + values[:, SIDE] / image.geometry.slice_spacing_mm
+    slices = np.broadcast_to(slices[:, None, None], (*places.shape[:2], 1))
+    return image.to_mm(np.concatenate([slices, places], axis=-1))
+
+
+def refined(volume: Volume, points_mm: np.ndarray, network: nn.Module, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """Better points (m, 6, 3) for coarse ones, RAS mm, and the expected error (m, 6) of each along the height, mm.
+
+    Each vertebra is looked at in its own flat mid-sagittal plane, so that nothing is bent; left and right swapped as
+    well, and the mean taken.
+    """
+    for _ in range(LOOKS):
+        poses = [body_axes(points) for points in points_mm]
+        frames = [body_frames(centre, down, left, LOOK) for centre, down, left in poses]
+        looks = np.stack([sample_crop(volume, frame, LOOK)[0] for frame in frames]).astype(np.float32)
+        x = windowed(torch.from_numpy(looks))
+        with torch.inference_mode():
+            found, log_scale, _ = (part.cpu() for part in network(torch.cat([x, x.flip(1)]).to(device)))
+        mirror = torch.tensor([-1.0, 1.0, 1.0])  # of the lateral coordinate
+        local = ((found[: len(x)] + found[len(x) :] * mirror) / 2).numpy().astype(np.float64)
+        scale = torch.exp((log_scale[: len(x), :, 1] + log_scale[len(x) :, :, 1]) / 2).numpy()
+        better = np.stack([_to_space(*pose, frame, at) for pose, frame, at in zip(poses, frames, local, strict=True)])
+        slipped = np.linalg.norm(better.mean(axis=1) - points_mm.mean(axis=1), axis=1) > LARGEST_CORRECTION_MM
+        points_mm = np.where(slipped[:, None, None], points_mm, better)
+    return points_mm, np.sqrt(2.0) * scale.astype(np.float64)
+
+
+def _to_space(
+    centre: np.ndarray, down: np.ndarray, left: np.ndarray, frame: np.ndarray, local: np.ndarray
+) -> np.ndarray:
+    """RAS mm (6, 3) of points in mm (lateral, row, column) of a flat look."""
+    return centre + local @ np.stack([frame[0, LEFT], down, frame[0, POSTERIOR]])

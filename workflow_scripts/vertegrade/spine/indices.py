@@ -1,0 +1,137 @@
+"""Genant's indices of a scan's vertebrae from their six points: table MEASUREMENTS, and the latents of `keypoints`.
+
+Definitions (methods.md section 8; Genant 1993; McCloskey 1993, Osteoporos Int 3:138, for a crush against the height
+that other vertebrae predict). With measured heights H and the heights E that the vertebra would have if intact
+(`intact_log_heights`: level, patient, neighbours):
+
+- wedge = 1 - (Ha / Hp) / (Ea / Ep), biconcave = 1 - (Hm / max(Ha, Hp)) / (Em / max(Ea, Ep)), crush = 1 - Hp / Ep;
+- the loss of a column is 1 - H / E, height_loss the largest of the three, which gives grade and severity by rule.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vertegrade.levels import craniocaudal_rank
+from vertegrade.spine.heights import column_height_sds, column_heights, genant_grade, genant_severity
+from vertegrade.spine.landmarks import NOT_GRADED
+from vertegrade.spine.normal_ratios import intact_log_heights
+from vertegrade.tables import (
+    HEIGHTS,
+    LATENTS,
+    MEASUREMENTS,
+    POINT_COLUMNS,
+    POINT_SD_COLUMNS,
+    POINTS,
+    check_table,
+    empty_table,
+)
+
+Array = NDArray[np.float64]
+
+# Reasons of this stage.
+NO_POINTS = "no_points"
+NO_HEIGHT = "no_height"
+
+MIN_HEIGHT_MM = 1.0  # less is no body: the ends of a column coincide
+# Standard deviation of a height where the points do not tell theirs: one expert's, from the 0.75 mm by which two
+# experts' heights differ on average (methods.md section 5.2: 0.96 mm, at slices of 0.78 instead of 1 mm).
+EXPERT_SD_MM = 0.7
+# A fracture whose posterior column lost this share of the largest loss is a crush.
+CRUSH_SHARE = 0.7
+# What the hyperplane sees of a vertebra, in this order.
+LATENT_COLUMNS = ["wedge", "biconcave", "crush", "height_loss"]
+
+
+def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
+    """Table MEASUREMENTS of a shard's LANDMARKS: by scan, then head to feet, without those that are `not_graded`.
+
+    Vertebrae that are not evaluable keep their reason; without six points it is `no_points`, with a column of no height
+    `no_height`. Neighbours are those that are evaluable or `not_graded` and have points.
+    """
+    if landmarks.empty:
+        return empty_table(MEASUREMENTS)
+    order = np.lexsort([landmarks["vertebra"].map(craniocaudal_rank), landmarks["scan_id"]])
+    rows = landmarks.iloc[order].reset_index(drop=True)
+    heights = column_heights(rows[POINT_COLUMNS].to_numpy(np.float64).reshape(-1, len(POINTS), 3))
+    sds = column_height_sds(rows.reindex(columns=POINT_SD_COLUMNS).to_numpy(np.float64))
+    reason = rows["reason"].to_numpy(dtype=object)
+    reason = np.where((reason == "") & np.isnan(heights).any(axis=1), NO_POINTS, reason)
+    reason = np.where((reason == "") & (heights < MIN_HEIGHT_MM).any(axis=1), NO_HEIGHT, reason)
+    measured = np.isin(reason, ["", NOT_GRADED]) & (heights >= MIN_HEIGHT_MM).all(axis=1)
+    label_confidence = rows.reindex(columns=["label_confidence"]).to_numpy(np.float64)[:, 0]
+    labels = rows["vertebra"].to_numpy(np.int64)
+    table = rows[["patient_id", "scan_id", "vertebra"]]
+    if measured.any():
+        scans = (np.array(index) for index in rows[measured].groupby("scan_id").groups.values())
+        parts = [_numbers(heights[i], sds[i], labels[i], label_confidence[i]).set_index(i) for i in scans]
+        table = table.join(pd.concat(parts))
+    table = table.reindex(columns=list(MEASUREMENTS.columns))
+    table["evaluable"], table["reason"] = reason == "", reason
+    table["grade"], table["shape"] = table["grade"].fillna(-1), table["shape"].astype(object).fillna("")
+    return check_table(table[reason != NOT_GRADED], MEASUREMENTS, "measurements")
+
+
+def _numbers(heights: Array, sds: Array, labels: NDArray[np.int64], label_confidence: Array) -> pd.DataFrame:
+    """The numbers of MEASUREMENTS for the measured vertebrae (N) of one scan, heights (N, 3) in mm."""
+    used_sds = np.where(np.isnan(sds), EXPERT_SD_MM, sds)
+    log_intact, log_sd = intact_log_heights(heights, used_sds, labels, label_confidence)
+    intact = np.exp(log_intact)
+    loss = 1 - heights / intact
+    loss_sd = heights / intact * np.hypot(used_sds / heights, log_sd)
+    worst = loss.argmax(axis=1)
+    height_loss, height_loss_sd = (part[np.arange(len(loss)), worst] for part in (loss, loss_sd))
+    grade = np.array([genant_grade(value) for value in np.clip(height_loss, 0, 1)])
+    rims, intact_rims = heights[:, ::2], intact[:, ::2]
+    columns = {f"height_{name}_mm": heights[:, n] for n, name in enumerate(HEIGHTS)}
+    columns |= {f"height_{name}_sd_mm": sds[:, n] for n, name in enumerate(HEIGHTS)}
+    columns |= {f"intact_height_{name}_mm": intact[:, n] for n, name in enumerate(HEIGHTS)}
+    columns |= {f"loss_{name}": loss[:, n] for n, name in enumerate(HEIGHTS)}
+    severity_low, severity_high = (
+        genant_severity(height_loss - height_loss_sd),
+        genant_severity(height_loss + height_loss_sd),
+    )
+    columns |= {
+        "wedge": 1 - (heights[:, 0] / heights[:, 2]) / (intact[:, 0] / intact[:, 2]),
+        "biconcave": 1 - (heights[:, 1] / rims.max(axis=1)) / (intact[:, 1] / intact_rims.max(axis=1)),
+        "crush": loss[:, 2],
+        "height_loss": height_loss,
+        "height_loss_sd": height_loss_sd,
+        "shape": np.where(grade > 0, _shapes(loss), ""),
+        "severity": genant_severity(height_loss),
+        "severity_sd": (severity_high - severity_low) / 2,
+        "grade": grade,
+    }
+    return pd.DataFrame(columns)
+
+
+def _shapes(loss: Array) -> NDArray[np.object_]:
+    """wedge, biconcave or crush (N,) of the losses (N, 3): crush where the posterior column fell with the worst."""
+    crushed = loss[:, 2] >= CRUSH_SHARE * loss.max(axis=1)
+    return np.where(crushed, "crush", np.where(loss[:, 1] > loss[:, 0], "biconcave", "wedge")).astype(object)
+
+
+def keypoint_latents(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Table LATENTS of a shard's MEASUREMENTS: z is LATENT_COLUMNS, zeros where a vertebra is not evaluable.
+
+    crop counts the rows, which are the shard's crops in their order. model_sha256 names the definition of the indices.
+    """
+    table = measurements[["patient_id", "scan_id", "vertebra", "evaluable", "reason"]].copy()
+    table["crop"] = np.arange(len(table))
+    table["model_sha256"] = definition_sha256()
+    numbers = measurements[LATENT_COLUMNS].fillna(0.0).to_numpy(np.float32)
+    table["z"] = pd.Series(list(numbers), index=table.index, dtype=object)
+    return check_table(table[[*LATENTS.columns]], LATENTS, "latents of keypoints")
+
+
+def definition_sha256() -> str:
+    """SHA-256 of the code and statistics that turn points into indices: a hyperplane fits to no others."""
+    folder = Path(__file__).parent
+    names = ["heights.py", "indices.py", "level_statistics.csv", "level_statistics.py", "normal_ratios.py"]
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name.encode() + b"\0" + (folder / name).read_bytes())
+    return digest.hexdigest()
