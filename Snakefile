@@ -40,6 +40,7 @@ include: "rules/report.smk"
 
 localrules:
     all,
+    localization_pictures,
 
 
 rule all:

@@ -13,7 +13,7 @@ rule localize:
         "<benchmarks>/localize/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
-    threads: 2
+    threads: 1 if SETTINGS.localize.method == "provided" else 2
     resources:
         gpu=0 if SETTINGS.localize.method == "provided" else GPU,
         mem_mb=6000,

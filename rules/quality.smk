@@ -20,3 +20,9 @@ rule localization_picture:
         code=code_of("localization_picture"),
     script:
         "../workflow_scripts/localization_picture.py"
+
+
+rule localization_pictures:
+    """A picture of every scan with the vertebrae that were found: check these before you trust the grades."""
+    input:
+        expand("<results>/localization/{shard}", shard=SHARDS),

@@ -84,7 +84,7 @@ def test_a_vertebra_without_points_teaches_its_centre_and_level_alone() -> None:
 
 def test_peaks_are_the_cells_of_the_centres() -> None:
     maps = perfect_maps(table_with(30.0, 40.0, 12))[0]
-    assert find_peaks(maps).tolist() == [[7, 10]]
+    assert find_peaks(maps, 0.3).tolist() == [[7, 10]]
 
 
 def test_of_two_near_detections_the_surer_stays() -> None:

@@ -30,8 +30,8 @@ from vertegrade.spine.straighten import LEFT, POSTERIOR
 from vertegrade.tables import POINTS
 
 KIND = "vertegrade-vertebrae-1"
-MIN_CONFIDENCE = 0.2
-NEAREST_MM = 8.0  # two detections closer than this along the line are one; crushed neighbours are 9 mm apart or more
+MIN_CONFIDENCE = 0.3
+NEAREST_MM = 8.0  # of two detections nearer than this along the line one goes; crushed neighbours are 9 mm apart
 LOOKS = 2  # the second look is centred and turned by what the first one found
 LARGEST_CORRECTION_MM = 8.0  # a refiner that moves a body further has slipped to a neighbour
 
@@ -82,7 +82,7 @@ def find_vertebrae(
     image = straight_image(volume, line, start_arc_mm - MARGIN_MM, end_arc_mm + MARGIN_MM)
     with torch.inference_mode():
         maps = network.detector(network_input(image).to(device))[0].float().cpu()
-    candidates = find_peaks(maps)
+    candidates = find_peaks(maps, MIN_CONFIDENCE)
     if not len(candidates):
         return []
     coarse = _coarse_points(maps, candidates, image)
@@ -113,11 +113,11 @@ def network_input(image: StraightImage) -> Tensor:
     return torch.cat([hu, torch.from_numpy(image.inside.astype(np.float32))[None]])[None]
 
 
-def find_peaks(maps: Tensor) -> np.ndarray:
-    """Cells (m, 2) (row, column) of maps (OUTPUTS, h, w) that are the best of their surroundings and good enough."""
+def find_peaks(maps: Tensor, min_confidence: float) -> np.ndarray:
+    """Cells (m, 2) (row, column) of maps (OUTPUTS, h, w) that are the best of their surroundings and sure enough."""
     heat = torch.sigmoid(maps[HEAT])[None, None]
     best = nn.functional.max_pool2d(heat, 3, stride=1, padding=1)
-    peaks: np.ndarray = torch.nonzero(((heat == best) & (heat >= MIN_CONFIDENCE))[0, 0]).numpy()
+    peaks: np.ndarray = torch.nonzero(((heat == best) & (heat >= min_confidence))[0, 0]).numpy()
     return peaks
 
 
