@@ -12,7 +12,7 @@ from vertegrade.localizer.centreline import SpineLine, find_centreline, load_cen
 from vertegrade.spine.masks import body_centres
 
 ROOT = Path(__file__).parents[2]
-WEIGHTS = ROOT / "models" / "centreline.safetensors"
+WEIGHTS = ROOT / "models" / "localizer" / "centreline.safetensors"
 SHARED = ROOT.parent / "shared" / "data"
 VERSE = SHARED / "verse014"
 TOTAL = SHARED / "totalsegmentator_example"

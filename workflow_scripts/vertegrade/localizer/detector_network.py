@@ -28,6 +28,7 @@ SPREAD = slice(POINT.stop, POINT.stop + 1 + 2 * len(POINTS))  # log scales of si
 SCORES = slice(SPREAD.stop, SPREAD.stop + len(LEVELS))
 OUTPUTS = SCORES.stop
 SIGMA_ROWS_MM, SIGMA_COLUMNS_MM = 3.0, 4.0
+LEVEL_WEIGHT = 1.5  # levels are the hardest to learn and suffer nothing from the other losses
 LOW_PRIOR = -3.0  # first logit of the heat map: few cells are centres
 EDGE_CELLS = 3  # at a view's upper and lower edge, where nothing is learnt
 
@@ -134,7 +135,7 @@ def maps_loss(maps: Tensor, table: Tensor) -> Tensor:
     # Laplace's negative log likelihood, and the error itself so that precision is not all that counts.
     loss = loss + 3 * (((error * torch.exp(-log_scale) + log_scale) * 0.3 + error) * known).mean()
     loss = loss + 0.5 * functional.binary_cross_entropy_with_logits(values[:, DONE], targets[:, COMPLETE])
-    return loss + 0.5 * functional.cross_entropy(
+    return loss + LEVEL_WEIGHT * functional.cross_entropy(
         values[:, SCORES], targets[:, LEVEL].long(), ignore_index=-1, label_smoothing=0.02
     )
 

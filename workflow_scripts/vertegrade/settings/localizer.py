@@ -1,6 +1,6 @@
 """Settings of the learned localizer."""
 
-from .base import Section, section, setting
+from .base import Section, setting
 
 
 class CentrelineSettings(Section):
@@ -18,9 +18,3 @@ class CentrelineSettings(Section):
     smoothing_mm: float = setting(
         60.0, "Waves of the line of this length keep half of their height: slice-to-slice noise goes.", "mm", ge=0
     )
-
-
-class LocalizerSettings(Section):
-    """The learned localizer."""
-
-    centreline: CentrelineSettings = section(CentrelineSettings, "Step 1: the spine's centreline.")
