@@ -6,11 +6,17 @@ import torch
 
 from vertegrade.ct.volume import Volume
 from vertegrade.localizer import detector_network as maps_of
-from vertegrade.localizer.detector import VertebraNetwork, find_peaks, find_vertebrae, keep_apart, refined
+from vertegrade.localizer.detector import (
+    VertebraNetwork,
+    complete_probability,
+    find_peaks,
+    find_vertebrae,
+    keep_apart,
+    refined,
+)
 from vertegrade.localizer.detector_network import HEAT, OUTPUTS, POINT, SCALE_MM, SCORES, DetectorNetwork, maps_loss
 from vertegrade.localizer.detector_samples import (
     COLUMN,
-    COMPLETE,
     KEYPOINTS,
     KNOWN,
     LEVEL,
@@ -29,7 +35,7 @@ BODY = np.array([[y, z] for y in (15.0, 0.0, -15.0) for z in (12.0, -12.0)])
 
 def table_with(row: float, column: float, level: int) -> torch.Tensor:
     table = torch.zeros(1, MOST, WIDTH)
-    table[0, 0, [PRESENT, COMPLETE, KNOWN]] = 1
+    table[0, 0, [PRESENT, KNOWN]] = 1
     table[0, 0, ROW], table[0, 0, COLUMN], table[0, 0, LEVEL] = row, column, level
     table[0, 0, KEYPOINTS:] = torch.tensor([[row - 10, column - 15], [row + 10, column - 15]] * 3).ravel()
     return table
@@ -45,7 +51,6 @@ def perfect_maps(table: torch.Tensor) -> torch.Tensor:
     maps[0, POINT] = ((truth[:, :, None, None] - places) / SCALE_MM).flatten(0, 1)
     maps[0, HEAT, round((table[0, 0, ROW].item() - 1.5) / 4), round((table[0, 0, COLUMN].item() - 1.5) / 4)] = 9
     maps[0, SCORES.start + int(table[0, 0, LEVEL])] = 9
-    maps[0, maps_of.DONE] = 9
     return maps
 
 
@@ -98,6 +103,21 @@ def test_body_axes_point_down_and_to_the_left() -> None:
     np.testing.assert_allclose(centre, [7, 0, 0], atol=1e-12)
     np.testing.assert_allclose(down, [0, 0, -1], atol=1e-12)
     np.testing.assert_allclose(left, [-1, 0, 0], atol=1e-12)
+
+
+def test_a_body_at_the_scan_s_edge_is_hardly_whole() -> None:
+    volume = Volume(np.zeros((40, 40, 40), np.int16), np.diag([2.0, 2.0, 2.0, 1.0]))
+    points, sd = np.column_stack([np.zeros(6), BODY]) + 40.0, np.full(6, 0.7)
+    assert complete_probability(volume, points, sd) > 0.99
+    assert complete_probability(volume, points - [0, 0, 29], sd) < 0.3
+    assert complete_probability(volume, points - [0, 0, 40], sd) < 0.01
+
+
+def test_a_body_that_ends_in_padding_is_not_whole() -> None:
+    hu = np.zeros((40, 40, 40), np.int16)
+    hu[:, :, 26:] = -1024  # from 51 mm upwards; the endplate is at 52 mm
+    points = np.column_stack([np.zeros(6), BODY]) + 40.0
+    assert complete_probability(Volume(hu, np.diag([2.0, 2.0, 2.0, 1.0])), points, np.full(6, 0.7)) == 0
 
 
 class OneAnswer(torch.nn.Module):

@@ -44,7 +44,7 @@ def sample() -> SpineSample:
     points = CENTRES[:, None] + np.array([[0, r, c] for c in (-14, 0, 14) for r in (-10, 10)], np.float32)
     pixels = dots((9, 480, 144), CENTRES)
     labels = np.arange(10, 20)
-    return SpineSample(pixels, np.ones((480, 144), bool), CENTRES, points, labels, np.ones(10, bool))
+    return SpineSample(pixels, np.ones((480, 144), bool), CENTRES, points, labels)
 
 
 def brightest_near(image: torch.Tensor, row: float, column: float) -> tuple[float, float]:

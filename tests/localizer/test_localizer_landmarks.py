@@ -49,7 +49,7 @@ def test_points_errors_and_labels_stand_in_the_table(monkeypatch):
 
 
 def test_what_is_not_graded_says_why(monkeypatch):
-    found = [detection(7, 0), detection(8, 19, complete=0.2), detection(9, 38.5, confidence=0.4), detection(10, 58)]
+    found = [detection(7, 0), detection(8, 19, complete=0.2), detection(9, 38.5, confidence=0.2), detection(10, 58)]
     table = table_of(monkeypatch, found).set_index("vertebra")
     assert table["reason"].to_dict() == {7: NOT_GRADED, 8: CUT, 9: UNSURE, 10: ""}
     assert table["evaluable"].to_dict() == {7: False, 8: False, 9: False, 10: True}

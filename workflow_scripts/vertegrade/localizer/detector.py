@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.special import ndtr
 from torch import Tensor, nn
 
-from vertegrade.ct.volume import Volume
+from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.localizer.detector_network import (
-    DONE,
     HEAT,
     POINT,
     SCALE_MM,
@@ -32,6 +32,7 @@ from vertegrade.tables import POINTS
 KIND = "vertegrade-vertebrae-1"
 MIN_CONFIDENCE = 0.3
 NEAREST_MM = 8.0  # of two detections nearer than this along the line one goes; crushed neighbours are 9 mm apart
+CLEAR_MM, BEYOND_MM, PADDING_HU = 1.0, 2.0, -1000
 LOOKS = 2  # the second look is centred and turned by what the first one found
 LARGEST_CORRECTION_MM = 8.0  # a refiner that moves a body further has slipped to a neighbour
 
@@ -51,9 +52,9 @@ class Detection:
 
     arc_mm: place of its centre along the centreline. centre_mm: (3,), the middle of the body, RAS. points_mm: (6, 3),
     RAS, in the order of tables.POINTS. point_sd_mm: (6,), expected error (standard deviation) of each point along the
-    body's height. confidence: 0-1, that it is a vertebra. level_log_p: (27,), log probabilities of
+    body's height. confidence: 0-1, that it is a vertebra. level_log_p: (25,), log probabilities of
     detector_samples.LEVELS from its looks and surroundings alone. complete_probability: that the body lies in the scan
-    wholly.
+    wholly (function of this name).
     """
 
     arc_mm: float
@@ -91,7 +92,6 @@ def find_vertebrae(
     cells = maps[:, candidates[:, 0], candidates[:, 1]].T
     confidence = torch.sigmoid(cells[:, HEAT]).numpy().astype(np.float64)
     levels = torch.log_softmax(cells[:, SCORES], dim=1).numpy().astype(np.float64)
-    complete = torch.sigmoid(cells[:, DONE]).numpy().astype(np.float64)
     kept = keep_apart(arcs, confidence, NEAREST_MM)
     return [
         Detection(
@@ -101,10 +101,27 @@ def find_vertebrae(
             spread[n],
             float(confidence[n]),
             levels[n],
-            float(complete[n]),
+            complete_probability(volume, points[n], spread[n]),
         )
         for n in kept
     ]
+
+
+def complete_probability(volume: Volume, points_mm: np.ndarray, point_sd_mm: np.ndarray) -> float:
+    """That a body lies in the scan wholly, from its six points (6, 3), RAS mm, and their expected errors (6,) in mm.
+
+    A body that the scan cuts has its points put on the edge, so they must lie CLEAR_MM inside it. Scans that were
+    turned or cropped end within their grid, in air: what lies just beyond an endplate must not be air (0 if it is).
+    """
+    down = body_axes(points_mm)[1]
+    beyond = points_mm + BEYOND_MM * np.where(np.arange(len(POINTS))[:, None] % 2, down, -down)
+    last = np.array(volume.hu.shape) - 1
+    near = np.rint(mm_to_voxel(volume.affine, beyond)).astype(int).clip(0, last)
+    if (volume.hu[tuple(near.T)] <= PADDING_HU).any():
+        return 0.0
+    voxels = mm_to_voxel(volume.affine, points_mm)
+    room = np.minimum(voxels + 0.5, last + 0.5 - voxels) * volume.spacing_mm
+    return float(ndtr((room.min(axis=1) - CLEAR_MM) / point_sd_mm).min())
 
 
 def network_input(image: StraightImage) -> Tensor:

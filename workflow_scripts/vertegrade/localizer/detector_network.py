@@ -6,7 +6,6 @@ from torch.nn import functional
 
 from vertegrade.localizer.detector_samples import (
     COLUMN,
-    COMPLETE,
     KEYPOINTS,
     KNOWN,
     LATERAL,
@@ -21,9 +20,9 @@ from vertegrade.tables import POINTS
 STRIDE = 4
 SCALE_MM = 10.0  # regressed lengths are in units of this
 # Channels of the output, in order.
-HEAT, DONE = 0, 1
-SIDE = 2  # lateral
-POINT = slice(3, 3 + 2 * len(POINTS))
+HEAT = 0
+SIDE = 1  # lateral
+POINT = slice(2, 2 + 2 * len(POINTS))
 SPREAD = slice(POINT.stop, POINT.stop + 1 + 2 * len(POINTS))  # log scales of side and points
 SCORES = slice(SPREAD.stop, SPREAD.stop + len(LEVELS))
 OUTPUTS = SCORES.stop
@@ -134,7 +133,6 @@ def maps_loss(maps: Tensor, table: Tensor) -> Tensor:
     error = (predicted - torch.nan_to_num(lengths)).abs()
     # Laplace's negative log likelihood, and the error itself so that precision is not all that counts.
     loss = loss + 3 * (((error * torch.exp(-log_scale) + log_scale) * 0.3 + error) * known).mean()
-    loss = loss + 0.5 * functional.binary_cross_entropy_with_logits(values[:, DONE], targets[:, COMPLETE])
     return loss + LEVEL_WEIGHT * functional.cross_entropy(
         values[:, SCORES], targets[:, LEVEL].long(), ignore_index=-1, label_smoothing=0.02
     )

@@ -22,7 +22,7 @@ WIDE = GEOMETRY.model_copy(update={"size": 144})  # room for shifts and zooms
 ROWS = 320
 MOST = 32  # vertebrae in a view
 # Columns of the table of a view: see `view`.
-PRESENT, ROW, COLUMN, LATERAL, LEVEL, COMPLETE, KNOWN, KEYPOINTS = 0, 1, 2, 3, 4, 5, 6, 7
+PRESENT, ROW, COLUMN, LATERAL, LEVEL, KNOWN, KEYPOINTS = 0, 1, 2, 3, 4, 5, 6
 WIDTH = KEYPOINTS + 2 * len(POINTS)
 
 
@@ -30,8 +30,7 @@ WIDTH = KEYPOINTS + 2 * len(POINTS)
 class SpineSample:
     """A straightened scan and what is true of it, in (slice, row, column) of the image.
 
-    pixels int16 (S, H, W); inside bool (H, W); centres (n, 3); points (n, 6, 3), NaN where unknown; labels (n,) VerSe;
-    complete bool (n,).
+    pixels int16 (S, H, W); inside bool (H, W); centres (n, 3); points (n, 6, 3), NaN where unknown; labels (n,) VerSe.
     """
 
     pixels: np.ndarray
@@ -39,7 +38,6 @@ class SpineSample:
     centres: np.ndarray
     points: np.ndarray
     labels: np.ndarray
-    complete: np.ndarray
 
 
 def centres_of(truth: pd.DataFrame) -> np.ndarray:
@@ -67,7 +65,6 @@ def spine_sample(volume: Volume, truth: pd.DataFrame, rng: np.random.Generator) 
         found[:, 0].astype(np.float32),
         found[:, 1:].astype(np.float32),
         truth["vertebra"].to_numpy(np.int64),
-        truth["complete"].to_numpy(bool),
     )
 
 
@@ -91,14 +88,14 @@ def save_sample(path: Path, sample: SpineSample) -> None:
 def load_sample(path: Path) -> SpineSample:
     """Read a sample that `save_sample` wrote."""
     with np.load(path) as arrays:
-        return SpineSample(**arrays)
+        return SpineSample(**{name: arrays[name] for name in SpineSample.__dataclass_fields__})
 
 
 def view(sample: SpineSample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """A random piece of a sample, varied in shape and brightness: image (S + 1, ROWS, 96) and table (MOST, WIDTH).
 
     The image's last channel says what lies in the scan. A row of the table: present; row, column of the centre (pixels)
-    and lateral mm to the left of the middle slice; index into LEVELS; complete; six points known; their rows and
+    and lateral mm to the left of the middle slice; index into LEVELS; six points known; their rows and
     columns.
     """
     height, width = sample.inside.shape
@@ -140,7 +137,6 @@ def _table(sample: SpineSample, matrix: np.ndarray, middle: np.ndarray, size: tu
             centres[n, 2],
             (centres[n, 0] - (slices - 1) / 2) * GEOMETRY.slice_spacing_mm,
             LEVELS.index(int(sample.labels[n])) if sample.labels[n] in LEVELS else -1,
-            sample.complete[n],
             known,
         )
         if known:

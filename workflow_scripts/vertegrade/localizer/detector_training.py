@@ -1,6 +1,7 @@
 """Training of the detector and the refiner on phantom scans alone, from nothing to a weights file."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from vertegrade.localizer.refiner_network import refiner_loss
 from vertegrade.localizer.refiner_samples import LookSamples, load_looks, look_samples, refiner_batch, save_looks
 from vertegrade.localizer.training import train_network
 from vertegrade.localizer.weights import load_weights, save_weights
-from vertegrade.phantom.patient import draw_patient
+from vertegrade.phantom.patient import Patient, draw_patient
 from vertegrade.phantom.physics import acquire
 from vertegrade.phantom.protocol import draw_protocol, generator
 from vertegrade.phantom.render import render
@@ -49,14 +50,31 @@ def make_samples(folder: Path, seed: int, count: int) -> None:
 
 
 def cohort_scan(seed: int, number: int) -> tuple[Volume, pd.DataFrame]:
-    """A scan as the default phantom cohort has it, and all bodies that it shows (as `training_scan` returns them)."""
+    """A scan as the default phantom cohort has it, and all bodies that it shows (as `training_scan` returns them).
+
+    Every other one has a shell of up to four times the thickness: real endplates look thicker than the phantom's.
+    """
     settings = PhantomSettings()
     patient = draw_patient(f"loc{number:06d}", settings, seed)
+    if number % 4 == 2:
+        patient = _thick_shelled(patient, float(np.exp(np.random.default_rng([seed, number, 1]).uniform(0.26, 1.39))))
     protocol = draw_protocol(f"loc{number:06d}-1", patient, settings.acquisition, seed)
     hu, _ = render(patient, protocol.fine_origin_mm, protocol.fine_shape, protocol.fine_spacing_mm)
     delivered = acquire(hu, protocol, generator(seed, "acquire", protocol.scan_id))
     truth = body_table(patient, protocol.origin_mm, protocol.shape, protocol.spacing_mm, protocol.scan_id)
     return Volume(np.ascontiguousarray(delivered), protocol.affine), truth
+
+
+def _thick_shelled(patient: Patient, factor: float) -> Patient:
+    """The patient with thicker and softer cortex all round; no surface moves, so that the truth stays."""
+    softer = max(factor**-0.4, 0.5)
+    materials = [
+        replace(v.material, cortex_mm=v.material.cortex_mm * factor, cortical_hu=v.material.cortical_hu * softer)
+        for v in patient.vertebrae
+    ]
+    return replace(
+        patient, vertebrae=tuple(replace(v, material=m) for v, m in zip(patient.vertebrae, materials, strict=True))
+    )
 
 
 def train_vertebra_network(
@@ -84,7 +102,8 @@ def train_vertebra_network(
     metrics = train_refiner(network, samples, state_dir / "refiner", refiner_steps, seed, device)
     metrics |= train_detector(network, samples, state_dir / "detector", detector_steps, seed, device)
     about = {"seed": str(seed), "start": sha256_of(start) if start else ""}
-    about |= {name: f"{value:.6g}" for name, value in metrics.items()}
+    # Without the seconds: the same samples and seed give the same bytes.
+    about |= {name: f"{value:.6g}" for name, value in metrics.items() if not name.endswith("_seconds")}
     save_weights(weights, network, KIND, about | (facts or {}))
     return metrics
 

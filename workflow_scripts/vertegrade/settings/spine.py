@@ -23,7 +23,7 @@ class LocalizeSettings(Section):
         "with Vertegrade and were trained on phantoms alone.",
     )
     min_confidence: float = setting(
-        0.5,
+        0.3,
         "With `learned`: a vertebra is not evaluable if the network gives less probability to its being one, or to its "
         "lying in the scan wholly.",
         "probability",
