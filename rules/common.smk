@@ -4,13 +4,18 @@
 import hashlib
 import json
 import os
-import re
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from vertegrade.code_hash import code_of
-from vertegrade.cohort.sheet import SheetError, has_splits, read_sheet, shard_of
+from vertegrade.cohort.sheet import (
+    SheetError,
+    delimited_rows,
+    has_splits,
+    read_sheet,
+    shard_of,
+)
 from vertegrade.phantom.roster import phantom_rows
 from vertegrade.settings.loading import (
     SettingsError,
@@ -27,6 +32,13 @@ try:
         if PHANTOM
         else read_sheet(SETTINGS.cohort.sheet)
     )
+    OVERRIDES = []
+    if SETTINGS.localize.overrides:
+        path = SETTINGS.localize.overrides
+        OVERRIDES = delimited_rows(path, None, ["scan_id"], "localize.overrides")
+        unknown = {row["scan_id"] for row in OVERRIDES} - {row.scan_id for row in SCANS}
+        if unknown:
+            raise SheetError(f"{path}: no scan of the cohort: {sorted(unknown)}")
 except (SettingsError, SheetError) as error:
     sys.exit(f"Vertegrade cannot start: {error}")
 
@@ -107,13 +119,15 @@ def localizer_files(wildcards):
 
 def overrides_of(wildcards):
     """Rows of the overrides table that name scans of a shard: a correction re-runs no other shard."""
-    if not SETTINGS.localize.overrides:
-        return []
     scans = {row.scan_id for row in ROWS[wildcards.shard]}
-    with open(SETTINGS.localize.overrides, encoding="utf-8-sig") as lines:
-        return [
-            line for line in lines if re.split("[,;\t]", line)[0].strip('" ') in scans
-        ]
+    return [row for row in OVERRIDES if row["scan_id"] in scans]
+
+
+def localize_minutes(wildcards):
+    """Time limit of a shard's localization: a tool may take long for each of its scans."""
+    if SETTINGS.localize.method in ("learned", "provided"):
+        return 60
+    return round(10 + SETTINGS.localize.tool_minutes * len(ROWS[wildcards.shard]))
 
 
 def label_files(wildcards=None):

@@ -36,9 +36,11 @@ rule evaluate:
 rule compare:
     """Differences between the DAE and its baseline on the same test vertebrae, with paired intervals."""
     input:
-        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS[:2]),
+        predictions=expand(
+            "<results>/predictions/{method}.parquet", method=["dae", "pca"]
+        ),
         calibrators=expand(
-            "<results>/grading/{method}/calibrator.json", method=METHODS[:2]
+            "<results>/grading/{method}/calibrator.json", method=["dae", "pca"]
         ),
         labels="<results>/cohort/labels.parquet",
         splits="<results>/cohort/splits.tsv",

@@ -18,8 +18,11 @@ with run_stage(snakemake) as job:
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
     if settings.method == "learned":
         # torch takes seconds to import, which given landmarks need not wait for
+        import torch
+
         from vertegrade.localizer.landmarks import learned_landmarks, load_localizer
 
+        torch.set_num_threads(job.threads)
         localizer = load_localizer(settings.weights, job.device)
 
     def landmarks_of(row: ScanRow, volume: Volume) -> pd.DataFrame:

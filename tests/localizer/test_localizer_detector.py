@@ -67,14 +67,14 @@ def test_perfect_maps_cost_almost_nothing() -> None:
     assert maps_loss(perfect_maps(table), table) < 0.5
 
 
-@pytest.mark.parametrize("shift", [{ROW: 12.0}, {LEVEL: 3.0}, {KEYPOINTS: 6.0}])
+@pytest.mark.parametrize("shift", [{ROW: 12.0}, {LEVEL: 3.0}, {KEYPOINTS: 12.0}])
 def test_each_error_costs(shift: dict[int, float]) -> None:
     table = table_with(30.0, 40.0, 12)
     maps = perfect_maps(table)
     wrong = table.clone()
     for column, by in shift.items():
         wrong[0, 0, column] += by
-    assert maps_loss(maps, wrong) > maps_loss(maps, table) + 0.1
+    assert maps_loss(maps, wrong) > maps_loss(maps, table) + 0.2
 
 
 def test_a_vertebra_without_points_teaches_its_centre_and_level_alone() -> None:

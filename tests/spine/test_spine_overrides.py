@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vertegrade.spine.overrides import OverridesError, apply_overrides, read_overrides
+from vertegrade.cohort.sheet import SheetError
+from vertegrade.ct.reasons import Refused
+from vertegrade.spine.overrides import apply_overrides, read_overrides
 from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table
 
 CENTRE = ["centre_x_mm", "centre_y_mm", "centre_z_mm"]
@@ -111,7 +113,7 @@ def test_deleting_everything_leaves_an_empty_table(tmp_path: Path) -> None:
 def test_corrections_that_do_not_fit_what_was_found_are_refused(
     tmp_path: Path, line: str, header: str, message: str
 ) -> None:
-    with pytest.raises(OverridesError, match=f"scan s1: {message}"):
+    with pytest.raises(Refused, match=f"scan s1: {message}"):
         apply_overrides(landmarks([19, 20]), overrides(tmp_path, line, header=header))
 
 
@@ -132,15 +134,15 @@ def test_corrections_that_do_not_fit_what_was_found_are_refused(
     ],
 )
 def test_rows_that_cannot_be_are_named_by_their_line(tmp_path: Path, line: str, header: str, message: str) -> None:
-    with pytest.raises(OverridesError, match=message):
+    with pytest.raises(SheetError, match=message):
         overrides(tmp_path, line, header=header)
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(OverridesError, match=r"line 2(.|\n)*line 4"):
+    with pytest.raises(SheetError, match=r"line 2(.|\n)*line 4"):
         overrides(tmp_path, "s1,19,move", "s1,20,delete", "s1,99,delete")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OverridesError, match=r"nowhere\.csv: cannot be read"):
+    with pytest.raises(SheetError, match=r"nowhere\.csv: cannot be read"):
         read_overrides(tmp_path / "nowhere.csv")

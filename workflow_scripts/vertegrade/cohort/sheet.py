@@ -11,7 +11,7 @@ SPLITS = ("", "train", "validation", "test")
 
 
 class SheetError(ValueError):
-    """The sample sheet cannot be used; the message lists every problem with its row."""
+    """A table that a person wrote cannot be used; the message lists every problem with its row."""
 
 
 @dataclass(frozen=True)
@@ -46,25 +46,36 @@ REQUIRED = COLUMNS[:3]
 
 
 def read_sheet(path: str | Path) -> list[ScanRow]:
-    """Read a sample sheet (comma, semicolon or tab; BOM and CRLF are fine), or raise SheetError with all problems."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SheetError(f"{path}: cannot read the sample sheet ({error}); check cohort.sheet in the config") from error
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    names = [name.strip() for name in reader.fieldnames or []]
-    problems = [f"column {name!r} is missing" for name in REQUIRED if name not in names]
-    problems += [f"unknown column {name!r}; known: {', '.join(COLUMNS)}" for name in names if name not in COLUMNS]
-    if problems:
-        raise SheetError(f"{path}: " + "; ".join(problems))
-    reader.fieldnames = names
-    rows = [ScanRow(**{key: (value or "").strip() for key, value in row.items() if key}) for row in reader]
+    """Read a sample sheet, or raise SheetError with all problems."""
+    rows = [ScanRow(**row) for row in delimited_rows(path, COLUMNS, REQUIRED, "cohort.sheet")]
     problems = _problems(rows)
     if problems:
         raise SheetError(f"{path}:\n" + "\n".join(problems))
     return rows
+
+
+def delimited_rows(
+    path: str | Path, columns: list[str] | None, required: list[str], setting: str
+) -> list[dict[str, str]]:
+    """Rows of a text table that people write (comma, semicolon or tab; BOM and CRLF are fine), as texts.
+
+    columns: those that may stand in it, None for any. setting: the key that names the table.
+    SheetError: unreadable, columns that are missing or unknown.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SheetError(f"{path}: cannot be read ({error}); check {setting} in the config") from error
+    header = text.split("\n", 1)[0]
+    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
+    names = [name.strip() for name in reader.fieldnames or []]
+    problems = [f"column {name!r} is missing" for name in required if name not in names]
+    if columns is not None:
+        problems += [f"unknown column {name!r}; known: {', '.join(columns)}" for name in names if name not in columns]
+    if problems:
+        raise SheetError(f"{path}: " + "; ".join(problems))
+    reader.fieldnames = names
+    return [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
 
 
 def has_splits(path: str) -> bool:

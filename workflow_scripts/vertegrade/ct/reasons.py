@@ -48,6 +48,7 @@ REASONS: dict[str, tuple[State, str]] = {
     "mask_not_labels": ("failed", "The mask holds fractions instead of labels."),
     "unknown_label": ("failed", "A label of the centroids or the mask is no VerSe vertebra."),
     "duplicate_label": ("failed", "A vertebra has two centroids."),
+    "overrides_misfit": ("failed", "A hand-made correction does not fit the vertebrae that were found in the scan."),
     "tool_missing": ("failed", "The segmentation tool that localize.method names is not installed."),
     "tool_failed": ("failed", "The segmentation tool failed, took too long or wrote no mask."),
     "unexpected_error": ("failed", "An error that conversion does not know; a fault of the program or of the file."),

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from vertegrade.dae.pixels import Crops, hounsfield, windowed
-from vertegrade.dae.weights import Dae, WeightsError
+from vertegrade.dae.weights import Dae
+from vertegrade.weights import WeightsError
 
 
 def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarray:

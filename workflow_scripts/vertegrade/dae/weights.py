@@ -4,14 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 
 from vertegrade.dae.diffusion import Diffusion
 from vertegrade.dae.network import DaeNetwork
-from vertegrade.files import new_file, sha256_of
+from vertegrade.files import sha256_of
 from vertegrade.settings.dae import DaeModelSettings
+from vertegrade.weights import WeightsError, read_weights, write_weights
 
 FORMAT = "vertegrade-dae-1"
 
@@ -33,29 +32,17 @@ class Dae:
     device: torch.device
 
 
-class WeightsError(ValueError):
-    """A weights file that cannot be used; the message says why and what to do."""
-
-
 def save_dae(
     path: Path, network: DaeNetwork, settings: DaeModelSettings, crop_shape: tuple[int, int, int], facts: dict[str, str]
 ) -> None:
     """Write weights and metadata; the file is complete in itself."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     metadata = {"format": FORMAT, "model": settings.model_dump_json(), "crop_shape": json.dumps(crop_shape)}
-    with new_file(path) as temporary:
-        # safetensors writes metadata in random order; one key keeps the bytes the same.
-        safetensors.torch.save_file(tensors, temporary, {"vertegrade": json.dumps(metadata | {"facts": facts})})
+    write_weights(path, network, metadata | {"facts": facts})
 
 
 def load_dae(path: str | Path, device: str = "cpu") -> Dae:
     """Read weights written by `save_dae`; WeightsError where the file is damaged, foreign or of another format."""
-    try:
-        with safetensors.safe_open(path, "pt") as handle:
-            metadata = json.loads((handle.metadata() or {}).get("vertegrade", "{}"))
-        tensors = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error}); train the DAE again") from error
+    tensors, metadata = read_weights(path, "DAE")
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path}: not weights of this DAE (format {metadata.get('format')!r}, needed {FORMAT!r})")
     settings = DaeModelSettings.model_validate_json(metadata["model"])

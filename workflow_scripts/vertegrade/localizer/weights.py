@@ -1,29 +1,15 @@
-"""Trained weights of the localizer's networks: safetensors whose metadata say which network and how it came about."""
+"""Weights of the localizer's networks, whose metadata say which network they are of and how they came about."""
 
-import json
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 from torch import nn
 
-from vertegrade.files import new_file
-
-
-class WeightsError(ValueError):
-    """A weights file that cannot be used; the message says why and what to do."""
+from vertegrade.weights import WeightsError, read_weights, write_weights
 
 
 def save_weights(path: Path, network: nn.Module, kind: str, facts: dict[str, str]) -> None:
-    """Write the network's tensors, the same bytes for the same input.
-
-    kind: name and version of the architecture. facts: how the weights came about (steps, seed, metrics, command).
-    """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with new_file(path) as temporary:
-        # safetensors writes metadata in random order; one key keeps the bytes the same.
-        metadata = json.dumps({"kind": kind, "facts": facts}, sort_keys=True)
-        safetensors.torch.save_file(tensors, temporary, {"vertegrade": metadata})
+    """Write a network. kind: name and version of the architecture. facts: steps, seed, metrics, command, ..."""
+    write_weights(path, network, {"kind": kind, "facts": facts})
 
 
 def load_weights(path: str | Path, network: nn.Module, kind: str) -> dict[str, str]:
@@ -31,12 +17,7 @@ def load_weights(path: str | Path, network: nn.Module, kind: str) -> dict[str, s
 
     WeightsError: damaged, another kind of network, or tensors that do not fit.
     """
-    try:
-        with safetensors.safe_open(path, "pt") as handle:
-            metadata = json.loads((handle.metadata() or {}).get("vertegrade", "{}"))
-        tensors = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error}); train the network again") from error
+    tensors, metadata = read_weights(path, "network")
     if metadata.get("kind") != kind:
         raise WeightsError(f"{path}: weights of {metadata.get('kind')!r}, needed {kind!r}; train the network again")
     try:

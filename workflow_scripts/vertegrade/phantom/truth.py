@@ -25,9 +25,7 @@ def truth_table(
 ) -> pd.DataFrame:
     """One PHANTOM_TRUTH row for each vertebra T1-L5 whose body's centre lies in the grid (arguments as of `render`)."""
     grid = Grid(np.asarray(origin, float), shape, np.asarray(spacing, float))
-    shown = [v for v in patient.vertebrae if v.label in patient.levels and grid.holds(_centre(v)[None])]
-    rows = [{"patient_id": patient.patient_id, "scan_id": scan_id, **_row(v, grid)} for v in shown]
-    return check_table(pd.DataFrame(rows, columns=list(PHANTOM_TRUTH.columns)), PHANTOM_TRUTH, f"truth of {scan_id}")
+    return _table([v for v in patient.vertebrae if v.label in patient.levels], patient, grid, scan_id, PHANTOM_TRUTH)
 
 
 def body_table(
@@ -41,12 +39,19 @@ def body_table(
     grid = Grid(np.asarray(origin, float), shape, np.asarray(spacing, float))
     first_sacral = next(v for v in patient.vertebrae if v.label == SACRUM)
     named = [v if v.label else replace(v, label=S1) for v in patient.vertebrae if v.label or v is first_sacral]
+    return _table(named, patient, grid, scan_id, BODIES)
+
+
+def _table(
+    vertebrae: list[Vertebra], patient: Patient, grid: Grid, scan_id: str, schema: pa.DataFrameSchema
+) -> pd.DataFrame:
+    """A row for each of the vertebrae whose body's centre lies in the grid."""
     rows = [
         {"patient_id": patient.patient_id, "scan_id": scan_id, **_row(v, grid)}
-        for v in named
+        for v in vertebrae
         if grid.holds(_centre(v)[None])
     ]
-    return check_table(pd.DataFrame(rows, columns=list(BODIES.columns)), BODIES, f"bodies of {scan_id}")
+    return check_table(pd.DataFrame(rows, columns=list(schema.columns)), schema, f"bodies of {scan_id}")
 
 
 def _centre(vertebra: Vertebra) -> NDArray[np.float64]:

@@ -71,7 +71,7 @@ class AugmentSettings(Section):
 class DaeTrainSettings(Section):
     """Training on unlabelled crops of the training split."""
 
-    steps: int = setting(1900, "Optimiser steps; the default takes about four minutes on two cores.", ge=1)
+    steps: int = setting(1900, "Optimiser steps; the default takes about seven minutes on two cores.", ge=1)
     batch_size: int = setting(32, "Crops a step.", "crops", ge=1)
     learning_rate: float = setting(2.0e-3, "Learning rate of AdamW after warm-up (published: 1e-4).", gt=0)
     learning_rate_schedule: Literal["cosine", "constant"] = setting(

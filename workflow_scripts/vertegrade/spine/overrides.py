@@ -6,7 +6,6 @@ positions RAS mm. Actions: `replace` (the vertebra's centre and points), `add` (
 (what is no vertebra), `relabel` (the vertebra is new_vertebra). Columns that no row needs may be left out.
 """
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from vertegrade.cohort.sheet import SheetError, delimited_rows
+from vertegrade.ct.reasons import Refused
 from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
 from vertegrade.tables import IDENTIFIER, LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table, empty_table
 
@@ -41,33 +42,17 @@ OVERRIDES = pa.DataFrameSchema(
 )
 
 
-class OverridesError(ValueError):
-    """The overrides cannot be used; the message lists every problem with its line."""
-
-
 def read_overrides(path: str | Path) -> pd.DataFrame:
     """Read the CSV (comma, semicolon or tab) into table OVERRIDES; "" is no overrides.
 
-    OverridesError: unreadable, unknown or missing columns, or rows that cannot be, all of them named by line.
+    SheetError: unreadable, unknown or missing columns, or rows that cannot be, all of them named by line.
     """
-    if not str(path):
-        return empty_table(OVERRIDES)
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OverridesError(f"{path}: cannot be read ({error}); check localize.overrides in the config") from error
-    header = text.split("\n", 1)[0]
-    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
-    names = [name.strip() for name in reader.fieldnames or []]
-    problems = [f"column {name!r} is missing" for name in REQUIRED if name not in names]
-    problems += [f"unknown column {name!r}; known: {', '.join(COLUMNS)}" for name in names if name not in COLUMNS]
-    if problems:
-        raise OverridesError(f"{path}: " + "; ".join(problems))
-    reader.fieldnames = names
     rows: list[dict[str, Any]] = []
+    problems: list[str] = []
     first_line: dict[tuple[str, int], int] = {}
-    for line, texts in enumerate(reader, start=2):
-        row, wrong = _row({key: (value or "").strip() for key, value in texts.items() if key})
+    table = delimited_rows(path, COLUMNS, REQUIRED, "localize.overrides") if str(path) else []
+    for line, texts in enumerate(table, start=2):
+        row, wrong = _row(texts)
         key = row["scan_id"], row["vertebra"]
         if not wrong and key in first_line:
             wrong = [f"scan {key[0]!r}, vertebra {key[1]} stands already on line {first_line[key]}"]
@@ -75,7 +60,7 @@ def read_overrides(path: str | Path) -> pd.DataFrame:
         problems += [f"line {line}: {problem}" for problem in wrong]
         rows.append(row)
     if problems:
-        raise OverridesError(f"{path}:\n" + "\n".join(problems))
+        raise SheetError(f"{path}:\n" + "\n".join(problems))
     return check_table(pd.DataFrame(rows, columns=COLUMNS), OVERRIDES, str(path)) if rows else empty_table(OVERRIDES)
 
 
@@ -131,7 +116,7 @@ def apply_overrides(landmarks: pd.DataFrame, overrides: pd.DataFrame) -> pd.Data
     What is touched gets source `override`, confidence 1, and counts as evaluable; a new centre without points forgets
     the old points, points without a centre have their mean as centre. A relabelled vertebra keeps its place. Relabels
     act together, so that two vertebrae can swap names. An empty table comes back as it is.
-    OverridesError: a vertebra to change that was not found, one to add that was, or two of one name.
+    Refused (`overrides_misfit`): a vertebra to change that was not found, one to add that was, or two of one name.
     """
     if landmarks.empty:
         return landmarks
@@ -144,7 +129,7 @@ def apply_overrides(landmarks: pd.DataFrame, overrides: pd.DataFrame) -> pd.Data
             fact = "is there already: use replace" if action == "add" else f"was not found: cannot {action} it"
             problems.append(f"{NAMES[vertebra]} {fact}")
     if problems:
-        raise OverridesError(f"overrides of scan {scan_id}: " + "; ".join(problems))
+        raise Refused("overrides_misfit", f"overrides of scan {scan_id}: " + "; ".join(problems))
     taken = {change["vertebra"]: rows.pop(change["vertebra"], None) for change in mine.to_dict("records")}
     changed = [
         _changed(change, taken[change["vertebra"]], patient_id)
@@ -154,7 +139,8 @@ def apply_overrides(landmarks: pd.DataFrame, overrides: pd.DataFrame) -> pd.Data
     table = pd.DataFrame([*rows.values(), *changed], columns=landmarks.columns)
     twice = table["vertebra"][table["vertebra"].duplicated()].tolist()
     if twice:
-        raise OverridesError(f"overrides of scan {scan_id}: two vertebrae are {', '.join(NAMES[v] for v in twice)}")
+        names = ", ".join(NAMES[v] for v in twice)
+        raise Refused("overrides_misfit", f"overrides of scan {scan_id}: two vertebrae are {names}")
     table = table.sort_values("vertebra", key=lambda labels: labels.map(craniocaudal_rank), kind="stable")
     return check_table(table, LANDMARKS, f"landmarks of scan {scan_id} with overrides") if len(table) else landmarks[:0]
 
