@@ -10,7 +10,8 @@ from dae.dae_tiny import MODEL
 from vertegrade.dae.diffusion import Diffusion
 
 STD = 0.2
-SETTINGS = [(schedule, prediction) for schedule in ("linear", "cosine") for prediction in ("v", "epsilon")]
+PREDICTIONS = ("v_residual", "v", "epsilon")
+SETTINGS = [(schedule, prediction) for schedule in ("linear", "cosine") for prediction in PREDICTIONS]
 
 
 def diffusion_of(schedule: str, prediction: str) -> Diffusion:
@@ -24,7 +25,7 @@ def perfect(diffusion: Diffusion) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         signal, sigma = diffusion.amounts(t)
         variance = signal**2 * STD**2 + sigma**2
         noise, x0 = sigma * x / variance, signal * STD**2 * x / variance
-        return noise if diffusion.prediction == "epsilon" else signal * noise - sigma * x0
+        return diffusion.target(x0, noise, t)
 
     return unet
 

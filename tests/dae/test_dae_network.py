@@ -86,7 +86,7 @@ def test_attention_follows_the_side_of_the_feature_map_after_unshuffling() -> No
         settings = MODEL.model_copy(update={"attention_resolutions": sides})
         return sum(isinstance(module, Attention) for module in DaeNetwork(settings, 16).unet.modules())
 
-    assert (attentions([]), attentions([4]), attentions([8])) == (1, 1 + 1 + 2, 1 + 1 + 2)
+    assert (attentions([]), attentions([4]), attentions([8])) == (0, 1 + 1 + 2, 1 + 1 + 2)
 
 
 def test_attention_that_would_never_happen_is_refused() -> None:

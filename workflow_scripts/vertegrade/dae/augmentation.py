@@ -13,8 +13,9 @@ def _uniform(count: int, largest: float, generator: Generator) -> Tensor:
     return (torch.rand(count, generator=generator) * 2 - 1) * largest
 
 
-def augmented(hu: Tensor, settings: AugmentSettings, generator: Generator) -> Tensor:
-    """Turn, shift, zoom, mirror, scale and add noise to float HU (B, S, H, W); one draw for all slices of a crop."""
+def augmented(hu: Tensor, settings: AugmentSettings, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Turn, shift, zoom, mirror and scale float HU (B, S, H, W), one draw for all slices of a crop; without and with
+    added noise: the encoder sees the noise, which the decoder need not draw."""
     count, _, height, width = hu.shape
     angle = _uniform(count, math.radians(settings.rotate_deg), generator)
     zoom = 1 + _uniform(count, settings.zoom, generator)
@@ -29,4 +30,5 @@ def augmented(hu: Tensor, settings: AugmentSettings, generator: Generator) -> Te
     gain = 1 + _uniform(count, settings.gain, generator).to(hu.device)[:, None, None, None]
     offset = _uniform(count, settings.offset_hu, generator).to(hu.device)[:, None, None, None]
     noise = torch.randn(hu.shape, generator=generator).to(hu.device)
-    return hu * gain + offset + settings.noise_hu * noise
+    clean = hu * gain + offset
+    return clean, clean + settings.noise_hu * noise

@@ -19,8 +19,17 @@ _BETAS: dict[str, dict[str, Any]] = {
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+# Mean square of windowed crops (phantoms: 0.40). The guess that is made with it need not be exact for other crops: the
+# U-Net learns what is left.
+MEAN_SQUARE = 0.4
+
+
 class Diffusion:
-    """A noise schedule of 1000 levels and what the U-Net predicts at each: the noise, or v (Salimans and Ho 2022)."""
+    """A noise schedule of 1000 levels and what the U-Net predicts at each.
+
+    The noise; v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) x_0 (Salimans and Ho, ICLR 2022); or the residual of v
+    after its best linear guess from each noisy value alone (the skip of Karras et al., NeurIPS 2022, section 5).
+    """
 
     def __init__(self, settings: DaeModelSettings) -> None:
         self.prediction = settings.prediction
@@ -40,13 +49,24 @@ class Diffusion:
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """What the U-Net is to predict at x_t."""
+        if self.prediction == "epsilon":
+            return noise
         signal, sigma = self.amounts(t)
-        return noise if self.prediction == "epsilon" else signal * noise - sigma * x0
+        return signal * noise - sigma * x0 - self._guess(self.noised(x0, noise, t), t)
 
     def noise_of(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """The noise in x_t that a prediction made at (x_t, t) stands for."""
+        if self.prediction == "epsilon":
+            return prediction
         signal, sigma = self.amounts(t)
-        return prediction if self.prediction == "epsilon" else signal * prediction + sigma * x_t
+        return signal * (prediction + self._guess(x_t, t)) + sigma * x_t
+
+    def _guess(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """What the prediction leaves out of v: E[v x_t] / E[x_t^2] x_t for independent values of MEAN_SQUARE."""
+        if self.prediction == "v":
+            return torch.zeros_like(x_t)
+        signal, sigma = self.amounts(t)
+        return signal * sigma * (1 - MEAN_SQUARE) / (signal**2 * MEAN_SQUARE + sigma**2) * x_t
 
     def render(self, unet: Denoiser, x_last: Tensor, z: Tensor, steps: int) -> Tensor:
         """Decode x_T (B, S, H, W) under z (B, z_dim) by deterministic DDIM; x_0 in [-1, 1]."""

@@ -38,7 +38,8 @@ class SemanticEncoder(nn.Module):
                 channels = widths[level]
                 if side in settings.attention_resolutions:
                     layers.append(Attention(channels))
-        layers += [EncoderBlock(channels, channels), Attention(channels), EncoderBlock(channels, channels)]
+        attend = [Attention(channels)] if settings.attention_resolutions else []
+        layers += [EncoderBlock(channels, channels), *attend, EncoderBlock(channels, channels)]
         last = sides(size, self.unshuffle, len(widths))[-1] if settings.encoder_pool == "flatten" else 1
         pool = nn.Identity() if settings.encoder_pool == "flatten" else nn.AdaptiveAvgPool2d(1)
         self.body = nn.Sequential(*layers, group_norm(channels), nn.SiLU(), pool, nn.Flatten())
@@ -94,7 +95,7 @@ class UNet(nn.Module):
                 skips.append(channels)
         self.middle = nn.ModuleList(
             [
-                Stage(block(channels, channels, all_sides[-1]), channels, attend=True),
+                Stage(block(channels, channels, all_sides[-1]), channels, bool(settings.attention_resolutions)),
                 block(channels, channels, all_sides[-1]),
             ]
         )

@@ -23,6 +23,7 @@ from vertegrade.dae.checkpoints import load_checkpoint, locked, save_checkpoint
 from vertegrade.dae.diffusion import LEVELS, Diffusion
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.network import DaeNetwork
+from vertegrade.dae.optimiser import Optimiser
 from vertegrade.dae.pixels import Crops, hounsfield, windowed
 from vertegrade.dae.validation import Validation
 from vertegrade.dae.weights import save_dae
@@ -83,9 +84,7 @@ class Trainer:
         self.network = DaeNetwork(model, crops.height).to(device)
         self.ema = AveragedModel(self.network, multi_avg_fn=_ema_update(train.ema_decay))
         self.diffusion = Diffusion(model)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), train.learning_rate, weight_decay=train.weight_decay
-        )
+        self.optimiser = Optimiser(self.network, train)
         self.weight = centre_weight(crops.height, train.edge_weight).to(device)
         self.validation = Validation(crops, model, seed)
         self.step = 0
@@ -129,20 +128,19 @@ class Trainer:
         generator = Generator().manual_seed(seed)
         positions = batch_positions(self.step, self.train.batch_size, len(self.crops), self.seed)
         hu = hounsfield(self.crops.take(positions), self.model).to(self.device)
-        x0 = windowed(augmented(hu, self.train.augment, generator), self.model)
+        clean, noisy = augmented(hu, self.train.augment, generator)
+        x0 = windowed(clean, self.model)
         noise = torch.randn(x0.shape, generator=generator).to(self.device)
         t = noise_levels(len(x0), self.train.high_noise, generator).to(self.device)
-        prediction = self.network(x0, self.diffusion.noised(x0, noise, t), t)
+        prediction = self.network(windowed(noisy, self.model), self.diffusion.noised(x0, noise, t), t)
         loss = ((prediction - self.diffusion.target(x0, noise, t)).square() * self.weight).mean()
-        self.optimiser.zero_grad()
+        self.network.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.train.gradient_clip)
         if not torch.isfinite(loss + norm):
             self.skip()
             return
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, self.train)
-        self.optimiser.step()
+        self.optimiser.step(learning_rate(self.step, self.train))
         self.ema.update_parameters(self.network)
         self.facts["loss"] += (loss.item() - self.facts["loss"]) * max(0.02, 1 / (self.step + 1))
 
@@ -163,7 +161,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint of everything that the next step depends on."""
         state = {"network": self.network.state_dict(), "ema": self.ema.state_dict()}
-        state |= {f"optimiser.{n}": values for n, values in self.optimiser.state_dict()["state"].items()}
+        state |= {f"optimiser.{name}": values for name, values in self.optimiser.state()}
         tensors = {f"{part}/{name}": value.cpu() for part, values in state.items() for name, value in values.items()}
         save_checkpoint(self.folder, self.step, tensors, self.facts)
 
@@ -180,8 +178,8 @@ class Trainer:
             state.setdefault(part, {})[name] = tensor
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
-        moments = {int(part.split(".")[1]): values for part, values in state.items() if part.startswith("optimiser.")}
-        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
+        prefix = "optimiser."
+        self.optimiser.load({part.removeprefix(prefix): t for part, t in state.items() if part.startswith(prefix)})
         log.info("resumed at step %d of %d from %s", self.step, self.train.steps, self.folder)
 
 

@@ -24,7 +24,10 @@ class DaeModelSettings(Section):
     multipliers: list[int] = setting([1, 2], "Channels of each U-Net level, as multiples of the base.", min_length=1)
     blocks: int = setting(1, "Residual blocks per level; the decoder has one more, as published (2).", ge=1)
     attention_resolutions: list[int] = setting(
-        [8], "Sides of the feature maps that get self-attention, after unshuffling (published: 16).", "pixels"
+        [],
+        "Sides of the feature maps that get self-attention, after unshuffling (published: 16); the smallest maps get "
+        "it too, unless there are none.",
+        "pixels",
     )
     unshuffle: int = setting(4, "The U-Net sees each square of this side as channels (published: 1).", "pixels", ge=1)
     dropout: float = setting(0.0, "Dropout of the U-Net (published: 0.1); short trainings do not overfit.", ge=0, lt=1)
@@ -46,8 +49,11 @@ class DaeModelSettings(Section):
     schedule: Literal["linear", "cosine"] = setting(
         "linear", "Noise schedule over 1000 levels; `linear` from 1e-4 to 0.02 is the published one."
     )
-    prediction: Literal["v", "epsilon"] = setting(
-        "v", "What the U-Net predicts; `v` makes z useful within minutes, `epsilon` (published) within days."
+    prediction: Literal["v_residual", "v", "epsilon"] = setting(
+        "v_residual",
+        "What the U-Net predicts: `epsilon` (published) makes z useful within days, `v` within minutes; `v_residual` is what "
+        "is left of v after the best guess from the noisy values alone, so that a small U-Net need not carry the noise "
+        "through.",
     )
 
     @property
@@ -64,21 +70,26 @@ class AugmentSettings(Section):
     zoom: float = setting(0.05, "Change of scale; small, because height is what is graded.", "fraction", ge=0, lt=0.5)
     offset_hu: float = setting(25.0, "Shift of all values: the scanner's HU calibration.", "HU", ge=0)
     gain: float = setting(0.1, "Relative change of all values: kernel, voltage, bone density.", "fraction", ge=0, lt=1)
-    noise_hu: float = setting(10.0, "Standard deviation of white noise.", "HU", ge=0)
+    noise_hu: float = setting(
+        10.0, "Standard deviation of white noise that the encoder sees and the decoder does not draw.", "HU", ge=0
+    )
     mirror: bool = setting(True, "Exchange right and left (order of the slices) in half of the crops.")
 
 
 class DaeTrainSettings(Section):
     """Training on unlabelled crops of the training split."""
 
-    steps: int = setting(1900, "Optimiser steps; the default takes about seven minutes on two cores.", ge=1)
+    steps: int = setting(1800, "Optimiser steps; the default takes about five minutes on two cores.", ge=1)
     batch_size: int = setting(32, "Crops a step.", "crops", ge=1)
-    learning_rate: float = setting(2.0e-3, "Learning rate of AdamW after warm-up (published: 1e-4).", gt=0)
+    optimiser: Literal["muon", "adamw"] = setting(
+        "muon", "`muon` learns the matrices of weights faster than `adamw`, the published one."
+    )
+    learning_rate: float = setting(2.0e-3, "Learning rate after warm-up (published: 1e-4).", gt=0)
     learning_rate_schedule: Literal["cosine", "constant"] = setting(
         "cosine", "`cosine` falls to zero at the last step, best for short trainings; `constant` is the published one."
     )
     warmup_steps: int = setting(50, "Steps over which the learning rate rises (published: 0).", ge=0)
-    weight_decay: float = setting(0.0, "Weight decay of AdamW; 0 (published) makes it Adam.", ge=0)
+    weight_decay: float = setting(0.0, "Weight decay; 0 (published) makes AdamW Adam.", ge=0)
     ema_decay: float = setting(0.995, "Decay of the averaged weights, the result (published: 0.9999).", ge=0, lt=1)
     gradient_clip: float = setting(1.0, "Largest norm of the gradient (published).", gt=0)
     bad_steps: int = setting(20, "Steps of a non-finite loss that are skipped before training gives up.", ge=0)

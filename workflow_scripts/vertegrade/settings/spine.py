@@ -71,7 +71,7 @@ class CropSettings(Section):
     """Straightened, vertebra-centred crops of fixed millimetres."""
 
     size: int = setting(64, "Rows and columns of a crop.", "pixels", ge=16, le=512)
-    pixel_mm: float = setting(1.0, "Side of a pixel, the same in both directions.", "mm", gt=0)
+    pixel_mm: float = setting(0.75, "Side of a pixel, the same in both directions.", "mm", gt=0)
     slices: int = setting(
         5, "Number of parasagittal slices, odd: the middle one is mid-sagittal.", "slices", ge=1, le=31
     )
