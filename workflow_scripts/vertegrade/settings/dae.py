@@ -51,9 +51,9 @@ class DaeModelSettings(Section):
     )
     prediction: Literal["v_residual", "v", "epsilon"] = setting(
         "v_residual",
-        "What the U-Net predicts: `epsilon` (published) makes z useful within days, `v` within minutes; `v_residual` is what "
-        "is left of v after the best guess from the noisy values alone, so that a small U-Net need not carry the noise "
-        "through.",
+        "What the U-Net predicts: `epsilon` (published) makes z useful within days, `v` within minutes; "
+        "`v_residual` is what is left of v after the best guess from the noisy values alone, so that a small U-Net "
+        "need not carry the noise through.",
     )
 
     @property
