@@ -19,8 +19,8 @@ _BETAS: dict[str, dict[str, Any]] = {
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-# Mean square of what z leaves unknown of a windowed crop (measured: 0.037 of 0.40 after 600 steps of the demo's training).
-# With the mean square of the crops themselves, 0.4, the U-Net would still have to carry most of the noise through.
+# Mean square of what z leaves unknown of a windowed crop (measured: 0.037 after 600 steps of the demo's training). With
+# the mean square of the crops themselves, 0.4, the U-Net would still have to carry most of the noise through.
 UNKNOWN = 0.04
 
 
@@ -28,8 +28,8 @@ class Diffusion:
     """A noise schedule of 1000 levels and what the U-Net predicts at each.
 
     The noise; v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) x_0 (Salimans and Ho, ICLR 2022); or the residual of v
-    after the best linear guess from each noisy value for what z leaves unknown (the skip of Karras et al., NeurIPS 2022,
-    section 5, with z's share of the crop as the mean).
+    after the best linear guess from each noisy value for what z leaves unknown (the skip of Karras et al., NeurIPS
+    2022, section 5, with z's share of the crop as the mean).
     """
 
     def __init__(self, settings: DaeModelSettings) -> None:
@@ -63,7 +63,7 @@ class Diffusion:
         return signal * (prediction + self._guess(x_t, t)) + sigma * x_t
 
     def _guess(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """What the prediction leaves out of v: E[v x_t] / E[x_t^2] x_t for independent values of mean square UNKNOWN."""
+        """What the U-Net need not predict of v: E[v x_t] / E[x_t^2] x_t for values of mean square UNKNOWN."""
         if self.prediction == "v":
             return torch.zeros_like(x_t)
         signal, sigma = self.amounts(t)
