@@ -1,6 +1,7 @@
 """The hyperplane: true distances, one space for fitting and moving, nothing leaks, nothing stale."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,8 @@ from vertegrade.grading.hyperplane import (
     Hyperplane,
     cross_fitted_distance,
     fit_hyperplane,
-    moments,
-    pattern_of,
     plane_distance,
+    whitening_of,
 )
 from vertegrade.grading.rows import (
     GradingError,
@@ -42,9 +42,8 @@ def plane(request: pytest.FixtureRequest, tables: Tables) -> Hyperplane:
 def plane_of(w: list[float], b: float, mean: list[float], std: list[float]) -> Hyperplane:
     numbers = {
         "mean": mean,
-        "std": std,
+        "whitening": np.diag(1 / np.array(std)).tolist(),
         "w": w,
-        "pattern": w,
         "b": b,
         "fracture_grade": 1,
         "classifier": "svm",
@@ -67,22 +66,39 @@ def test_distance_does_not_change_when_w_and_b_are_scaled_together() -> None:
     np.testing.assert_allclose(small, large)
 
 
-def test_moving_reaches_the_target_exactly_and_along_the_pattern(plane: Hyperplane, tables: Tables) -> None:
+def test_moving_reaches_the_target_exactly_and_along_the_normal(plane: Hyperplane, tables: Tables) -> None:
     z = stack_latents(tables[0])[:20]
     target = np.linspace(-3, 3, 20)
     moved = plane.move_to_distance(z, target)
     np.testing.assert_allclose(plane.signed_distance(moved), target, atol=1e-9)
     steps = plane.normalise(moved) - plane.normalise(z)
-    cosine = steps @ plane.pattern / np.linalg.norm(plane.pattern) / np.linalg.norm(steps, axis=1)
+    cosine = steps @ plane.w / np.linalg.norm(plane.w) / np.linalg.norm(steps, axis=1)
     np.testing.assert_allclose(np.abs(cosine), 1.0, atol=1e-9)
 
 
-def test_the_pattern_is_the_signal_where_the_weights_also_cancel_noise() -> None:
+def test_moving_follows_the_signal_where_the_weights_also_cancel_noise() -> None:
     # The signal is in the first dimension only; the second is the noise of the first, which w = (1, -1) takes away.
-    random = np.random.default_rng(0)
-    signal, noise = random.normal(size=(2, 20000))
-    pattern = pattern_of(np.stack([signal + noise, noise], axis=1), np.array([1.0, -1.0]))
-    np.testing.assert_allclose(pattern, [np.sqrt(2), 0], atol=0.05)
+    signal, noise = np.random.default_rng(0).normal(size=(2, 20000))
+    z = np.stack([signal + noise, noise], axis=1)
+    mean, whitening = whitening_of(z)
+    plane = plane_of(np.linalg.solve(whitening, [1.0, -1.0]).tolist(), 0.0, mean.tolist(), [1.0, 1.0])
+    plane = replace(plane, whitening=whitening)
+    step = plane.move_to_distance(z[:1], plane.signed_distance(z[:1]) + 1) - z[:1]
+    np.testing.assert_allclose(step, [[1.0, 0.0]], atol=0.05)
+
+
+def test_whitened_latents_are_uncorrelated_and_of_unit_variance() -> None:
+    random = np.random.default_rng(3)
+    z = random.normal(size=(5000, 4)) @ random.normal(size=(4, 4)) * [1, 10, 100, 1000] + 7
+    mean, whitening = whitening_of(z)
+    np.testing.assert_allclose(np.cov((z - mean) @ whitening, rowvar=False), np.eye(4), atol=0.05)
+
+
+def test_fewer_crops_than_dimensions_are_whitened_without_blowing_up() -> None:
+    random = np.random.default_rng(4)
+    train, new = random.normal(size=(10, 50)), random.normal(size=(1000, 50))
+    mean, whitening = whitening_of(train)
+    assert ((new - mean) @ whitening).std() < 2
 
 
 def test_moving_to_the_own_distance_changes_nothing(plane: Hyperplane, tables: Tables) -> None:
@@ -105,7 +121,8 @@ def test_a_dimension_that_never_varies_does_no_harm(tables: Tables) -> None:
     dead = latents.assign(z=[np.append(z, np.float32(0.1)) for z in latents["z"]])
     plane = fit_hyperplane(dead, labels, splits, GradingSettings(), seed=1)
     assert np.isfinite(plane.signed_distance(stack_latents(dead))).all()
-    assert plane.std[-1] == 1.0
+    np.testing.assert_allclose(plane.whitening[-1, :-1], 0, atol=1e-6)
+    np.testing.assert_allclose(plane.whitening[:-1, -1], 0, atol=1e-6)
 
 
 def test_only_labelled_training_vertebrae_are_fitted_on(tables: Tables, plane: Hyperplane) -> None:
@@ -214,8 +231,8 @@ def test_few_fractured_patients_give_fewer_folds() -> None:
 
 def test_out_of_fold_distances_ignore_the_own_label(tables: Tables) -> None:
     rows = graded_latents(*tables, "train")
-    mean, std = moments(rows.z)
-    z_n, fractured = (rows.z - mean) / std, rows.grade >= 1
+    mean, whitening = whitening_of(rows.z)
+    z_n, fractured = (rows.z - mean) @ whitening, rows.grade >= 1
     folds = patient_folds(rows.grade, rows.patient, 1, 5, seed=0)
     flipped = np.where(folds == 0, ~fractured, fractured)
     one, two = (cross_fitted_distance(z_n, labels, folds, "logistic", 0.01) for labels in (fractured, flipped))
