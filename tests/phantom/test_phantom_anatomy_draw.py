@@ -160,6 +160,16 @@ def test_neck_and_sacrum_are_drawn_at_the_ends(cohort: list[Patient]) -> None:
     assert coccyx.pose.axes[2][1] < s1.pose.axes[2][1]  # the sacrum bends forwards towards its tip
 
 
+def test_the_sacrum_slopes_as_in_people(cohort: list[Patient]) -> None:
+    slopes = []
+    for patient in cohort:
+        s1 = patient.vertebrae[-6]
+        anterior, _, posterior = s1.pose.world(s1.body.column_ends()[:, 0])
+        slopes.append(np.degrees(np.arctan2(posterior[2] - anterior[2], anterior[1] - posterior[1])))
+    assert 32 < np.mean(slopes) < 40
+    assert 8 < np.std(slopes) < 16
+
+
 def test_healthy_shapes_follow_their_level(cohort: list[Patient]) -> None:
     plain = [v for p in cohort for v in p.vertebrae if v.label in GRADED and not v.finding]
     for label in (LABELS["T3"], LABELS["T7"], LABELS["T12"], LABELS["L5"]):

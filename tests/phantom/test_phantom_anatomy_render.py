@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vertegrade.phantom.anatomy import GRADED, Patient, Vertebra
+from vertegrade.phantom.body import PLANE_HALF
 from vertegrade.phantom.patient import draw_patient
 from vertegrade.phantom.render import render
 from vertegrade.phantom.truth import truth_table
@@ -120,6 +121,19 @@ def test_mask_and_bone_go_together(patients: list[Patient]) -> None:
     core = ndimage.binary_erosion(mask == 21, iterations=5)
     assert hu[rim].mean() > hu[core].mean() + 100
     assert hu[core].mean() == pytest.approx(vertebra.material.trabecular_hu, abs=60)
+
+
+def test_bone_is_denser_under_the_endplates(patients: list[Patient]) -> None:
+    more = []
+    for patient, vertebra in chosen(patients, fractured=False):
+        origin, shape = around(vertebra)
+        hu, _ = render(patient, origin, shape, (FINE_MM,) * 3)
+        top = vertebra.body.top[PLANE_HALF, PLANE_HALF]
+        depths = np.array([[0, 0, top - 2.0], [0, 0, top - 7.0]])[:, None] + np.mgrid[-4:5, -4:5, 0:1].reshape(3, -1).T
+        places = (vertebra.pose.world(depths) - origin) / FINE_MM
+        under, middle = ndimage.map_coordinates(hu, np.moveaxis(places, -1, 0), order=1).mean(axis=1)
+        more.append(under - middle)
+    assert np.mean(more) > 30
 
 
 def test_canal_is_open(patients: list[Patient]) -> None:

@@ -119,13 +119,20 @@ def _draw_material(rng: np.random.Generator, person: Person, label: int) -> Mate
 
 
 def _textured(rng: np.random.Generator, vertebrae: list[Vertebra]) -> tuple[Vertebra, ...]:
-    """The vertebrae with patchy bone, shells of uneven thickness and processes of their own density."""
+    """The vertebrae with patchy bone, dense under the endplates, shells of uneven thickness, processes of their own."""
     patchy, worn, cortex = rng.uniform(0.08, 0.28), rng.uniform(0, 180), rng.uniform(0.5, 1.5)
+    dense, depth = rng.uniform(30, 280), rng.uniform(1.6, 3.2)
     textured = []
     for vertebra in vertebrae:
+        bone = vertebra.material
+        bands = dense * rng.uniform(0.6, 1.4, 2)
+        own = bone.band_superior_hu + bone.band_inferior_hu  # of a fracture or of degeneration, as deep as it is
         material = replace(
-            vertebra.material,
-            patch_hu=float(patchy * max(vertebra.material.trabecular_hu, 40.0) * rng.uniform(0.7, 1.4)),
+            bone,
+            band_superior_hu=float(bone.band_superior_hu + bands[0]),
+            band_inferior_hu=float(bone.band_inferior_hu + bands[1]),
+            band_mm=bone.band_mm if own else float(depth),
+            patch_hu=float(patchy * max(bone.trabecular_hu, 40.0) * rng.uniform(0.7, 1.4)),
             rough=float(rng.uniform(0.1, 0.35)),
             process_cortex_mm=float(cortex * rng.uniform(0.75, 1.3)),
             process_hu=float(30 + worn * rng.uniform(0.3, 1.2)),
