@@ -51,6 +51,7 @@ if SETTINGS.localize.method == "learned" and (
 ):
     METHODS.append("keypoints")
 SEED = SETTINGS.run.seed
+OWN_MASKS = SETTINGS.train_localizer.own_masks
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
 SETTINGS_SHA256 = hashlib.sha256(
     json.dumps(SETTINGS.model_dump(), sort_keys=True).encode()
@@ -115,6 +116,26 @@ def localizer_files(wildcards):
         parts = ("centreline", "vertebrae")
         return [f"{SETTINGS.localize.weights}/{part}.safetensors" for part in parts]
     return scan_files(wildcards) if SETTINGS.localize.method == "provided" else []
+
+
+def masked_rows():
+    """Scans whose masks the localizer may learn from: rows of the sheet with the path of the converted volume."""
+    if not OWN_MASKS:
+        return []
+    return [
+        row.plain()
+        | {"volume": f"{SETTINGS.run.results}/ct/{shard}/{row.scan_id}_ct.nii.gz"}
+        for shard in SHARDS
+        for row in ROWS[shard]
+        if row.mask
+    ]
+
+
+def training_masks():
+    """Files or folders of the masks that the localizer may learn from."""
+    if PHANTOM and OWN_MASKS:
+        return expand("<results>/phantom/{shard}/annotations", shard=SHARDS)
+    return sorted({row["mask"] for row in masked_rows()})
 
 
 def overrides_of(wildcards):
