@@ -44,8 +44,9 @@ except (SettingsError, SheetError) as error:
 
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = ["dae"] if SETTINGS.run.model else ["dae", "pca"]
-# Only the learned localizer finds the six points. A given model may be older than the method.
-if SETTINGS.localize.method == "learned" and (
+POINTS_FROM = "networks" if SETTINGS.localize.method == "learned" else "masks"
+# Centroids alone have no six points. A given model may be older than the method, or without it.
+if (SETTINGS.localize.method != "provided" or all(row.mask for row in SCANS)) and (
     not SETTINGS.run.model
     or os.path.exists(f"{MODEL}/grading/keypoints/calibrator.json")
 ):
@@ -176,4 +177,5 @@ def targets():
         return expand("<results>/predictions/{method}.parquet", method=METHODS)
     if SETTINGS.run.model:
         return expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
-    return ["<results>/summary.json", "<results>/report/cohort.html"]
+    pictures = expand("<results>/localization/{shard}", shard=SHARDS)
+    return ["<results>/summary.json", "<results>/report/cohort.html", *pictures]
