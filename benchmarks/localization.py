@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.localizer.detector_training import cohort_scan
 from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
-from vertegrade.phantom.training_scan import training_scan
+from vertegrade.phantom.training_scan import cohort_scan, training_scan
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.heights import column_heights
 from vertegrade.tables import POINT_COLUMNS

@@ -44,13 +44,15 @@ except (SettingsError, SheetError) as error:
 
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = ["dae"] if SETTINGS.run.model else ["dae", "pca"]
-# Only the learned localizer finds the six points. A given model may be older than the method.
-if SETTINGS.localize.method == "learned" and (
+POINTS_FROM = "networks" if SETTINGS.localize.method == "learned" else "masks"
+# Centroids alone have no six points. A given model may be older than the method, or without it.
+if (SETTINGS.localize.method != "provided" or all(row.mask for row in SCANS)) and (
     not SETTINGS.run.model
     or os.path.exists(f"{MODEL}/grading/keypoints/calibrator.json")
 ):
     METHODS.append("keypoints")
 SEED = SETTINGS.run.seed
+OWN_MASKS = SETTINGS.train_localizer.own_masks
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
 SETTINGS_SHA256 = hashlib.sha256(
     json.dumps(SETTINGS.model_dump(), sort_keys=True).encode()
@@ -117,6 +119,26 @@ def localizer_files(wildcards):
     return scan_files(wildcards) if SETTINGS.localize.method == "provided" else []
 
 
+def masked_rows():
+    """Scans whose masks the localizer may learn from: rows of the sheet with the path of the converted volume."""
+    if not OWN_MASKS:
+        return []
+    return [
+        row.plain()
+        | {"volume": f"{SETTINGS.run.results}/ct/{shard}/{row.scan_id}_ct.nii.gz"}
+        for shard in SHARDS
+        for row in ROWS[shard]
+        if row.mask
+    ]
+
+
+def training_masks():
+    """Files or folders of the masks that the localizer may learn from."""
+    if PHANTOM and OWN_MASKS:
+        return expand("<results>/phantom/{shard}/annotations", shard=SHARDS)
+    return sorted({row["mask"] for row in masked_rows()})
+
+
 def overrides_of(wildcards):
     """Rows of the overrides table that name scans of a shard: a correction re-runs no other shard."""
     scans = {row.scan_id for row in ROWS[wildcards.shard]}
@@ -155,4 +177,5 @@ def targets():
         return expand("<results>/predictions/{method}.parquet", method=METHODS)
     if SETTINGS.run.model:
         return expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
-    return ["<results>/summary.json", "<results>/report/cohort.html"]
+    pictures = expand("<results>/localization/{shard}", shard=SHARDS)
+    return ["<results>/summary.json", "<results>/report/cohort.html", *pictures]

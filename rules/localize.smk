@@ -1,3 +1,36 @@
+rule train_localizer:
+    """Train the localizer's networks on phantoms, and on the cohort's own masks if asked for; resumes by itself."""
+    input:
+        masks=training_masks(),
+        volumes=expand("<results>/ct/{shard}", shard=SHARDS if OWN_MASKS else []),
+        scans=expand("<results>/ct/{shard}.parquet", shard=SHARDS if OWN_MASKS else []),
+        official=official_split_files() if OWN_MASKS else [],
+    output:
+        centreline="<results>/localizer/centreline.safetensors",
+        vertebrae="<results>/localizer/vertebrae.safetensors",
+        metrics="<results>/localizer/training.json",
+    log:
+        "<logs>/train_localizer.log",
+    benchmark:
+        "<benchmarks>/train_localizer.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 4
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=720,
+    params:
+        state_dir=f"{SETTINGS.run.results}/localizer/state",
+        masked=masked_rows(),
+        given=given_splits() if OWN_MASKS else {},
+        settings=settings_of("train_localizer", "cohort.splits"),
+        seed=SEED,
+        code=code_of("train_localizer"),
+    script:
+        "../workflow_scripts/train_localizer.py"
+
+
 rule localize:
     """Find the vertebrae of a shard's scans by the learned networks, a tool, or what is given with the scans."""
     input:

@@ -16,6 +16,7 @@ rule measure:
         mem_mb=1000,
         runtime=10,
     params:
+        points_from=POINTS_FROM,
         code=code_of("measure"),
     script:
         "../workflow_scripts/measure.py"

@@ -8,9 +8,11 @@ from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.adapters import tool_landmarks
 from vertegrade.spine.landmarks import provided_landmarks
-from vertegrade.spine.overrides import apply_overrides, read_overrides
+from vertegrade.spine.overrides import adds_to, apply_overrides, read_overrides
 from vertegrade.stage import run_stage
 from vertegrade.tables import LANDMARKS, SCANS, empty_table, read_table
+
+NOTHING_FOUND = ("no_landmarks", "no_spine", "no_vertebrae")
 
 with run_stage(snakemake) as job:
     settings = job.settings(LocalizeSettings)
@@ -25,13 +27,24 @@ with run_stage(snakemake) as job:
         torch.set_num_threads(job.threads)
         localizer = load_localizer(settings.weights, job.device)
 
-    def landmarks_of(row: ScanRow, volume: Volume) -> pd.DataFrame:
-        """Table LANDMARKS of one scan; Refused where none can be had."""
+    def found_in(row: ScanRow, volume: Volume) -> pd.DataFrame:
+        """Table LANDMARKS of one scan as the method has it; Refused where it has none."""
         if settings.method == "learned":
             return learned_landmarks(row, volume, localizer, settings)
         if settings.method == "provided":
             return provided_landmarks(row, volume, settings)
         return tool_landmarks(row, volume, settings, job.device)
+
+    def landmarks_of(row: ScanRow, volume: Volume) -> pd.DataFrame:
+        """Table LANDMARKS of one scan after corrections; those that add vertebrae do without any that were found."""
+        try:
+            found = found_in(row, volume)
+        except Refused as refusal:
+            if refusal.reason not in NOTHING_FOUND or not adds_to(overrides, row.scan_id):
+                raise
+            job.log.warning("%s: %s, but localize.overrides adds vertebrae", row.scan_id, refusal.reason)
+            found = empty_table(LANDMARKS)
+        return apply_overrides(found, overrides, row.scan_id, row.patient_id)
 
     tables = [empty_table(LANDMARKS)]
     for row in (ScanRow(**plain) for plain in job.params.rows):
@@ -39,7 +52,7 @@ with run_stage(snakemake) as job:
             continue
         try:
             volume = read_volume(f"{job.input.volumes}/{row.scan_id}_ct.nii.gz")
-            tables.append(apply_overrides(landmarks_of(row, volume), overrides))
+            tables.append(landmarks_of(row, volume))
         except Refused as refusal:
             job.log.warning("%s: %s %s", row.scan_id, refusal.state, refusal.reason)
             scans.loc[row.scan_id, ["state", "reason", "message"]] = [refusal.state, refusal.reason, str(refusal)]

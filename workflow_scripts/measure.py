@@ -8,4 +8,4 @@ with run_stage(snakemake) as job:
     measurements = measure(read_table(job.input.landmarks, LANDMARKS))
     job.log.info("%d vertebrae, %d measured", len(measurements), measurements["evaluable"].sum())
     job.write_table(job.output.measurements, measurements, MEASUREMENTS)
-    job.write_table(job.output.latents, keypoint_latents(measurements), LATENTS)
+    job.write_table(job.output.latents, keypoint_latents(measurements, job.params.points_from), LATENTS)

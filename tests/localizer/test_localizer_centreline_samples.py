@@ -10,12 +10,14 @@ from vertegrade.localizer.centreline_augmentation import random_hu, random_pose
 from vertegrade.localizer.centreline_network import CentrelineNetwork, centreline_loss
 from vertegrade.localizer.centreline_samples import (
     CentrelineSample,
-    cached_samples,
     centreline_batches,
-    phantom_sample,
+    centreline_sample,
+    load_centreline_sample,
+    save_centreline_sample,
     spine_at,
     spine_in,
 )
+from vertegrade.phantom.training_scan import training_scan
 
 HEIGHTS = np.arange(-20.0, 200.0, 8.0)
 
@@ -30,7 +32,7 @@ def bodies(labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def sample() -> CentrelineSample:
-    return phantom_sample(1, 2)
+    return centreline_sample(*training_scan(1, 2, voxels=4_000_000))
 
 
 def test_the_image_and_the_truth_move_together() -> None:
@@ -85,13 +87,11 @@ def test_other_grey_values_keep_the_programs_generator() -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_samples_are_kept(sample: CentrelineSample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vertegrade.localizer.centreline_samples.phantom_sample", lambda seed, number: sample)
-    cached_samples(tmp_path, 1, range(2))
-    monkeypatch.setattr("vertegrade.localizer.centreline_samples.phantom_sample", None)
-    kept = cached_samples(tmp_path, 1, range(2))[1]
-    assert np.array_equal(kept.hu, sample.hu)
-    assert np.array_equal(kept.ends_mm, sample.ends_mm)
+def test_a_sample_is_read_as_it_was_written(sample: CentrelineSample, tmp_path: Path) -> None:
+    save_centreline_sample(tmp_path / "a.line.npz", sample)
+    kept = load_centreline_sample(tmp_path / "a.line.npz")
+    for name, array in vars(sample).items():
+        assert np.array_equal(getattr(kept, name), array)
 
 
 def test_unknown_slices_do_not_change_the_loss() -> None:

@@ -31,12 +31,12 @@ def detection(label: int, arc_mm: float, confidence: float = 0.95, complete: flo
     return Detection(arc_mm, centre, points, np.full(6, 0.4), confidence, scores, complete)
 
 
-def table_of(monkeypatch: pytest.MonkeyPatch, found: list[Detection]):
+def table_of(monkeypatch: pytest.MonkeyPatch, found: list[Detection], settings: LocalizeSettings = SETTINGS):
     line = fit_centreline(np.array([[0.0, 0.0, 10.0], [0.0, 0.0, -400.0]]), 0.0)
     spine = SpineLine(line, 0.0, 410.0, 0.9, np.zeros((0, 3)), np.zeros(0), ())
     monkeypatch.setattr(landmarks, "find_centreline", lambda *given: spine)
     monkeypatch.setattr(landmarks, "find_vertebrae", lambda *given: found)
-    return learned_landmarks(ROW, VOLUME, Localizer(None, None, "cpu"), SETTINGS)
+    return learned_landmarks(ROW, VOLUME, Localizer(None, None, "cpu"), settings)
 
 
 def test_points_errors_and_labels_stand_in_the_table(monkeypatch):
@@ -49,10 +49,26 @@ def test_points_errors_and_labels_stand_in_the_table(monkeypatch):
 
 
 def test_what_is_not_graded_says_why(monkeypatch):
-    found = [detection(7, 0), detection(8, 19, complete=0.2), detection(9, 38.5, confidence=0.2), detection(10, 58)]
+    found = [detection(7, 0), detection(8, 19, complete=0.2), detection(9, 38.5), detection(10, 58)]
     table = table_of(monkeypatch, found).set_index("vertebra")
-    assert table["reason"].to_dict() == {7: NOT_GRADED, 8: CUT, 9: UNSURE, 10: ""}
-    assert table["evaluable"].to_dict() == {7: False, 8: False, 9: False, 10: True}
+    assert table["reason"].to_dict() == {7: NOT_GRADED, 8: CUT, 9: "", 10: ""}
+    assert table["evaluable"].to_dict() == {7: False, 8: False, 9: True, 10: True}
+
+
+def test_a_place_between_neighbours_makes_a_faint_vertebra_sure_and_a_wrong_place_drops_it(monkeypatch):
+    there = [detection(label, arc, confidence=0.15 if label == 9 else 0.95) for label, arc in STEPS.items()]
+    table = table_of(monkeypatch, there).set_index("vertebra")
+    assert table.loc[9, "confidence"] > 0.5
+    assert table.loc[9, "evaluable"]
+    between = [detection(7, 0), detection(8, 19), detection(9, 29, confidence=0.15), detection(9, 38.5)]
+    assert table_of(monkeypatch, between)["centre_z_mm"].tolist() == [0, -19, -38.5]
+
+
+def test_what_is_less_sure_than_asked_for_is_not_graded(monkeypatch):
+    faint = [detection(8, 0), detection(9, 19.5, confidence=0.06), detection(10, 39)]
+    strict = SETTINGS.model_copy(update={"min_confidence": 0.999})
+    table = table_of(monkeypatch, faint, strict).set_index("vertebra")
+    assert table.loc[9, "reason"] == UNSURE
 
 
 def test_the_sacrum_gets_no_row(monkeypatch):

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.phantom.training_scan import training_scan
+from vertegrade.phantom.patient import draw_patient
+from vertegrade.phantom.training_scan import cohort_scan, learning_scan, thick_shelled, training_scan
+from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.tables import PHANTOM_TRUTH
 
 
@@ -55,3 +57,21 @@ def test_a_scan_follows_from_its_number_alone(scans):
     np.testing.assert_array_equal(volume.hu, scans[3][0].hu)
     pd.testing.assert_frame_equal(truth, scans[3][1])
     assert volume.hu.dtype == np.int16
+
+
+def test_half_of_what_is_learnt_from_is_scanned_as_the_cohort_is():
+    volume, truth = learning_scan(5, 4)
+    expected, bodies = cohort_scan(5, 4)
+    np.testing.assert_array_equal(volume.hu, expected.hu)
+    pd.testing.assert_frame_equal(truth, bodies)
+
+
+def test_a_thick_shell_moves_no_surface():
+    plain, truth = cohort_scan(5, 2)
+    thick, same = cohort_scan(5, 2, shell=3.0)
+    pd.testing.assert_frame_equal(truth, same)
+    assert (plain.hu != thick.hu).any()
+    patient = draw_patient("ph0001", PhantomSettings(), 1)
+    for before, after in zip(patient.vertebrae, thick_shelled(patient, 3.0).vertebrae, strict=True):
+        assert after.material.cortex_mm == 3 * before.material.cortex_mm
+        assert after.body is before.body

@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vertegrade.grading.hyperplane import fit_hyperplane
+from vertegrade.grading.rows import GradingError
 from vertegrade.levels import LABELS
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.spine import indices
@@ -192,7 +193,7 @@ def test_vertebrae_outside_the_graded_levels_are_neighbours_without_a_row():
 def test_rows_run_by_scan_and_from_head_to_feet_with_t13_in_its_place():
     heights = {20: normal_heights(20), 28: normal_heights(19), 19: normal_heights(19)}
     table = pd.concat([landmarks(heights, "s2", "p2"), landmarks(heights, "s1")], ignore_index=True)
-    latents = keypoint_latents(measure(table))
+    latents = keypoint_latents(measure(table), "networks")
     assert latents["scan_id"].tolist() == ["s1"] * 3 + ["s2"] * 3
     assert latents["vertebra"].tolist() == [19, 28, 20] * 2
     assert latents["crop"].tolist() == [*range(6)]
@@ -208,8 +209,8 @@ def test_scans_do_not_see_each_other():
 def test_latents_name_the_definition_and_hold_numbers_for_every_row():
     table = landmarks({label: normal_heights(label) for label in THORACOLUMBAR})
     table.loc[0, POINT_COLUMNS] = np.nan
-    latents = keypoint_latents(measure(table))
-    assert set(latents["model_sha256"]) == {indices.definition_sha256()}
+    latents = keypoint_latents(measure(table), "networks")
+    assert set(latents["model_sha256"]) == {indices.definition_sha256("networks")}
     assert np.isfinite(np.stack(latents["z"])).all()
     assert np.stack(latents["z"]).shape == (len(THORACOLUMBAR), len(indices.LATENT_COLUMNS))
 
@@ -241,9 +242,18 @@ def cohort(patients: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.Dat
 
 def test_same_hyperplane_as_for_other_latents_tells_fractures():
     table, labels, splits = cohort(24, seed=5)
-    latents = keypoint_latents(measure(table))
+    latents = keypoint_latents(measure(table), "networks")
     plane = fit_hyperplane(latents, labels, splits, GradingSettings(), 1)
     test = latents.merge(labels, on=["scan_id", "vertebra"])
     test = test[test["scan_id"].str[1:].isin(splits.loc[splits["split"] == "test", "patient_id"].str[1:])]
     distance = plane.signed_distance(np.stack(test["z"]).astype(np.float64))
     assert roc_auc_score(test["genant_grade"] > 0, distance) > 0.97
+
+
+def test_a_model_of_points_from_masks_refuses_points_from_networks():
+    table, labels, splits = cohort(12, seed=5)
+    measured = measure(table)
+    plane = fit_hyperplane(keypoint_latents(measured, "masks"), labels, splits, GradingSettings(), 1)
+    plane.check_latents(keypoint_latents(measured, "masks"))
+    with pytest.raises(GradingError, match="with points from the same source"):
+        plane.check_latents(keypoint_latents(measured, "networks"))

@@ -9,8 +9,8 @@ import pytest
 
 from vertegrade.cohort.sheet import SheetError
 from vertegrade.ct.reasons import Refused
-from vertegrade.spine.overrides import apply_overrides, read_overrides
-from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table
+from vertegrade.spine.overrides import adds_to, apply_overrides, read_overrides
+from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table, empty_table
 
 CENTRE = ["centre_x_mm", "centre_y_mm", "centre_z_mm"]
 
@@ -40,12 +40,12 @@ WITH_NEW = "scan_id,vertebra,action,new_vertebra"
 
 def test_no_path_is_no_overrides_and_changes_nothing() -> None:
     given = landmarks([19, 20])
-    pd.testing.assert_frame_equal(apply_overrides(given, read_overrides("")), given)
+    pd.testing.assert_frame_equal(apply_overrides(given, read_overrides(""), "s1", "p1"), given)
 
 
 def test_replace_moves_a_vertebra_forgets_its_points_and_makes_it_evaluable(tmp_path: Path) -> None:
     table = apply_overrides(
-        landmarks([19, 20]), overrides(tmp_path, "s1,T12,replace,1,2,3,by hand", header=WITH_CENTRE)
+        landmarks([19, 20]), overrides(tmp_path, "s1,T12,replace,1,2,3,by hand", header=WITH_CENTRE), "s1", "p1"
     )
     row = table.iloc[0]
     assert row[CENTRE].tolist() == [1, 2, 3]
@@ -58,7 +58,10 @@ def test_six_points_alone_give_the_centre(tmp_path: Path) -> None:
     points = np.arange(18.0)
     line = ",".join(["s1,20,replace", *map(str, points)])
     table = apply_overrides(
-        landmarks([20]), overrides(tmp_path, line, header=",".join(["scan_id,vertebra,action", *POINT_COLUMNS]))
+        landmarks([20]),
+        overrides(tmp_path, line, header=",".join(["scan_id,vertebra,action", *POINT_COLUMNS])),
+        "s1",
+        "p1",
     )
     assert table[POINT_COLUMNS].iloc[0].tolist() == points.tolist()
     assert table[CENTRE].iloc[0].tolist() == points.reshape(6, 3).mean(axis=0).tolist()
@@ -70,7 +73,7 @@ def test_delete_add_and_relabel_keep_the_order_from_head_to_feet(tmp_path: Path)
         overrides(
             tmp_path, "s1,20,delete,,,,", "s1,17,add,,0,0,30", "s1,19,relabel,28,,,",
             header="scan_id,vertebra,action,new_vertebra,centre_x_mm,centre_y_mm,centre_z_mm",
-        ),
+        ), "s1", "p1",
     )  # fmt: skip
     assert table["vertebra"].tolist() == [17, 18, 28]
     assert table["source"].tolist() == ["override", "learned", "override"]
@@ -82,6 +85,8 @@ def test_all_labels_can_move_by_one_together(tmp_path: Path) -> None:
     table = apply_overrides(
         landmarks([18, 19, 20]),
         overrides(tmp_path, "s1,18,relabel,19", "s1,19,relabel,20", "s1,20,relabel,21", header=WITH_NEW),
+        "s1",
+        "p1",
     )
     assert table["vertebra"].tolist() == [19, 20, 21]
     assert table["centre_z_mm"].tolist() == [0, -30, -60]
@@ -89,17 +94,28 @@ def test_all_labels_can_move_by_one_together(tmp_path: Path) -> None:
 
 def test_landmarks_without_a_detector_s_columns_stay_without(tmp_path: Path) -> None:
     plain = landmarks([19]).drop(columns=[*POINT_SD_COLUMNS, "label_confidence"])
-    table = apply_overrides(plain, overrides(tmp_path, "s1,19,replace,1,2,3,", header=WITH_CENTRE))
+    table = apply_overrides(plain, overrides(tmp_path, "s1,19,replace,1,2,3,", header=WITH_CENTRE), "s1", "p1")
     assert list(table.columns) == list(plain.columns)
 
 
 def test_other_scans_are_left_alone(tmp_path: Path) -> None:
     given = landmarks([19, 20])
-    pd.testing.assert_frame_equal(apply_overrides(given, overrides(tmp_path, "s2,19,delete")), given)
+    pd.testing.assert_frame_equal(apply_overrides(given, overrides(tmp_path, "s2,19,delete"), "s1", "p1"), given)
 
 
 def test_deleting_everything_leaves_an_empty_table(tmp_path: Path) -> None:
-    assert apply_overrides(landmarks([19]), overrides(tmp_path, "s1,19,delete")).empty
+    assert apply_overrides(landmarks([19]), overrides(tmp_path, "s1,19,delete"), "s1", "p1").empty
+
+
+def test_a_scan_in_which_nothing_was_found_can_be_rescued(tmp_path: Path) -> None:
+    given = overrides(tmp_path, "s1,19,add,1,2,3,", "s1,20,add,1,4,-30,", "s2,19,delete,,,,", header=WITH_CENTRE)
+    assert adds_to(given, "s1")
+    assert not adds_to(given, "s2")
+    table = apply_overrides(empty_table(LANDMARKS), given, "s1", "p1")
+    assert table["vertebra"].tolist() == [19, 20]
+    assert table["evaluable"].all()
+    assert set(table["patient_id"]) == {"p1"}
+    assert table[CENTRE].to_numpy().tolist() == [[1, 2, 3], [1, 4, -30]]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +130,7 @@ def test_corrections_that_do_not_fit_what_was_found_are_refused(
     tmp_path: Path, line: str, header: str, message: str
 ) -> None:
     with pytest.raises(Refused, match=f"scan s1: {message}"):
-        apply_overrides(landmarks([19, 20]), overrides(tmp_path, line, header=header))
+        apply_overrides(landmarks([19, 20]), overrides(tmp_path, line, header=header), "s1", "p1")
 
 
 @pytest.mark.parametrize(

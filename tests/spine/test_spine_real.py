@@ -15,6 +15,7 @@ from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.landmarks import provided_landmarks
 from vertegrade.spine.masks import body_centres
 from vertegrade.spine.straighten import crop_to_mm
+from vertegrade.tables import POINT_COLUMNS
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 VERSE014 = DATA / "verse014" / "sub-verse014"
@@ -72,6 +73,19 @@ def test_verse014_s_mask_gives_its_centroids_to_a_millimetre(verse014: tuple[Vol
     error = np.linalg.norm(found[XYZ].to_numpy() - given[XYZ].to_numpy(), axis=1)
     assert error.mean() < 0.8
     assert error.max() < 1.2
+
+
+def test_verse014_s_mask_gives_six_points_whether_or_not_centroids_are_given(
+    verse014: tuple[Volume, pd.DataFrame],
+) -> None:
+    volume, without = verse014
+    mask, centroids = f"{VERSE014}_seg-vert_msk.nii.gz", f"{VERSE014}_seg-vb_ctd.json"
+    assert without[POINT_COLUMNS].isna().all().all()
+    both, alone = landmarks_of(volume, centroids, mask), landmarks_of(volume, mask=mask)
+    np.testing.assert_array_equal(both[POINT_COLUMNS], alone[POINT_COLUMNS])
+    middles = both[POINT_COLUMNS].to_numpy().reshape(-1, 6, 3).mean(axis=1)
+    assert np.linalg.norm(middles - both[XYZ].to_numpy(), axis=1).max() < 3
+    assert (both["source"] == "centroids").all()
 
 
 def test_verse014_s_crops_are_all_evaluable_and_centred(verse014: tuple[Volume, pd.DataFrame]) -> None:

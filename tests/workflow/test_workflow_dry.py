@@ -43,7 +43,7 @@ def test_phantom_cohort(tmp_path: Path) -> None:
     shards = counts["phantom"]
     assert shards == counts["convert"] == counts["localize"] == counts["crop"] == counts["encode"] > 1
     assert counts["train_dae"] == 1
-    assert counts["evaluate"] == 2
+    assert counts["evaluate"] == 3  # dae, pca and keypoints
 
 
 def test_own_sheet_makes_no_phantom(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_summary_keeps_its_contract(tiny: Path) -> None:
     text = (ROOT / "docs/summary.md").read_text(encoding="utf-8")
     schema = json.loads(text.split("```json", 1)[1].split("```", 1)[0])
     jsonschema.validate(summary, schema)
-    assert set(summary["methods"]) == {"dae", "pca"}
+    assert set(summary["methods"]) == {"dae", "keypoints", "pca"}
     assert summary["cohort"]["scans"] == summary["cohort"]["scans_done"] > 0
 
 

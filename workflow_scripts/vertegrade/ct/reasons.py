@@ -46,6 +46,7 @@ REASONS: dict[str, tuple[State, str]] = {
     "mask_unreadable": ("failed", "The mask is missing, damaged or no NIfTI."),
     "mask_other_grid": ("failed", "The mask does not lie on the scan's voxels."),
     "mask_not_labels": ("failed", "The mask holds fractions instead of labels."),
+    "mask_unmeasured": ("excluded", "Fewer than two bodies of the mask can be measured: nothing to learn from."),
     "unknown_label": ("failed", "A label of the centroids or the mask is no VerSe vertebra."),
     "duplicate_label": ("failed", "A vertebra has two centroids."),
     "overrides_misfit": ("failed", "A hand-made correction does not fit the vertebrae that were found in the scan."),

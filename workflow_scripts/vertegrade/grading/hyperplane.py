@@ -89,7 +89,8 @@ class Hyperplane:
         if model != self.model_sha256:
             raise GradingError(
                 f"stale latents: made by the encoder {model[:12]}, the hyperplane by {self.model_sha256[:12]}; "
-                "encode the crops and fit the hyperplane with the same weights"
+                "encode the crops and fit the hyperplane with the same weights (method keypoints: the same version, "
+                "with points from the same source, localize.method `learned` or masks)"
             )
 
     def to_dict(self) -> dict[str, Any]:

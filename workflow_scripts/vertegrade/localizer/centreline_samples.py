@@ -1,4 +1,4 @@
-"""Training samples of the centreline's network: phantom scans at low resolution, kept on disk, varied when drawn."""
+"""Training samples of the centreline's network: scans at low resolution, kept on disk, varied when drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +10,14 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from vertegrade.ct.volume import Volume
 from vertegrade.files import new_file
 from vertegrade.levels import LABELS, craniocaudal_rank
 from vertegrade.localizer.centreline_augmentation import random_hu, random_pose
 from vertegrade.localizer.centreline_network import CELL_MM, cell_centres_mm, windowed
 from vertegrade.localizer.low_resolution import low_resolution
 from vertegrade.localizer.training import step_rng
-from vertegrade.phantom.training_scan import training_scan
 
-DRAWN_VOXELS = 4_000_000
 SACRUM = 26
 TOPMOST = LABELS["C3"]
 # Cells (8 mm) of a training crop along x, y and z; multiples of 4, as the network halves twice.
@@ -31,10 +30,10 @@ NEAR_EDGE_MM = 16.0
 
 @dataclass(frozen=True)
 class CentrelineSample:
-    """A phantom scan at low resolution and the bodies in it, head to feet.
+    """A scan at low resolution and the bodies in it, head to feet.
 
     hu: int16 (x, y, z). origin_mm: RAS mm of its first voxel. labels: (n,). centres_mm: (n, 3).
-    ends_mm: (n, 2, 3), middle of the superior and of the inferior endplate.
+    ends_mm: (n, 2, 3), middle of the superior and of the inferior endplate; those of the first and last are known.
     """
 
     hu: np.ndarray
@@ -44,9 +43,8 @@ class CentrelineSample:
     ends_mm: np.ndarray
 
 
-def phantom_sample(seed: int, number: int) -> CentrelineSample:
-    """The sample of training scan (seed, number)."""
-    volume, truth = training_scan(seed, number, voxels=DRAWN_VOXELS)
+def centreline_sample(volume: Volume, truth: pd.DataFrame) -> CentrelineSample:
+    """The sample of a scan and its bodies (`training_scan`'s table, or `own_scans.own_scan`'s)."""
     small = low_resolution(volume)
     truth = truth.iloc[np.argsort([craniocaudal_rank(label) for label in truth["vertebra"]])]
     ends = [_points(truth, f"middle_{end}") for end in ("superior", "inferior")]
@@ -59,18 +57,16 @@ def _points(truth: pd.DataFrame, name: str) -> np.ndarray:
     return truth[[f"{name}_{axis}_mm" for axis in "xyz"]].to_numpy(float)
 
 
-def cached_samples(folder: Path, seed: int, numbers: range) -> list[CentrelineSample]:
-    """Samples of the given training scans, from `folder` where they are there already, else made and kept."""
-    samples = []
-    for number in numbers:
-        path = folder / f"{seed}-{number:06d}.npz"
-        if not path.is_file():
-            sample = phantom_sample(seed, number)
-            with new_file(path) as temporary, temporary.open("wb") as handle:
-                np.savez_compressed(handle, **vars(sample))
-        with np.load(path, allow_pickle=False) as arrays:
-            samples.append(CentrelineSample(**arrays))
-    return samples
+def save_centreline_sample(path: Path, sample: CentrelineSample) -> None:
+    """Write a sample as a compressed .npz."""
+    with new_file(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, **vars(sample))
+
+
+def load_centreline_sample(path: Path) -> CentrelineSample:
+    """Read a sample that `save_centreline_sample` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return CentrelineSample(**arrays)
 
 
 def centreline_batches(samples: list[CentrelineSample], seed: int) -> Callable[[int], tuple[Tensor, ...]]:

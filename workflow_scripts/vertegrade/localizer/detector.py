@@ -24,13 +24,15 @@ from vertegrade.localizer.refiner_network import RefinerNetwork
 from vertegrade.localizer.refiner_samples import LOOK, body_axes
 from vertegrade.localizer.straight_image import StraightImage, body_frames, straight_image
 from vertegrade.localizer.weights import load_weights
-from vertegrade.spine.centreline import Centreline
+from vertegrade.spine.centreline import Centreline, fit_centreline
 from vertegrade.spine.crop import sample_crop
 from vertegrade.spine.straighten import LEFT, POSTERIOR
 from vertegrade.tables import POINTS
 
 KIND = "vertegrade-vertebrae-1"
-MIN_CONFIDENCE = 0.3
+# What may be a vertebra: the labelling of the whole scan decides. The line is corrected by those that surely are.
+MIN_CONFIDENCE, SURE = 0.05, 0.3
+CORRECTED_MM, CORRECTED_SMOOTHING_MM = 4.0, 60.0
 NEAREST_MM = 8.0  # of two detections nearer than this along the line one goes; crushed neighbours are 9 mm apart
 CLEAR_MM, BEYOND_MM, PADDING_HU = 1.0, 2.0, -1000
 LOOKS = 2  # the second look is centred and turned by what the first one found
@@ -52,9 +54,9 @@ class Detection:
 
     arc_mm: place of its centre along the centreline. centre_mm: (3,), the middle of the body, RAS. points_mm: (6, 3),
     RAS, in the order of tables.POINTS. point_sd_mm: (6,), expected error (standard deviation) of each point along the
-    body's height. confidence: 0-1, that it is a vertebra. level_log_p: (25,), log probabilities of
-    detector_samples.LEVELS from its looks and surroundings alone. complete_probability: that the body lies in the scan
-    wholly (function of this name).
+    body's height. confidence: 0-1, that it is a vertebra, from its looks. level_log_p: (25,), log probabilities of
+    detector_samples.LEVELS from its looks and surroundings. complete_probability: that the body lies in the scan wholly
+    (function of this name).
     """
 
     arc_mm: float
@@ -78,15 +80,17 @@ def find_vertebrae(
 ) -> list[Detection]:
     """Vertebrae of a scan, head to feet, looked for along its centreline between two arc lengths and 32 mm beyond.
 
-    The network is in evaluation mode on `device`. The list is empty where nothing looks like a vertebra.
+    They are looked for twice: the second time along the line through those that were found surely, because a body
+    that lies aside of the line looks less like one. The network is in evaluation mode on `device`. The list is empty
+    where nothing looks like a vertebra.
     """
-    image = straight_image(volume, line, start_arc_mm - MARGIN_MM, end_arc_mm + MARGIN_MM)
-    with torch.inference_mode():
-        maps = network.detector(network_input(image).to(device))[0].float().cpu()
-    candidates = find_peaks(maps, MIN_CONFIDENCE)
+    sure = find_in_line(volume, line, start_arc_mm, end_arc_mm, network, device, SURE)[2]
+    if len(sure) > 1:
+        line = corrected_line(line, start_arc_mm, end_arc_mm, sure.mean(axis=1))
+        start_arc_mm, end_arc_mm = 0.0, float(line.arcs[-1])
+    maps, candidates, coarse = find_in_line(volume, line, start_arc_mm, end_arc_mm, network, device, MIN_CONFIDENCE)
     if not len(candidates):
         return []
-    coarse = _coarse_points(maps, candidates, image)
     points, spread = refined(volume, coarse, network.refiner, device)
     arcs = line.nearest(points.mean(axis=1))
     cells = maps[:, candidates[:, 0], candidates[:, 1]].T
@@ -105,6 +109,37 @@ def find_vertebrae(
         )
         for n in kept
     ]
+
+
+def find_in_line(
+    volume: Volume,
+    line: Centreline,
+    start_arc_mm: float,
+    end_arc_mm: float,
+    network: VertebraNetwork,
+    device: str,
+    min_confidence: float,
+) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """The detector's maps (OUTPUTS, h, w) along a line, its peaks (m, 2) and their coarse points (m, 6, 3), RAS mm."""
+    image = straight_image(volume, line, start_arc_mm - MARGIN_MM, end_arc_mm + MARGIN_MM)
+    with torch.inference_mode():
+        maps = network.detector(network_input(image).to(device))[0].float().cpu()
+    peaks = find_peaks(maps, min_confidence)
+    points = _coarse_points(maps, peaks, image) if len(peaks) else np.zeros((0, len(POINTS), 3))
+    return maps, peaks, points
+
+
+def corrected_line(line: Centreline, start_arc_mm: float, end_arc_mm: float, centres_mm: np.ndarray) -> Centreline:
+    """The line between two arc lengths, moved to run through body centres (n, 3), RAS mm; its arc 0 is at the start.
+
+    Between two centres the shift is interpolated, beyond the last ones it stays.
+    """
+    arcs = np.arange(start_arc_mm, end_arc_mm + CORRECTED_MM, CORRECTED_MM)
+    at = line.nearest(centres_mm)
+    order = np.argsort(at)
+    off = (centres_mm - line.at(at)[0])[order]
+    shift = np.stack([np.interp(arcs, at[order], off[:, axis]) for axis in range(3)], axis=1)
+    return fit_centreline(line.at(arcs)[0] + shift, CORRECTED_SMOOTHING_MM)
 
 
 def complete_probability(volume: Volume, points_mm: np.ndarray, point_sd_mm: np.ndarray) -> float:

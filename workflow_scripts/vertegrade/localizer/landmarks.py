@@ -1,6 +1,6 @@
 """The landmarks table of a scan by the learned localizer: centreline, vertebrae, then one labelling of them all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +57,13 @@ def learned_landmarks(row: ScanRow, volume: Volume, localizer: Localizer, settin
             np.array([detection.confidence for detection in found]),
             LEVELS,
         )
+        # Whatever its level: looks and the distances to its neighbours both say whether it is a vertebra.
+        vertebra = labelling.posterior.sum(axis=1).clip(0, 1)
         labelled = {
-            int(label): (detection, float(sure))
-            for detection, label, sure in zip(found, labelling.labels, labelling.confidence, strict=True)
+            int(label): (replace(detection, confidence=float(is_one)), float(sure))
+            for detection, label, sure, is_one in zip(
+                found, labelling.labels, labelling.confidence, vertebra, strict=True
+            )
             if label not in (FALSE_ALARM, SACRUM)
         }
     if not found or not labelled:

@@ -1,4 +1,4 @@
-"""Phantom scans that differ more from each other than real ones do: what the localizer's networks learn from.
+"""Phantom scans that the localizer's networks learn from: half of them differ more from each other than real ones do.
 
 Nothing of the user's settings enters: patient, pose, field of view and scanner are drawn over all that a clinic may
 send and a little beyond (Tobin et al. 2017, "Domain randomization for transferring deep neural networks").
@@ -16,7 +16,7 @@ from vertegrade.phantom.curve import Pose, axes_of
 from vertegrade.phantom.metal import draw_metal
 from vertegrade.phantom.patient import draw_patient
 from vertegrade.phantom.physics import acquire
-from vertegrade.phantom.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol, generator
+from vertegrade.phantom.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol, draw_protocol, generator
 from vertegrade.phantom.render import render
 from vertegrade.phantom.truth import body_table
 from vertegrade.phantom.vendors import SCANNERS
@@ -27,16 +27,52 @@ _BUDGET = 11_000_000  # voxels of the drawing grid: about a second
 _FIELDS = ((0.45, 130.0, 220.0), (0.3, 220.0, 330.0), (0.25, 330.0, 430.0))
 
 
-def training_scan(seed: int, number: int, hard: float = 1.0, voxels: int = _BUDGET) -> tuple[Volume, pd.DataFrame]:
+def learning_scan(seed: int, number: int) -> tuple[Volume, pd.DataFrame]:
+    """Scan `number` of what the networks learn from (as `training_scan` returns it).
+
+    Odd numbers are `training_scan`s, hard in every respect; even ones are scanned as the default cohort is, whose finer
+    pixels show more of the endplates. Every other one of either has a shell of 1.3 to 4 times the thickness: real
+    endplates look thicker than the phantom's, and a height ends at the outer side of them.
+    """
+    thick = number % 4 >= 2
+    shell = float(np.exp(np.random.default_rng([seed, number, 1]).uniform(0.26, 1.39))) if thick else 1.0
+    return training_scan(seed, number, shell=shell) if number % 2 else cohort_scan(seed, number, shell)
+
+
+def cohort_scan(seed: int, number: int, shell: float = 1.0) -> tuple[Volume, pd.DataFrame]:
+    """A scan as the default phantom cohort has it, and all bodies that it shows (as `training_scan` returns them)."""
+    settings = PhantomSettings()
+    patient = thick_shelled(draw_patient(f"loc{number:06d}", settings, seed), shell)
+    protocol = draw_protocol(f"loc{number:06d}-1", patient, settings.acquisition, seed)
+    drawn, _ = render(patient, protocol.fine_origin_mm, protocol.fine_shape, protocol.fine_spacing_mm)
+    hu = acquire(drawn, protocol, generator(seed, "acquire", protocol.scan_id))
+    truth = body_table(patient, protocol.origin_mm, protocol.shape, protocol.spacing_mm, protocol.scan_id)
+    return Volume(np.ascontiguousarray(hu), protocol.affine), truth
+
+
+def thick_shelled(patient: Patient, factor: float) -> Patient:
+    """The patient with thicker and softer cortex all round; no surface moves, so that the truth stays."""
+    softer = max(factor**-0.4, 0.5)
+    vertebrae = []
+    for vertebra in patient.vertebrae:
+        bone = vertebra.material
+        shell = replace(bone, cortex_mm=bone.cortex_mm * factor, cortical_hu=bone.cortical_hu * softer)
+        vertebrae.append(replace(vertebra, material=shell))
+    return replace(patient, vertebrae=tuple(vertebrae))
+
+
+def training_scan(
+    seed: int, number: int, hard: float = 1.0, voxels: int = _BUDGET, shell: float = 1.0
+) -> tuple[Volume, pd.DataFrame]:
     """Scan `number` of an endless, reproducible series: the delivered volume and the bodies that it shows.
 
     The table has the columns of tables.PHANTOM_TRUTH; besides T1-L6 and T13 its rows are the cervical bodies that are
     drawn and S1 (label 26), all with their six points. `complete` says whether the body lies in the volume wholly.
     hard: 0 (an average clinic's scans) to 1 scales tilts, noise, curvature and the spread of bone density.
-    voxels: largest drawing grid; fewer make a coarser and cheaper scan.
+    voxels: largest drawing grid; fewer make a coarser and cheaper scan. shell: factor of the cortex's thickness.
     """
     rng = generator(seed, "training scan", str(number))
-    patient = _tilted(rng, _draw_patient(rng, seed, number, hard), hard)
+    patient = thick_shelled(_tilted(rng, _draw_patient(rng, seed, number, hard), hard), shell)
     protocol = _draw_protocol(rng, patient, number, hard, voxels)
     drawn, _ = render(patient, protocol.fine_origin_mm, protocol.fine_shape, protocol.fine_spacing_mm)
     delivered = acquire(drawn, protocol, generator(seed, "training acquire", str(number)))

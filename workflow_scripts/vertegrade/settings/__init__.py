@@ -10,6 +10,7 @@ from .ct import CtSettings
 from .dae import DaeSettings
 from .evaluation import EvaluationSettings
 from .grading import GradingSettings
+from .localizer import LocalizerTrainSettings
 from .phantom import PhantomSettings
 from .report import ReportSettings
 from .run import RunSettings
@@ -24,6 +25,9 @@ class Settings(Section):
     phantom: PhantomSettings = section(PhantomSettings, "The embedded phantom cohort.")
     ct: CtSettings = section(CtSettings, "Conversion.")
     localize: LocalizeSettings = section(LocalizeSettings, "Localization of vertebrae.")
+    train_localizer: LocalizerTrainSettings = section(
+        LocalizerTrainSettings, "Training of the learned localizer; no part of a usual run."
+    )
     crop: CropSettings = section(CropSettings, "Cropping of vertebrae.")
     dae: DaeSettings = section(DaeSettings, "Diffusion autoencoder.")
     grading: GradingSettings = section(GradingSettings, "Hyperplane, calibration, prediction.")

@@ -18,3 +18,19 @@ class CentrelineSettings(Section):
     smoothing_mm: float = setting(
         60.0, "Waves of the line of this length keep half of their height: slice-to-slice noise goes.", "mm", ge=0
     )
+
+
+class LocalizerTrainSettings(Section):
+    """Training of the learned localizer's networks (`snakemake train_localizer`); no part of a usual run.
+
+    The defaults are the training of the weights that ship (docs/localizer.md).
+    """
+
+    scans: int = setting(440, "Phantom scans to learn from, about a second each.", "scans", ge=0)
+    own_masks: bool = setting(
+        False,
+        "Learn from the cohort's own scans too: those of the training split whose row of the sheet names a mask.",
+    )
+    refiner_steps: int = setting(4400, "Steps of the network that sets the six points.", ge=1)
+    detector_steps: int = setting(3400, "Steps of the network that finds and names vertebrae.", ge=1)
+    centreline_steps: int = setting(4000, "Steps of the network that finds the spine.", ge=1)

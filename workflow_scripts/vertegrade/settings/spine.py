@@ -12,9 +12,10 @@ class LocalizeSettings(Section):
     """Where the vertebrae are."""
 
     method: Literal["learned", "provided", "totalsegmentator", "spineps"] = setting(
-        "provided",
-        "`provided`: centroids or masks named in the sample sheet (VerSe format); centroids win over a mask. "
-        "`learned`: this project's own networks. `totalsegmentator`, `spineps`: the command line of the tool that you "
+        "learned",
+        "`learned`: this project's own networks. "
+        "`provided`: centroids or masks named in the sample sheet (VerSe format); centroids win over a mask, on "
+        "which six points are measured. `totalsegmentator`, `spineps`: the command line of the tool that you "
         "have installed with its weights (see docs/morphometry.md); nothing is downloaded.",
     )
     weights: str = setting(
@@ -23,10 +24,9 @@ class LocalizeSettings(Section):
         "with Vertegrade and were trained on phantoms alone.",
     )
     min_confidence: float = setting(
-        0.3,
-        "With `learned`: a vertebra is not evaluable if the network gives less probability to its being one, or if it "
-        "lies in the scan wholly with less. Below 0.3 nothing is kept at all; on phantoms 0.3 finds most at the same "
-        "precision (docs/benchmarks.md).",
+        0.5,
+        "With `learned`: a vertebra is not evaluable if, by its looks and the distances to its neighbours, the "
+        "probability of its being one is less, or that of its lying in the scan wholly.",
         "probability",
         ge=0,
         le=1,

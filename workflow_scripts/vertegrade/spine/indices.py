@@ -114,24 +114,28 @@ def _shapes(loss: Array) -> NDArray[np.object_]:
     return np.where(crushed, "crush", np.where(loss[:, 1] > loss[:, 0], "biconcave", "wedge")).astype(object)
 
 
-def keypoint_latents(measurements: pd.DataFrame) -> pd.DataFrame:
+def keypoint_latents(measurements: pd.DataFrame, points_from: str) -> pd.DataFrame:
     """Table LATENTS of a shard's MEASUREMENTS: z is LATENT_COLUMNS, zeros where a vertebra is not evaluable.
 
-    crop counts the rows, which are the shard's crops in their order. model_sha256 names the definition of the indices.
+    points_from: what set the six points, `networks` or `masks`. crop counts the rows, which are the shard's crops in
+    their order. model_sha256 names the definition of the indices and what set the points.
     """
     table = measurements[["patient_id", "scan_id", "vertebra", "evaluable", "reason"]].copy()
     table["crop"] = np.arange(len(table))
-    table["model_sha256"] = definition_sha256()
+    table["model_sha256"] = definition_sha256(points_from)
     numbers = measurements[LATENT_COLUMNS].fillna(0.0).to_numpy(np.float32)
     table["z"] = pd.Series(list(numbers), index=table.index, dtype=object)
     return check_table(table[[*LATENTS.columns]], LATENTS, "latents of keypoints")
 
 
-def definition_sha256() -> str:
-    """SHA-256 of the code and statistics that turn points into indices: a hyperplane fits to no others."""
+def definition_sha256(points_from: str) -> str:
+    """SHA-256 of what set the points and of the code that turns them into indices: a hyperplane fits to no others.
+
+    Networks and masks set endplates a little differently, which a model of the other would take for loss of height.
+    """
     folder = Path(__file__).parent
     names = ["heights.py", "indices.py", "level_statistics.csv", "level_statistics.py", "normal_ratios.py"]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(points_from.encode() + b"\0")
     for name in names:
         digest.update(name.encode() + b"\0" + (folder / name).read_bytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The landmarks table of a scan whose vertebrae are given, by centroids or by a mask."""
+"""The landmarks table of a scan whose vertebrae are given, by centroids or by a mask, with six points if by a mask."""
 
 import math
 from itertools import pairwise
@@ -12,8 +12,9 @@ from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import LABELS, craniocaudal_rank
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.masks import Body, body_centres, read_mask
+from vertegrade.spine.morphometry import measure_mask
 from vertegrade.spine.verse import read_centroids
-from vertegrade.tables import LANDMARKS, POINT_COLUMNS, check_table
+from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINTS, check_table
 
 # Reasons of this stage. A `not_graded` vertebra is sound and shapes the centreline; it just gets no crop.
 NOT_GRADED = "not_graded"
@@ -21,6 +22,7 @@ OUTSIDE = "centre_outside_scan"
 IMPLAUSIBLE = "implausible_spacing"
 
 MIN_DOWNWARD = 0.25
+NEAR_MM = 10.0  # of a centroid lies the middle of its vertebra in the mask, or one of the two is another vertebra's
 
 
 def provided_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings) -> pd.DataFrame:
@@ -28,14 +30,16 @@ def provided_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings)
 
     Every vertebra that was given gets a row; evaluable is False with a reason for those outside the graded levels
     (`not_graded`), with a centre outside the scan, at an implausible distance from their neighbours, or cut or tiny in
-    the mask. The six points are unknown (NaN), confidence is 1.
+    the mask. Confidence is 1. The six points are measured on the mask, whose vertebrae must lie at the centroids where
+    both are given; they are unknown (NaN) without a mask, and where a vertebra of it cannot be measured.
     Refused: nothing given, files unreadable or on another grid, labels unknown or twice, all centres outside.
     """
+    mask = read_mask(row.mask, volume.hu.shape, volume.affine) if row.mask else None
     if row.centroids:
         given = read_centroids(row.centroids, volume.hu.shape, volume.affine)
         bodies = {label: Body(centre, "") for label, centre in given.items()}
-    elif row.mask:
-        bodies = body_centres(read_mask(row.mask, volume.hu.shape, volume.affine), volume.affine, row.mask)
+    elif mask is not None:
+        bodies = body_centres(mask, volume.affine, row.mask)
     else:
         raise Refused(
             "no_landmarks", f"scan {row.scan_id}: the sample sheet names neither centroids nor a mask; add one of them"
@@ -58,7 +62,7 @@ def provided_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings)
             "scan_id": row.scan_id,
             "vertebra": label,
             **dict(zip(("centre_x_mm", "centre_y_mm", "centre_z_mm"), bodies[label].centre_mm, strict=True)),
-            **dict.fromkeys(POINT_COLUMNS, math.nan),
+            **dict(zip(POINT_COLUMNS, _points(label, bodies[label].centre_mm, mask, volume).ravel(), strict=True)),
             "confidence": 1.0,
             "source": "centroids" if row.centroids else "mask",
             "evaluable": not reasons[label],
@@ -67,6 +71,16 @@ def provided_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings)
         for label in labels
     ]
     return check_table(pd.DataFrame(rows), LANDMARKS, f"landmarks of scan {row.scan_id}")
+
+
+def _points(label: int, centre_mm: np.ndarray, mask: np.ndarray | None, volume: Volume) -> np.ndarray:
+    """Six points (6, 3), RAS mm, of a vertebra of the mask; NaN where the mask has none with this label and centre."""
+    if mask is None or not (mask == label).any():
+        return np.full((len(POINTS), 3), math.nan)
+    measure = measure_mask(mask, volume.affine, label)
+    if not np.linalg.norm(measure.centre_mm - centre_mm) <= NEAR_MM:  # NaN where it could not be measured
+        return np.full((len(POINTS), 3), math.nan)
+    return measure.points_mm
 
 
 def implausible(centres: dict[int, np.ndarray], settings: LocalizeSettings) -> list[int]:

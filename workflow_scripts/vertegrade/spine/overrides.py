@@ -110,19 +110,23 @@ def _missing(action: str, row: dict[str, Any]) -> list[str]:
     return problems
 
 
-def apply_overrides(landmarks: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
-    """Landmarks of one scan (table LANDMARKS) after the corrections (table OVERRIDES) that name it.
+def adds_to(overrides: pd.DataFrame, scan_id: str) -> bool:
+    """Whether the corrections (table OVERRIDES) add a vertebra to a scan: it then needs none that was found."""
+    return bool(((overrides["scan_id"] == scan_id) & (overrides["action"] == "add")).any())
+
+
+def apply_overrides(landmarks: pd.DataFrame, overrides: pd.DataFrame, scan_id: str, patient_id: str) -> pd.DataFrame:
+    """Landmarks of one scan (table LANDMARKS, perhaps empty) after the corrections (table OVERRIDES) that name it.
 
     What is touched gets source `override`, confidence 1, and counts as evaluable; a new centre without points forgets
     the old points, points without a centre have their mean as centre. A relabelled vertebra keeps its place. Relabels
     act together, so that two vertebrae can swap names. An empty table comes back as it is.
     Refused (`overrides_misfit`): a vertebra to change that was not found, one to add that was, or two of one name.
     """
-    if landmarks.empty:
-        return landmarks
-    scan_id, patient_id = landmarks["scan_id"].iloc[0], landmarks["patient_id"].iloc[0]
     rows = {row["vertebra"]: row for row in landmarks.to_dict("records")}
     mine = overrides[overrides["scan_id"] == scan_id]
+    if mine.empty:
+        return landmarks
     problems = []
     for vertebra, action in zip(mine["vertebra"], mine["action"], strict=True):
         if (vertebra in rows) == (action == "add"):

@@ -1,0 +1,55 @@
+"""What the three networks learn from, made of scans once and kept on disk: three files a scan."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vertegrade.ct.reasons import Refused
+from vertegrade.ct.volume import Volume
+from vertegrade.dae.interruption import Interruption, TrainingInterrupted
+from vertegrade.localizer.centreline_samples import centreline_sample, save_centreline_sample
+from vertegrade.localizer.detector_samples import save_sample, spine_sample
+from vertegrade.localizer.refiner_samples import look_samples, save_looks
+
+log = logging.getLogger(__name__)
+KINDS = ("line", "spine", "look")
+Scan = Callable[[], tuple[Volume, pd.DataFrame]]
+
+
+def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> None:
+    """Write NAME.line.npz, NAME.spine.npz and NAME.look.npz of each scan; those already there are kept.
+
+    scans: name -> what draws or reads the volume and its bodies (columns as of `training_scan`'s table).
+    A scan that is Refused is left out, with a warning.
+    Raises TrainingInterrupted (exit code 75) after a signal; the next call goes on with the scan after the last.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with Interruption() as interruption:
+        for place, (name, scan) in enumerate(scans.items()):
+            last = folder / f"{name}.look.npz"
+            if last.exists():
+                continue
+            try:
+                volume, bodies = scan()
+            except Refused as refusal:
+                log.warning("nothing to learn from %s: %s", name, refusal)
+                continue
+            rng = np.random.default_rng([seed, *name.encode()])
+            save_centreline_sample(folder / f"{name}.line.npz", centreline_sample(volume, bodies))
+            save_sample(folder / f"{name}.spine.npz", spine_sample(volume, bodies, rng))
+            save_looks(last, look_samples(volume, bodies, rng))
+            log.info("sample %d of %d (%s): %d vertebrae", place + 1, len(scans), name, len(bodies))
+            if interruption.reason():
+                log.warning("stopped after sample %s: %s", name, interruption.reason())
+                raise TrainingInterrupted(interruption.reason())
+
+
+def sample_files(folder: Path, kind: str) -> list[Path]:
+    """Files of one of KINDS, sorted by name; ValueError where there are none."""
+    files = sorted(folder.glob(f"*.{kind}.npz"))
+    if not files:
+        raise ValueError(f"{folder}: no samples (*.{kind}.npz) to train the localizer on")
+    return files
