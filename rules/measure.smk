@@ -17,5 +17,6 @@ rule measure:
         runtime=10,
     params:
         code=code_of("measure"),
+        packages=packages_of("measure"),
     script:
         "../workflow_scripts/measure.py"
