@@ -36,11 +36,14 @@ include: "rules/dae.smk"
 include: "rules/grade.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/audit.smk"
 
 
 localrules:
     all,
     localization_pictures,
+    audit,
+    why,
 
 
 rule all:

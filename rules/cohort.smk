@@ -19,6 +19,7 @@ rule split:
         given=given_splits(),
         settings=settings_of("cohort.splits"),
         code=code_of("split"),
+        packages=packages_of("split"),
     script:
         "../workflow_scripts/split.py"
 
@@ -44,5 +45,6 @@ rule labels:
         runtime=10,
     params:
         code=code_of("labels"),
+        packages=packages_of("labels"),
     script:
         "../workflow_scripts/labels.py"

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
-from vertegrade.code_hash import code_of
+from vertegrade.code_hash import code_of, packages_of
 from vertegrade.cohort.sheet import (
     SheetError,
     delimited_rows,
@@ -17,6 +17,7 @@ from vertegrade.cohort.sheet import (
     shard_of,
 )
 from vertegrade.phantom.roster import phantom_rows
+from vertegrade.settings.base import rerun_values
 from vertegrade.settings.loading import (
     SettingsError,
     check_duplicate_keys,
@@ -54,8 +55,9 @@ if (SETTINGS.localize.method != "provided" or all(row.mask for row in SCANS)) an
 SEED = SETTINGS.run.seed
 OWN_MASKS = SETTINGS.train_localizer.own_masks
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
+WINDOW = ("report.window_centre_hu", "report.window_width_hu")
 SETTINGS_SHA256 = hashlib.sha256(
-    json.dumps(SETTINGS.model_dump(), sort_keys=True).encode()
+    json.dumps(rerun_values(SETTINGS), sort_keys=True).encode()
 ).hexdigest()
 ROWS = {}
 for row in SCANS:
@@ -64,8 +66,8 @@ SHARDS = sorted(ROWS)
 
 
 def settings_of(*sections):
-    """Plain values of the named sections (dotted), for a rule's params: a rule re-runs when these change."""
-    everything = SETTINGS.model_dump()
+    """Plain values of the named sections and keys (dotted), for a rule's params: a rule re-runs when these change."""
+    everything = rerun_values(SETTINGS)
     chosen = {}
     for name in sections:
         value = everything
@@ -73,6 +75,15 @@ def settings_of(*sections):
             value = value[key]
         chosen[name] = value
     return chosen
+
+
+def this_workflow(wildcards):
+    """What a job needs to read the workflow itself: Snakefile, config files, and what re-runs jobs in this run."""
+    return {
+        "snakefile": str(workflow.main_snakefile),
+        "files": [os.path.abspath(file) for file in workflow.configfiles],
+        "triggers": sorted(str(trigger) for trigger in workflow.rerun_triggers),
+    }
 
 
 def rows_of(wildcards):

@@ -19,5 +19,6 @@ rule convert:
         rows=rows_of,
         settings=settings_of("ct"),
         code=code_of("convert"),
+        packages=packages_of("convert"),
     script:
         "../workflow_scripts/convert.py"

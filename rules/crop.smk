@@ -21,5 +21,6 @@ rule crop:
     params:
         settings=settings_of("crop"),
         code=code_of("crop"),
+        packages=packages_of("crop"),
     script:
         "../workflow_scripts/crop.py"

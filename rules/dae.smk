@@ -23,6 +23,7 @@ rule train_dae:
         settings=settings_of("crop", "dae.model", "dae.train"),
         seed=SEED,
         code=code_of("train_dae"),
+        packages=packages_of("train_dae"),
     script:
         "../workflow_scripts/train_dae.py"
 
@@ -49,6 +50,7 @@ rule encode:
     params:
         settings=settings_of("dae.encode"),
         code=code_of("encode"),
+        packages=packages_of("encode"),
     script:
         "../workflow_scripts/encode.py"
 
@@ -81,5 +83,6 @@ rule counterfactual:
         settings=settings_of("dae.counterfactual"),
         seed=SEED,
         code=code_of("counterfactual"),
+        packages=packages_of("counterfactual"),
     script:
         "../workflow_scripts/counterfactual.py"

@@ -29,6 +29,7 @@ rule evaluate:
         settings=settings_of("evaluation"),
         seed=SEED,
         code=code_of("evaluate"),
+        packages=packages_of("evaluate"),
     script:
         "../workflow_scripts/evaluate.py"
 
@@ -59,9 +60,14 @@ rule compare:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings_of("evaluation"),
+        settings=settings_of(
+            "evaluation.bootstrap_resamples",
+            "evaluation.confidence",
+            "evaluation.minimum_cases",
+        ),
         seed=SEED,
         code=code_of("compare"),
+        packages=packages_of("compare"),
     script:
         "../workflow_scripts/compare.py"
 
@@ -95,6 +101,7 @@ rule figures:
         runtime=10,
     params:
         code=code_of("figures"),
+        packages=packages_of("figures"),
     script:
         "../workflow_scripts/figures.py"
 
@@ -121,5 +128,6 @@ rule summary:
         manifests=f"{SETTINGS.run.results}/manifest",
         settings_sha256=SETTINGS_SHA256,
         code=code_of("summary"),
+        packages=packages_of("summary"),
     script:
         "../workflow_scripts/summary.py"

@@ -22,6 +22,7 @@ rule encode_pca:
         window=[SETTINGS.dae.model.hu_low, SETTINGS.dae.model.hu_high],
         seed=SEED,
         code=code_of("encode_pca"),
+        packages=packages_of("encode_pca"),
     script:
         "../workflow_scripts/encode_pca.py"
 
@@ -45,9 +46,12 @@ rule fit_hyperplane:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings_of("grading"),
+        settings=settings_of(
+            "grading.fracture_grade", "grading.classifier", "grading.folds"
+        ),
         seed=SEED,
         code=code_of("fit_hyperplane"),
+        packages=packages_of("fit_hyperplane"),
     script:
         "../workflow_scripts/fit_hyperplane.py"
 
@@ -72,9 +76,16 @@ rule calibrate:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings_of("grading"),
+        settings=settings_of(
+            "grading.fracture_grade",
+            "grading.classifier",
+            "grading.folds",
+            "grading.calibration",
+            "grading.coverage",
+        ),
         seed=SEED,
         code=code_of("calibrate"),
+        packages=packages_of("calibrate"),
     script:
         "../workflow_scripts/calibrate.py"
 
@@ -100,5 +111,6 @@ rule grade:
         runtime=10,
     params:
         code=code_of("grade"),
+        packages=packages_of("grade"),
     script:
         "../workflow_scripts/grade.py"

@@ -56,5 +56,6 @@ rule localize:
         overrides=overrides_of,
         settings=settings_of("localize"),
         code=code_of("localize"),
+        packages=packages_of("localize"),
     script:
         "../workflow_scripts/localize.py"

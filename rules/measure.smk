@@ -18,5 +18,6 @@ rule measure:
     params:
         points_from=POINTS_FROM,
         code=code_of("measure"),
+        packages=packages_of("measure"),
     script:
         "../workflow_scripts/measure.py"

@@ -16,8 +16,19 @@ rule phantom:
         runtime=30,
     params:
         rows=rows_of,
-        settings=settings_of("phantom"),
+        settings=settings_of(
+            "phantom.fractured_patients",
+            "phantom.fractures_per_patient",
+            "phantom.subthreshold",
+            "phantom.mimics",
+            "phantom.scoliosis",
+            "phantom.max_scoliosis_degrees",
+            "phantom.variants",
+            "phantom.slips",
+            "phantom.acquisition",
+        ),
         seed=SEED,
         code=code_of("phantom"),
+        packages=packages_of("phantom"),
     script:
         "../workflow_scripts/phantom.py"

@@ -16,8 +16,9 @@ rule localization_picture:
         mem_mb=3000,
         runtime=30,
     params:
-        settings=settings_of("report"),
+        settings=settings_of(*WINDOW),
         code=code_of("localization_picture"),
+        packages=packages_of("localization_picture"),
     script:
         "../workflow_scripts/localization_picture.py"
 

@@ -35,6 +35,7 @@ rule cohort_page:
         sheet=sorted(row.scan_id for row in SCANS),
         phantom=PHANTOM,
         code=code_of("cohort_page"),
+        packages=packages_of("cohort_page"),
     script:
         "../workflow_scripts/cohort_page.py"
 
@@ -63,8 +64,9 @@ rule montage:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=settings_of("report"),
+        settings=settings_of("report.montage_crops", *WINDOW),
         code=code_of("montage"),
+        packages=packages_of("montage"),
     script:
         "../workflow_scripts/montage.py"
 
@@ -92,7 +94,8 @@ rule counterfactual_figure:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=settings_of("report"),
+        settings=settings_of("report.difference_hu", *WINDOW),
         code=code_of("counterfactual_figure"),
+        packages=packages_of("counterfactual_figure"),
     script:
         "../workflow_scripts/counterfactual_figure.py"

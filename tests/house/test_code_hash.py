@@ -27,6 +27,7 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     code_hash._parse.cache_clear()
+    code_hash._memory.cache_clear()
     code_hash._module_file.cache_clear()
 
 

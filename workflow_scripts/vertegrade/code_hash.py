@@ -2,16 +2,42 @@
 
 Snakemake sees a script's mtime but no imported module, so rules carry this hash in their params. Syntax trees are
 hashed, not bytes: an edit of comments or layout re-runs nothing. The settings classes are left out, because the values
-that a rule uses are in its params already: a new key elsewhere re-runs nothing.
+that a rule uses are in its params already: a new key elsewhere re-runs nothing. Beside the hash, rules carry the
+versions of the packages that their code computes with.
 """
 
 import ast
+import atexit
+import contextlib
 import hashlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "vertegrade"
+# Distributions whose version can change numbers or pictures, by the name that code imports. Not pandas, pyarrow and
+# pandera (tables are selected and joined), jinja2 and the like: a training is not to start anew for them.
+COMPUTING = {
+    "PIL": "pillow",
+    "SimpleITK": "simpleitk",
+    "diffusers": "diffusers",
+    "highdicom": "highdicom",
+    "matplotlib": "matplotlib",
+    "monai": "monai",
+    "nibabel": "nibabel",
+    "numpy": "numpy",
+    "pydicom": "pydicom",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "statsmodels": "statsmodels",
+    "torch": "torch",
+}
 
 
 @cache
@@ -30,10 +56,28 @@ def _absolute(node: ast.ImportFrom, file: Path) -> str:
     return ".".join([*parts, *([node.module] if node.module else [])])
 
 
+class Parsed(NamedTuple):
+    """What one file is: digest of its syntax tree and the data files beside it, and the modules that it imports."""
+
+    digest: str
+    imports: list[str]
+
+
 @cache
-def _parse(file: Path) -> tuple[str, frozenset[Path]]:
-    """Digest of a file's syntax tree and data files beside it, and the vertegrade files it imports directly."""
-    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+def _parse(file: Path) -> Parsed:
+    data = [path.read_bytes() for path in (file, *_data_files(file))]
+    key = hashlib.sha256(repr([file.parent.name, *data]).encode()).hexdigest()
+    if key not in _memory():
+        tree = ast.parse(data[0].decode(), filename=str(file))
+        digest = hashlib.sha256(ast.dump(tree).encode())
+        for path, content in zip(_data_files(file), data[1:], strict=True):
+            digest.update(path.name.encode() + content)
+        _memory()[key] = [digest.hexdigest(), _imports(tree, file)]
+    return Parsed(*_memory()[key])
+
+
+def _imports(tree: ast.Module, file: Path) -> list[str]:
+    """Dotted names that a file imports, wherever in it; `from a import b` may mean the module a.b."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -41,20 +85,50 @@ def _parse(file: Path) -> tuple[str, frozenset[Path]]:
         elif isinstance(node, ast.ImportFrom):
             module = _absolute(node, file)
             names.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
+    return sorted(names)
+
+
+def _ours(names: list[str]) -> Iterator[Path]:
+    """Files of the vertegrade modules among dotted names, and of the packages that they are in."""
     parents = {".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2)}
-    ours = {name for name in parents if name.split(".")[0] == PACKAGE and name.split(".")[:2] != [PACKAGE, "settings"]}
-    found = {_module_file(name) for name in ours}
-    digest = hashlib.sha256(ast.dump(tree).encode())
-    for data in sorted(p for p in _data_files(file)):
-        digest.update(data.name.encode() + data.read_bytes())
-    return digest.hexdigest(), frozenset(path for path in found if path is not None)
+    for name in parents:
+        if name.split(".")[0] == PACKAGE and name.split(".")[:2] != [PACKAGE, "settings"]:
+            file = _module_file(name)
+            if file is not None:
+                yield file
 
 
 def _data_files(file: Path) -> list[Path]:
     """Templates and tables in a package's folder count as part of its __init__.py."""
     if file.name != "__init__.py":
         return []
-    return [p for p in file.parent.iterdir() if p.is_file() and p.suffix in {".j2", ".css", ".json", ".csv", ".tsv"}]
+    found = (p for p in file.parent.iterdir() if p.suffix in {".j2", ".css", ".json", ".csv", ".tsv"} and p.is_file())
+    return sorted(found)
+
+
+@cache
+def _memory() -> dict[str, list[Any]]:
+    """What files of the same bytes were parsed to before: parsing is half of the time of reading the Snakefile.
+
+    Kept beside Python's own bytecode, and like that not kept where the folder cannot be written.
+    """
+    path = SCRIPTS / "__pycache__" / f"code_hash.{sys.implementation.cache_tag}.json"
+    try:
+        known: dict[str, list[Any]] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    atexit.register(_remember, path, known, len(known))
+    return known
+
+
+def _remember(path: Path, known: dict[str, list[Any]], before: int) -> None:
+    if len(known) == before:
+        return
+    temporary = path.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        temporary.write_text(json.dumps(known), encoding="utf-8")
+        temporary.replace(path)
 
 
 def code_files(script: str) -> list[Path]:
@@ -65,11 +139,37 @@ def code_files(script: str) -> list[Path]:
         file = todo.pop()
         if file not in seen:
             seen.add(file)
-            todo.extend(_parse(file)[1])
+            todo.extend(_ours(_parse(file).imports))
     return sorted(seen)
+
+
+def code_digests(script: str) -> dict[str, str]:
+    """Digest of each file behind a script, by its path from workflow_scripts/."""
+    return {file.relative_to(SCRIPTS).as_posix(): _parse(file).digest[:16] for file in code_files(script)}
 
 
 def code_of(script: str) -> str:
     """Content hash of all code behind a script."""
-    lines = [f"{file.relative_to(SCRIPTS)} {_parse(file)[0]}" for file in code_files(script)]
+    lines = [f"{file} {digest}" for file, digest in code_digests(script).items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def packages_of(script: str) -> dict[str, str]:
+    """Versions of the computing packages that the code behind a script imports; what is not installed is left out.
+
+    Without the part after a +: torch's builds for CPU and GPU of a cluster's nodes are one version.
+    """
+    names = {name.split(".")[0] for file in code_files(script) for name in _parse(file).imports}
+    wanted = sorted(COMPUTING[name] for name in names & COMPUTING.keys())
+    return {name: _installed()[name].split("+")[0] for name in wanted if name in _installed()}
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """Versions by distribution, from the names of the installers' folders: reading each's metadata takes far longer."""
+    numpy = importlib.util.find_spec("numpy")
+    if numpy is None or numpy.origin is None:
+        return {}
+    folders = Path(numpy.origin).parent.parent.glob("*.dist-info")
+    pairs = (folder.name.removesuffix(".dist-info").split("-", 1) for folder in folders)
+    return {name.lower().replace("_", "-"): version for name, version in pairs}

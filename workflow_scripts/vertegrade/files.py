@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,3 +94,19 @@ def sha256_of(path: str | Path) -> str:
     for file in sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")):
         digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n".encode())
     return digest.hexdigest()
+
+
+def file_hashes(paths: Iterable[str | Path]) -> dict[str, str]:
+    """SHA-256 by path, sorted, of files and of every file in folders; what is not there is left out.
+
+    Names that start with a dot are left out: Snakemake and half-done writes put such files into folders.
+    """
+    files = {file for path in paths for file in _files_of(Path(path))}
+    return {str(file): sha256_of(file) for file in sorted(files)}
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from (file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    elif path.is_file():
+        yield path

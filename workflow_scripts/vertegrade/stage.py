@@ -1,14 +1,12 @@
 """What all scripts share: the rule's log, typed settings, seed, threads, device, and a manifest of what was made."""
 
-import importlib.metadata
-import json
 import logging
-import os
-import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +14,12 @@ import pandas as pd
 import pandera.pandas as pa
 from threadpoolctl import threadpool_limits
 
-from vertegrade.files import new_file, sha256_of, write_json
-from vertegrade.settings.base import Section, section_paths
+from vertegrade.files import new_file
+from vertegrade.manifest import write_manifest
+from vertegrade.settings.base import Section, narrowed, section_paths
 from vertegrade.tables import check_table
 
 T = TypeVar("T", bound=Section)
-PACKAGES = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "nibabel", "pydicom", "highdicom", "torch", "monai"]
-PACKAGES += ["diffusers", "statsmodels", "matplotlib", "snakemake"]
 
 
 class Stage:
@@ -33,7 +30,12 @@ class Stage:
         self.input, self.output, self.params, self.wildcards = job.input, job.output, job.params, job.wildcards
         self.threads: int = job.threads
         self.log = logging.getLogger(f"vertegrade.{self.rule}")
-        self._config: dict[str, Any] = job.config
+        self.config: dict[str, Any] = job.config
+
+    @property
+    def results(self) -> str:
+        """Folder of the run's results."""
+        return str(self.config["run"]["results"])
 
     @property
     def seed(self) -> int:
@@ -45,14 +47,19 @@ class Stage:
         """`cuda` or `cpu`: `run.device`, where `auto` takes a GPU if torch sees one."""
         import torch
 
-        wanted: str = self._config["run"]["device"]
+        wanted: str = self.config["run"]["device"]
         if wanted == "cuda" and not torch.cuda.is_available():
             raise RuntimeError("run.device is `cuda`, but torch sees no GPU here; use `auto` or `cpu`, or ask for one")
         return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
     def settings(self, kind: type[T]) -> T:
-        """The settings of one section, as the rule's params carry them."""
-        return kind.model_validate(self.params.settings[section_paths()[kind]])
+        """The settings of one section, with the keys that the rule's params carry and no others."""
+        path = section_paths()[kind].split(".")
+        given: dict[str, Any] = {}
+        for name, value in self.params.settings.items():
+            *blocks, key = name.split(".")
+            reduce(lambda block, part: block.setdefault(part, {}), blocks, given)[key] = value
+        return narrowed(kind, reduce(getitem, path, given), reduce(getitem, path, self.config))
 
     def write_table(self, path: str, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
         """Check a table against its contract and write it as Parquet, or as TSV by its suffix."""
@@ -82,7 +89,8 @@ def run_stage(job: Any) -> Iterator[Stage]:
     except Exception:
         stage.log.exception("%s failed", stage.rule)
         raise
-    _write_manifest(stage, started)
+    if stage.output:
+        write_manifest(job, stage.results, started, stage.device if "torch" in sys.modules else "cpu")
     stage.log.info("%s done in %.1f s", stage.rule, (datetime.now(UTC) - started).total_seconds())
 
 
@@ -95,28 +103,3 @@ def _start_log(path: str) -> None:
         force=True,
     )
     logging.captureWarnings(True)
-
-
-def _write_manifest(stage: Stage, started: datetime) -> None:
-    """One JSON a job: what went in, what came out, by which code and settings, where and when."""
-    torch = sys.modules.get("torch")
-    manifest = {
-        "rule": stage.rule,
-        "wildcards": dict(stage.wildcards.items()),
-        "inputs": {str(path): sha256_of(path) for path in sorted(set(stage.input)) if os.path.exists(path)},
-        "outputs": {str(path): sha256_of(path) for path in stage.output},
-        "params": json.loads(json.dumps(dict(stage.params.items()), default=str)),
-        "threads": stage.threads,
-        "device": stage.device if torch else "cpu",
-        "versions": _versions(),
-        "host": platform.node(),
-        "started": started.isoformat(timespec="milliseconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }
-    name = "-".join(str(value) for value in stage.wildcards) or "all"
-    write_json(Path(stage._config["run"]["results"]) / "manifest" / stage.rule / f"{name}.json", manifest)
-
-
-def _versions() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **versions}

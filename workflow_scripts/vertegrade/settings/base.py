@@ -1,9 +1,10 @@
 """What every section of the settings shares: strict types, no unknown keys, a unit and a reason for each key."""
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
@@ -12,9 +13,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def setting(default: Any, description: str, unit: str = "", **limits: Any) -> Any:
-    """A key with its default, its meaning, its unit and its limits (pydantic's ge, gt, le, lt, min_length, ...)."""
-    return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
+T = TypeVar("T", bound=Section)
+
+
+def setting(default: Any, description: str, unit: str = "", *, reruns: bool = True, **limits: Any) -> Any:
+    """A key with its default, its meaning, its unit and its limits (pydantic's ge, gt, le, lt, min_length, ...).
+
+    reruns: False for a key that changes no result, such as where a log goes; a new value then re-runs nothing.
+    """
+    extra: dict[str, Any] = {"unit": unit} if reruns else {"unit": unit, "reruns": False}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
 def section(kind: type[Section], description: str) -> Any:
@@ -40,3 +48,43 @@ def section_paths() -> dict[type[Section], str]:
 
     walk(Settings, "")
     return paths
+
+
+def section_kind(field: FieldInfo) -> type[Section] | None:
+    """The class of a nested block, None for a key."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def reruns(field: FieldInfo) -> bool:
+    """Whether a new value of this key can change a result."""
+    extra = field.json_schema_extra
+    return not isinstance(extra, dict) or bool(extra.get("reruns", True))
+
+
+def rerun_values(block: Section) -> dict[str, Any]:
+    """Plain values of a block without the keys that re-run nothing."""
+    values = {}
+    for name, field in type(block).model_fields.items():
+        value = getattr(block, name)
+        if reruns(field):
+            values[name] = rerun_values(value) if isinstance(value, Section) else value
+    return values
+
+
+def narrowed(kind: type[T], given: dict[str, Any], config: dict[str, Any]) -> T:
+    """A block with nothing but the keys that a rule's params give, and those that re-run nothing, from the config.
+
+    Asking it for another key is an AttributeError: what a rule uses and does not declare would not re-run it.
+    """
+    values = {}
+    for name, field in kind.model_fields.items():
+        if not reruns(field):
+            values[name] = config[name]
+        elif name in given:
+            inner = section_kind(field)
+            values[name] = narrowed(inner, given[name], config[name]) if inner else given[name]
+    block = kind.model_construct(**values)
+    for name in kind.model_fields.keys() - values.keys():
+        del block.__dict__[name]  # model_construct put the default there
+    return block

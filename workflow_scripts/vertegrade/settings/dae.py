@@ -108,7 +108,9 @@ class DaeTrainSettings(Section):
     )
     augment: AugmentSettings = section(AugmentSettings, "Random changes of training crops.")
     validate_every: int = setting(250, "Steps between validation losses with right and permuted z.", ge=1)
-    save_every_s: float = setting(120.0, "Seconds between checkpoints; a kill loses no more than this.", "s", gt=0)
+    save_every_s: float = setting(
+        120.0, "Seconds between checkpoints; a kill loses no more than this.", "s", reruns=False, gt=0
+    )
 
 
 class DaeEncodeSettings(Section):

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from vertegrade.settings import Settings
-from vertegrade.settings.base import Section
+from vertegrade.settings.base import Section, section_kind
 
 WIDTH = 118
 
@@ -23,7 +23,7 @@ def _yaml_lines(kind: type[Section], depth: int) -> list[str]:
     pad = "  " * depth
     lines: list[str] = []
     for name, field in kind.model_fields.items():
-        inner = _inner(field)
+        inner = section_kind(field)
         lines += [""] if depth == 0 else []
         text = (field.description or "") + (f" [{_unit(field)}]" if _unit(field) else "")
         lines += textwrap.wrap(text, WIDTH - len(pad), initial_indent=f"{pad}# ", subsequent_indent=f"{pad}# ")
@@ -65,7 +65,7 @@ def reference() -> str:
 
 
 def _reference_lines(kind: type[Section], prefix: str) -> list[str]:
-    plain = {name: field for name, field in kind.model_fields.items() if not _inner(field)}
+    plain = {name: field for name, field in kind.model_fields.items() if not section_kind(field)}
     lines: list[str] = []
     if plain:
         lines += ["", f"## `{prefix.rstrip('.')}`", "", (kind.__doc__ or "").strip(), ""]
@@ -75,15 +75,10 @@ def _reference_lines(kind: type[Section], prefix: str) -> list[str]:
         row = [f"`{prefix}{name}`", f"`{default}`", _unit(field), _allowed(kind, name), field.description or ""]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
     for name, field in kind.model_fields.items():
-        inner = _inner(field)
+        inner = section_kind(field)
         if inner:
             lines += _reference_lines(inner, f"{prefix}{name}.")
     return lines
-
-
-def _inner(field: FieldInfo) -> type[Section] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
 def _unit(field: FieldInfo) -> str:

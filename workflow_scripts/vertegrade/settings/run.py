@@ -9,7 +9,7 @@ class RunSettings(Section):
     """Where files go and on what they are computed."""
 
     results: str = setting("results", "Folder of every output.", min_length=1)
-    logs: str = setting("logs", "Folder of the log of every job.", min_length=1)
+    logs: str = setting("logs", "Folder of the log of every job.", reruns=False, min_length=1)
     model: str = setting(
         "",
         "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans, nothing is trained. "
@@ -17,5 +17,8 @@ class RunSettings(Section):
     )
     seed: int = setting(1993, "Seed from which the seed of every stage is derived.", ge=0)
     device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", "Where torch computes; `auto` takes a GPU if there is one. With `cpu` no rule asks for a GPU."
+        "auto",
+        "Where torch computes; `auto` takes a GPU if there is one. With `cpu` no rule asks for a GPU. Figures of a GPU "
+        "differ in the last digits; a new value re-runs nothing.",
+        reruns=False,
     )

@@ -1,0 +1,20 @@
+"""Hash every file of the run again and say what no longer holds; fails if there is anything."""
+
+import pandas as pd
+
+from vertegrade.provenance.check import Finding, audit
+from vertegrade.provenance.workflow import open_workflow
+from vertegrade.stage import run_stage, write_frame
+
+SHOWN = 20  # findings in the log; all are in the table
+
+with run_stage(snakemake) as job:
+    with open_workflow(job.config, **job.params.workflow) as now:
+        found = audit(job.results, now.params, job.params.elsewhere, job.threads)
+    table = pd.DataFrame(map(vars, found.findings), columns=list(Finding.__annotations__))
+    write_frame(job.params.findings, table)
+    for finding in found.findings[:SHOWN]:
+        job.log.error("%s: %s: %s", finding.kind, finding.path, finding.message)
+    job.log.info("%d jobs, %d files, %.0f MB: %s", found.jobs, found.files, found.bytes / 1e6, found.counts())
+    if found.findings:
+        raise SystemExit(f"{len(found.findings)} finding(s), all in {job.params.findings}")

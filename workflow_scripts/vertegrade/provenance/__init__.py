@@ -1,0 +1,1 @@
+"""What ran, from what, and whether it still holds: audit, lineage, reasons of reruns, export as RO-Crate."""

@@ -1,0 +1,98 @@
+"""The workflow as it is now, read in this process: each job's present params, and what a run would do and why.
+
+Snakemake's API ends at printing, so this uses its workflow object itself; envs/requirements.lock fixes its version, and
+tests/workflow compares with real dry runs.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snakemake.api import SnakemakeApi
+from snakemake.iocontainers import Wildcards
+from snakemake.settings.enums import Quietness, RerunTrigger
+from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
+
+from vertegrade.manifest import plain
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job that a run would execute.
+
+    causes: what Snakemake found at the job itself (input_changed, params_changed, ...). updated: inputs that changed.
+    from_jobs: inputs that a job before it makes anew. missing: outputs that are not there.
+    """
+
+    rule: str
+    wildcards: dict[str, str]
+    inputs: list[str]
+    outputs: list[str]
+    causes: list[str]
+    updated: list[str]
+    from_jobs: list[str]
+    missing: list[str]
+
+
+class OpenWorkflow:
+    """A parsed workflow."""
+
+    def __init__(self, workflow: Any, triggers: frozenset[RerunTrigger]) -> None:
+        self._workflow, self._triggers = workflow, triggers
+
+    def params(self, rule: str, wildcards: dict[str, str]) -> dict[str, Any] | None:
+        """Params that a job has now, as its manifest would record them; None where the workflow has no such job."""
+        if not self._workflow.is_rule(rule):
+            return None
+        found = {}
+        for name, value in self._workflow.get_rule(rule).params.items():
+            try:
+                found[name] = value(Wildcards(fromdict=wildcards)) if callable(value) else value
+            except KeyError:  # a shard that the cohort no longer has
+                return None
+        return plain(found)
+
+    def planned(self, targets: Sequence[str] = ()) -> list[Planned]:
+        """Jobs that a run of the targets (none: the default one) would execute, in the order of the workflow."""
+        self._workflow.dag_settings = DAGSettings(targets=set(targets), rerun_triggers=self._triggers)
+        self._workflow._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True, nolock=True)
+        self._workflow._build_dag()
+        dag = self._workflow.dag
+        needed = set(dag.needrun_jobs())
+        order = [job for level in dag.toposorted() for job in sorted(level, key=str)]
+        return [_planned(job, dag.reason(job)) for job in order if job in needed and job.output]
+
+
+def _planned(job: Any, reason: Any) -> Planned:
+    causes = [name for name in ("input_changed", "params_changed", "software_stack_changed") if getattr(reason, name)]
+    return Planned(
+        rule=job.rule.name,
+        wildcards={name: str(value) for name, value in job.wildcards_dict.items()},
+        inputs=sorted(map(str, job.input)),
+        outputs=sorted(map(str, job.output)),
+        causes=causes + ["forced"] * bool(reason.forced),
+        updated=sorted(map(str, reason.updated_input - reason.updated_input_run)),
+        from_jobs=sorted(map(str, reason.updated_input_run)),
+        missing=sorted(map(str, reason.missing_output)),
+    )
+
+
+@contextmanager
+def open_workflow(
+    config: dict[str, Any], snakefile: str | Path, triggers: Sequence[str], files: Sequence[str] = ()
+) -> Iterator[OpenWorkflow]:
+    """Parse the workflow in the current folder. `config` wins over the config `files`, which win over config.yaml.
+
+    triggers: rerun triggers of the profile, which the API does not read.
+    """
+    quiet = OutputSettings(quiet={Quietness.ALL})
+    wanted = frozenset(RerunTrigger.parse_choice(name) for name in triggers)
+    with SnakemakeApi(quiet) as api:
+        opened = api.workflow(
+            resource_settings=ResourceSettings(cores=1),
+            config_settings=ConfigSettings(config=config, configfiles=[Path(file) for file in files]),
+            snakefile=Path(snakefile),
+        )
+        yield OpenWorkflow(opened._workflow, wanted)
