@@ -83,20 +83,23 @@ def compared(found: pd.DataFrame, labels: np.ndarray, affine: np.ndarray) -> pd.
     return pd.DataFrame(rows)
 
 
-def report(name: str, found: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Print the figures of a scan."""
+def figures(found: pd.DataFrame, table: pd.DataFrame) -> dict[str, float]:
+    """Detection of whole bodies, right levels, and mean differences (mm) of centres and heights."""
     whole = table[table["whole"]]
-    extra = found["evaluable"].sum() - table["evaluable"].eq(True).sum()
-    hits = whole["found"].sum()
-    precision = hits / max(hits + extra, 1)
-    recall = hits / len(whole)
+    # An evaluable detection that is no whole body of the mask is a false alarm.
+    extra = int(found["evaluable"].sum() - whole["evaluable"].eq(True).sum())
+    hits = int(whole["found"].sum())
     heights = whole[["anterior_mm", "middle_mm", "posterior_mm"]].to_numpy(float)
-    f1, levels = 2 * precision * recall / (precision + recall), (whole["vertebra"] == whole["named"]).mean()
-    print(f"{name}: {len(whole)} whole bodies, recall {recall:.3f}, evaluable without a body {extra}, F1 {f1:.3f}")
-    print(f"  levels right {levels:.2f}; centres {whole['centre_mm'].mean():.2f} mm off")
-    print(f"  heights: mean absolute difference {np.nanmean(abs(heights)):.2f} mm")
-    print(f"  mean difference (anterior, middle, posterior): {np.nanmean(heights, axis=0).round(2).tolist()} mm")
-    print(table.round(2).to_string(index=False))
+    return {
+        "whole": len(whole),
+        "recall": hits / len(whole),
+        "extra": extra,
+        "f1": 2 * hits / (hits + extra + len(whole)),
+        "levels": float((whole["vertebra"] == whole["named"]).mean()),
+        "centre_mm": float(whole["centre_mm"].mean()),
+        "height_mm": float(np.nanmean(np.abs(heights))),
+        "height_bias_mm": float(np.nanmean(heights)),
+    }
 
 
 if __name__ == "__main__":
@@ -108,6 +111,8 @@ if __name__ == "__main__":
     localizer = load_localizer(given.weights, "cpu")
     for name, (volume, labels) in scans(given.shared).items():
         landmarks = learned_landmarks(ScanRow(name, name, ""), volume, localizer, LocalizeSettings())
-        report(name, landmarks, compared(landmarks, labels, volume.affine))
+        table = compared(landmarks, labels, volume.affine)
+        print(name, {key: round(value, 3) for key, value in figures(landmarks, table).items()})
+        print(table.round(2).to_string(index=False))
         if given.pictures:
             save_figure(localization_figure(volume, landmarks, ReportSettings()), given.pictures / f"{name}.png")

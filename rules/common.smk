@@ -125,8 +125,10 @@ def scan_files(wildcards):
 def localizer_files(wildcards):
     """What vertebrae are found by: the networks' weights, or the landmarks that come with a shard's scans."""
     if SETTINGS.localize.method == "learned":
-        parts = ("centreline", "vertebrae")
-        return [f"{SETTINGS.localize.weights}/{part}.safetensors" for part in parts]
+        # Relative, so that moving a clone with its results re-runs nothing.
+        shipped = os.path.relpath(f"{workflow.basedir}/models/localizer")
+        folder = SETTINGS.localize.weights or shipped
+        return [f"{folder}/{part}.safetensors" for part in ("centreline", "vertebrae")]
     return scan_files(wildcards) if SETTINGS.localize.method == "provided" else []
 
 

@@ -34,7 +34,7 @@ rule train_localizer:
 rule localize:
     """Find the vertebrae of a shard's scans by the learned networks, a tool, or what is given with the scans."""
     input:
-        localizer_files,
+        found_by=localizer_files,
         volumes="<results>/ct/{shard}",
         scans="<results>/ct/{shard}.parquet",
     output:

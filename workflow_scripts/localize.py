@@ -1,5 +1,7 @@
 """Find the vertebrae of a shard's scans by the learned networks, a tool, or what is given with the scans."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
@@ -25,7 +27,7 @@ with run_stage(snakemake) as job:
         from vertegrade.localizer.landmarks import learned_landmarks, load_localizer
 
         torch.set_num_threads(job.threads)
-        localizer = load_localizer(settings.weights, job.device)
+        localizer = load_localizer(Path(job.input.found_by[0]).parent, job.device)
 
     def found_in(row: ScanRow, volume: Volume) -> pd.DataFrame:
         """Table LANDMARKS of one scan as the method has it; Refused where it has none."""

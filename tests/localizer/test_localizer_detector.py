@@ -9,6 +9,7 @@ from vertegrade.localizer import detector_network as maps_of
 from vertegrade.localizer.detector import (
     VertebraNetwork,
     complete_probability,
+    corrected_line,
     find_peaks,
     find_vertebrae,
     keep_apart,
@@ -167,3 +168,12 @@ def test_a_scan_of_nothing_has_no_vertebra_and_the_level_scores_name_all_levels(
     line = fit_centreline(np.array([[45.0, 45.0, 150.0], [45.0, 45.0, 30.0]]), 0.0)
     assert find_vertebrae(volume, line, 0.0, 120.0, VertebraNetwork().eval(), "cpu") == []
     assert SCORES.stop - SCORES.start == len(LEVELS) == 25
+
+
+def test_the_corrected_line_runs_through_the_bodies_and_stays_aside_beyond_them() -> None:
+    line = fit_centreline(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, -300.0]]), 0.0)
+    centres = np.array([[6.0, -3.0, -z] for z in range(60, 241, 30)], dtype=float)
+    corrected = corrected_line(line, 0.0, 300.0, centres)
+    assert np.allclose(corrected.at(corrected.nearest(centres))[0], centres, atol=0.1)
+    assert np.allclose(corrected.at(np.array([0.0]))[0], [[6, -3, 0]], atol=0.5)
+    assert corrected.arcs[-1] == pytest.approx(300, abs=5)

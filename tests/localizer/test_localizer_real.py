@@ -1,34 +1,47 @@
-"""The shipped networks on real CT that they were never trained on: every whole body is found where the mask has it."""
+"""The shipped networks on real CT that they were never trained on, against the scans' own masks."""
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.volume import Volume, to_ras
-from vertegrade.localizer.landmarks import learned_landmarks, load_localizer
+from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.masks import body_centres, read_mask
 
 ROOT = Path(__file__).parents[2]
-VERSE014 = ROOT.parent / "shared" / "data" / "verse014"
+SHARED = ROOT.parent / "shared" / "data"
 
 
-def test_verse014_is_found_and_labelled() -> None:
-    if not VERSE014.exists():
-        pytest.skip("../shared/data/verse014 is not here")
-    image = nib.load(VERSE014 / "sub-verse014_ct.nii.gz")
-    hu, affine = to_ras(np.asarray(image.dataobj), image.affine)
-    volume = Volume(np.ascontiguousarray(hu.astype(np.int16)), affine)
-    mask = VERSE014 / "sub-verse014_seg-vert_msk.nii.gz"
-    wanted = body_centres(read_mask(mask, volume.hu.shape, affine), affine, mask)
-    localizer = load_localizer(ROOT / LocalizeSettings().weights, "cpu")
-    row = ScanRow(scan_id="verse014", patient_id="verse014", path="")
-    found = learned_landmarks(row, volume, localizer, LocalizeSettings(method="learned")).set_index("vertebra")
-    for label, body in wanted.items():
-        centre = found.loc[label, ["centre_x_mm", "centre_y_mm", "centre_z_mm"]].to_numpy(float)
-        assert np.linalg.norm(centre - body.centre_mm) < 5
-        assert found.loc[label, "evaluable"]
-    assert len(found) <= len(wanted) + 1
+@pytest.fixture(scope="module")
+def real_ct() -> ModuleType:
+    """benchmarks/real_ct.py: the same comparison that docs/localization.md reports."""
+    spec = importlib.util.spec_from_file_location("real_ct", ROOT / "benchmarks" / "real_ct.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def localizer() -> Localizer:
+    return load_localizer(ROOT / "models" / "localizer", "cpu")
+
+
+@pytest.mark.parametrize("name", ["lidc-idri-0001", "verse014", "totalsegmentator-example"])
+def test_whole_bodies_are_found_named_and_measured_as_the_mask_has_them(
+    name: str, real_ct: ModuleType, localizer: Localizer
+) -> None:
+    here = real_ct.scans(SHARED if SHARED.is_dir() else None)
+    if name not in here:
+        pytest.skip(f"{name} is not on this machine (tests/lidc_data.py, ../shared/data)")
+    volume, labels = here[name]
+    found = learned_landmarks(ScanRow(name, name, ""), volume, localizer, LocalizeSettings())
+    figures = real_ct.figures(found, real_ct.compared(found, labels, volume.affine))
+    assert figures["f1"] >= 0.9
+    assert figures["recall"] == 1
+    assert figures["levels"] == 1
+    assert figures["centre_mm"] <= 5
+    assert figures["height_mm"] <= 1.5

@@ -19,6 +19,7 @@ from vertegrade.localizer.detector_network import (
     cell_centre,
 )
 from vertegrade.localizer.detector_samples import MARGIN_MM
+from vertegrade.localizer.endplates import at_outer_edge
 from vertegrade.localizer.image_augmentation import windowed
 from vertegrade.localizer.refiner_network import RefinerNetwork
 from vertegrade.localizer.refiner_samples import LOOK, body_axes
@@ -86,12 +87,14 @@ def find_vertebrae(
     """
     sure = find_in_line(volume, line, start_arc_mm, end_arc_mm, network, device, SURE)[2]
     if len(sure) > 1:
-        line = corrected_line(line, start_arc_mm, end_arc_mm, sure.mean(axis=1))
+        centres = refined(volume, sure, network.refiner, device)[0].mean(axis=1)
+        line = corrected_line(line, start_arc_mm, end_arc_mm, centres)
         start_arc_mm, end_arc_mm = 0.0, float(line.arcs[-1])
     maps, candidates, coarse = find_in_line(volume, line, start_arc_mm, end_arc_mm, network, device, MIN_CONFIDENCE)
     if not len(candidates):
         return []
     points, spread = refined(volume, coarse, network.refiner, device)
+    points = at_outer_edge(volume, points)
     arcs = line.nearest(points.mean(axis=1))
     cells = maps[:, candidates[:, 0], candidates[:, 1]].T
     confidence = torch.sigmoid(cells[:, HEAT]).numpy().astype(np.float64)

@@ -19,9 +19,9 @@ class LocalizeSettings(Section):
         "have installed with its weights (see docs/morphometry.md); nothing is downloaded.",
     )
     weights: str = setting(
-        "models/localizer",
-        "Folder of the networks of `learned` (centreline.safetensors, vertebrae.safetensors). The default ones ship "
-        "with Vertegrade and were trained on phantoms alone.",
+        "",
+        "Folder of the networks of `learned` (centreline.safetensors, vertebrae.safetensors). Empty: those that ship "
+        "with Vertegrade (`models/localizer`), trained on phantoms alone.",
     )
     min_confidence: float = setting(
         0.5,
