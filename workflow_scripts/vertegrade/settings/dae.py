@@ -79,7 +79,9 @@ class AugmentSettings(Section):
 class DaeTrainSettings(Section):
     """Training on unlabelled crops of the training split."""
 
-    steps: int = setting(1800, "Optimiser steps; the default takes about five minutes on two cores.", ge=1)
+    steps: int = setting(
+        1000, "Optimiser steps; more order fractures no better before there are more labelled patients.", ge=1
+    )
     batch_size: int = setting(32, "Crops a step.", "crops", ge=1)
     optimiser: Literal["muon", "adamw"] = setting(
         "muon", "`muon` learns the matrices of weights faster than `adamw`, the published one."

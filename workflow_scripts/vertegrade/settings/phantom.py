@@ -8,7 +8,7 @@ class PhantomSettings(Section):
     """The embedded phantom cohort. A patient follows from run.seed, its number and these keys."""
 
     patients: int = setting(
-        150, "Number of patients; a patient stays the same when the cohort grows.", "patients", ge=1, le=9999
+        200, "Number of patients; a patient stays the same when the cohort grows.", "patients", ge=1, le=9999
     )
     repeat_scans: float = setting(
         0.05, "Share of patients scanned twice, so that splits by scan would leak.", "fraction", ge=0, le=1
