@@ -60,6 +60,17 @@ def test_missing_scan_does_not_stop_the_others(tmp_path: Path) -> None:
     dry(tmp_path, config={"cohort": {"sheet": str(sheet), "labels": str(tmp_path / "labels.csv")}})
 
 
+def test_the_localizer_is_trained_on_phantoms_or_on_masks_too(tmp_path: Path) -> None:
+    assert jobs(dry(tmp_path, "train_localizer")) == {"train_localizer": 1, "total": 1}
+    (tmp_path / "mask.nii.gz").touch()
+    sheet = write_sheet(tmp_path, 5, mask=str(tmp_path / "mask.nii.gz"))
+    config: dict[str, dict[str, object]] = {
+        "cohort": {"sheet": str(sheet), "shards": 2},
+        "train_localizer": {"own_masks": True},
+    }
+    assert jobs(dry(tmp_path, "train_localizer", config=config)) == {"convert": 2, "train_localizer": 1, "total": 3}
+
+
 def test_slurm_profile_asks_for_gpu_memory_and_time(tmp_path: Path) -> None:
     text = dry(tmp_path, "--profile", str(ROOT / "slurm"))
     for rule in ("train_dae", "encode", "counterfactual"):

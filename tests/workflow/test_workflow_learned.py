@@ -1,11 +1,14 @@
 """The learned localizer in the workflow: from DICOM to heights and pictures; what a correction by hand re-runs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.cohort.splits import hashed_split
+from vertegrade.settings import SplitSettings
 from workflow.runs import snakemake
 
 HEADER = "scan_id,vertebra,action\n"
@@ -45,6 +48,20 @@ def test_most_whole_vertebrae_are_found_and_measured(learned: Path) -> None:
 def test_every_localized_scan_has_a_picture(learned: Path) -> None:
     pictures = {path.stem for path in (learned / "results/localization").glob("*/*.png")}
     assert pictures == set(tables(learned, "landmarks/[01].parquet")["scan_id"])
+
+
+def test_the_networks_are_trained_on_masks_of_training_patients_alone(learned: Path) -> None:
+    train = {"scans": 2, "own_masks": True, "refiner_steps": 1, "detector_steps": 1, "centreline_steps": 1}
+    config = with_overrides(learned) | {"train_localizer": train}
+    run = snakemake(learned, "--cores", "2", "train_localizer", config=config)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    metrics = json.loads((learned / "results/localizer/training.json").read_text())
+    splits = SplitSettings(train=0.5, validation=0.25)  # of tiny.yaml
+    scans = tables(learned, "ct/[01].parquet")
+    expected = {row.scan_id for row in scans.itertuples() if hashed_split(row.patient_id, splits) == "train"}
+    samples = {path.name.split(".")[0] for path in (learned / "results/localizer/state").glob("*/samples/scan-*")}
+    assert 0 < metrics["own_scans"] == len(expected) < len(scans)
+    assert samples == {f"scan-{scan}" for scan in expected}
 
 
 def test_a_correction_re_runs_the_localization_of_its_shard_alone(learned: Path) -> None:
