@@ -15,8 +15,8 @@ rule encode_pca:
         "../envs/vertegrade.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(8000),
+        runtime=growing(30),
     params:
         settings=settings_of("grading.pca"),
         window=[SETTINGS.dae.model.hu_low, SETTINGS.dae.model.hu_high],
@@ -42,8 +42,8 @@ rule fit_hyperplane:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=settings_of("grading"),
         seed=SEED,
@@ -69,8 +69,8 @@ rule calibrate:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=settings_of("grading"),
         seed=SEED,
@@ -96,8 +96,8 @@ rule grade:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=code_of("grade"),
     script:

@@ -29,8 +29,8 @@ rule cohort_page:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         sheet=sorted(row.scan_id for row in SCANS),
         phantom=PHANTOM,
@@ -60,8 +60,8 @@ rule montage:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings_of("report"),
         code=code_of("montage"),
@@ -89,8 +89,8 @@ rule counterfactual_figure:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings_of("report"),
         code=code_of("counterfactual_figure"),
