@@ -22,7 +22,7 @@ def checkpoint(step: int) -> str:
 
 def jobs_of(cluster: Cluster, rule: str) -> list[dict[str, str]]:
     """Jobs of a rule, oldest first."""
-    return [job for job in cluster.jobs() if job["Comment"] == f"rule_{rule}"]
+    return [job for job in cluster.jobs() if job.get("Comment") == f"rule_{rule}"]
 
 
 def megabytes(job: dict[str, str]) -> float:
