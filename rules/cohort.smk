@@ -13,8 +13,8 @@ rule split:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         given=given_splits(),
         settings=settings_of("cohort.splits"),
@@ -41,8 +41,8 @@ rule labels:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=code_of("labels"),
         packages=packages_of("labels"),

@@ -158,11 +158,21 @@ def overrides_of(wildcards):
     return [row for row in OVERRIDES if row["scan_id"] in scans]
 
 
-def localize_minutes(wildcards):
+def growing(value):
+    """A resource for `resources:`: `value` at first, twice and thrice it when a failed job is submitted anew."""
+
+    def asked(wildcards, attempt):
+        return attempt * value
+
+    return asked
+
+
+def localize_minutes(wildcards, attempt):
     """Time limit of a shard's localization: a tool may take long for each of its scans."""
     if SETTINGS.localize.method in ("learned", "provided"):
-        return 60
-    return round(10 + SETTINGS.localize.tool_minutes * len(ROWS[wildcards.shard]))
+        return attempt * 60
+    scans = len(ROWS[wildcards.shard])
+    return attempt * round(10 + SETTINGS.localize.tool_minutes * scans)
 
 
 def label_files(wildcards=None):

@@ -13,8 +13,8 @@ rule convert:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         rows=rows_of,
         settings=settings_of("ct"),

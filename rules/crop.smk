@@ -16,8 +16,8 @@ rule crop:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         settings=settings_of("crop"),
         code=code_of("crop"),

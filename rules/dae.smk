@@ -16,7 +16,7 @@ rule train_dae:
     threads: 8
     resources:
         gpu=GPU,
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=1440,
     params:
         state_dir=f"{SETTINGS.run.results}/dae/state",
@@ -45,8 +45,8 @@ rule encode:
     threads: 2
     resources:
         gpu=GPU,
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings_of("dae.encode"),
         code=code_of("encode"),
@@ -77,8 +77,8 @@ rule counterfactual:
     threads: 8
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         settings=settings_of("dae.counterfactual"),
         seed=SEED,

@@ -23,8 +23,8 @@ rule evaluate:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=settings_of("evaluation"),
         seed=SEED,
@@ -57,8 +57,8 @@ rule compare:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=settings_of(
             "evaluation.bootstrap_resamples",
@@ -97,8 +97,8 @@ rule figures:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=code_of("figures"),
         packages=packages_of("figures"),
@@ -122,8 +122,8 @@ rule summary:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         manifests=f"{SETTINGS.run.results}/manifest",
         settings_sha256=SETTINGS_SHA256,

@@ -15,8 +15,8 @@ rule encode_pca:
         "../envs/vertegrade.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(8000),
+        runtime=growing(30),
     params:
         settings=settings_of("grading.pca"),
         window=[SETTINGS.dae.model.hu_low, SETTINGS.dae.model.hu_high],
@@ -43,8 +43,8 @@ rule fit_hyperplane:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=settings_of(
             "grading.fracture_grade", "grading.classifier", "grading.folds"
@@ -73,8 +73,8 @@ rule calibrate:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=settings_of(
             "grading.fracture_grade",
@@ -107,8 +107,8 @@ rule grade:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=code_of("grade"),
         packages=packages_of("grade"),

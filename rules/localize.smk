@@ -49,7 +49,7 @@ rule localize:
     threads: 1 if SETTINGS.localize.method == "provided" else 2
     resources:
         gpu=0 if SETTINGS.localize.method == "provided" else GPU,
-        mem_mb=3000 if SETTINGS.localize.method == "provided" else 6000,
+        mem_mb=growing(3000 if SETTINGS.localize.method == "provided" else 6000),
         runtime=localize_minutes,
     params:
         rows=rows_of,

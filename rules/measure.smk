@@ -13,8 +13,8 @@ rule measure:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         points_from=POINTS_FROM,
         code=code_of("measure"),

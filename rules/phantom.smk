@@ -12,8 +12,8 @@ rule phantom:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         rows=rows_of,
         settings=settings_of(

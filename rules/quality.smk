@@ -13,8 +13,8 @@ rule localization_picture:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         settings=settings_of(*WINDOW),
         code=code_of("localization_picture"),

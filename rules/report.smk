@@ -29,8 +29,8 @@ rule cohort_page:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         sheet=sorted(row.scan_id for row in SCANS),
         phantom=PHANTOM,
@@ -61,8 +61,8 @@ rule montage:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings_of("report.montage_crops", *WINDOW),
         code=code_of("montage"),
@@ -91,8 +91,8 @@ rule counterfactual_figure:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings_of("report.difference_hu", *WINDOW),
         code=code_of("counterfactual_figure"),

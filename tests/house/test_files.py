@@ -51,3 +51,21 @@ def test_folder_hash_sees_names_and_bytes_but_not_hidden_files(tmp_path: Path) -
     assert sha256_of(tmp_path) == first
     (tmp_path / "a").rename(tmp_path / "b")
     assert sha256_of(tmp_path) != first
+
+
+def test_leftovers_of_a_killed_process_go(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-123-a.json").write_text("half")
+    (tmp_path / ".tmp-123-b-a.json").write_text("of another file")
+    (tmp_path / ".tmp-123-a").mkdir()
+    (tmp_path / ".tmp-123-a" / "half").touch()
+    write_json(tmp_path / "a.json", 1)
+    with new_folder(tmp_path / "a") as temporary:
+        (temporary / "whole").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "a.json", ".tmp-123-b-a.json"}
+
+
+@pytest.mark.parametrize("array", [np.zeros((0, 3)), np.arange(12, dtype=np.int16).reshape(3, 4).T])
+def test_arrays_are_what_numpy_writes(tmp_path: Path, array: np.ndarray) -> None:
+    write_array(tmp_path / "ours.npy", array)
+    np.save(tmp_path / "numpy.npy", np.ascontiguousarray(array))
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()

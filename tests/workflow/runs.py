@@ -1,23 +1,71 @@
 """Running Snakemake as a person does, in a folder of its own."""
 
+import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
+Config = dict[str, dict[str, object]]
+
+
+def command(folder: Path, *arguments: str, config: Config | None = None) -> list[str]:
+    """`snakemake` with the project's Snakefile and profiles, results in `folder`, `config` over the tiny one."""
+    mine = folder / "mine.yaml"
+    mine.write_text(yaml.safe_dump(config or {"run": {}}), encoding="utf-8")
+    start = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(ROOT / "Snakefile")]
+    return [*start, "--configfile", str(ROOT / "config.yaml"), str(TINY), str(mine), *arguments]
+
+
+def plain_environment(**variables: str) -> dict[str, str]:
+    """This process's environment without Snakemake's own variables, and with the given ones."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")} | variables
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: dict[str, dict[str, object]] | None = None, timeout: int = 900
+    folder: Path, *arguments: str, config: Config | None = None, timeout: int = 900, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `snakemake` with the project's Snakefile and profiles, results in `folder`, `config` over the tiny one."""
-    mine = folder / "mine.yaml"
-    mine.write_text(yaml.safe_dump(config or {"run": {}}), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--configfile", str(ROOT / "config.yaml"), str(TINY), str(mine), *arguments]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
+    """Run `snakemake` as `command` says, with `variables` in its environment."""
+    return subprocess.run(
+        command(folder, *arguments, config=config),
+        cwd=ROOT,
+        env=plain_environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def started(folder: Path, *arguments: str, config: Config | None = None, **variables: str) -> subprocess.Popen[bytes]:
+    """Start `snakemake` as `command` says, its output in `snakemake.out` of the folder."""
+    with (folder / "snakemake.out").open("wb") as output:
+        return subprocess.Popen(
+            command(folder, *arguments, config=config),
+            cwd=ROOT,
+            env=plain_environment(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def finished_tiny(factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished tiny run that all tests of a session share, also those of other workers: only read it."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / "finished-tiny"
+    with (base / "finished-tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            being_made = base / "finished-tiny-being-made"
+            being_made.mkdir(exist_ok=True)
+            run = snakemake(being_made, "--cores", "2")
+            assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+            being_made.rename(folder)
+    return folder

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,7 @@ import numpy as np
 def new_file(path: str | Path) -> Iterator[Path]:
     """A temporary path (same folder, same suffixes) that becomes `path` when the block ends without an error."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    temporary = _temporary(path)
     try:
         yield temporary
         with temporary.open("rb") as handle:
@@ -32,8 +32,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder that becomes `path`, replacing it, when the block ends without an error."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    temporary = _temporary(path)
     temporary.mkdir()
     try:
         yield temporary
@@ -43,6 +42,18 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A free name beside `path`; what a killed process left there for the same path is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for entry in os.scandir(path.parent):
+        if re.fullmatch(rf"\.tmp-\d+-{re.escape(path.name)}", entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+    return path.with_name(f".tmp-{os.getpid()}-{path.name}")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -66,9 +77,11 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:
-    """Write one array as .npy (no pickle)."""
+    """Write one array as .npy (no pickle): what `np.save` writes, but an error of the disk keeps its name."""
+    array = np.ascontiguousarray(array)
     with new_file(path) as temporary, temporary.open("wb") as handle:
-        np.save(handle, array, allow_pickle=False)
+        np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(array))
+        handle.write(array.data)
 
 
 def read_array(path: str | Path, in_memory: bool = False) -> np.ndarray:

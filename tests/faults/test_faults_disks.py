@@ -1,0 +1,119 @@
+"""Disks that are full or read-only, and clocks that are wrong: a clear error, nothing harmed, a rerun mends it."""
+
+import errno
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from faults.copies import assert_whole, copy_of, results_of
+from workflow.runs import Config, snakemake
+
+pytestmark = pytest.mark.slow
+CROPS = ["crops/0.npy", "crops/0_frames.npy", "crops/0.parquet"]
+# As many as the finished run had: on other numbers of threads torch adds in another order.
+CORES = "2"
+OFTEN: Config = {"dae": {"train": {"save_every_s": 1.0e-6}}}
+
+
+def mount(*arguments: str) -> None:
+    run = subprocess.run(["mount", *arguments], capture_output=True, text=True)
+    if run.returncode != 0:
+        pytest.skip(f"may not mount here: {run.stderr.strip()}")
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[None]:
+    """A disk of `size` bytes on top of a folder, with the folder's files on it."""
+    held = folder.with_name(f"{folder.name}-held")
+    folder.rename(held)
+    folder.mkdir()
+    try:
+        mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+        try:
+            shutil.copytree(held, folder, dirs_exist_ok=True)
+            shutil.rmtree(held)
+            yield
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
+    finally:
+        shutil.rmtree(folder)
+
+
+def make(folder: Path, goal: str, config: Config | None = None) -> str:
+    run = snakemake(folder, "--cores", CORES, f"results/{goal}", config=config)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    return run.stdout + run.stderr
+
+
+def fail(folder: Path, goal: str, config: Config | None = None) -> str:
+    run = snakemake(folder, "--cores", CORES, f"results/{goal}", config=config)
+    assert run.returncode != 0
+    return run.stdout + run.stderr
+
+
+def test_disk_full_while_a_shard_is_written(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path, *CROPS)
+    crops = folder / "results/crops"
+    others = sum(path.stat().st_size + 8192 for path in crops.iterdir())
+    with small_disk(crops, others + (finished / "results/crops/0.npy").stat().st_size // 2):
+        assert os.strerror(errno.ENOSPC) in fail(folder, "crops/0.parquet")
+        assert not [path.name for path in crops.iterdir() if path.name.startswith(("0", ".tmp"))]
+        mount("-o", "remount,size=1g", str(crops))
+        make(folder, "crops/0.parquet")
+        assert_whole(folder, finished)
+
+
+def test_disk_full_while_a_checkpoint_is_written(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path, "dae")
+    state = folder / "results/dae/state"
+    state.mkdir(parents=True)
+    size = max(path.stat().st_size for path in (finished / "results/dae/state").rglob("*.safetensors"))
+    with small_disk(state, size * 3 // 2):
+        assert os.strerror(errno.ENOSPC) in fail(folder, "dae/weights.safetensors", OFTEN)
+        left = [path.name for path in state.rglob("*") if path.is_file() and path.name != "lock"]
+        assert sorted(left) == ["step-00000001.safetensors", "step-00000001.sha256"]
+        mount("-o", "remount,size=1g", str(state))
+        assert "resumed at step 1 of 30" in make(folder, "dae/weights.safetensors", OFTEN)
+        assert_whole(folder, finished)
+
+
+def test_read_only_results(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path, *CROPS)
+    results, before = folder / "results", results_of(folder)
+    mount("--bind", str(results), str(results))
+    try:
+        mount("-o", "remount,ro,bind", str(results))
+        assert os.strerror(errno.EROFS) in fail(folder, "crops/0.parquet")
+        assert results_of(folder) == before
+    finally:
+        subprocess.run(["umount", str(results)], check=True)
+    make(folder, "crops/0.parquet")
+    assert_whole(folder, finished)
+
+
+def test_an_input_from_the_future(finished: Path, tmp_path: Path) -> None:
+    """A file server whose clock runs an hour fast: what follows is made again, to the same bytes."""
+    folder = copy_of(finished, tmp_path, linked=False)
+    later = time.time() + 3600
+    os.utime(folder / "results/landmarks/0.parquet", (later, later))
+    make(folder, "crops/0.parquet")
+    assert_whole(folder, finished)
+
+
+def test_times_lost_by_a_copy(finished: Path, tmp_path: Path) -> None:
+    """After `cp` or `rsync` without times, `--touch` tells Snakemake that what is there is right."""
+    folder = copy_of(finished, tmp_path, linked=False)
+    for number, path in enumerate(sorted((folder / "results").rglob("*"), reverse=True)):
+        moment = 1.0e9 + 7 * number
+        os.utime(path, (moment, moment))
+    touched = snakemake(folder, "--cores", CORES, "--touch")
+    assert touched.returncode == 0, (touched.stdout + touched.stderr)[-8000:]
+    again = snakemake(folder, "--cores", CORES, "-n")
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert_whole(folder, finished)

@@ -1,0 +1,64 @@
+"""`snakemake --profile slurm`, word for word, on a real SLURM: the tiny workflow gives the local run's results."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from faults.copies import assert_whole
+from slurm.cluster import Cluster, missing, processes_of, running
+from slurm.project import Project
+from workflow.runs import snakemake
+
+pytestmark = pytest.mark.slow
+GPU_RULES = {"train_dae", "encode", "counterfactual"}
+
+
+def test_whole_workflow(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
+    project = Project(tmp_path, cluster)
+    project.finish(project.start())
+    jobs = cluster.jobs()
+    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    for job in jobs:
+        gpu = bool(GPU_RULES & set(job["Comment"].removeprefix("rule_").split("_wildcards_")))
+        assert (job.get("TresPerJob") == "gres:gpu:1") is gpu, job
+        if gpu:
+            assert (job["Partition"], job["NodeList"][:3]) == ("gpu", "gpu")
+    assert len([job for job in jobs if job.get("TresPerJob")]) == 4
+    # Twenty-nine jobs of rules in fewer jobs of SLURM: the groups work.
+    assert len(jobs) < 20 < len(list((tmp_path / "results/manifest").rglob("*.json")))
+    assert_whole(tmp_path, finished)
+    mine, other = (json.loads((run / "results/summary.json").read_text()) for run in (tmp_path, finished))
+    assert mine["methods"] == other["methods"]
+    assert "Nothing to be done" in project.finish(project.start("-n"))
+
+
+def test_nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> None:
+    if missing():
+        pytest.skip("SLURM is not here")
+    folder = tmp_path_factory.mktemp("c")
+    with pytest.raises(ZeroDivisionError), running(Cluster(folder)) as cluster:
+        cluster.command("sbatch", "--output=/dev/null", "--wrap=srun sleep 600")
+        assert processes_of(folder / "slurm.conf")
+        1 / 0  # noqa: B018
+    assert not processes_of(folder / "slurm.conf")
+
+
+def test_profile_runs_where_jobs_fit_best(tmp_path: Path) -> None:
+    """The example of partition limits is read by the plugin's own reader and sends jobs where it says."""
+    from snakemake_executor_plugin_slurm.partitions import read_partition_file
+
+    from workflow.runs import ROOT
+
+    partitions = {partition.name: partition.limits for partition in read_partition_file(ROOT / "slurm/partitions.yaml")}
+    assert partitions["short"].max_runtime == 240
+    assert partitions["gpu"].max_gpu == 4
+    run = snakemake(
+        tmp_path,
+        "-n",
+        "--profile",
+        str(ROOT / "slurm"),
+        "--slurm-partition-config",
+        str(ROOT / "slurm/partitions.yaml"),
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
