@@ -23,6 +23,8 @@ pathvars:
 wildcard_constraints:
     shard=r"\d+",
     method="|".join(METHODS),
+    scan="[A-Za-z0-9-]+",
+    level=r"[CTL]\d+",
 
 
 include: "rules/phantom.smk"
@@ -44,6 +46,8 @@ localrules:
     localization_pictures,
     audit,
     why,
+    lineage,
+    ro_crate,
 
 
 rule all:

@@ -31,3 +31,50 @@ rule why:
         targets=[],
     script:
         "../workflow_scripts/why.py"
+
+
+rule lineage:
+    """Every file, setting and code version behind a vertebra's grade: `snakemake results/lineage/SCAN_L1.html`."""
+    input:
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+    output:
+        page="<results>/lineage/{scan}_{level}.html",
+        table="<results>/lineage/{scan}_{level}.tsv",
+    log:
+        "<logs>/lineage/{scan}_{level}.log",
+    benchmark:
+        "<benchmarks>/lineage/{scan}_{level}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_of("lineage"),
+    script:
+        "../workflow_scripts/lineage.py"
+
+
+rule ro_crate:
+    """Make the results a Workflow Run RO-Crate: metadata in it and a copy of the workflow."""
+    input:
+        targets(),
+    output:
+        metadata="<results>/ro-crate-metadata.json",
+        workflow=directory("<results>/workflow"),
+    log:
+        "<logs>/ro_crate.log",
+    benchmark:
+        "<benchmarks>/ro_crate.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings_sha256=SETTINGS_SHA256,
+        code=code_of("ro_crate"),
+    script:
+        "../workflow_scripts/ro_crate.py"

@@ -14,12 +14,12 @@ TINY = Path(__file__).with_name("tiny.yaml")
 Config = dict[str, dict[str, object]]
 
 
-def command(folder: Path, *arguments: str, config: Config | None = None) -> list[str]:
-    """`snakemake` with the project's Snakefile and profiles, results in `folder`, `config` over the tiny one."""
-    mine = folder / "mine.yaml"
+def command(folder: Path, *arguments: str, config: Config | None = None, root: Path = ROOT) -> list[str]:
+    """`snakemake` with the Snakefile and profiles in `root`, results in `folder`, `config` over the tiny one."""
+    mine = folder / f"mine-{os.getpid()}.yaml"  # test processes share the finished tiny run
     mine.write_text(yaml.safe_dump(config or {"run": {}}), encoding="utf-8")
-    start = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(ROOT / "Snakefile")]
-    return [*start, "--configfile", str(ROOT / "config.yaml"), str(TINY), str(mine), *arguments]
+    start = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(root / "Snakefile")]
+    return [*start, "--configfile", str(root / "config.yaml"), str(TINY), str(mine), *arguments]
 
 
 def plain_environment(**variables: str) -> dict[str, str]:
@@ -28,12 +28,17 @@ def plain_environment(**variables: str) -> dict[str, str]:
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: Config | None = None, timeout: int = 900, **variables: str
+    folder: Path,
+    *arguments: str,
+    config: Config | None = None,
+    timeout: int = 1800,
+    root: Path = ROOT,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run `snakemake` as `command` says, with `variables` in its environment."""
     return subprocess.run(
-        command(folder, *arguments, config=config),
-        cwd=ROOT,
+        command(folder, *arguments, config=config, root=root),
+        cwd=root,
         env=plain_environment(**variables),
         capture_output=True,
         text=True,

@@ -14,7 +14,7 @@ import pytest
 from lidc_data import lidc_folder
 from vertegrade.levels import LABELS
 from vertegrade.spine.masks import body_centres
-from workflow.runs import ROOT, snakemake
+from workflow.runs import ROOT, finished_tiny, snakemake
 
 SHARED = ROOT.parent / "shared" / "data"
 
@@ -22,10 +22,7 @@ SHARED = ROOT.parent / "shared" / "data"
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished tiny run."""
-    folder = tmp_path_factory.mktemp("tiny")
-    run = snakemake(folder, "--cores", "2")
-    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
-    return folder
+    return finished_tiny(tmp_path_factory)
 
 
 def test_summary_keeps_its_contract(tiny: Path) -> None:

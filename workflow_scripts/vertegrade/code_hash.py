@@ -1,9 +1,9 @@
 """Which code a rule depends on: a content hash over its script and every vertegrade module that the script imports.
 
-Snakemake sees a script's mtime but no imported module, so rules carry this hash in their params. Syntax trees are
-hashed, not bytes: an edit of comments or layout re-runs nothing. The settings classes are left out, because the values
-that a rule uses are in its params already: a new key elsewhere re-runs nothing. Beside the hash, rules carry the
-versions of the packages that their code computes with.
+Snakemake sees a script's mtime but no imported module, so rules carry this hash in their params. Syntax trees without
+docstrings are hashed, not bytes: an edit of comments, docstrings or layout re-runs nothing. The settings classes are
+left out, because the values that a rule uses are in its params already, and so is the bookkeeping, which changes no
+result. Beside the hash, rules carry the versions of the packages that their code computes with.
 """
 
 import ast
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "vertegrade"
+NOT_COUNTED = {"settings", "code_hash", "manifest"}
 # Distributions whose version can change numbers or pictures, by the name that code imports. Not pandas, pyarrow and
 # pandera (tables are selected and joined), jinja2 and the like: a training is not to start anew for them.
 COMPUTING = {
@@ -69,11 +70,21 @@ def _parse(file: Path) -> Parsed:
     key = hashlib.sha256(repr([file.parent.name, *data]).encode()).hexdigest()
     if key not in _memory():
         tree = ast.parse(data[0].decode(), filename=str(file))
-        digest = hashlib.sha256(ast.dump(tree).encode())
+        imports = _imports(tree, file)
+        digest = hashlib.sha256(_dump_without_docstrings(tree).encode())
         for path, content in zip(_data_files(file), data[1:], strict=True):
             digest.update(path.name.encode() + content)
-        _memory()[key] = [digest.hexdigest(), _imports(tree, file)]
+        _memory()[key] = [digest.hexdigest(), imports]
     return Parsed(*_memory()[key])
+
+
+def _dump_without_docstrings(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                del node.body[0]
+    return ast.dump(tree)
 
 
 def _imports(tree: ast.Module, file: Path) -> list[str]:
@@ -92,7 +103,8 @@ def _ours(names: list[str]) -> Iterator[Path]:
     """Files of the vertegrade modules among dotted names, and of the packages that they are in."""
     parents = {".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2)}
     for name in parents:
-        if name.split(".")[0] == PACKAGE and name.split(".")[:2] != [PACKAGE, "settings"]:
+        parts = name.split(".")
+        if parts[0] == PACKAGE and not NOT_COUNTED & set(parts[1:2]):
             file = _module_file(name)
             if file is not None:
                 yield file

@@ -42,6 +42,10 @@ class OpenWorkflow:
     def __init__(self, workflow: Any, triggers: frozenset[RerunTrigger]) -> None:
         self._workflow, self._triggers = workflow, triggers
 
+    def rules(self) -> list[str]:
+        """Names of all rules."""
+        return [rule.name for rule in self._workflow.rules]
+
     def params(self, rule: str, wildcards: dict[str, str]) -> dict[str, Any] | None:
         """Params that a job has now, as its manifest would record them; None where the workflow has no such job."""
         if not self._workflow.is_rule(rule):

@@ -1,0 +1,197 @@
+"""What re-runs when a setting or a module changes: the table that test_rerun_table.py holds the workflow to.
+
+A row names the rules that the change itself touches; what follows from these is in FEEDS. A new rule, key or module
+without a row fails the test. The longest row that fits counts: a row may be a whole section or room.
+"""
+
+# Who reads what a rule writes.
+FEEDS = {
+    "phantom": "convert localize labels",
+    "convert": "localize crop localization_picture",
+    "localize": "measure crop split localization_picture evaluate compare figures summary cohort_page",
+    "localization_picture": "",
+    "measure": "fit_hyperplane calibrate grade",
+    "crop": "labels train_dae encode encode_pca counterfactual evaluate compare figures montage cohort_page",
+    "split": "labels train_dae encode_pca fit_hyperplane calibrate grade evaluate compare figures cohort_page",
+    "labels": "fit_hyperplane calibrate evaluate compare figures montage counterfactual_figure cohort_page",
+    "train_dae": "encode counterfactual cohort_page",
+    "encode": "fit_hyperplane calibrate grade counterfactual",
+    "encode_pca": "fit_hyperplane calibrate grade",
+    "fit_hyperplane": "calibrate grade counterfactual",
+    "calibrate": "grade evaluate compare counterfactual cohort_page",
+    "grade": "counterfactual evaluate compare figures montage summary cohort_page",
+    "counterfactual": "counterfactual_figure",
+    "counterfactual_figure": "cohort_page",
+    "montage": "cohort_page",
+    "evaluate": "figures summary cohort_page",
+    "compare": "cohort_page",
+    "figures": "cohort_page",
+    "summary": "cohort_page",
+    "cohort_page": "",
+    "audit": "",
+    "why": "",
+    "lineage": "",
+    "ro_crate": "",
+}
+# Targets of their own, that no other rule reads.
+ASKED_FOR = {"audit", "why", "lineage", "ro_crate"}
+# All rules that leave something.
+ALL = set(FEEDS) - ASKED_FOR
+# All that work on latents, hyperplane or calibrator.
+GRADERS = {"calibrate", "compare", "counterfactual", "evaluate", "grade", "montage"}
+DAE = {"train_dae", "encode", "counterfactual"}
+PICTURES = {"montage", "counterfactual_figure", "localization_picture"}
+
+# Key or section -> rules whose params it is in. `summary` prints the hash of all settings, so every key touches it,
+# except those that change no result.
+KEYS: dict[str, set[str]] = {
+    "run.logs": set(),
+    "run.device": set(),
+    "run.seed": {"phantom", "train_dae", "encode_pca", "fit_hyperplane", "calibrate", "counterfactual", "evaluate"}
+    | {"compare", "summary"},
+    "cohort.splits": {"split", "summary"},
+    "phantom": {"phantom", "summary"},
+    "ct": {"convert", "summary"},
+    "localize": {"localize", "summary"},
+    "crop": {"crop", "train_dae", "summary"},
+    "dae.model": {"train_dae", "summary"},
+    "dae.model.hu_low": {"train_dae", "encode_pca", "summary"},
+    "dae.model.hu_high": {"train_dae", "encode_pca", "summary"},
+    "dae.train": {"train_dae", "summary"},
+    "dae.train.save_every_s": set(),
+    "dae.encode": {"encode", "summary"},
+    "dae.counterfactual": {"counterfactual", "summary"},
+    "grading.fracture_grade": {"fit_hyperplane", "calibrate", "summary"},
+    "grading.classifier": {"fit_hyperplane", "calibrate", "summary"},
+    "grading.folds": {"fit_hyperplane", "calibrate", "summary"},
+    "grading.calibration": {"calibrate", "summary"},
+    "grading.coverage": {"calibrate", "summary"},
+    "grading.pca": {"encode_pca", "summary"},
+    "evaluation": {"evaluate", "summary"},
+    "evaluation.bootstrap_resamples": {"evaluate", "compare", "summary"},
+    "evaluation.confidence": {"evaluate", "compare", "summary"},
+    "evaluation.minimum_cases": {"evaluate", "compare", "summary"},
+    "report.montage_crops": {"montage", "summary"},
+    "report.window_centre_hu": PICTURES | {"summary"},
+    "report.window_width_hu": PICTURES | {"summary"},
+    "report.difference_hu": {"counterfactual_figure", "summary"},
+}
+# Keys that change which jobs there are; each has a test of its own in test_rerun_table.py.
+OTHER_DAG = {
+    "run.results",
+    "run.model",
+    "cohort.sheet",
+    "cohort.labels",
+    "cohort.shards",
+    "phantom.patients",
+    "phantom.repeat_scans",
+    "localize.method",
+    "localize.overrides",
+}
+# Another valid value, where one a little larger or another choice would not be.
+VALUES = {
+    "crop.slices": 7,
+    "dae.model.multipliers": [1, 3],
+    "dae.model.attention_resolutions": [16],
+    "dae.model.encoder_multipliers": [1, 2, 4, 8],
+    "evaluation.thickness_bands_mm": [1.0, 2.0],
+    "grading.coverage": 0.7,
+    "localize.last_vertebra": 24,
+}
+
+# Module or room (ends in /) below workflow_scripts/vertegrade/ -> rules whose code it is.
+MODULES: dict[str, set[str]] = {
+    "__init__.py": ALL,
+    "files.py": ALL,
+    "stage.py": ALL,
+    "tables.py": ALL,
+    "code_hash.py": set(),
+    "manifest.py": set(),
+    "settings/": set(),
+    "provenance/": set(),
+    "levels.py": {"phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"} | PICTURES,
+    "weights.py": {"localize", "train_dae", "encode", "counterfactual"},
+    "cohort/__init__.py": ALL
+    - {"encode", "figures", "summary", "cohort_page", "counterfactual_figure", "localization_picture"},
+    "cohort/sheet.py": {"phantom", "convert", "localize", "measure", "crop", "split", "labels"},
+    "cohort/splits.py": {"split", "labels", "train_dae", "encode_pca", "fit_hyperplane"} | GRADERS,
+    "cohort/labels.py": {"split", "labels"},
+    "cohort/sources.py": {"split", "labels"},
+    "cohort/verse19.py": {"split", "labels"},
+    "cohort/leakage.py": {"split"},
+    "cohort/coverage.py": {"labels"},
+    "phantom/": {"phantom"},
+    "phantom/roster.py": set(),
+    "phantom/training_scan.py": set(),
+    "ct/": {"convert"},
+    "ct/__init__.py": {"convert", "localize", "measure", "crop", "localization_picture"},
+    "ct/volume.py": {"convert", "localize", "measure", "crop", "localization_picture"},
+    "ct/reasons.py": {"convert", "localize", "measure", "crop"},
+    "spine/__init__.py": {"phantom", "localize", "measure", "crop", "localization_picture"},
+    "spine/adapters.py": {"localize"},
+    "spine/labelling.py": {"localize"},
+    "spine/overrides.py": {"localize"},
+    "spine/level_statistics.py": {"phantom", "localize", "measure"},
+    "spine/centreline.py": {"localize", "crop", "localization_picture"},
+    "spine/landmarks.py": {"localize", "measure", "crop"},
+    "spine/masks.py": {"localize", "measure", "crop"},
+    "spine/verse.py": {"localize", "measure", "crop"},
+    "spine/crop.py": {"localize", "crop"},
+    "spine/straighten.py": {"localize", "crop"},
+    "spine/heights.py": {"phantom", "measure"},
+    "spine/indices.py": {"measure"},
+    "spine/normal_ratios.py": {"measure"},
+    "spine/morphometry.py": set(),
+    "spine/mosmed.py": set(),
+    "localizer/": {"localize"},
+    "localizer/centreline_augmentation.py": set(),
+    "localizer/centreline_samples.py": set(),
+    "localizer/centreline_training.py": set(),
+    "localizer/detector_training.py": set(),
+    "localizer/training.py": set(),
+    "dae/": DAE,
+    "dae/augmentation.py": {"train_dae"},
+    "dae/checkpoints.py": {"train_dae"},
+    "dae/interruption.py": {"train_dae"},
+    "dae/training.py": {"train_dae"},
+    "dae/validation.py": {"train_dae"},
+    "dae/encoding.py": {"encode"},
+    "dae/counterfactual.py": {"counterfactual"},
+    "grading/": GRADERS,
+    "grading/__init__.py": GRADERS | {"encode_pca", "fit_hyperplane"},
+    "grading/rows.py": GRADERS | {"encode_pca", "fit_hyperplane"},
+    "grading/hyperplane.py": GRADERS | {"fit_hyperplane"},
+    "grading/pca.py": {"encode_pca"},
+    "grading/prediction.py": {"grade"},
+    "grading/counterfactual.py": {"counterfactual", "montage"},
+    "evaluation/": {"evaluate", "compare"},
+    "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page"} | PICTURES,
+    "evaluation/cases.py": {"evaluate", "compare", "figures"},
+    "evaluation/figures.py": {"figures", "cohort_page"} | PICTURES,
+    "evaluation/summary.py": {"summary"},
+    "evaluation/run_facts.py": {"summary"},
+    "report/__init__.py": {"cohort_page"} | PICTURES,
+    "report/montage.py": PICTURES,
+    "report/localization_picture.py": {"localization_picture"},
+    "report/cohort_page.py": {"cohort_page"},
+    "report/flow.py": {"cohort_page"},
+}
+
+
+def row_of(name: str, table: dict[str, set[str]]) -> set[str]:
+    """The longest row that a key or module falls under; KeyError where the table has none."""
+    fitting = [row for row in table if name == row or name.startswith(row if row.endswith("/") else f"{row}.")]
+    if not fitting:
+        raise KeyError(f"{name} has no row in tests/workflow/rerun_table.py: say what it re-runs")
+    return table[max(fitting, key=len)]
+
+
+def with_followers(rules: set[str]) -> set[str]:
+    """The rules and all that follows from them."""
+    todo, found = list(rules), set()
+    while todo:
+        rule = todo.pop()
+        if rule not in found:
+            found.add(rule)
+            todo += FEEDS[rule].split()
+    return found

@@ -1,0 +1,252 @@
+"""Over a finished tiny run: a change re-runs exactly what the table says.
+
+The jobs come from Snakemake itself, in this process; `test_dry_runs_agree` holds that against dry runs.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from vertegrade import code_hash
+from vertegrade.provenance.workflow import OpenWorkflow, open_workflow
+from vertegrade.settings import Settings
+from vertegrade.settings.base import Section, section_kind
+from workflow import rerun_table as table
+from workflow.runs import ROOT, TINY, finished_tiny, snakemake
+
+TRIGGERS = ["mtime", "params", "input", "software-env"]
+TARGETS = ("all", "localization_pictures")
+# `measure` is in no run with given landmarks; its params are compared all the same.
+OUTSIDE = {"measure"}
+
+
+def keys(kind: type[Section] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in kind.model_fields.items():
+        inner = section_kind(field)
+        if inner:
+            yield from keys(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+FIELDS = dict(keys())
+SCRIPTS = code_hash.SCRIPTS
+ROOM = SCRIPTS / "vertegrade"
+MODULES = [path.relative_to(ROOM).as_posix() for path in sorted(ROOM.rglob("*.py"))]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_tiny(tmp_path_factory)
+
+
+@pytest.fixture
+def opened(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Opens the workflow of the finished run with other settings."""
+    monkeypatch.chdir(tiny)
+
+    @contextmanager
+    def opened(config: dict[str, Any] | None = None, snakefile: Path = ROOT / "Snakefile") -> Iterator[OpenWorkflow]:
+        with open_workflow(config or {}, snakefile, TRIGGERS, [str(ROOT / "config.yaml"), str(TINY)]) as workflow:
+            yield workflow
+
+    return opened
+
+
+def params_of(workflow: OpenWorkflow) -> dict[str, Any]:
+    wildcards = {"shard": "0", "method": "dae"}
+    return {rule: workflow.params(rule, wildcards) for rule in table.ALL}
+
+
+@pytest.fixture(scope="module")
+def params_before(tiny: Path) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tiny)
+        with open_workflow({}, ROOT / "Snakefile", TRIGGERS, [str(ROOT / "config.yaml"), str(TINY)]) as workflow:
+            return params_of(workflow)
+
+
+def check(workflow: OpenWorkflow, before: dict[str, Any], touched: set[str]) -> None:
+    """Params of exactly the touched rules changed, and exactly these and what follows from them would run."""
+    now = params_of(workflow)
+    assert {rule for rule in now if now[rule] != before[rule]} == touched
+    expected = table.with_followers(touched - OUTSIDE) - OUTSIDE
+    assert {job.rule for job in workflow.planned(TARGETS)} == expected
+
+
+def other_value(key: str, value: Any, field: FieldInfo) -> Any:
+    if key in table.VALUES:
+        return table.VALUES[key]
+    choices = get_args(field.annotation)
+    if choices and not isinstance(value, list):
+        return next(choice for choice in choices if choice != value)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 0.99 if value else 0.01
+    assert isinstance(value, str), f"{key}: give another value in tests/workflow/rerun_table.py"
+    return f"{value}2"
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def default_of(key: str) -> Any:
+    value: Any = Settings()
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def test_table_names_every_rule(opened: Callable[..., Any]) -> None:
+    with opened() as workflow:
+        assert set(workflow.rules()) - {"all", "localization_pictures"} == set(table.FEEDS)
+
+
+def test_nothing_runs_without_a_change(opened: Callable[..., Any]) -> None:
+    with opened() as workflow:
+        assert workflow.planned(TARGETS) == []
+
+
+@pytest.mark.parametrize("key", [key for key in FIELDS if key not in table.OTHER_DAG])
+def test_key(key: str, opened: Callable[..., Any], params_before: dict[str, Any]) -> None:
+    touched = table.row_of(key, table.KEYS)
+    with opened(nested(key, other_value(key, default_of(key), FIELDS[key]))) as workflow:
+        check(workflow, params_before, touched)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module(
+    module: str, opened: Callable[..., Any], params_before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched = table.row_of(module, table.MODULES)
+    parse = code_hash._parse
+    edited = lambda file: parse(file)._replace(digest="edited") if file == ROOM / module else parse(file)  # noqa: E731
+    monkeypatch.setattr(code_hash, "_parse", edited)
+    with opened() as workflow:
+        check(workflow, params_before, touched)
+
+
+@pytest.mark.parametrize("rule", sorted(table.ALL))
+def test_script(
+    rule: str, opened: Callable[..., Any], params_before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = code_hash._parse
+    edited = lambda file: parse(file)._replace(digest="edited") if file.stem == rule else parse(file)  # noqa: E731
+    monkeypatch.setattr(code_hash, "_parse", lambda f: edited(f) if f.parent == SCRIPTS else parse(f))
+    with opened() as workflow:
+        check(workflow, params_before, {rule})
+
+
+def test_another_package_version_re_runs_what_computes_with_it(
+    opened: Callable[..., Any], params_before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(code_hash._installed(), "diffusers", "0.0.1")
+    with opened() as workflow:
+        check(workflow, params_before, table.DAE)
+
+
+def test_a_new_scan_re_runs_one_shard_and_what_learns_from_it(opened: Callable[..., Any]) -> None:
+    with opened({"phantom": {"patients": 19}}) as workflow:
+        jobs = workflow.planned()
+    shards = {job.wildcards["shard"] for job in jobs if "shard" in job.wildcards and job.rule != "encode"}
+    assert len(shards) == 1
+    assert {job.rule for job in jobs if shards == {job.wildcards.get("shard")}} >= {"phantom", "convert", "crop"}
+    assert {job.rule for job in jobs} == table.with_followers({"phantom"}) - OUTSIDE - {"localization_picture"}
+
+
+def test_other_shards_other_method_and_other_folder_re_run(opened: Callable[..., Any]) -> None:
+    everything = table.ALL - OUTSIDE
+    for config in ({"cohort": {"shards": 3}}, {"run": {"results": "elsewhere"}}):
+        with opened(config) as workflow:
+            assert {job.rule for job in workflow.planned(TARGETS)} == everything
+    with opened({"localize": {"method": "learned"}}) as workflow:
+        rules = {job.rule for job in workflow.planned(TARGETS)}
+    assert rules == table.with_followers({"localize", "summary"})
+
+
+def test_more_repeated_scans_re_run_no_shard_without_one(opened: Callable[..., Any]) -> None:
+    with opened({"phantom": {"repeat_scans": 0.0501}}) as workflow:  # no patient lies between
+        assert {job.rule for job in workflow.planned(TARGETS)} == {"summary", "cohort_page"}
+
+
+def test_other_labels_re_run_what_learns_from_labels(opened: Callable[..., Any], tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("patient_id,scan_id,vertebra,genant_grade\nph0001,ph0001-1,L1,1\n")
+    with opened({"cohort": {"labels": str(labels)}}) as workflow:
+        assert {job.rule for job in workflow.planned(TARGETS)} == table.with_followers({"labels", "summary"})
+
+
+def test_a_corrected_scan_re_runs_its_shard(opened: Callable[..., Any], tmp_path: Path) -> None:
+    overrides = tmp_path / "overrides.csv"
+    overrides.write_text("scan_id,vertebra,action\nph0001-1,L1,remove\n")
+    with opened({"localize": {"overrides": str(overrides)}}) as workflow:
+        jobs = workflow.planned(TARGETS)
+    assert {job.rule for job in jobs} == table.with_followers({"localize", "summary"}) - OUTSIDE
+
+
+def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, tmp_path: Path) -> None:
+    scans = sorted(folder for folder in (tiny / "results/phantom").glob("*/dicom/*") if folder.is_dir())[:3]
+    rows = ["scan_id,patient_id,path,centroids"]
+    for number, scan in enumerate(scans):
+        centroids = scan.parent.parent / "annotations" / f"{scan.name}_seg-vb_ctd.json"
+        rows.append(f"s{number},p{number},{scan},{centroids}")
+    sheet = tmp_path / "sheet.csv"
+    config: dict[str, dict[str, object]] = {
+        "cohort": {"sheet": str(sheet), "shards": 2},
+        "run": {"model": str(tiny / "results")},
+    }
+    sheet.write_text("\n".join(rows[:3]) + "\n")
+    run = snakemake(tmp_path, "--cores", "2", config=config)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-4000:]
+    sheet.write_text("\n".join(rows) + "\n")
+    text = dry_run(tmp_path, config=config)
+    assert set(re.findall(r"^rule (\w+):", text, re.MULTILINE)) == {
+        "convert", "localize", "crop", "encode", "split", "grade",
+    }  # fmt: skip
+    assert len(set(re.findall(r"shard=(\d)", text))) == 1
+
+
+def dry_run(folder: Path, *arguments: str, **more: Any) -> str:
+    run = snakemake(folder, "-n", *arguments, **more)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+def rules_in(text: str) -> set[str]:
+    return set(re.findall(r"^rule (\w+):", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("key", ["grading.coverage", "report.difference_hu", "run.device", "ct.min_slices"])
+def test_dry_runs_agree(key: str, tiny: Path, tmp_path: Path) -> None:
+    config = nested(key, other_value(key, default_of(key), FIELDS[key]))
+    text = dry_run(tiny, "--cores", "1", *TARGETS, config=config)
+    assert rules_in(text) == table.with_followers(table.row_of(key, table.KEYS)) - OUTSIDE
+
+
+def test_clone_touch_and_comments_re_run_nothing_and_an_edit_does(tiny: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    ignore = shutil.ignore_patterns("__pycache__")
+    for folder in ("rules", "workflow_scripts", "report", "envs", "profiles", "models"):
+        shutil.copytree(ROOT / folder, clone / folder, copy_function=shutil.copyfile, ignore=ignore)
+    for file in ("Snakefile", "config.yaml"):
+        shutil.copyfile(ROOT / file, clone / file)
+    assert "Nothing to be done" in dry_run(tiny, "--cores", "1", *TARGETS, root=clone)
+    module = clone / "workflow_scripts/vertegrade/evaluation/bootstrap.py"
+    text = module.read_text(encoding="utf-8")
+    module.write_text('"""Other words."""\n# why\n' + text.split('"""', 2)[2], encoding="utf-8")
+    assert "Nothing to be done" in dry_run(tiny, "--cores", "1", *TARGETS, root=clone)
+    module.write_text(text + "\nMORE = 1\n", encoding="utf-8")
+    edited = rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=clone))
+    assert edited == table.with_followers(table.row_of("evaluation/bootstrap.py", table.MODULES))
