@@ -1,7 +1,6 @@
 """The hyperplane: true distances, one space for fitting and moving, nothing leaks, nothing stale."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,13 @@ import pandas as pd
 import pytest
 
 from grading.simulated_latents import cohort
+from vertegrade.grading import hyperplane
 from vertegrade.grading.hyperplane import (
+    WHITENINGS,
     Hyperplane,
     cross_fitted_distance,
     fit_hyperplane,
+    pattern_of,
     plane_distance,
     whitening_of,
 )
@@ -44,6 +46,8 @@ def plane_of(w: list[float], b: float, mean: list[float], std: list[float]) -> H
         "mean": mean,
         "whitening": np.diag(1 / np.array(std)).tolist(),
         "w": w,
+        "pattern": w,
+        "whitened": 0.0,
         "b": b,
         "fracture_grade": 1,
         "classifier": "svm",
@@ -66,38 +70,49 @@ def test_distance_does_not_change_when_w_and_b_are_scaled_together() -> None:
     np.testing.assert_allclose(small, large)
 
 
-def test_moving_reaches_the_target_exactly_and_along_the_normal(plane: Hyperplane, tables: Tables) -> None:
+def test_moving_reaches_the_target_exactly_and_along_the_pattern(plane: Hyperplane, tables: Tables) -> None:
     z = stack_latents(tables[0])[:20]
     target = np.linspace(-3, 3, 20)
     moved = plane.move_to_distance(z, target)
     np.testing.assert_allclose(plane.signed_distance(moved), target, atol=1e-9)
     steps = plane.normalise(moved) - plane.normalise(z)
-    cosine = steps @ plane.w / np.linalg.norm(plane.w) / np.linalg.norm(steps, axis=1)
+    cosine = steps @ plane.pattern / np.linalg.norm(plane.pattern) / np.linalg.norm(steps, axis=1)
     np.testing.assert_allclose(np.abs(cosine), 1.0, atol=1e-9)
 
 
-def test_moving_follows_the_signal_where_the_weights_also_cancel_noise() -> None:
+@pytest.mark.parametrize("strength", WHITENINGS)
+def test_the_pattern_is_the_signal_where_the_weights_also_cancel_noise(strength: float) -> None:
     # The signal is in the first dimension only; the second is the noise of the first, which w = (1, -1) takes away.
     signal, noise = np.random.default_rng(0).normal(size=(2, 20000))
     z = np.stack([signal + noise, noise], axis=1)
-    mean, whitening = whitening_of(z)
-    plane = plane_of(np.linalg.solve(whitening, [1.0, -1.0]).tolist(), 0.0, mean.tolist(), [1.0, 1.0])
-    plane = replace(plane, whitening=whitening)
-    step = plane.move_to_distance(z[:1], plane.signed_distance(z[:1]) + 1) - z[:1]
-    np.testing.assert_allclose(step, [[1.0, 0.0]], atol=0.05)
+    mean, whitening = whitening_of(z, strength)
+    pattern = pattern_of((z - mean) @ whitening, np.linalg.solve(whitening, [1.0, -1.0]))
+    moved = np.linalg.solve(whitening.T, pattern)
+    np.testing.assert_allclose(moved / np.linalg.norm(moved), [1.0, 0.0], atol=0.05)
+
+
+def test_whitening_is_chosen_by_cross_validation(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = fit_hyperplane(*tables, GradingSettings(), seed=1)
+    scores = {}
+    for strength in WHITENINGS:
+        monkeypatch.setattr(hyperplane, "WHITENINGS", (strength,))
+        scores[strength] = fit_hyperplane(*tables, GradingSettings(), seed=1).auc_cv
+    assert chosen.auc_cv == max(scores.values())
+    assert chosen.whitened == max(scores, key=lambda strength: scores[strength])
+    assert len(set(scores.values())) > 1
 
 
 def test_whitened_latents_are_uncorrelated_and_of_unit_variance() -> None:
     random = np.random.default_rng(3)
     z = random.normal(size=(5000, 4)) @ random.normal(size=(4, 4)) * [1, 10, 100, 1000] + 7
-    mean, whitening = whitening_of(z)
+    mean, whitening = whitening_of(z, 1.0)
     np.testing.assert_allclose(np.cov((z - mean) @ whitening, rowvar=False), np.eye(4), atol=0.05)
 
 
 def test_fewer_crops_than_dimensions_are_whitened_without_blowing_up() -> None:
     random = np.random.default_rng(4)
     train, new = random.normal(size=(10, 50)), random.normal(size=(1000, 50))
-    mean, whitening = whitening_of(train)
+    mean, whitening = whitening_of(train, 1.0)
     assert ((new - mean) @ whitening).std() < 2
 
 
@@ -231,7 +246,7 @@ def test_few_fractured_patients_give_fewer_folds() -> None:
 
 def test_out_of_fold_distances_ignore_the_own_label(tables: Tables) -> None:
     rows = graded_latents(*tables, "train")
-    mean, whitening = whitening_of(rows.z)
+    mean, whitening = whitening_of(rows.z, 1.0)
     z_n, fractured = (rows.z - mean) @ whitening, rows.grade >= 1
     folds = patient_folds(rows.grade, rows.patient, 1, 5, seed=0)
     flipped = np.where(folds == 0, ~fractured, fractured)

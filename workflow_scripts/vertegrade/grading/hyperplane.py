@@ -1,10 +1,10 @@
-"""The hyperplane between intact and fractured vertebrae in the whitened latent space.
+"""The hyperplane between intact and fractured vertebrae in the normalised latent space.
 
 After Keicher et al. (2023) and Atad et al. (2024): a linear classifier on frozen latents. Unlike their released code
 the plane is fitted and the latents are moved in the same space, and the distance is Euclidean: (w.z_n + b) / |w|.
-DiffAE (Preechakul et al., CVPR 2022) z-normalises each dimension; here the latents' covariance is taken out too. The
-few directions in which crops differ most, pose and brightness, then weigh no more than those of shape, which orders
-fractures better with few labels (docs/benchmarks.md).
+DiffAE (Preechakul et al., CVPR 2022) z-normalises each dimension; here the latents' covariance is taken out too, not at
+all, by half or wholly, as cross-validation says. The few directions in which crops differ most then weigh no more than
+others: with a hundred labelled patients that orders fractures better, with ten it is noise (docs/benchmarks.md).
 """
 
 import hashlib
@@ -32,6 +32,8 @@ from vertegrade.grading.rows import (
 )
 from vertegrade.settings.grading import GradingSettings
 
+# How far latents are whitened: not at all (each dimension has unit variance), by half, wholly.
+WHITENINGS = (0.0, 0.5, 1.0)
 # Inverse strengths of the L2 penalty, strongest first: latents have unit variance, so this spans a plane of class means
 # to a nearly unpenalised one.
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -41,16 +43,19 @@ C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 class Hyperplane:
     """w.z_n + b = 0 with z_n = (z - mean) whitening; positive distances are fractured.
 
-    mean, w: (D,). whitening: (D, D). C: inverse penalty that cross-validation chose. model_sha256: weights that made
-    the latents.
+    mean, w: (D,). whitening: (D, D). pattern: (D,) what changes in z_n when the distance grows by 1, see `pattern_of`.
+    whitened, C: strength of the whitening and inverse penalty that cross-validation chose. model_sha256: weights that
+    made the latents.
     """
 
     mean: Array
     whitening: Array
     w: Array
+    pattern: Array
     b: float
     fracture_grade: int
     classifier: str
+    whitened: float
     C: float
     auc_cv: float
     vertebrae: int
@@ -69,18 +74,17 @@ class Hyperplane:
         return normalised
 
     def signed_distance(self, z: Array) -> Array:
-        """Signed distance (N,) of latents (N, D), in standard deviations (Mahalanobis) of the latents."""
+        """Signed distance (N,) of latents (N, D), in the units of the normalised latents."""
         return plane_distance(self.normalise(z), self.w, self.b)
 
     def move_to_distance(self, z: Array, target: float | Array) -> Array:
-        """Latents (N, D) moved along the normal until their signed distance is `target` (a number or (N,)).
+        """Latents (N, D) moved along the pattern until their signed distance is `target` (a number or (N,)).
 
-        The normal in the whitened space is, in the space of the latents, what changes with the distance (covariance
-        times weights: the pattern of Haufe et al., NeuroImage 2014, equation 6). The released code moves along the
-        weights themselves: that leaves the latents that occur, and the decoder ignores it (docs/benchmarks.md).
+        Not along the normal, as the released code does: that leaves the latents that occur, and the decoder ignores it
+        (docs/benchmarks.md).
         """
         step = np.broadcast_to(target, len(z)) - self.signed_distance(z)
-        moved: Array = z + step[:, None] * np.linalg.solve(self.whitening.T, self.w / np.linalg.norm(self.w))
+        moved: Array = z + step[:, None] * np.linalg.solve(self.whitening.T, self.pattern)
         return moved
 
     def check_latents(self, latents: pd.DataFrame) -> None:
@@ -100,7 +104,7 @@ class Hyperplane:
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Hyperplane":
         """The hyperplane of `to_dict`."""
-        arrays = {key: np.array(numbers[key], dtype=np.float64) for key in ("mean", "whitening", "w")}
+        arrays = {key: np.array(numbers[key], dtype=np.float64) for key in ("mean", "whitening", "w", "pattern")}
         return cls(**(numbers | arrays))
 
     def sha256(self) -> str:
@@ -124,19 +128,25 @@ def fit_hyperplane(
     """
     model = one_model(latents)
     rows = graded_latents(latents, labels, splits, "train")
-    mean, whitening = whitening_of(stack_latents(in_split(latents, splits, "train")))
-    z_n = (rows.z - mean) @ whitening
+    crops = stack_latents(in_split(latents, splits, "train"))
     fractured = rows.grade >= settings.fracture_grade
     folds = patient_folds(rows.grade, rows.patient, settings.fracture_grade, settings.folds, seed)
-    best_c, auc, _ = choose_penalty(z_n, fractured, folds, settings.classifier)
-    w, b = fit_plane(z_n, fractured, settings.classifier, best_c)
+    tried = []
+    for strength in WHITENINGS:
+        mean, whitening = whitening_of(crops, strength)
+        penalty, auc, _ = choose_penalty((rows.z - mean) @ whitening, fractured, folds, settings.classifier)
+        tried.append((auc, strength, penalty, mean, whitening))
+    auc, strength, best_c, mean, whitening = max(tried, key=lambda entry: entry[0])
+    w, b = fit_plane((rows.z - mean) @ whitening, fractured, settings.classifier, best_c)
     return Hyperplane(
         mean=mean,
         whitening=whitening,
         w=w,
+        pattern=pattern_of((crops - mean) @ whitening, w),
         b=b,
         fracture_grade=settings.fracture_grade,
         classifier=settings.classifier,
+        whitened=strength,
         C=best_c,
         auc_cv=auc,
         vertebrae=len(rows.grade),
@@ -146,17 +156,29 @@ def fit_hyperplane(
     )
 
 
-def whitening_of(z: Array) -> tuple[Array, Array]:
-    """Mean (D,) and whitening (D, D) of latents (N, D): (z - mean) whitening has about the identity as covariance.
+def pattern_of(z_n: Array, w: Array) -> Array:
+    """Change (D,) of normalised latents (N, D) that goes with the signed distance to w, scaled to a distance of 1.
 
-    The covariance is shrunk (Ledoit and Wolf, J Multivar Anal 2004), so that directions that hardly vary, or fewer
-    crops than dimensions, do no harm. Symmetric but for each dimension's scale: z_n stays as near to z as it can.
+    Covariance times w: the weights of a linear classifier suppress noise as well as find the signal, the pattern is the
+    signal (Haufe et al., NeuroImage 2014, equation 6).
+    """
+    signal = np.atleast_2d(np.cov(z_n, rowvar=False)) @ w
+    pattern: Array = signal * np.linalg.norm(w) / (w @ signal)
+    return pattern
+
+
+def whitening_of(z: Array, strength: float) -> tuple[Array, Array]:
+    """Mean (D,) and whitening (D, D) of latents (N, D): (z - mean) whitening of about unit variance.
+
+    strength: 0 leaves the dimensions as correlated as they are; with 1 their covariance is about the identity. It is
+    shrunk before (Ledoit and Wolf, J Multivar Anal 2004), so that directions that hardly vary, or fewer crops than
+    dimensions, do no harm. Symmetric but for each dimension's scale: z_n stays as near to z as it can.
     """
     mean, std = z.mean(axis=0), z.std(axis=0)
     std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-12), std, 1.0)  # float32 noise is no variation
     variance, axes = np.linalg.eigh(LedoitWolf(assume_centered=True).fit((z - mean) / std).covariance_)
     # A dimension that never varies has no variance to divide by, and no distance from the mean either.
-    scale = 1 / np.sqrt(np.maximum(variance, 1e-6 * variance.max()))
+    scale = np.maximum(variance, 1e-6 * variance.max()) ** (-strength / 2)
     return mean, (axes * scale) @ axes.T / std[:, None]
 
 
