@@ -3,8 +3,8 @@
 After Keicher et al. (2023) and Atad et al. (2024): a linear classifier on frozen latents. Unlike their released code
 the plane is fitted and the latents are moved in the same space, and the distance is Euclidean: (w.z_n + b) / |w|.
 DiffAE (Preechakul et al., CVPR 2022) z-normalises each dimension; here the latents' covariance is taken out too, not at
-all, by half or wholly, as cross-validation says. The few directions in which crops differ most then weigh no more than
-others: with a hundred labelled patients that orders fractures better, with ten it is noise (docs/benchmarks.md).
+all, by half or wholly, as cross-validation allows. The few directions in which crops differ most then weigh no more
+than others: with a hundred labelled patients that orders fractures better, with ten it is noise (docs/benchmarks.md).
 """
 
 import hashlib
@@ -131,12 +131,14 @@ def fit_hyperplane(
     crops = stack_latents(in_split(latents, splits, "train"))
     fractured = rows.grade >= settings.fracture_grade
     folds = patient_folds(rows.grade, rows.patient, settings.fracture_grade, settings.folds, seed)
-    tried = []
+    tried = {}
     for strength in WHITENINGS:
         mean, whitening = whitening_of(crops, strength)
-        penalty, auc, _ = choose_penalty((rows.z - mean) @ whitening, fractured, folds, settings.classifier)
-        tried.append((auc, strength, penalty, mean, whitening))
-    auc, strength, best_c, mean, whitening = max(tried, key=lambda entry: entry[0])
+        z_n = (rows.z - mean) @ whitening
+        tried[strength] = choose_penalty(z_n, fractured, folds, settings.classifier)[:2]
+    strength = strongest_whitening({strength: auc for strength, (_, auc) in tried.items()}, fractured)
+    best_c, auc = tried[strength]
+    mean, whitening = whitening_of(crops, strength)
     w, b = fit_plane((rows.z - mean) @ whitening, fractured, settings.classifier, best_c)
     return Hyperplane(
         mean=mean,
@@ -154,6 +156,19 @@ def fit_hyperplane(
         patients=len(np.unique(rows.patient)),
         model_sha256=model,
     )
+
+
+def strongest_whitening(auc: dict[float, float], fractured: Flags) -> float:
+    """The strongest whitening whose out-of-fold AUC is within a standard error of the best one's.
+
+    The AUC cannot tell such strengths apart, and the order of fractures is the better the stronger it is. The standard
+    error is that of Hanley and McNeil (Radiology 1982, equation 2), as if vertebrae were independent.
+    """
+    best, ill, well = max(auc.values()), int(fractured.sum()), int((~fractured).sum())
+    both_ill, both_well = best / (2 - best), 2 * best**2 / (1 + best)
+    variance = best * (1 - best) + (ill - 1) * (both_ill - best**2) + (well - 1) * (both_well - best**2)
+    error = np.sqrt(variance / (ill * well))
+    return max(strength for strength, value in auc.items() if value >= best - error)
 
 
 def pattern_of(z_n: Array, w: Array) -> Array:
