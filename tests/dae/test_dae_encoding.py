@@ -16,7 +16,7 @@ from vertegrade.dae.weights import Dae, WeightsError, load_dae
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    settings = TRAIN.model_copy(update={"steps": 60})
+    settings = TRAIN.model_copy(update={"steps": 300})
     train_dae([pixels()], MODEL, settings, folder, folder / "w.safetensors", 0, "cpu", 1)
     return folder / "w.safetensors"
 

@@ -12,7 +12,7 @@ from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.straighten import crop_to_mm
 from vertegrade.tables import CROPS, LANDMARKS, POINT_COLUMNS, check_table
 
-SETTINGS = CropSettings()
+SETTINGS = CropSettings(pixel_mm=1.0)
 GRID = np.stack(np.meshgrid(range(5), range(64), range(64), indexing="ij"), axis=-1)
 
 
@@ -157,7 +157,7 @@ def test_an_unsound_centre_does_not_bend_the_crops_of_others_but_an_ungraded_one
 
 def test_a_crop_in_a_spine_bent_too_sharply_is_not_evaluable() -> None:
     centres = np.array([[0.0, 30.0, 12.0], [0.0, 0.0, 18.0], [0.0, -20.0, 0.0], [0.0, 0.0, -18.0], [0.0, 30.0, -12.0]])
-    settings = CropSettings(smoothing_mm=0.0)
+    settings = CropSettings(pixel_mm=1.0, smoothing_mm=0.0)
     _, _, crops = crop_scan(box((60, 160, 160)), table_of(centres), settings, 1.0)
     assert crops["reason"][2] == "folded_crop"
     assert not crops["evaluable"][2]
