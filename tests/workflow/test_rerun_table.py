@@ -21,8 +21,6 @@ from workflow.runs import ROOT, TINY, finished_tiny, snakemake
 
 TRIGGERS = ["mtime", "params", "input", "software-env"]
 TARGETS = ("all", "localization_pictures")
-# `measure` is in no run with given landmarks; its params are compared all the same.
-OUTSIDE = {"measure"}
 
 
 def keys(kind: type[Section] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -75,7 +73,7 @@ def check(workflow: OpenWorkflow, before: dict[str, Any], touched: set[str]) -> 
     """Params of exactly the touched rules changed, and exactly these and what follows from them would run."""
     now = params_of(workflow)
     assert {rule for rule in now if now[rule] != before[rule]} == touched
-    expected = table.with_followers(touched - OUTSIDE) - OUTSIDE
+    expected = table.with_followers(touched)
     assert {job.rule for job in workflow.planned(TARGETS)} == expected
 
 
@@ -162,11 +160,11 @@ def test_a_new_scan_re_runs_one_shard_and_what_learns_from_it(opened: Callable[.
     shards = {job.wildcards["shard"] for job in jobs if "shard" in job.wildcards and job.rule != "encode"}
     assert len(shards) == 1
     assert {job.rule for job in jobs if shards == {job.wildcards.get("shard")}} >= {"phantom", "convert", "crop"}
-    assert {job.rule for job in jobs} == table.with_followers({"phantom"}) - OUTSIDE - {"localization_picture"}
+    assert {job.rule for job in jobs} == table.with_followers({"phantom"})
 
 
 def test_other_shards_and_other_folder_re_run_everything(opened: Callable[..., Any]) -> None:
-    everything = table.ALL - OUTSIDE
+    everything = table.ALL
     for config in ({"cohort": {"shards": 3}}, {"run": {"results": "elsewhere"}}):
         with opened(config) as workflow:
             assert {job.rule for job in workflow.planned(TARGETS)} == everything
@@ -189,7 +187,7 @@ def test_a_corrected_scan_re_runs_its_shard(opened: Callable[..., Any], tmp_path
     overrides.write_text("scan_id,vertebra,action\nph0001-1,L1,remove\n")
     with opened({"localize": {"overrides": str(overrides)}}) as workflow:
         jobs = workflow.planned(TARGETS)
-    assert {job.rule for job in jobs} == table.with_followers({"localize", "summary"}) - OUTSIDE
+    assert {job.rule for job in jobs} == table.with_followers({"localize", "summary"})
 
 
 def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, tmp_path: Path) -> None:
@@ -226,4 +224,4 @@ def rules_in(text: str) -> set[str]:
 def test_dry_runs_agree(key: str, tiny: Path, tmp_path: Path) -> None:
     config = nested(key, other_value(key, default_of(key), FIELDS[key]))
     text = dry_run(tiny, *TARGETS, config=config)
-    assert rules_in(text) == table.with_followers(table.row_of(key, table.KEYS)) - OUTSIDE
+    assert rules_in(text) == table.with_followers(table.row_of(key, table.KEYS))
