@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: demo test check config lock clean
+.PHONY: demo test check why config lock clean
 
 .venv/ready: envs/requirements.lock envs/requirements-dev.lock
 	$(PYTHON) -m venv .venv
@@ -27,6 +27,10 @@ check: .venv/ready
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m pytest -q tests/house/test_documents.py
+
+# What `snakemake` would run now, and because of what.
+why: .venv/ready
+	@$(BIN)/snakemake --cores 1 --quiet all why
 
 # Write config.yaml, docs/config.schema.json and docs/config.md from the settings classes.
 config: .venv/ready

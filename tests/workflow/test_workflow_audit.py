@@ -1,0 +1,96 @@
+"""What a person types to audit a finished run: `snakemake audit`, `why`, `results/lineage/...`, `ro_crate`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from faults.copies import copy_of
+from vertegrade.files import sha256_of
+from vertegrade.levels import LABELS
+from workflow.runs import Config, snakemake
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, *arguments: str, config: Config | None = None) -> str:
+    done = snakemake(folder, "--cores", "1", *arguments, config=config)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    return done.stdout + done.stderr
+
+
+def test_audit_passes_a_clean_run_and_fails_where_a_file_was_altered(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path)
+    run(folder, "audit")
+    assert pd.read_csv(folder / "logs/audit.tsv", sep="\t").empty
+    altered = folder / "results/predictions/dae.parquet"
+    content = altered.read_bytes()
+    altered.unlink()  # a copy shares its files with the finished run
+    altered.write_bytes(content + b" ")
+    failed = snakemake(folder, "--cores", "1", "audit")
+    assert failed.returncode != 0
+    assert "altered: results/predictions/dae.parquet: not as grade (method=dae) wrote it" in failed.stderr
+    findings = pd.read_csv(folder / "logs/audit.tsv", sep="\t")
+    assert set(zip(findings["kind"], findings["path"], strict=True)) == {("altered", "results/predictions/dae.parquet")}
+
+
+def test_why_names_the_setting_before_and_now(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path)
+    assert "Nothing would run" in run(folder, "why")
+    told = run(folder, "why", config={"grading": {"coverage": 0.7}})
+    assert "grading.coverage was 0.6, is 0.7" in told
+    assert "calibrate" in told
+    assert "convert" not in told
+
+
+def test_lineage_leads_from_a_grade_to_the_dicom_files(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path)
+    row = pd.read_parquet(folder / "results/predictions/dae.parquet").query("evaluable").iloc[0]
+    level = next(name for name, label in LABELS.items() if label == row["vertebra"])
+    name = f"results/lineage/{row['scan_id']}_{level}"
+    run(folder, f"{name}.html")
+    page = (folder / f"{name}.html").read_text(encoding="utf-8")
+    assert "Research use only, not a medical device" in page
+    table = pd.read_csv(folder / f"{name}.tsv", sep="\t")
+    (dicom,) = (folder / "results/phantom").glob(f"*/dicom/{row['scan_id']}")
+    slices = {path.relative_to(folder).as_posix(): sha256_of(path) for path in dicom.iterdir()}
+    read = table[(table["rule"] == "convert") & (table["kind"] == "read") & (table["relation"] == "this scan")]
+    assert dict(zip(read["name"], read["value"], strict=True)).items() >= slices.items()
+    assert {"calibrate", "fit_hyperplane", "train_dae", "crop"} <= set(table["rule"])
+    assert {"setting", "code", "package", "run"} <= set(table["kind"])
+    unknown = snakemake(folder, "--cores", "1", "results/lineage/nobody_L1.html")
+    assert unknown.returncode != 0
+    assert "no predictions for scan 'nobody'" in unknown.stderr
+
+
+def test_ro_crate_is_whole(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path)
+    run(folder, "ro_crate")
+    crate = json.loads((folder / "results/ro-crate-metadata.json").read_text(encoding="utf-8"))
+    entities: dict[str, dict[str, Any]] = {entity["@id"]: entity for entity in crate["@graph"]}
+    assert len(entities) == len(crate["@graph"])
+    assert "https://w3id.org/ro/crate/1.1/context" in crate["@context"]
+    assert entities["ro-crate-metadata.json"]["about"] == {"@id": "./"}
+    root = entities["./"]
+    assert {"@id": "https://w3id.org/ro/wfrun/workflow/0.5"} in root["conformsTo"]
+    assert "ComputationalWorkflow" in entities[root["mainEntity"]["@id"]]["@type"]
+    for reference in references(crate["@graph"]):
+        assert reference in entities or reference.startswith("http"), reference
+    actions = [entity for entity in entities.values() if entity["@type"] == "CreateAction"]
+    assert len(actions) == 1 + len(list((finished / "results/manifest").rglob("*.json")))
+    for entity in entities.values():
+        if entity["@type"] == "File" and "sha256" in entity:
+            assert sha256_of(folder / "results" / entity["@id"]) == entity["sha256"]
+
+
+def references(value: Any) -> set[str]:
+    """All ids that JSON-LD refers to, but not those that it defines."""
+    if isinstance(value, list):
+        return set().union(*map(references, value))
+    if not isinstance(value, dict):
+        return set()
+    if set(value) == {"@id"}:
+        return {value["@id"]}
+    return set().union(*(references(inner) for inner in value.values()))
