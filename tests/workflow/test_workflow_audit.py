@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -83,6 +84,19 @@ def test_ro_crate_is_whole(finished: Path, tmp_path: Path) -> None:
     for entity in entities.values():
         if entity["@type"] == "File" and "sha256" in entity:
             assert sha256_of(folder / "results" / entity["@id"]) == entity["sha256"]
+
+
+def test_report_is_packed_without_a_network(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path)
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    done = snakemake(folder, "--report", str(tmp_path / "report.zip"), **nowhere)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    with ZipFile(tmp_path / "report.zip") as packed:
+        assert packed.testzip() is None
+        names = packed.namelist()
+        page = packed.read("report/report.html").decode()
+    assert any(name.endswith("cohort.html") for name in names)
+    assert "train_dae" in page
 
 
 def references(value: Any) -> set[str]:
