@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9-]+")
@@ -38,7 +38,7 @@ class ScanRow:
 
     def plain(self) -> dict[str, str]:
         """The row as plain values, for a rule's params."""
-        return asdict(self)
+        return dict(vars(self))  # asdict copies deeply, which takes a second for 10,000 rows
 
 
 COLUMNS = [field.name for field in fields(ScanRow)]

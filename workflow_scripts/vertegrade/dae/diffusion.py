@@ -1,11 +1,10 @@
 """The diffusion process: noising, the training target, DDIM rendering and DDIM inversion (Song et al., ICLR 2021)."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from diffusers.schedulers.scheduling_ddim_inverse import DDIMInverseScheduler
 from torch import Tensor
 
 from vertegrade.settings.dae import DaeModelSettings
@@ -36,7 +35,15 @@ class Diffusion:
         self.prediction = settings.prediction
         # Values are never clipped: clipping x_0 to the window breaks the inversion where a crop touches its ends.
         self._options = _BETAS[settings.schedule] | {"num_train_timesteps": LEVELS, "clip_sample": False}
-        self.alpha_bar: Tensor = DDIMScheduler(**self._options).alphas_cumprod
+
+    # diffusers is imported where it is needed: it takes two seconds, which a job that only encodes need not wait.
+    @cached_property
+    def alpha_bar(self) -> Tensor:
+        """Share of signal in the variance at each level (1000,)."""
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+        alpha_bar: Tensor = DDIMScheduler(**self._options).alphas_cumprod
+        return alpha_bar
 
     def amounts(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Share of signal and noise, sqrt(alpha_bar) and sqrt(1 - alpha_bar), of levels (B,), as (B, 1, 1, 1)."""
@@ -71,6 +78,8 @@ class Diffusion:
 
     def render(self, unet: Denoiser, x_last: Tensor, z: Tensor, steps: int) -> Tensor:
         """Decode x_T (B, S, H, W) under z (B, z_dim) by deterministic DDIM; x_0 in [-1, 1]."""
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
         scheduler = DDIMScheduler(**self._options, timestep_spacing="leading", set_alpha_to_one=True)
         scheduler.set_timesteps(steps)
         x = x_last
@@ -87,6 +96,8 @@ class Diffusion:
         each step is iterated to a fixed point (Pan et al., ICCV 2023): the residual of 250 plain steps falls by 40, and
         50 steps of two evaluations already beat them.
         """
+        from diffusers.schedulers.scheduling_ddim_inverse import DDIMInverseScheduler
+
         scheduler = DDIMInverseScheduler(**self._options, timestep_spacing="leading", set_alpha_to_one=True)
         scheduler.set_timesteps(steps)
         x = x0

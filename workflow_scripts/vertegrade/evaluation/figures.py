@@ -13,7 +13,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from vertegrade.files import new_file
 
@@ -107,6 +106,8 @@ def _scored(table: pd.DataFrame, metrics: dict[str, Any]) -> tuple[np.ndarray, n
 
 def roc_figure(cases: Cases, metrics: Metrics) -> Figure:
     """ROC curves of the severity with the operating point (p_fracture >= the threshold fixed on training data)."""
+    from sklearn.metrics import roc_curve  # a second, which the rules that draw pictures need not wait
+
     figure, (axes,) = _figure()
     for index, (method, table) in enumerate(cases.items()):
         test = metrics[method]["splits"]["test"]["vertebra"]
@@ -127,6 +128,8 @@ def roc_figure(cases: Cases, metrics: Metrics) -> Figure:
 
 def pr_figure(cases: Cases, metrics: Metrics) -> Figure:
     """Precision-recall curves of the severity; the grey line is the prevalence, what chance would reach."""
+    from sklearn.metrics import precision_recall_curve
+
     figure, (axes,) = _figure()
     for index, (method, table) in enumerate(cases.items()):
         cell = metrics[method]["splits"]["test"]["vertebra"]["pr_auc"]

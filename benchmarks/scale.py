@@ -1,0 +1,160 @@
+"""What Snakemake itself costs for a cohort of many scans: parse, plan, a run with nothing to do, memory, jobs, inodes.
+
+    .venv/bin/python benchmarks/scale.py FOLDER 10000 --scans-a-shard 50
+
+Makes in FOLDER a sheet of that many scans (empty NIfTI files), and a finished run of it: every file that the workflow
+says it makes, empty, recorded by `snakemake --touch` as a run records its own. So the plan and the run with nothing to
+do are those of a real cohort, only the jobs' work is left out. Last a setting
+of the first stage is changed, after which all of it would run again. Appends a line to FOLDER/scale.tsv. CPU time is
+given beside wall time: on a machine that others use the one says more than the other. Results: docs/scale.md.
+"""
+
+import argparse
+import csv
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+A_FOLDER = 1000  # scans in one folder
+# What a scan leaves in the folders that jobs write, by the folder's parent; other folders hold two pictures.
+OF_A_SCAN = {"ct": ("{}_ct.nii.gz", "{}_ct.json"), "localization": ("{}.png",)}
+
+
+class Ran(NamedTuple):
+    """A call of Snakemake: what it printed, wall and CPU time (s), peak memory (MB)."""
+
+    text: str
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Columns of the table."""
+        return {
+            f"{name}_s": round(self.wall_s, 2),
+            f"{name}_cpu_s": round(self.cpu_s, 2),
+            f"{name}_mb": round(self.peak_mb),
+        }
+
+
+def snakemake(folder: Path, *arguments: str, settings: str = "mine.yaml") -> Ran:
+    """Run `snakemake` on the cohort in `folder`."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--configfile", str(ROOT / "config.yaml"), str(folder / settings), *arguments]
+    with (folder / "output.txt").open("w+", encoding="utf-8") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        text = output.read()
+    if status:
+        sys.exit(f"{' '.join(command)} failed:\n{text[-4000:]}")
+    return Ran(text, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def write_cohort(folder: Path, scans: int, shards: int) -> dict[str, list[str]]:
+    """Sheet, labels, settings and empty scans; the ids of the scans by shard."""
+    sys.path.insert(0, str(ROOT / "workflow_scripts"))
+    from vertegrade.cohort.sheet import shard_of
+
+    of_shard: dict[str, list[str]] = {}
+    with (folder / "sheet.csv").open("w", encoding="utf-8") as sheet:
+        sheet.write("scan_id,patient_id,path\n")
+        for number in range(scans):
+            scan = Path("scans", str(number // A_FOLDER), f"s{number}.nii.gz")
+            (folder / scan).parent.mkdir(parents=True, exist_ok=True)
+            (folder / scan).touch()
+            sheet.write(f"s{number},p{number},{scan}\n")
+            of_shard.setdefault(shard_of(f"s{number}", shards), []).append(f"s{number}")
+    (folder / "labels.csv").write_text("patient_id,scan_id,vertebra,genant_grade\np0,s0,L1,0\n", encoding="utf-8")
+    settings = f"cohort: {{sheet: sheet.csv, labels: labels.csv, shards: {shards}}}\n"
+    (folder / "mine.yaml").write_text(settings, encoding="utf-8")
+    return of_shard
+
+
+def planned_outputs(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Output, rule and log of every file that the workflow makes, by `snakemake --summary`."""
+    text = snakemake(folder, "--summary").text
+    lines = text[text.index("output_file\t") :].splitlines()
+    for row in csv.DictReader(lines, delimiter="\t"):
+        yield row["output_file"], row["rule"], row["log-file(s)"]
+
+
+def write_finished_run(folder: Path, of_shard: dict[str, list[str]]) -> None:
+    """All files of a finished run, empty; then Snakemake records each job as done."""
+    jobs = set()
+    for output, rule, log in planned_outputs(folder):
+        path = folder / output
+        jobs.add((rule, log))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.touch()
+            continue
+        path.mkdir(exist_ok=True)
+        names = OF_A_SCAN.get(path.parent.name, ())
+        for scan in of_shard.get(path.name, []):
+            for name in names:
+                (path / name.format(scan)).touch()
+    for rule, log in jobs:
+        job = Path(log).stem
+        for written in (log, f"logs/benchmarks/{rule}/{job}.tsv", f"results/manifest/{rule}/{job}.json"):
+            (folder / written).parent.mkdir(parents=True, exist_ok=True)
+            (folder / written).touch()
+    snakemake(folder, "--touch", "--cores", "1", "--quiet", "all")
+
+
+def fastest(folder: Path, *arguments: str, repeats: int) -> Ran:
+    """The run that others on the machine disturbed least."""
+    return min((snakemake(folder, *arguments) for _ in range(repeats)), key=lambda run: run.wall_s)
+
+
+def measure(folder: Path, scans: int, shards: int, repeats: int) -> dict[str, float]:
+    """One line of figures: the steps of a cohort's life in their order."""
+    of_shard = write_cohort(folder, scans, shards)
+    snakemake(folder, "--list-rules")  # the code's hashes are remembered from here on, as after any first run
+    parse = fastest(folder, "--list-rules", repeats=repeats)
+    plan = fastest(folder, "-n", "--quiet", "rules", repeats=repeats)
+    jobs = re.search(r"^total\s+(\d+)$", plan.text, re.MULTILINE)
+    if jobs is None:
+        sys.exit(f"a dry run planned nothing:\n{plan.text[-2000:]}")
+    write_finished_run(folder, of_shard)
+    idle = fastest(folder, "--cores", "1", repeats=repeats)
+    if "Nothing to be done" not in idle.text:
+        sys.exit(f"the finished run is not finished:\n{idle.text[-4000:]}")
+    other = (folder / "mine.yaml").read_text(encoding="utf-8") + "ct: {min_slices: 9}\n"
+    (folder / "changed.yaml").write_text(other, encoding="utf-8")
+    changed = snakemake(folder, "-n", "--quiet", "rules", settings="changed.yaml")
+    named = {"parse": parse, "plan": plan, "idle": idle, "changed": changed}
+    figures: dict[str, float] = {"scans": scans, "shards": shards, "jobs": int(jobs[1])}
+    for name, run in named.items():
+        figures |= run.figures(name)
+    for part in ("results", "logs", ".snakemake"):
+        figures[f"files_{part.strip('.')}"] = sum(len(files) for _, _, files in os.walk(folder / part))
+    return figures
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="an empty folder, or one of earlier measurements")
+    parser.add_argument("scans", type=int)
+    parser.add_argument("--scans-a-shard", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    cohort = (given.folder / f"{given.scans}-{given.scans_a_shard}").resolve()
+    cohort.mkdir(parents=True)
+    line = measure(cohort, given.scans, max(1, given.scans // given.scans_a_shard), given.repeats)
+    print(line)
+    table = given.folder / "scale.tsv"
+    new = not table.exists()
+    with table.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(line), delimiter="\t", lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(line)
