@@ -28,9 +28,9 @@ check: .venv/ready
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m pytest -q tests/house/test_documents.py
 
-# What `snakemake` would run now, and because of what.
+# What `snakemake` would run now, and because of what; of one file or rule: make why TARGET=results/predictions/dae.parquet
 why: .venv/ready
-	@$(BIN)/snakemake --cores 1 --quiet all why
+	@TARGET="$(TARGET)" $(BIN)/snakemake --cores 1 --quiet all why
 
 # Write config.yaml, docs/config.schema.json and docs/config.md from the settings classes.
 config: .venv/ready

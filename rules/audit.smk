@@ -17,7 +17,7 @@ rule audit:
 
 
 rule why:
-    """Say in plain words what `snakemake` would run now, and because of what."""
+    """Say in plain words what `snakemake`, or `snakemake $TARGET`, would run now, and because of what."""
     log:
         "<logs>/why.log",
     conda:
@@ -28,7 +28,7 @@ rule why:
         runtime=30,
     params:
         workflow=this_workflow,
-        targets=[],
+        targets=os.environ.get("TARGET", "").split(),
     script:
         "../workflow_scripts/why.py"
 

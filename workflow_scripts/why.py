@@ -1,9 +1,13 @@
 """Say in plain words what a run would do and because of what."""
 
 from vertegrade.provenance.why import explain
-from vertegrade.provenance.workflow import open_workflow
+from vertegrade.provenance.workflow import TargetError, open_workflow
 from vertegrade.stage import run_stage
 
 with run_stage(snakemake) as job, open_workflow(job.config, **job.params.workflow) as now:
-    for line in explain(now, job.results, job.params.targets):
+    try:
+        lines = explain(now, job.results, job.params.targets)
+    except TargetError as error:
+        raise SystemExit(str(error)) from None
+    for line in lines:
         print(line)

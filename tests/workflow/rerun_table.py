@@ -86,8 +86,7 @@ KEYS: dict[str, set[str]] = {
     "report.window_width_hu": PICTURES | {"summary"},
     "report.difference_hu": {"counterfactual_figure", "summary"},
 }
-# Keys that change which jobs there are. All but cohort.sheet and localize.method have a test of their own in
-# test_rerun_table.py.
+# Keys that change which jobs there are; each has a test of its own in test_rerun_table.py.
 OTHER_DAG = {
     "run.results",
     "run.model",

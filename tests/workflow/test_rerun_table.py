@@ -3,6 +3,7 @@
 The jobs come from Snakemake itself, in this process; `test_dry_runs_agree` holds that against dry runs.
 """
 
+import importlib.util
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,11 +15,18 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from vertegrade import code_hash
+from vertegrade.cohort.sheet import shard_of
 from vertegrade.provenance.workflow import OpenWorkflow, open_workflow
 from vertegrade.settings import Settings
 from vertegrade.settings.base import Section, section_kind
 from workflow import rerun_table as table
 from workflow.runs import ROOT, TINY, finished_tiny, snakemake
+
+spec = importlib.util.spec_from_file_location("scale", ROOT / "benchmarks/scale.py")
+assert spec
+assert spec.loader
+scale = importlib.util.module_from_spec(spec)  # how it makes a finished run of empty files
+spec.loader.exec_module(scale)
 
 TRIGGERS = ["mtime", "params", "input", "software-env"]
 TARGETS = ("all", "localization_pictures")
@@ -164,6 +172,23 @@ def test_a_new_scan_re_runs_one_shard_and_what_learns_from_it(opened: Callable[.
     assert {job.rule for job in jobs} == table.with_followers({"phantom"})
 
 
+def test_a_scan_added_to_a_sheet_re_runs_its_shard_and_what_learns_from_it(tmp_path: Path) -> None:
+    made = scale.write_cohort(tmp_path, scans=6, shards=3)
+    scale.write_finished_run(tmp_path, made)
+    assert "Nothing to be done" in scale.snakemake(tmp_path, "-n").text
+    with (tmp_path / "sheet.csv").open("a", encoding="utf-8") as sheet:
+        sheet.write("s6,p6,scans/0/s5.nii.gz\n")
+    text = scale.snakemake(tmp_path, "-n").text
+    assert rules_in(text) == table.with_followers({"convert"})
+    for rule in ("convert", "localize", "localization_picture", "measure", "crop"):
+        assert shards_of(rule, text) == {shard_of("s6", 3)}, rule
+
+
+def test_another_way_to_find_vertebrae_re_runs_localization_and_what_follows(opened: Callable[..., Any]) -> None:
+    with opened({"localize": {"method": "learned"}}) as workflow:
+        assert {job.rule for job in workflow.planned(TARGETS)} == table.with_followers({"localize", "summary"})
+
+
 def test_other_shards_and_other_folder_re_run_everything(opened: Callable[..., Any]) -> None:
     everything = table.ALL
     for config in ({"cohort": {"shards": 3}}, {"run": {"results": "elsewhere"}}):
@@ -232,6 +257,10 @@ def dry_run(folder: Path, *arguments: str, **more: Any) -> str:
     run = snakemake(folder, "-n", *arguments, **more)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout + run.stderr
+
+
+def shards_of(rule: str, text: str) -> set[str]:
+    return set(re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    wildcards: shard=(\d+)", text, re.MULTILINE))
 
 
 def rules_in(text: str) -> set[str]:

@@ -61,8 +61,8 @@ def job_name(rule: str, wildcards: dict[str, str]) -> str:
 
 
 def manifest_path(results: str | Path, rule: str, wildcards: dict[str, str]) -> Path:
-    """Where the manifest of a job lies."""
-    return Path(results, FOLDER, rule, f"{'-'.join(wildcards[name] for name in sorted(wildcards)) or 'all'}.json")
+    """Where the manifest of a job lies; no wildcard has a _ in it."""
+    return Path(results, FOLDER, rule, f"{'_'.join(wildcards[name] for name in sorted(wildcards)) or 'all'}.json")
 
 
 def write_manifest(job: Any, results: str, started: datetime, device: str) -> None:

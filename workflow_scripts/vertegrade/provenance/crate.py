@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from vertegrade.manifest import Manifest
 
@@ -18,7 +19,8 @@ PROFILES = {
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
-WORKFLOW = "workflow/Snakefile"
+WORKFLOW, SETTINGS = "workflow/Snakefile", "workflow/config.yaml"
+LICENCE = "#licence"
 MEDIA_TYPES = {
     ".dcm": "application/dicom",
     ".html": "text/html",
@@ -30,13 +32,14 @@ MEDIA_TYPES = {
 
 
 class CrateError(ValueError):
-    """There is nothing to export."""
+    """There is nothing to export, or jobs of a rule that the workflow no longer has."""
 
 
 def crate(manifests: list[Manifest], results: str, workflow_files: Iterable[str], snakemake_version: str) -> Entity:
     """ro-crate-metadata.json of a run in the folder `results`, JSON-LD.
 
-    workflow_files: files of the workflow's copy in the crate, below workflow/. CrateError where no job has run.
+    workflow_files: files of the workflow's copy in the crate, below workflow/. CrateError where no job has run, or one
+    by a script that is no longer there.
     """
     if not manifests:
         raise CrateError(f"{results}: no job has left a manifest, so there is nothing to export; run `snakemake` first")
@@ -46,11 +49,10 @@ def crate(manifests: list[Manifest], results: str, workflow_files: Iterable[str]
     files = {ids[path]: _file(ids[path], path, sha) for path, sha in hashes.items()}
     actions = [_job(manifest, ids) for manifest in manifests]
     used = sorted({ids[path] for manifest in manifests for path in manifest.inputs if path not in made})
-    run = _run(manifests, used, sorted(ids[path] for path in made))
-    programs = [_program(rule) for rule in sorted({manifest.rule for manifest in manifests})]
-    copies = [{"@id": f"workflow/{name}", "@type": "File", "name": name} for name in sorted(workflow_files)]
-    copies = [entity for entity in copies if entity["@id"] != WORKFLOW]
-    parts = [entity["@id"] for entity in (*files.values(), *copies) if entity["@type"] == "File"]
+    run = _run(manifests, [*used, SETTINGS], sorted(ids[path] for path in made))
+    scripts = sorted({_script(manifest.rule) for manifest in manifests})
+    copies = _copies(workflow_files, scripts)
+    parts = [entity["@id"] for entity in (*files.values(), *copies) if "File" in entity["@type"]]
     graph = [
         {
             "@id": "ro-crate-metadata.json",
@@ -60,10 +62,9 @@ def crate(manifests: list[Manifest], results: str, workflow_files: Iterable[str]
         },
         _root([WORKFLOW, *parts], [run, *actions], run["endTime"]),
         *({"@id": uri, "@type": "CreativeWork", "name": name, "version": uri[-3:]} for uri, name in PROFILES.items()),
-        *_workflow(snakemake_version, programs),
+        *_workflow(snakemake_version, scripts),
         run,
         *actions,
-        *programs,
         *files.values(),
         *copies,
     ]
@@ -74,7 +75,7 @@ def _id(path: str, sha: str, results: str) -> str:
     """Path in the crate, or for a file outside it a name from its hash."""
     pure = PurePosixPath(path)
     if pure.is_relative_to(results):
-        return pure.relative_to(results).as_posix()
+        return quote(pure.relative_to(results).as_posix())
     return f"#sha256-{sha}"
 
 
@@ -86,18 +87,39 @@ def _file(identifier: str, path: str, sha: str) -> Entity:
     return entity | ({"encodingFormat": media} if media else {})
 
 
+def _script(rule: str) -> str:
+    return f"workflow/workflow_scripts/{rule}.py"
+
+
+def _copies(workflow_files: Iterable[str], scripts: list[str]) -> list[Entity]:
+    """Files of the workflow's copy but the Snakefile; the scripts that jobs ran are programs."""
+    names = {f"workflow/{quote(name)}" for name in workflow_files} - {WORKFLOW}
+    lost = sorted(set(scripts) - names)
+    if lost:
+        raise CrateError(f"the workflow no longer has {', '.join(lost)}, by which jobs ran: see `snakemake audit`")
+    return [
+        {
+            "@id": name,
+            "@type": ["File", "SoftwareSourceCode"] if name in scripts else "File",
+            "name": name.removeprefix("workflow/"),
+        }
+        for name in sorted(names)
+    ]
+
+
 def _references(identifiers: Iterable[str]) -> list[Entity]:
     return [{"@id": identifier} for identifier in identifiers]
 
 
 def _job(manifest: Manifest, ids: dict[str, str]) -> Entity:
     """A job as a CreateAction. Its settings stand in the description as JSON, the rest in the manifest."""
+    wildcards = (f"{name}={quote(value)}" for name, value in sorted(manifest.wildcards.items()))
     return {
-        "@id": f"#job/{manifest.rule}/{'-'.join(manifest.wildcards.values()) or 'all'}",
+        "@id": "/".join(["#job", manifest.rule, *wildcards]),
         "@type": "CreateAction",
         "name": manifest.job,
         "description": json.dumps(manifest.params.get("settings", {}), sort_keys=True),
-        "instrument": {"@id": f"#rule/{manifest.rule}"},
+        "instrument": {"@id": _script(manifest.rule)},
         "object": _references(sorted({ids[path] for path in manifest.inputs})),
         "result": _references(sorted({ids[path] for path in manifest.outputs})),
         "startTime": manifest.started,
@@ -120,10 +142,6 @@ def _run(manifests: list[Manifest], used: list[str], made: list[str]) -> Entity:
     }
 
 
-def _program(rule: str) -> Entity:
-    return {"@id": f"#rule/{rule}", "@type": "SoftwareApplication", "name": rule, "url": f"workflow_scripts/{rule}.py"}
-
-
 def _root(parts: list[str], actions: list[Entity], date: str) -> Entity:
     return {
         "@id": "./",
@@ -131,7 +149,7 @@ def _root(parts: list[str], actions: list[Entity], date: str) -> Entity:
         "name": "Vertebral fracture grades by Vertegrade",
         "description": "Results of the Snakemake workflow Vertegrade. Research use only, not a medical device.",
         "datePublished": date,
-        "license": "results: the licence of the scans; workflow: Apache-2.0",
+        "license": {"@id": LICENCE},
         "conformsTo": _references(PROFILES),
         "hasPart": _references(parts),
         "mainEntity": {"@id": WORKFLOW},
@@ -139,7 +157,7 @@ def _root(parts: list[str], actions: list[Entity], date: str) -> Entity:
     }
 
 
-def _workflow(snakemake_version: str, programs: list[Entity]) -> list[Entity]:
+def _workflow(snakemake_version: str, scripts: list[str]) -> list[Entity]:
     language = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
     return [
         {
@@ -147,7 +165,7 @@ def _workflow(snakemake_version: str, programs: list[Entity]) -> list[Entity]:
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
             "name": "Vertegrade",
             "programmingLanguage": {"@id": language},
-            "hasPart": _references(program["@id"] for program in programs),
+            "hasPart": _references(scripts),
             "license": "https://spdx.org/licenses/Apache-2.0",
         },
         {
@@ -156,5 +174,11 @@ def _workflow(snakemake_version: str, programs: list[Entity]) -> list[Entity]:
             "name": "Snakemake",
             "url": "https://snakemake.github.io",
             "version": snakemake_version,
+        },
+        {
+            "@id": LICENCE,
+            "@type": "CreativeWork",
+            "name": "Licence of the scans",
+            "description": "Results may be used as the scans that they were made from; the workflow by Apache-2.0.",
         },
     ]

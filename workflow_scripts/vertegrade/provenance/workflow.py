@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.api import SnakemakeApi
+from snakemake.exceptions import MissingInputException, MissingRuleException
 from snakemake.iocontainers import Wildcards
 from snakemake.settings.enums import Quietness, RerunTrigger
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
 
 from vertegrade.manifest import plain
+
+
+class TargetError(ValueError):
+    """The workflow does not make what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,16 @@ class OpenWorkflow:
         return plain(found)
 
     def planned(self, targets: Sequence[str] = ()) -> list[Planned]:
-        """Jobs that a run of the targets (none: the default one) would execute, in the order of the workflow."""
+        """Jobs that a run of the targets (none: the default one) would execute, in the order of the workflow.
+
+        targets: files or rules; TargetError where there is no such rule and nothing makes such a file.
+        """
         self._workflow.dag_settings = DAGSettings(targets=set(targets), rerun_triggers=self._triggers)
         self._workflow._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True, nolock=True)
-        self._workflow._build_dag()
+        try:
+            self._workflow._build_dag()
+        except (MissingRuleException, MissingInputException) as error:
+            raise TargetError(f"no rule is called, and none makes: {' '.join(targets)}\n{error}") from error
         dag = self._workflow.dag
         needed = set(dag.needrun_jobs())
         order = [job for level in dag.toposorted() for job in sorted(level, key=str)]

@@ -1,0 +1,46 @@
+"""The lineage page shows texts that people wrote as texts."""
+
+import copy
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from provenance.small_run import PARAMS, write_job, write_run
+from vertegrade.files import file_hashes
+from vertegrade.manifest import read_manifests
+from vertegrade.provenance.lineage import lineage_page, lineage_table, paths_by_scan, steps_behind
+
+HOSTILE = "<script>alert('x')</script>"
+GRADE = {"scan_id": "a", "vertebra": 20, "method": "dae", "evaluable": False, "reason": HOSTILE}
+
+
+@pytest.fixture(autouse=True)
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run()
+
+
+def test_texts_of_users_are_escaped() -> None:
+    scan = Path("scans/<b>a&b</b>.dcm")
+    scan.parent.mkdir(parents=True)
+    scan.write_text("slice")
+    row = {
+        "scan_id": "a",
+        "patient_id": HOSTILE,
+        "path": str(scan),
+        "mask": "",
+        "centroids": "",
+        "fingerprint": HOSTILE,
+    }
+    params = copy.deepcopy(PARAMS) | {"rows": [row]}
+    more = {"params": params, "host": HOSTILE, "versions": {HOSTILE: HOSTILE}, "code": {HOSTILE: HOSTILE}}
+    write_job("convert", {"shard": "0"}, [str(scan)], ["results/ct/0"], **more)
+    steps = steps_behind(file_hashes(["results/crops"]), list(read_manifests("results")), "0")
+    table = lineage_table(steps, "a", paths_by_scan([row]))
+    page = lineage_page(pd.DataFrame([GRADE]), steps, table, "L1")
+    assert "<script" not in page
+    assert "<b>" not in page
+    # reason of the grade, host, package, code, patient and fingerprint; names and values
+    assert page.count("&lt;script&gt;alert(") == 8
+    assert "scans/&lt;b&gt;a&amp;b&lt;/b&gt;.dcm" in page
