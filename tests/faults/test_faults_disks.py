@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, and clocks that are wrong: a clear error, nothing harmed, a rerun mends it."""
+"""Disks that are full, read-only or late, and wrong clocks: a clear error, nothing harmed, a rerun mends it."""
 
 import errno
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from faults.copies import assert_whole, copy_of, results_of
+from faults.plan import Fault, Plan
 from workflow.runs import Config, snakemake
 
 pytestmark = pytest.mark.slow
@@ -94,6 +95,17 @@ def test_read_only_results(finished: Path, tmp_path: Path) -> None:
     finally:
         subprocess.run(["umount", str(results)], check=True)
     make(folder, "crops/0.parquet")
+    assert_whole(folder, finished)
+
+
+def test_a_file_that_shows_late(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path, *CROPS)
+    plan = Plan(tmp_path, Fault("*crops/0.npy", "show late", amount=10))
+    goal = "results/crops/0.parquet"
+    run = snakemake(folder, "--cores", CORES, "--latency-wait", "120", goal, **plan.environment)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    assert plan.all_happened()
+    assert "Waiting at most 120 seconds for missing files" in run.stdout + run.stderr
     assert_whole(folder, finished)
 
 

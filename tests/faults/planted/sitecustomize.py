@@ -5,10 +5,12 @@ final name. The plan (VERTEGRADE_FAULTS, JSON) lists faults {file, do, times, am
 all processes, when a file that matches the pattern `file` is about to be renamed.
 """
 
+import atexit
 import fnmatch
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -51,6 +53,18 @@ def take_memory(plan, fault, path):
     time.sleep(20)
 
 
+def show_late(plan, fault, path):
+    """As NFS does: the job sees its file, others only `amount` seconds after the job has ended."""
+    path = os.path.abspath(path)
+
+    def hide():
+        os.rename(path, f"{path}-hidden")
+        later = f'sleep {fault["amount"]}; mv "$0-hidden" "$0"'
+        subprocess.Popen(["sh", "-c", later, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    atexit.register(hide)
+
+
 ACTIONS = {
     "kill": signalled(signal.SIGKILL),
     "term": signalled(signal.SIGTERM),
@@ -59,6 +73,7 @@ ACTIONS = {
     "zero and kill": zero_and_kill,
     "wait": wait,
     "take memory": take_memory,
+    "show late": show_late,
 }
 
 
