@@ -12,6 +12,8 @@ import pytest
 
 from workflow.runs import ROOT, snakemake
 
+LEARNED: dict[str, dict[str, object]] = {"localize": {"method": "learned"}}
+
 
 def dry(folder: Path, *arguments: str, config: dict[str, dict[str, object]] | None = None) -> str:
     run = snakemake(folder, "-n", *arguments, config=config)
@@ -72,8 +74,10 @@ def test_the_localizer_is_trained_on_phantoms_or_on_masks_too(tmp_path: Path) ->
 
 
 def test_slurm_profile_asks_for_gpu_memory_and_time(tmp_path: Path) -> None:
-    text = dry(tmp_path, "--profile", str(ROOT / "slurm"))
-    for rule in ("train_dae", "encode", "counterfactual"):
+    text = dry(tmp_path, "--profile", str(ROOT / "slurm"), "all", "train_localizer", config=LEARNED)
+    rules = {name for name, block in re.findall(r"^rule (\w+):\n((?: .*\n)+)", text, re.MULTILINE) if "gpu=1" in block}
+    assert rules == {"train_dae", "train_localizer", "localize", "encode", "counterfactual"}
+    for rule in rules:
         block = re.search(rf"rule {rule}:.*?resources: ([^\n]*)", text, re.DOTALL)
         assert block, text
         for wanted in ("gpu=1", "mem_mb=", "runtime=", "slurm_partition=gpu"):

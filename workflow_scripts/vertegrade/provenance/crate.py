@@ -133,6 +133,7 @@ def _run(manifests: list[Manifest], used: list[str], made: list[str]) -> Entity:
         "@id": "#run",
         "@type": "CreateAction",
         "name": "Run of Vertegrade",
+        "description": f"{len(manifests)} jobs with the settings in {SETTINGS}",
         "instrument": {"@id": WORKFLOW},
         "object": _references(used),
         "result": _references(made),
