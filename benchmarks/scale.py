@@ -1,15 +1,16 @@
 """What Snakemake itself costs for a cohort of many scans: parse, plan, a run with nothing to do, memory, jobs, inodes.
 
-    .venv/bin/python benchmarks/scale.py FOLDER 10000 --scans-a-shard 50
+    PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/scale.py FOLDER 10000 --scans-a-shard 50
 
 Makes in FOLDER a sheet of that many scans (empty NIfTI files), and a finished run of it: every file that the workflow
-says it makes, empty, recorded by `snakemake --touch` as a run records its own. So the plan and the run with nothing to
-do are those of a real cohort, only the jobs' work is left out. Last a setting
-of the first stage is changed, after which all of it would run again. Appends a line to FOLDER/scale.tsv. CPU time is
-given beside wall time: on a machine that others use the one says more than the other. Results: docs/scale.md.
+makes, empty, recorded by Snakemake's own function for a job that has ended. So the plan and the run with nothing to do
+are those of a real cohort; only the jobs' work is left out. Last a setting of the first stage is changed, after which
+everything would run again. CPU time is given beside wall time: on a machine that others use it says more. Appends a
+line to FOLDER/scale.tsv. Results: docs/scale.md.
 """
 
 import argparse
+import contextlib
 import csv
 import os
 import re
@@ -19,7 +20,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from snakemake.io import is_flagged
+from snakemake.settings.types import ExecutionSettings
+
+from vertegrade.cohort.sheet import shard_of
+from vertegrade.provenance.workflow import open_workflow
+
 ROOT = Path(__file__).resolve().parent.parent
+TRIGGERS = ["mtime", "params", "input", "software-env"]  # as in profiles/default
 A_FOLDER = 1000  # scans in one folder
 # What a scan leaves in the folders that jobs write, by the folder's parent.
 OF_A_SCAN = {"ct": ("{}_ct.nii.gz", "{}_ct.json"), "localization": ("{}.png",)}
@@ -60,9 +68,6 @@ def snakemake(folder: Path, *arguments: str, settings: str = "mine.yaml") -> Ran
 
 def write_cohort(folder: Path, scans: int, shards: int) -> dict[str, list[str]]:
     """Sheet, labels, settings and empty scans; the ids of the scans by shard."""
-    sys.path.insert(0, str(ROOT / "workflow_scripts"))
-    from vertegrade.cohort.sheet import shard_of
-
     of_shard: dict[str, list[str]] = {}
     with (folder / "sheet.csv").open("w", encoding="utf-8") as sheet:
         sheet.write("scan_id,patient_id,path\n")
@@ -79,21 +84,25 @@ def write_cohort(folder: Path, scans: int, shards: int) -> dict[str, list[str]]:
 
 
 def write_finished_run(folder: Path, of_shard: dict[str, list[str]]) -> None:
-    """All results of a finished run, empty; then Snakemake records each job as done."""
-    text = snakemake(folder, "--summary").text
-    lines = text[text.index("output_file\t") :].splitlines()
-    for row in csv.DictReader(lines, delimiter="\t"):
-        path = folder / row["output_file"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix:
-            path.touch()
-            continue
-        path.mkdir(exist_ok=True)
-        for scan in of_shard.get(path.name, []):
-            for name in OF_A_SCAN.get(path.parent.name, ()):
-                (path / name.format(scan)).touch()
-    # --touch alone leaves files in peace, and unrecorded, whose times happen to be in order
-    snakemake(folder, "--touch", "--forceall", "--cores", "1", "--quiet", "all")
+    """All results of a finished run, empty and of one time; Snakemake records each job as it does after a real one."""
+    files = [str(ROOT / "config.yaml"), "mine.yaml"]
+    with contextlib.chdir(folder), open_workflow({}, ROOT / "Snakefile", TRIGGERS, files) as opened:
+        opened.planned()
+        workflow = opened._workflow
+        workflow.execution_settings = ExecutionSettings()
+        jobs = [job for job in workflow.dag.jobs if job.output]
+        for path in (path for job in jobs for path in job.output):
+            names = OF_A_SCAN.get(Path(path).parent.name, ())
+            inside = [Path(path, name.format(scan)) for scan in of_shard.get(Path(path).name, []) for name in names]
+            place = Path(path) if is_flagged(path, "directory") else Path(path).parent
+            place.mkdir(parents=True, exist_ok=True)
+            for file in inside if is_flagged(path, "directory") else [Path(path)]:
+                file.touch()
+        now = time.time()
+        for job in jobs:
+            for path in job.output:
+                os.utime(path, (now, now))
+            workflow.async_run(workflow.persistence.finished(job))
 
 
 def fastest(folder: Path, *arguments: str, repeats: int) -> Ran:
@@ -117,6 +126,8 @@ def measure(folder: Path, scans: int, shards: int, repeats: int) -> dict[str, fl
     other = (folder / "mine.yaml").read_text(encoding="utf-8") + "ct: {min_slices: 9}\n"
     (folder / "changed.yaml").write_text(other, encoding="utf-8")
     changed = snakemake(folder, "-n", "--quiet", "rules", settings="changed.yaml")
+    if "missing provenance" in changed.text:
+        sys.exit("the finished run is not recorded as a real one is")
     named = {"parse": parse, "plan": plan, "idle": idle, "changed": changed}
     figures: dict[str, float] = {"scans": scans, "shards": shards, "jobs": int(jobs[1])}
     for name, run in named.items():
