@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+from matplotlib import pyplot
 from snakemake.io import is_flagged
 from snakemake.settings.types import ExecutionSettings
 
@@ -31,6 +33,9 @@ TRIGGERS = ["mtime", "params", "input", "software-env"]  # as in profiles/defaul
 A_FOLDER = 1000  # scans in one folder
 # What a scan leaves in the folders that jobs write, by the folder's parent.
 OF_A_SCAN = {"ct": ("{}_ct.nii.gz", "{}_ct.json"), "localization": ("{}.png",)}
+
+
+STEPS = {"parse": "parse", "plan": "plan of a first run", "idle": "nothing to do", "changed": "plan after a change"}
 
 
 class Ran(NamedTuple):
@@ -137,12 +142,30 @@ def measure(folder: Path, scans: int, shards: int, repeats: int) -> dict[str, fl
     return figures
 
 
+def plot(table: Path, picture: Path) -> None:
+    """CPU time and peak memory over the number of scans, of all lines measured; filled where a shard has 50 scans."""
+    lines = pd.read_csv(table, sep="\t").sort_values("scans")
+    filled = lines["scans"] / lines["shards"] == 50
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axes, unit, title in ((left, "cpu_s", "CPU time (s)"), (right, "mb", "peak memory (MB)")):
+        for index, (step, name) in enumerate(STEPS.items()):
+            values = lines[f"{step}_{unit}"]
+            axes.plot(lines["scans"][filled], values[filled], "o-", color=f"C{index}", label=name)
+            axes.plot(lines["scans"][~filled], values[~filled], "o", color=f"C{index}", markerfacecolor="none")
+        axes.set(xscale="log", yscale="log", xlabel="scans", title=title)
+        axes.grid(alpha=0.3, which="both")
+    left.legend()
+    with pyplot.rc_context({"svg.hashsalt": "scale"}):
+        figure.savefig(picture, metadata={"Date": None})
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="an empty folder, or one of earlier measurements")
     parser.add_argument("scans", type=int)
     parser.add_argument("--scans-a-shard", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--plot", type=Path, help="draw all lines of FOLDER/scale.tsv, this one too")
     given = parser.parse_args()
     cohort = (given.folder / f"{given.scans}-{given.scans_a_shard}").resolve()
     cohort.mkdir(parents=True)
@@ -155,3 +178,5 @@ if __name__ == "__main__":
         if new:
             writer.writeheader()
         writer.writerow(line)
+    if given.plot:
+        plot(table, given.plot)

@@ -4,7 +4,7 @@ rule audit:
         "<logs>/audit.log",
     conda:
         "../envs/vertegrade.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=2000,
         runtime=240,

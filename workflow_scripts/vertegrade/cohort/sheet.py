@@ -116,13 +116,7 @@ def _problems(rows: list[ScanRow]) -> list[str]:
     return problems
 
 
-def shard_names(count: int) -> list[str]:
-    """Names of all shards, zero-padded."""
-    width = len(str(count - 1))
-    return [f"{number:0{width}d}" for number in range(count)]
-
-
 def shard_of(scan_id: str, count: int) -> str:
-    """Shard of a scan: a stable hash of its id, so that a new scan touches one shard only."""
+    """Shard of a scan, a number with zeros before it: a stable hash of its id, so that a new scan touches one shard."""
     number = int.from_bytes(hashlib.sha256(f"shard/{scan_id}".encode()).digest()[:8], "big") % count
-    return shard_names(count)[number]
+    return str(number).zfill(len(str(count - 1)))
