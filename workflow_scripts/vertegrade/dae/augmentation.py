@@ -28,8 +28,10 @@ def _elastic(count: int, height: int, width: int, std_px: float, generator: Gene
 
 
 def augmented(hu: Tensor, settings: AugmentSettings, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Turn, shift, zoom, warp, mirror and scale float HU (B, S, H, W), one draw for all slices of a crop; without and with
-    added noise: the encoder sees the noise, which the decoder need not draw."""
+    """Turn, shift, zoom, warp, mirror and scale float HU (B, S, H, W), one draw for all slices of a crop.
+
+    Returns them without and with added noise: the encoder sees the noise, which the decoder need not draw.
+    """
     count, _, height, width = hu.shape
     angle = _uniform(count, math.radians(settings.rotate_deg), generator)
     zoom = 1 + _uniform(count, settings.zoom, generator)
