@@ -1,4 +1,4 @@
-"""Straightened images of phantom scans with known vertebrae, kept on disk, and random views of them for training."""
+"""Straightened images of scans with known vertebrae, kept on disk, and random views of them for training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,10 @@ def spine_sample(volume: Volume, truth: pd.DataFrame, rng: np.random.Generator) 
     line = strayed_line(centres, rng)
     start, end = rng.uniform(-22, -4), line.arcs[-1] + rng.uniform(4, 26)
     image = straight_image(volume, line, start - MARGIN_MM, end + MARGIN_MM, WIDE)
-    found = image.to_pixels(np.concatenate([centres[:, None], points_of(truth)], axis=1))
+    points = np.concatenate([centres[:, None], points_of(truth)], axis=1)
+    known = np.isfinite(points).all(axis=2)
+    found = np.full(points.shape, np.nan)
+    found[known] = image.to_pixels(points[known])
     return SpineSample(
         image.pixels,
         image.inside,
