@@ -16,14 +16,14 @@ from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import LABELS
 from vertegrade.localizer.centreline_samples import centreline_batches, load_centreline_sample
 from vertegrade.localizer.detector_samples import KNOWN, LEVEL, PRESENT, detector_batch, load_sample
-from vertegrade.localizer.own_scans import CENTRE_COLUMNS, own_scan
+from vertegrade.localizer.own_scans import own_scan
 from vertegrade.localizer.refiner_samples import load_looks
 from vertegrade.localizer.samples import make_samples
 from vertegrade.phantom.patient import draw_patient
 from vertegrade.phantom.render import render
 from vertegrade.phantom.truth import truth_table
 from vertegrade.settings.phantom import PhantomSettings
-from vertegrade.tables import POINT_COLUMNS
+from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS
 
 SPACING = (1.0, 1.0, 1.5)
 Scan = tuple[Volume, np.ndarray, np.ndarray]

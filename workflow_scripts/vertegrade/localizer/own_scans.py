@@ -7,17 +7,16 @@ from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import craniocaudal_rank
-from vertegrade.localizer.detector_samples import LEVELS
+from vertegrade.localizer.detector_samples import LEVELS, centres_of, points_of
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.landmarks import implausible
 from vertegrade.spine.masks import body_centres, read_mask
 from vertegrade.spine.morphometry import measure_mask
 from vertegrade.spine.mosmed import MosmedError, agreed_points
 from vertegrade.spine.verse import read_centroids
-from vertegrade.tables import POINT_COLUMNS, POINTS
+from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS
 
 BEYOND_MM = 4.0
-CENTRE_COLUMNS = [f"centre_{axis}_mm" for axis in "xyz"]
 UNKNOWN = np.full((len(POINTS), 3), np.nan)
 
 
@@ -78,7 +77,7 @@ def _table(bodies: dict[int, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
 
 def _sound(bodies: pd.DataFrame, volume: Volume, path: str) -> pd.DataFrame:
     """The bodies that lie in the scan at plausible distances; Refused where that leaves fewer than two of several."""
-    centres = bodies[CENTRE_COLUMNS].to_numpy(float)
+    centres = centres_of(bodies)
     voxels = mm_to_voxel(volume.affine, centres)
     inside = ((voxels > -0.5) & (voxels < np.array(volume.hu.shape) - 0.5)).all(axis=1)
     labels = bodies["vertebra"].to_numpy()
@@ -110,9 +109,9 @@ def _between_complete(run: pd.DataFrame) -> pd.DataFrame:
 def _cut(volume: Volume, run: pd.DataFrame) -> tuple[Volume, pd.DataFrame]:
     """The slices that show the run: BEYOND_MM beyond its points, or half a step beyond its first and last centre."""
     if run["complete"].any():
-        ends, beyond_mm = run.loc[run["complete"], POINT_COLUMNS].to_numpy(float).reshape(-1, 3), BEYOND_MM
+        ends, beyond_mm = points_of(run[run["complete"]]).reshape(-1, 3), BEYOND_MM
     else:
-        centres = run[CENTRE_COLUMNS].to_numpy(float)
+        centres = centres_of(run)
         ends, beyond_mm = 1.5 * centres[[0, -1]] - 0.5 * centres[[1, -2]], 0.0
     slices = mm_to_voxel(volume.affine, ends)[:, 2]
     margin = beyond_mm / volume.spacing_mm[2]
