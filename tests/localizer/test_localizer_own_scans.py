@@ -12,7 +12,7 @@ import pytest
 from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.reasons import Refused
-from vertegrade.ct.volume import Volume, mm_to_voxel
+from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras
 from vertegrade.levels import LABELS
 from vertegrade.localizer.centreline_samples import centreline_batches, load_centreline_sample
 from vertegrade.localizer.detector_samples import KNOWN, LEVEL, PRESENT, detector_batch, load_sample
@@ -25,6 +25,7 @@ from vertegrade.phantom.truth import truth_table
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS
 
+VERSE014 = Path(__file__).parents[3] / "shared" / "data" / "verse014" / "sub-verse014"
 SPACING = (1.0, 1.0, 1.5)
 Scan = tuple[Volume, np.ndarray, np.ndarray]
 SHOWN = [LABELS[name] for name in ("L1", "L2", "L3", "L4")]
@@ -69,8 +70,8 @@ def points_in(table: pd.DataFrame) -> np.ndarray:
 
 
 def heights_shown(volume: Volume) -> np.ndarray:
-    """RAS z of the first and the last slice, mm."""
-    return volume.affine[2, 3] + np.array([0, volume.hu.shape[2] - 1]) * SPACING[2]
+    """RAS z of the first and the last slice of an axial volume, mm."""
+    return volume.affine[2, 3] + np.array([0, volume.hu.shape[2] - 1]) * volume.spacing_mm[2]
 
 
 def test_a_masked_scan_is_cut_to_the_bodies_that_the_mask_knows(scan: Scan, tmp_path: Path) -> None:
@@ -188,3 +189,19 @@ def test_samples_of_all_networks_can_be_made_of_it(scan: Scan, tmp_path: Path, k
     assert (there[:, LEVEL] >= 0).all()
     _, _, exists, sure = centreline_batches([load_centreline_sample(tmp_path / "s.line.npz")], 1)(0)
     assert (exists * sure[..., 0]).sum() > 0
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not VERSE014.parent.is_dir(), reason=f"{VERSE014.parent} is not on this machine")
+def test_verse014_s_centroids_and_mask_teach_the_same_bodies() -> None:
+    image = nib.load(f"{VERSE014}_ct.nii.gz")
+    hu, affine = to_ras(np.asanyarray(image.dataobj), image.affine)
+    volume = Volume(hu.astype(np.int16), affine)
+    by_mask = own_scan(ScanRow("s", "p", "s.nii", mask=f"{VERSE014}_seg-vert_msk.nii.gz"), volume, "LP")
+    by_centroids = own_scan(ScanRow("s", "p", "s.nii", centroids=f"{VERSE014}_seg-vb_ctd.json"), volume, "LP")
+    assert by_mask[1]["vertebra"].tolist() == by_centroids[1]["vertebra"].tolist() == [20, 21, 22, 23, 24]
+    apart = np.linalg.norm(by_mask[1][CENTRE_COLUMNS].to_numpy() - by_centroids[1][CENTRE_COLUMNS].to_numpy(), axis=1)
+    assert apart.max() < 3
+    # The cuts differ by less than a disc and the margin.
+    ends = [heights_shown(shown) for shown, _ in (by_mask, by_centroids)]
+    assert np.abs(ends[0] - ends[1]).max() < 15
