@@ -24,8 +24,8 @@ from vertegrade.stage import Stage, run_stage
 from vertegrade.tables import SCANS, read_tables
 
 
-def own_scans(job: Stage) -> dict[str, tuple[ScanRow, Path]]:
-    """Row and volume of converted scans with an annotation whose patients belong to the training split, by scan."""
+def own_scans(job: Stage) -> dict[str, tuple[ScanRow, Path, str]]:
+    """Row, volume and pixel axes of converted scans with an annotation, of patients of the training split, by scan."""
     if not job.params.own:
         return {}
     scans = read_tables(job.input.scans, SCANS)
@@ -34,22 +34,31 @@ def own_scans(job: Stage) -> dict[str, tuple[ScanRow, Path]]:
     splits = assign_splits(given, job.settings(SplitSettings))
     wanted = set(scans["scan_id"][(scans["state"] == "done") & in_split(splits, scans["patient_id"], "train")])
     rows = [(ScanRow(**own["row"]), Path(own["volume"])) for own in job.params.own]
-    return {row.scan_id: (row, volume) for row, volume in rows if row.scan_id in wanted}
+    return {row.scan_id: (row, volume, pixel_axes(row, volume)) for row, volume in rows if row.scan_id in wanted}
 
 
-def read_own(row: ScanRow, path: Path) -> tuple[Volume, pd.DataFrame]:
+def pixel_axes(row: ScanRow, volume: Path) -> str:
+    """Where columns and rows of a scan's pixel arrays run; a NIfTI does not say how those of its DICOM files lay."""
+    if row.path.endswith((".nii", ".nii.gz")):
+        return AXIAL
+    sidecar = json.loads(volume.with_name(f"{row.scan_id}_ct.json").read_text(encoding="utf-8"))
+    return str(sidecar["source_axcodes"][:2])
+
+
+def read_own(row: ScanRow, volume: Path, axcodes: str) -> tuple[Volume, pd.DataFrame]:
     """A scan of the user, cut to the bodies that its annotation knows."""
-    sidecar = json.loads(path.with_name(f"{row.scan_id}_ct.json").read_text(encoding="utf-8"))
-    nifti = row.path.endswith((".nii", ".nii.gz"))  # does not say how the pixel arrays of its DICOM files lay
-    return own_scan(row, read_volume(path), AXIAL if nifti else sidecar["source_axcodes"][:2])
+    return own_scan(row, read_volume(volume), axcodes)
 
 
 with run_stage(snakemake) as job:
     torch.set_num_threads(job.threads)
     settings = job.settings(LocalizerTrainSettings)
     own = own_scans(job)
-    own_sha256 = {scan: [sha256_of(volume), sha256_of(row.annotation()[1])] for scan, (row, volume) in own.items()}
-    key = {"settings": settings.model_dump(), "seed": job.seed, "own": own_sha256, "code": job.params.code}
+    given = {
+        scan: [sha256_of(volume), sha256_of(row.annotation()[1]), axcodes]
+        for scan, (row, volume, axcodes) in own.items()
+    }
+    key = {"settings": settings.model_dump(), "seed": job.seed, "own": given, "code": job.params.code}
     state = Path(job.params.state_dir) / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     job.log.info("%d phantom scans and %d of the cohort; state in %s", settings.scans, len(own), state)
     # The user's first: what is wrong with an annotation is then said at once.

@@ -81,6 +81,7 @@ def _sound(bodies: pd.DataFrame, volume: Volume, path: str) -> pd.DataFrame:
     voxels = mm_to_voxel(volume.affine, centres)
     inside = ((voxels > -0.5) & (voxels < np.array(volume.hu.shape) - 0.5)).all(axis=1)
     labels = bodies["vertebra"].to_numpy()
+    # The gaps by default: what a user allows where landmarks are given is not to change what is learnt.
     wrong = implausible(dict(zip(labels[inside], centres[inside], strict=True)), LocalizeSettings())
     sound = inside & ~np.isin(labels, wrong)
     if sound.sum() < min(2, len(bodies)):

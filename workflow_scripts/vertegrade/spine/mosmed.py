@@ -121,13 +121,17 @@ def agreed_points(path: str | Path, shape: tuple[int, ...], affine: Floats, axco
     readings = read_annotations(path)
     if len({reading.series_uid for reading in readings}) != 1:
         raise MosmedError(f"{path}: holds no vertebra or more than one series; name the JSON of this scan alone")
-    stack = stack_affine(shape, affine, axcodes, _head_first(readings, path), path)
+    columns, rows = (AXIS_OF_CODE[code][0] for code in axcodes)
+    if {columns, rows} != {0, 1}:
+        raise MosmedError(f"{path}: points of axial series alone can be read, but the scan's slices run {axcodes}")
+    size = [shape[rows], shape[columns], shape[2]]
+    stack = stack_affine(shape, affine, axcodes, _head_first(readings, path))
     found: dict[int, list[Floats]] = {}
     for reading in readings:
-        if ((reading.voxels < -0.5) | (reading.voxels > _extent(shape, axcodes) - 0.5)).any():
+        if ((reading.voxels < -0.5) | (reading.voxels > np.array(size) - 0.5)).any():
             raise MosmedError(
-                f"{path}: {reading.expert}, {NAMES[reading.vertebra]}: a point lies outside the scan's "
-                f"{_extent(shape, axcodes).tolist()} rows, columns and slices; the file belongs to another image"
+                f"{path}: {reading.expert}, {NAMES[reading.vertebra]}: a point lies outside the scan's {size} rows, "
+                "columns and slices; the file belongs to another image"
             )
         found.setdefault(reading.vertebra, []).append(to_mm(reading, stack))
     agreed = {}
@@ -156,22 +160,12 @@ def _head_first(readings: list[Reading], path: str | Path) -> bool:
     return bool(steps[0] > 0)
 
 
-def _extent(shape: tuple[int, ...], axcodes: str) -> NDArray[np.int64]:
-    """Numbers of rows, columns and slices."""
-    return np.array([shape[AXIS_OF_CODE[axcodes[1]][0]], shape[AXIS_OF_CODE[axcodes[0]][0]], shape[2]])
-
-
-def stack_affine(
-    shape: tuple[int, ...], affine: Floats, axcodes: str, head_first: bool, path: str | Path = ""
-) -> Floats:
-    """Affine (4, 4) from (row, column, slice) of the stack to RAS mm.
+def stack_affine(shape: tuple[int, ...], affine: Floats, axcodes: str, head_first: bool) -> Floats:
+    """Affine (4, 4) from (row, column, slice) of an axial stack to RAS mm.
 
     shape, affine: of the canonical volume (RAS+) that the stack became. axcodes: where the columns' and the rows' index
     runs, AXIAL or the first two letters of the converted scan's `source_axcodes`. head_first: slice 0 is the topmost.
-    MosmedError (about `path`): the series is not axial.
     """
-    if {AXIS_OF_CODE[code][0] for code in axcodes} != {0, 1}:
-        raise MosmedError(f"{path}: points of axial series alone can be read, but the scan's slices run {axcodes}")
     stack = np.eye(4)
     stack[:3, 3] = affine[:3, 3]
     for n, code in enumerate((axcodes[1], axcodes[0], "I" if head_first else "S")):
