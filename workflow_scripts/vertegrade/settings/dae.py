@@ -65,12 +65,21 @@ class DaeModelSettings(Section):
 class AugmentSettings(Section):
     """Random changes of a training crop: the largest amount of each unless it says otherwise; 0 turns it off."""
 
-    rotate_deg: float = setting(4.0, "Rotation in the slice plane: the centreline's error.", "degrees", ge=0, le=45)
-    shift_px: float = setting(2.0, "Shift in rows and columns: the error of the centre.", "pixels", ge=0)
-    zoom: float = setting(0.05, "Change of scale; small, because height is what is graded.", "fraction", ge=0, lt=0.5)
+    rotate_deg: float = setting(
+        4.0,
+        "Rotation in the slice plane: the centreline's error. The encoder sees it and the decoder does not draw it, so "
+        "that z_sem holds shape and not pose.",
+        "degrees",
+        ge=0,
+        le=45,
+    )
+    shift_px: float = setting(
+        2.0, "Shift in rows and columns: the error of the centre; for the encoder alone, as rotation.", "pixels", ge=0
+    )
     elastic_px: float = setting(
         2.0,
-        "Smooth random displacement, standard deviation: bodies of other shapes, so that z_sem follows shape evenly.",
+        "Smooth random displacement, standard deviation, seen and drawn: bodies of other shapes and sizes, so that "
+        "z_sem follows shape evenly.",
         "pixels",
         ge=0,
     )
