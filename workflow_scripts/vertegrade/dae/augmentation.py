@@ -36,7 +36,7 @@ def _uniform(count: int, largest: float, generator: Generator) -> Tensor:
 
 
 def _sampled(images: Tensor, grid: Tensor) -> Tensor:
-    """Images (B, C, H, W) at the places of a grid (B, H, W, 2) as `affine_grid` makes it; the border goes on outside."""
+    """Images (B, C, H, W) at the places of an `affine_grid` (B, H, W, 2); outside, their border goes on."""
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
