@@ -53,7 +53,7 @@ if (SETTINGS.localize.method != "provided" or all(row.mask for row in SCANS)) an
 ):
     METHODS.append("keypoints")
 SEED = SETTINGS.run.seed
-OWN_MASKS = SETTINGS.train_localizer.own_masks
+OWN_SCANS = SETTINGS.train_localizer.own_scans
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
 WINDOW = ("report.window_centre_hu", "report.window_width_hu")
 SETTINGS_SHA256 = hashlib.sha256(
@@ -132,24 +132,25 @@ def localizer_files(wildcards):
     return scan_files(wildcards) if SETTINGS.localize.method == "provided" else []
 
 
-def masked_rows():
-    """Scans whose masks the localizer may learn from: rows of the sheet with the path of the converted volume."""
-    if not OWN_MASKS:
+def own_rows():
+    """Scans that the localizer may learn from: rows of the sheet with an annotation, and their converted volumes."""
+    if not OWN_SCANS:
         return []
+    folder = f"{SETTINGS.run.results}/ct"
     return [
-        row.plain()
-        | {"volume": f"{SETTINGS.run.results}/ct/{shard}/{row.scan_id}_ct.nii.gz"}
+        {"row": row.plain(), "volume": f"{folder}/{shard}/{row.scan_id}_ct.nii.gz"}
         for shard in SHARDS
         for row in ROWS[shard]
-        if row.mask
+        if row.annotation()[1]
     ]
 
 
-def training_masks():
-    """Files or folders of the masks that the localizer may learn from."""
-    if PHANTOM and OWN_MASKS:
+def training_annotations():
+    """Files or folders of the annotations that the localizer may learn from."""
+    if PHANTOM and OWN_SCANS:
         return expand("<results>/phantom/{shard}/annotations", shard=SHARDS)
-    return sorted({row["mask"] for row in masked_rows()})
+    annotations = {row.annotation()[1] for row in SCANS} if OWN_SCANS else set()
+    return sorted(annotations - {""})
 
 
 def overrides_of(wildcards):

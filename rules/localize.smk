@@ -1,10 +1,10 @@
 rule train_localizer:
-    """Train the localizer's networks on phantoms, and on the cohort's own masks if asked for; resumes by itself."""
+    """Train the localizer's networks on phantoms, and on the cohort's own scans if asked for; resumes by itself."""
     input:
-        masks=training_masks(),
-        volumes=expand("<results>/ct/{shard}", shard=SHARDS if OWN_MASKS else []),
-        scans=expand("<results>/ct/{shard}.parquet", shard=SHARDS if OWN_MASKS else []),
-        official=official_split_files() if OWN_MASKS else [],
+        annotations=training_annotations(),
+        volumes=expand("<results>/ct/{shard}", shard=SHARDS if OWN_SCANS else []),
+        scans=expand("<results>/ct/{shard}.parquet", shard=SHARDS if OWN_SCANS else []),
+        official=official_split_files() if OWN_SCANS else [],
     output:
         centreline="<results>/localizer/centreline.safetensors",
         vertebrae="<results>/localizer/vertebrae.safetensors",
@@ -22,8 +22,8 @@ rule train_localizer:
         runtime=720,
     params:
         state_dir=f"{SETTINGS.run.results}/localizer/state",
-        masked=masked_rows(),
-        given=given_splits() if OWN_MASKS else {},
+        own=own_rows(),
+        given=given_splits() if OWN_SCANS else {},
         settings=settings_of("train_localizer", "cohort.splits"),
         seed=SEED,
         code=code_of("train_localizer"),

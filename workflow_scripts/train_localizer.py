@@ -1,12 +1,14 @@
-"""Train the networks of the learned localizer on phantoms and, if asked for, the user's masks; resumes by itself."""
+"""Train the networks of the learned localizer on phantoms and, if asked for, the user's scans; resumes by itself."""
 
 import hashlib
 import json
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 
+from vertegrade.cohort.sheet import ScanRow
 from vertegrade.cohort.sources import read_labels
 from vertegrade.cohort.splits import assign_splits, in_split, merge_given_splits
 from vertegrade.ct.volume import Volume, read_volume
@@ -17,39 +19,54 @@ from vertegrade.localizer.train import train_localizer
 from vertegrade.phantom.training_scan import learning_scan
 from vertegrade.settings.cohort import SplitSettings
 from vertegrade.settings.localizer import LocalizerTrainSettings
+from vertegrade.spine.mosmed import AXIAL
 from vertegrade.stage import Stage, run_stage
 from vertegrade.tables import SCANS, read_tables
 
 
-def masked_scans(job: Stage) -> dict[str, dict[str, str]]:
-    """Rows of converted scans with a mask whose patients belong to the training split, by scan."""
-    if not job.params.masked:
+def own_scans(job: Stage) -> dict[str, tuple[ScanRow, Path, str]]:
+    """Row, volume and pixel axes of converted scans with an annotation, of patients of the training split, by scan."""
+    if not job.params.own:
         return {}
     scans = read_tables(job.input.scans, SCANS)
     official = read_labels(job.input.official).given_splits if job.input.official else {}
     given = merge_given_splits(scans["patient_id"], job.params.given, official)
     splits = assign_splits(given, job.settings(SplitSettings))
-    wanted = scans[(scans["state"] == "done") & in_split(splits, scans["patient_id"], "train")]
-    rows = {row["scan_id"]: row for row in job.params.masked}
-    return {scan: rows[scan] for scan in sorted(wanted["scan_id"]) if scan in rows}
+    wanted = set(scans["scan_id"][(scans["state"] == "done") & in_split(splits, scans["patient_id"], "train")])
+    rows = [(ScanRow(**own["row"]), Path(own["volume"])) for own in job.params.own]
+    return {row.scan_id: (row, volume, pixel_axes(row, volume)) for row, volume in rows if row.scan_id in wanted}
 
 
-def read_own(row: dict[str, str]) -> tuple[Volume, object]:
-    """A scan of the user with the bodies of its mask."""
-    return own_scan(read_volume(row["volume"]), row["mask"])
+def pixel_axes(row: ScanRow, volume: Path) -> str:
+    """Where columns and rows of a scan's pixel arrays run; a NIfTI does not say how those of its DICOM files lay."""
+    if row.path.endswith((".nii", ".nii.gz")):
+        return AXIAL
+    sidecar = json.loads(volume.with_name(f"{row.scan_id}_ct.json").read_text(encoding="utf-8"))
+    return str(sidecar["source_axcodes"][:2])
+
+
+def read_own(row: ScanRow, volume: Path, axcodes: str) -> tuple[Volume, pd.DataFrame]:
+    """A scan of the user, cut to the bodies that its annotation knows."""
+    return own_scan(row, read_volume(volume), axcodes)
 
 
 with run_stage(snakemake) as job:
     torch.set_num_threads(job.threads)
     settings = job.settings(LocalizerTrainSettings)
-    own = masked_scans(job)
-    own_sha256 = {scan: [sha256_of(row["volume"]), sha256_of(row["mask"])] for scan, row in own.items()}
-    key = {"settings": settings.model_dump(), "seed": job.seed, "own": own_sha256, "code": job.params.code}
+    own = own_scans(job)
+    given = {
+        scan: [sha256_of(volume), sha256_of(row.annotation()[1]), axcodes]
+        for scan, (row, volume, axcodes) in own.items()
+    }
+    key = {"settings": settings.model_dump(), "seed": job.seed, "own": given, "code": job.params.code}
     state = Path(job.params.state_dir) / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     job.log.info("%d phantom scans and %d of the cohort; state in %s", settings.scans, len(own), state)
-    scans = {f"phantom-{n:05d}": partial(learning_scan, job.seed, n) for n in range(settings.scans)}
-    scans |= {f"scan-{scan}": partial(read_own, row) for scan, row in own.items()}
-    make_samples(state / "samples", scans, job.seed)
+    # The user's first: what is wrong with an annotation is then said at once.
+    mine = {f"scan-{scan}": partial(read_own, *of) for scan, of in own.items()}
+    used = make_samples(state / "samples", mine, job.seed)
+    phantoms = {f"phantom-{n:05d}": partial(learning_scan, job.seed, n) for n in range(settings.scans)}
+    make_samples(state / "samples", phantoms, job.seed)
+    counts = {"phantom_scans": settings.scans, "own_scans": used, "own_scans_left_out": len(own) - used}
     metrics = train_localizer(
         state / "samples",
         state,
@@ -58,6 +75,6 @@ with run_stage(snakemake) as job:
         settings,
         job.seed,
         job.device,
-        facts={"seed": str(job.seed), "phantom_scans": str(settings.scans), "own_scans": str(len(own))},
+        facts={"seed": str(job.seed)} | {name: str(count) for name, count in counts.items()},
     )
-    write_json(job.output.metrics, metrics | {"phantom_scans": settings.scans, "own_scans": len(own)})
+    write_json(job.output.metrics, metrics | counts)

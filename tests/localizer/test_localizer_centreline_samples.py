@@ -73,6 +73,13 @@ def test_above_the_topmost_drawn_body_nothing_is_known() -> None:
     assert not sure[HEIGHTS > 100].any()
 
 
+def test_a_scan_cut_above_a_topmost_body_without_endplates_is_sure_to_its_end() -> None:
+    labels, ends = bodies([3, 4, 5])
+    exists, sure = spine_in(labels, np.full_like(ends, np.nan), HEIGHTS, HEIGHTS < 100)
+    assert sure.all()
+    assert np.array_equal(exists, HEIGHTS < 100)
+
+
 def test_a_batch_follows_from_its_step(sample: CentrelineSample) -> None:
     first, again, other = (centreline_batches([sample], 4)(step) for step in (7, 7, 8))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))

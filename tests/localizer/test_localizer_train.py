@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from vertegrade.ct.volume import Volume
 from vertegrade.dae.interruption import TrainingInterrupted
 from vertegrade.localizer import train
 from vertegrade.localizer.landmarks import load_localizer
-from vertegrade.localizer.samples import KINDS, make_samples, sample_files
+from vertegrade.localizer.samples import KINDS, AnnotationError, make_samples, sample_files
 from vertegrade.settings.localizer import LocalizerTrainSettings
-from vertegrade.tables import POINTS
+from vertegrade.tables import POINT_COLUMNS, POINTS
 
 STEPS = LocalizerTrainSettings(scans=2, refiner_steps=1, detector_steps=1, centreline_steps=1)
 
@@ -54,13 +55,34 @@ def test_samples_that_are_there_are_kept_and_half_made_ones_are_finished(samples
     assert changed == {f"b.{kind}.npz" for kind in KINDS}
 
 
-def test_a_scan_that_cannot_be_used_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def refused() -> tuple[Volume, pd.DataFrame]:
-        raise Refused("mask_other_grid", "a mask of another scan")
+def refused(reason: str) -> tuple[Volume, pd.DataFrame]:
+    raise Refused(reason, "what is wrong")
 
-    make_samples(tmp_path, {"a": refused, "b": small_scan}, seed=1)
+
+def test_a_scan_that_teaches_nothing_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert make_samples(tmp_path, {"a": partial(refused, "nothing_to_learn"), "b": small_scan}, seed=1) == 1
     assert [file.name for file in sample_files(tmp_path, "look")] == ["b.look.npz"]
-    assert "nothing to learn from a: mask_other_grid: a mask of another scan" in caplog.text
+    assert "a is left out: nothing_to_learn: what is wrong" in caplog.text
+
+
+def test_all_broken_annotations_are_told_of_at_once(tmp_path: Path) -> None:
+    scans = {"a": partial(refused, "mask_other_grid"), "b": small_scan, "c": partial(refused, "points_unusable")}
+    with pytest.raises(AnnotationError) as raised:
+        make_samples(tmp_path, scans, seed=1)
+    assert "mend the files" in str(raised.value)
+    lines = ["a: mask_other_grid: what is wrong", "c: points_unusable: what is wrong"]
+    assert str(raised.value).splitlines()[1:] == lines
+
+
+def test_centroids_alone_without_a_scan_of_six_points_is_a_clear_error(tmp_path: Path) -> None:
+    def centres_alone() -> tuple[Volume, pd.DataFrame]:
+        volume, bodies = small_scan()
+        return volume, bodies.assign(complete=False, **dict.fromkeys(POINT_COLUMNS, np.nan))
+
+    make_samples(tmp_path / "samples", {"a": centres_alone}, seed=1)
+    paths = [tmp_path / "centreline.safetensors", tmp_path / "vertebrae.safetensors"]
+    with pytest.raises(ValueError, match="no sample has six points; learn from masks"):
+        train.train_localizer(tmp_path / "samples", tmp_path / "state", *paths, STEPS, 3, "cpu", {})
 
 
 def test_a_signal_stops_after_the_sample_and_the_next_call_goes_on(tmp_path: Path) -> None:

@@ -1,18 +1,29 @@
 """MosMed's six-point annotations: the real archive, the way from its voxels to mm, and files that are not it."""
 
 import json
+import zipfile
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vertegrade.spine.mosmed import MosmedError, Reading, heights, read_annotations, stacked_affine, to_mm
+from vertegrade.levels import craniocaudal_rank
+from vertegrade.spine.mosmed import (
+    AXIAL,
+    MosmedError,
+    Reading,
+    agreed_points,
+    heights,
+    read_annotations,
+    stack_affine,
+    to_mm,
+)
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "mosmed_keypoints.zip"
 # An upright body: rows run from front to back, slices from head to feet.
 SEGMENTS = [[[10, 5, 20], [10, 5, 40]], [[20, 5, 22], [20, 5, 38]], [[30, 5, 20], [30, 5, 41]]]
-ORIENTATION = np.array([1.0, 0, 0, 0, 1.0, 0])
+SHAPE = (64, 48, 200)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +53,7 @@ def test_the_archive_has_3607_readings_of_100_series_by_4_experts(archive: list[
 
 @pytest.mark.shared
 def test_experts_of_the_archive_differ_by_0_032_in_the_loss_of_height(archive: list[Reading]) -> None:
-    affine = stacked_affine(ORIENTATION, np.zeros(3), np.array([0, 0, -1.0]), 2, (0.7, 0.7))
+    affine = stack_affine(SHAPE, np.diag([0.7, 0.7, 1.0, 1.0]), AXIAL, head_first=False)
     losses: dict[tuple[str, int], list[float]] = {}
     for reading in archive:
         three = heights(to_mm(reading, affine))
@@ -52,18 +63,61 @@ def test_experts_of_the_archive_differ_by_0_032_in_the_loss_of_height(archive: l
     assert np.mean(differences) == pytest.approx(0.032, abs=0.0005)
 
 
-@pytest.mark.parametrize("down", [True, False], ids=["head first", "feet first"])
-def test_points_land_in_the_patient_whichever_way_the_slices_are_stacked(tmp_path: Path, down: bool) -> None:
+@pytest.mark.shared
+def test_every_series_of_the_archive_has_its_vertebrae_head_to_feet(archive: list[Reading], tmp_path: Path) -> None:
+    with zipfile.ZipFile(ARCHIVE) as files:
+        files.extractall(tmp_path)
+    affine = np.diag([0.7, 0.7, 0.8, 1.0])  # the archive has no spacing; the order does not depend on it
+    counts = []
+    for file in sorted(tmp_path.rglob("*.json")):
+        points = agreed_points(file, (512, 512, 600), affine, AXIAL)
+        heads_down = [points[vertebra][:, 2].mean() for vertebra in sorted(points, key=craniocaudal_rank)]
+        assert (np.diff(heads_down) < 0).all()
+        counts.append(len(points))
+    assert len(counts) == 100
+    assert sum(counts) == 1338  # of 1339: one was put 10 mm apart
+
+
+@pytest.mark.parametrize("head_first", [True, False], ids=["head first", "feet first"])
+def test_points_land_in_the_patient_whichever_way_the_slices_are_stacked(tmp_path: Path, head_first: bool) -> None:
+    affine = np.array([[0.8, 0, 0, -20], [0, 0.5, 0, 30], [0, 0, 1.5, -100], [0, 0, 0, 1]])
     segments = np.array(SEGMENTS, dtype=float)
-    if not down:
-        segments[..., 2] = 100 - segments[..., 2]
+    if not head_first:
+        segments[..., 2] = SHAPE[2] - 1 - segments[..., 2]
     reading = read(tmp_path, annotation({"segments": segments.tolist(), "type": "Th8"}))[0]
-    top, bottom = np.array([-100.0, -200.0, 50.0]), np.array([-100.0, -200.0, -100.0])
-    first, last = (top, bottom) if down else (bottom, top)
-    points = to_mm(reading, stacked_affine(ORIENTATION, first, last, 101, (0.5, 0.8)))
-    # Row 10 lies 5 mm behind LPS -200, which is RAS +200; column 5 4 mm to the left of RAS +100; slices are 1.5 mm.
-    np.testing.assert_allclose(points[0], [96, 195, 20])
+    points = to_mm(reading, stack_affine(SHAPE, affine, AXIAL, head_first))
+    # Row 10 is voxel 37 from the back, column 5 voxel 58 from the left, slice 20 voxel 179 from the feet.
+    np.testing.assert_allclose(points[0], [58 * 0.8 - 20, 37 * 0.5 + 30, 179 * 1.5 - 100])
     np.testing.assert_allclose(heights(points), [30, 24, 31.5])
+
+
+@pytest.mark.parametrize(
+    ("vertebrae", "axcodes", "message"),
+    [
+        ([("Th8", 0)], AXIAL, "one vertebra alone does not say"),
+        (
+            [("Th8", 0), ("Th9", 30), ("Th10", 90), ("Th11", 60), ("Th12", 120)],
+            AXIAL,
+            "T10 and T11 are not in the order",
+        ),
+        ([("Th8", 0), ("Th9", 180)], AXIAL, r"expert1, T9: a point lies outside the scan's \[48, 64, 200\] rows"),
+        ([("Th8", 0), ("Th9", 30)], "PI", "points of axial series alone can be read"),
+    ],
+)
+def test_a_series_that_cannot_be_placed_is_refused(
+    tmp_path: Path, vertebrae: list[tuple[str, int]], axcodes: str, message: str
+) -> None:
+    entries = [{"segments": np.add(SEGMENTS, [0, 0, down]).tolist(), "type": name} for name, down in vertebrae]
+    (tmp_path / "one.json").write_text(annotation(Annotation={"expert1": entries}))
+    with pytest.raises(MosmedError, match=f"one.json: {message}"):
+        agreed_points(tmp_path / "one.json", SHAPE, np.eye(4), axcodes)
+
+
+def test_a_folder_of_two_series_is_not_the_file_of_a_scan(tmp_path: Path) -> None:
+    for uid in ("1.2", "1.3"):
+        (tmp_path / f"{uid}.json").write_text(annotation(SeriesInstanceUID=uid))
+    with pytest.raises(MosmedError, match="more than one series"):
+        agreed_points(tmp_path, SHAPE, np.eye(4), AXIAL)
 
 
 def test_voxels_of_a_volume_are_found_again(tmp_path: Path) -> None:

@@ -62,15 +62,20 @@ def test_missing_scan_does_not_stop_the_others(tmp_path: Path) -> None:
     dry(tmp_path, config={"cohort": {"sheet": str(sheet), "labels": str(tmp_path / "labels.csv")}})
 
 
-def test_the_localizer_is_trained_on_phantoms_or_on_masks_too(tmp_path: Path) -> None:
+def test_the_localizer_is_trained_on_phantoms_or_on_annotated_scans_too(tmp_path: Path) -> None:
     assert jobs(dry(tmp_path, "train_localizer")) == {"train_localizer": 1, "total": 1}
     (tmp_path / "mask.nii.gz").touch()
     sheet = write_sheet(tmp_path, 5, mask=str(tmp_path / "mask.nii.gz"))
     config: dict[str, dict[str, object]] = {
         "cohort": {"sheet": str(sheet), "shards": 2},
-        "train_localizer": {"own_masks": True},
+        "train_localizer": {"own_scans": True},
     }
     assert jobs(dry(tmp_path, "train_localizer", config=config)) == {"convert": 2, "train_localizer": 1, "total": 3}
+    write_sheet(tmp_path, 5, points=str(tmp_path / "missing.json"))
+    run = snakemake(tmp_path, "-n", "train_localizer", config=config)
+    assert run.returncode != 0
+    assert "Missing input files for rule train_localizer" in run.stdout + run.stderr
+    assert "missing.json" in run.stdout + run.stderr
 
 
 def test_slurm_profile_asks_for_gpu_memory_and_time(tmp_path: Path) -> None:

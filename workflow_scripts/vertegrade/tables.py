@@ -14,6 +14,7 @@ STATES = ["done", "excluded", "failed"]
 SPLITS = ["train", "validation", "test"]
 HEIGHTS = ["anterior", "middle", "posterior"]
 POINTS = [f"{column}_{end}" for column in HEIGHTS for end in ("superior", "inferior")]
+CENTRE_COLUMNS = [f"centre_{axis}_mm" for axis in "xyz"]
 POINT_COLUMNS = [f"{point}_{axis}_mm" for point in POINTS for axis in "xyz"]
 POINT_SD_COLUMNS = [f"{point}_sd_mm" for point in POINTS]
 GRADES = [0, 1, 2, 3]
@@ -64,7 +65,7 @@ SCANS = _schema(
 # that the label is right.
 LANDMARKS = _schema(
     _VERTEBRA
-    | {f"centre_{axis}_mm": _number() for axis in "xyz"}
+    | {name: _number() for name in CENTRE_COLUMNS}
     | {name: _number(nullable=True) for name in POINT_COLUMNS}
     | {name: _number(0, nullable=True, required=False) for name in POINT_SD_COLUMNS}
     | {"confidence": _number(0, 1), "label_confidence": _number(0, 1, nullable=True, required=False)}
@@ -163,7 +164,7 @@ PHANTOM_TRUTH = _schema(
     | {"genant_grade": _whole(GRADES), "shape": _text(), "height_loss": _number(0, 1), "finding": _text()}
     | {f"height_{column}_mm": _number(0) for column in HEIGHTS}
     | {f"healthy_height_{column}_mm": _number(0) for column in HEIGHTS}
-    | {f"centre_{axis}_mm": _number() for axis in "xyz"}
+    | {name: _number() for name in CENTRE_COLUMNS}
     | {name: _number() for name in POINT_COLUMNS}
     | {"complete": pa.Column(bool)},
     _KEY,

@@ -19,6 +19,7 @@ class ScanRow:
     """One scan of the sample sheet; paths are as the person wrote them, empty where not given.
 
     path: DICOM folder, DICOM zip or NIfTI. mask: NIfTI of VerSe labels. centroids: VerSe JSON.
+    points: JSON of six points a vertebra in MosMed's layout, which only the localizer's training reads.
     labels: label table of this scan alone. split: train, validation, test or "". fingerprint: free text that
     re-runs the scan's shard when it changes.
     """
@@ -31,10 +32,16 @@ class ScanRow:
     centroids: str = ""
     split: str = ""
     fingerprint: str = ""
+    points: str = ""
 
     def files(self) -> list[str]:
-        """The paths that this row names."""
+        """The paths that this row names and its shard's rules read."""
         return [path for path in (self.path, self.mask, self.centroids) if path]
+
+    def annotation(self) -> tuple[str, str]:
+        """Column and path of what the localizer's training learns from, the first that says most; ("", "") if none."""
+        given = (("points", self.points), ("mask", self.mask), ("centroids", self.centroids))
+        return next(((kind, path) for kind, path in given if path), ("", ""))
 
     def plain(self) -> dict[str, str]:
         """The row as plain values, for a rule's params."""

@@ -13,7 +13,6 @@ from vertegrade.localizer.low_resolution import GRID_MM
 
 KIND = "vertegrade-centreline-1"
 CELL_MM = 2 * GRID_MM
-HALVINGS = 2
 WINDOW_HU = (-300.0, 900.0)
 HEAT_MM = 7.0
 DISTANCE_WEIGHT = 0.5  # a mm

@@ -33,7 +33,7 @@ class CentrelineSample:
     """A scan at low resolution and the bodies in it, head to feet.
 
     hu: int16 (x, y, z). origin_mm: RAS mm of its first voxel. labels: (n,). centres_mm: (n, 3).
-    ends_mm: (n, 2, 3), middle of the superior and of the inferior endplate; those of the first and last are known.
+    ends_mm: (n, 2, 3), middle of the superior and of the inferior endplate; NaN where unknown.
     """
 
     hu: np.ndarray
@@ -128,7 +128,7 @@ def spine_in(
     exists = in_scan.copy()
     sure = np.ones(len(heights), bool)
     if labels[0] <= TOPMOST:
-        sure &= (heights < top) | ~in_scan
+        sure &= ~(heights >= top) | ~in_scan  # unknown (NaN): own_scans.py cuts the scan there
     if labels[-1] == SACRUM:
         exists &= heights > bottom
         sure &= (heights > bottom) | (heights < bottom - UNKNOWN_BELOW_MM)

@@ -1,4 +1,4 @@
-"""Straightened images of phantom scans with known vertebrae, kept on disk, and random views of them for training."""
+"""Straightened images of scans with known vertebrae, kept on disk, and random views of them for training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from vertegrade.files import new_file
 from vertegrade.localizer.image_augmentation import affine, moved, varied
 from vertegrade.localizer.straight_image import GEOMETRY, straight_image
 from vertegrade.spine.centreline import Centreline, fit_centreline
-from vertegrade.tables import POINTS
+from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS
 
 # Classes of the level scores: VerSe labels C3 to L6, S1 (26) and T13 (28).
 LEVELS = (*range(3, 26), 26, 28)
@@ -42,14 +42,13 @@ class SpineSample:
 
 def centres_of(truth: pd.DataFrame) -> np.ndarray:
     """Body centres (n, 3) of a truth table, RAS mm."""
-    centres: np.ndarray = truth[[f"centre_{axis}_mm" for axis in "xyz"]].to_numpy(np.float64)
+    centres: np.ndarray = truth[CENTRE_COLUMNS].to_numpy(np.float64)
     return centres
 
 
 def points_of(truth: pd.DataFrame) -> np.ndarray:
     """Six points (n, 6, 3) of a truth table in the order of tables.POINTS, RAS mm."""
-    columns = [f"{point}_{axis}_mm" for point in POINTS for axis in "xyz"]
-    return truth[columns].to_numpy(np.float64).reshape(-1, len(POINTS), 3)
+    return truth[POINT_COLUMNS].to_numpy(np.float64).reshape(-1, len(POINTS), 3)
 
 
 def spine_sample(volume: Volume, truth: pd.DataFrame, rng: np.random.Generator) -> SpineSample:
@@ -58,7 +57,10 @@ def spine_sample(volume: Volume, truth: pd.DataFrame, rng: np.random.Generator) 
     line = strayed_line(centres, rng)
     start, end = rng.uniform(-22, -4), line.arcs[-1] + rng.uniform(4, 26)
     image = straight_image(volume, line, start - MARGIN_MM, end + MARGIN_MM, WIDE)
-    found = image.to_pixels(np.concatenate([centres[:, None], points_of(truth)], axis=1))
+    points = np.concatenate([centres[:, None], points_of(truth)], axis=1)
+    known = np.isfinite(points).all(axis=2)
+    found = np.full(points.shape, np.nan)
+    found[known] = image.to_pixels(points[known])
     return SpineSample(
         image.pixels,
         image.inside,

@@ -1,4 +1,4 @@
-"""Flat sagittal looks at single vertebrae of phantom scans, kept on disk, and random views of them for training."""
+"""Flat sagittal looks at single vertebrae of scans, kept on disk, and random views of them for training."""
 
 from dataclasses import dataclass
 from pathlib import Path

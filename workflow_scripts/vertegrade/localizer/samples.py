@@ -19,14 +19,20 @@ KINDS = ("line", "spine", "look")
 Scan = Callable[[], tuple[Volume, pd.DataFrame]]
 
 
-def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> None:
+class AnnotationError(ValueError):
+    """Annotations that are broken or belong to another image; the message has a line for each."""
+
+
+def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> int:
     """Write NAME.line.npz, NAME.spine.npz and NAME.look.npz of each scan; those already there are kept.
 
     scans: name -> what draws or reads the volume and its bodies (columns as of `training_scan`'s table).
-    A scan that is Refused is left out, with a warning.
+    Returns how many there are: a scan that is Refused as excluded (sound, but nothing to learn from) is left out, with
+    a warning. Those refused as failed are told of together, in an AnnotationError, after all others are done.
     Raises TrainingInterrupted (exit code 75) after a signal; the next call goes on with the scan after the last.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    left_out, failed = 0, []
     with Interruption() as interruption:
         for place, (name, scan) in enumerate(scans.items()):
             last = folder / f"{name}.look.npz"
@@ -35,7 +41,10 @@ def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> None:
             try:
                 volume, bodies = scan()
             except Refused as refusal:
-                log.warning("nothing to learn from %s: %s", name, refusal)
+                if refusal.state == "failed":
+                    failed.append(f"{name}: {refusal}")
+                log.warning("%s is left out: %s", name, refusal)
+                left_out += 1
                 continue
             rng = np.random.default_rng([seed, *name.encode()])
             save_centreline_sample(folder / f"{name}.line.npz", centreline_sample(volume, bodies))
@@ -45,6 +54,12 @@ def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> None:
             if interruption.reason():
                 log.warning("stopped after sample %s: %s", name, interruption.reason())
                 raise TrainingInterrupted(interruption.reason())
+    if failed:
+        raise AnnotationError(
+            "nothing was trained, because of these annotations; mend the files, or empty their cells in the sample "
+            "sheet, and start again:\n" + "\n".join(failed)
+        )
+    return len(scans) - left_out
 
 
 def sample_files(folder: Path, kind: str) -> list[Path]:

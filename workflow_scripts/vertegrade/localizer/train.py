@@ -63,6 +63,8 @@ def train_refiner(network: nn.Module, samples: Path, state_dir: Path, steps: int
     """Train the refiner in place."""
     parts = [load_looks(file) for file in sample_files(samples, "look")]
     looks = LookSamples(np.concatenate([p.pixels for p in parts]), np.concatenate([p.points for p in parts]))
+    if not len(looks.pixels):
+        raise ValueError("no sample has six points; learn from masks, points or phantoms (train_localizer.scans) too")
     log.info("refiner: %d looks of %d scans", len(looks.pixels), len(parts))
 
     def batch(step: int) -> tuple[Tensor, Tensor]:

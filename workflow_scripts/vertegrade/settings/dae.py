@@ -63,11 +63,26 @@ class DaeModelSettings(Section):
 
 
 class AugmentSettings(Section):
-    """Random changes of a training crop; the largest amount of each, 0 turns it off."""
+    """Random changes of a training crop: the largest amount of each unless it says otherwise; 0 turns it off."""
 
-    rotate_deg: float = setting(4.0, "Rotation in the slice plane: the centreline's error.", "degrees", ge=0, le=45)
-    shift_px: float = setting(2.0, "Shift in rows and columns: the error of the centre.", "pixels", ge=0)
-    zoom: float = setting(0.05, "Change of scale; small, because height is what is graded.", "fraction", ge=0, lt=0.5)
+    rotate_deg: float = setting(
+        4.0,
+        "Rotation in the slice plane: the centreline's error. The encoder sees it and the decoder does not draw it, so "
+        "that z_sem holds shape and not pose.",
+        "degrees",
+        ge=0,
+        le=45,
+    )
+    shift_px: float = setting(
+        2.0, "Shift in rows and columns: the error of the centre; for the encoder alone, as rotation.", "pixels", ge=0
+    )
+    elastic_px: float = setting(
+        2.0,
+        "Smooth random displacement, standard deviation, seen and drawn: bodies of other shapes and sizes, so that "
+        "z_sem follows shape evenly.",
+        "pixels",
+        ge=0,
+    )
     offset_hu: float = setting(25.0, "Shift of all values: the scanner's HU calibration.", "HU", ge=0)
     gain: float = setting(0.1, "Relative change of all values: kernel, voltage, bone density.", "fraction", ge=0, lt=1)
     noise_hu: float = setting(
@@ -80,7 +95,7 @@ class DaeTrainSettings(Section):
     """Training on unlabelled crops of the training split."""
 
     steps: int = setting(
-        1000, "Optimiser steps; more order fractures no better before there are more labelled patients.", ge=1
+        1500, "Optimiser steps; more order fractures no better before there are more labelled patients.", ge=1
     )
     batch_size: int = setting(32, "Crops a step.", "crops", ge=1)
     optimiser: Literal["muon", "adamw"] = setting(

@@ -27,9 +27,10 @@ class LocalizerTrainSettings(Section):
     """
 
     scans: int = setting(440, "Phantom scans to learn from, about a second each.", "scans", ge=0)
-    own_masks: bool = setting(
+    own_scans: bool = setting(
         False,
-        "Learn from the cohort's own scans too: those of the training split whose row of the sheet names a mask.",
+        "Learn from the cohort's own scans too: those of the training split whose row of the sheet names six points, a "
+        "mask or centroids (docs/localizer.md).",
     )
     refiner_steps: int = setting(4400, "Steps of the network that sets the six points.", ge=1)
     detector_steps: int = setting(3400, "Steps of the network that finds and names vertebrae.", ge=1)

@@ -3,11 +3,9 @@
 One JSON a series: {"SeriesInstanceUID": ..., "Annotation": {expert: [vertebra, ...]}} with vertebrae
 {"segments": [[p, p], [p, p], [p, p]], "type": "Th8"}.
 A point counts voxels of the image as its authors load it (their utils.py): (row, column, slice) of the DICOM pixel
-arrays stacked by increasing InstanceNumber. In these axial series a row runs from front to back, a column from the
-patient's right to left, and slices from head to feet unless the geometry of the series says otherwise.
-
-`to_mm` therefore needs the affine of that stack (columns: one step along a row index, a column index and a slice
-index, in RAS mm): `stacked_affine` makes it from the DICOM headers, in the order that the authors used.
+arrays stacked by increasing InstanceNumber. In axial series a row's index runs from front to back and a column's from
+the patient's right to left (AXIAL). Slices run from feet to head in all 269 readings of the archive; the levels of a
+file say which way they run in its series, so that neither InstanceNumber nor the DICOM files are needed.
 """
 
 import json
@@ -21,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.ct.volume import voxel_to_mm
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
+from vertegrade.spine.verse import AXIS_OF_CODE
 
 Floats = NDArray[np.float64]
+AXIAL = "LP"
+APART_MM = 10.0
 
 
 class MosmedError(ValueError):
@@ -110,27 +111,75 @@ def _voxels(vertebra: dict[str, Any], where: str) -> Floats:
     return np.take_along_axis(segments, ends[:, :, None], axis=1).reshape(6, 3)
 
 
-def stacked_affine(
-    orientation: Floats, first: Floats, last: Floats, count: int, spacing: tuple[float, float]
-) -> Floats:
-    """Affine (4, 4) from (row, column, slice) of the stack to RAS mm.
+def agreed_points(path: str | Path, shape: tuple[int, ...], affine: Floats, axcodes: str) -> dict[int, Floats]:
+    """Six points (6, 3), RAS mm, in the order of tables.POINTS, of each vertebra of one series: the experts' median.
 
-    From the DICOM headers, as they stand there (LPS): orientation: (6,) ImageOrientationPatient; first, last: (3,)
-    ImagePositionPatient of the slices with the lowest and the highest InstanceNumber; count: number of slices;
-    spacing: PixelSpacing (between rows, between columns), mm.
+    shape, affine: of the canonical volume (RAS+) that the series became. axcodes: see `stack_affine`.
+    A vertebra that its experts put more than APART_MM apart is left out: they mean different ones.
+    MosmedError: as of `read_annotations`; several series; an order or a series that is not as this module says.
     """
-    affine = np.eye(4)
-    affine[:3, 0] = np.asarray(orientation[3:]) * spacing[0]
-    affine[:3, 1] = np.asarray(orientation[:3]) * spacing[1]
-    affine[:3, 2] = (np.asarray(last) - first) / (count - 1)
-    affine[:3, 3] = first
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    readings = read_annotations(path)
+    if len({reading.series_uid for reading in readings}) != 1:
+        raise MosmedError(f"{path}: holds no vertebra or more than one series; name the JSON of this scan alone")
+    columns, rows = (AXIS_OF_CODE[code][0] for code in axcodes)
+    if {columns, rows} != {0, 1}:
+        raise MosmedError(f"{path}: points of axial series alone can be read, but the scan's slices run {axcodes}")
+    size = [shape[rows], shape[columns], shape[2]]
+    stack = stack_affine(shape, affine, axcodes, _head_first(readings, path))
+    found: dict[int, list[Floats]] = {}
+    for reading in readings:
+        if ((reading.voxels < -0.5) | (reading.voxels > np.array(size) - 0.5)).any():
+            raise MosmedError(
+                f"{path}: {reading.expert}, {NAMES[reading.vertebra]}: a point lies outside the scan's {size} rows, "
+                "columns and slices; the file belongs to another image"
+            )
+        found.setdefault(reading.vertebra, []).append(to_mm(reading, stack))
+    agreed = {}
+    for vertebra, points in found.items():
+        centres = np.mean(points, axis=1)
+        if np.linalg.norm(centres[:, None] - centres, axis=2).max() <= APART_MM:
+            agreed[vertebra] = np.median(points, axis=0)
+    return agreed
+
+
+def _head_first(readings: list[Reading], path: str | Path) -> bool:
+    """Whether slices count from the head down: the levels say so, since no file says how InstanceNumber ran."""
+    slices: dict[int, list[float]] = {}
+    for reading in readings:
+        slices.setdefault(reading.vertebra, []).append(float(reading.voxels[:, 2].mean()))
+    order = sorted(slices, key=craniocaudal_rank)
+    steps = np.diff([np.median(slices[vertebra]) for vertebra in order])
+    if len(order) < 2:
+        raise MosmedError(f"{path}: one vertebra alone does not say which way the slices count; mark its neighbour too")
+    if not ((steps > 0).all() or (steps < 0).all()):
+        odd = int(np.flatnonzero(steps * np.sign(np.median(steps)) <= 0)[0])
+        raise MosmedError(
+            f"{path}: {NAMES[order[odd]]} and {NAMES[order[odd + 1]]} are not in the order of the slices, as the other "
+            "vertebrae are; mend their types or points"
+        )
+    return bool(steps[0] > 0)
+
+
+def stack_affine(shape: tuple[int, ...], affine: Floats, axcodes: str, head_first: bool) -> Floats:
+    """Affine (4, 4) from (row, column, slice) of an axial stack to RAS mm.
+
+    shape, affine: of the canonical volume (RAS+) that the stack became. axcodes: where the columns' and the rows' index
+    runs, AXIAL or the first two letters of the converted scan's `source_axcodes`. head_first: slice 0 is the topmost.
+    """
+    stack = np.eye(4)
+    stack[:3, 3] = affine[:3, 3]
+    for n, code in enumerate((axcodes[1], axcodes[0], "I" if head_first else "S")):
+        axis, sign = AXIS_OF_CODE[code]
+        stack[:3, n] = sign * affine[:3, axis]
+        if sign < 0:
+            stack[:3, 3] += (shape[axis] - 1) * affine[:3, axis]
+    return stack
 
 
 def to_mm(reading: Reading, affine: Floats) -> Floats:
     """Points (6, 3) in RAS mm, in the order of tables.POINTS, whichever way the slices are stacked.
 
-    affine: from (row, column, slice) to RAS mm (`stacked_affine`).
+    affine: from (row, column, slice) to RAS mm (`stack_affine`).
     """
     points = voxel_to_mm(affine, reading.voxels).reshape(3, 2, 3)
     if points[:, 0, 2].mean() < points[:, 1, 2].mean():

@@ -17,10 +17,17 @@ import pandera.pandas as pa
 from vertegrade.cohort.sheet import SheetError, delimited_rows
 from vertegrade.ct.reasons import Refused
 from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
-from vertegrade.tables import IDENTIFIER, LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table, empty_table
+from vertegrade.tables import (
+    CENTRE_COLUMNS,
+    IDENTIFIER,
+    LANDMARKS,
+    POINT_COLUMNS,
+    POINT_SD_COLUMNS,
+    check_table,
+    empty_table,
+)
 
 ACTIONS = ("replace", "delete", "add", "relabel")
-CENTRE_COLUMNS = [f"centre_{axis}_mm" for axis in "xyz"]
 REQUIRED = ["scan_id", "vertebra", "action"]
 COLUMNS = [*REQUIRED, "new_vertebra", *CENTRE_COLUMNS, *POINT_COLUMNS, "comment"]
 SOURCE = "override"

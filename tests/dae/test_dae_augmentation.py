@@ -1,0 +1,118 @@
+"""Random changes of training crops."""
+
+import math
+
+import pytest
+import torch
+from scipy.ndimage import rotate, shift
+from torch import Generator, Tensor
+
+from vertegrade.dae.augmentation import augmented
+from vertegrade.settings.dae import AugmentSettings
+
+NOTHING = AugmentSettings(
+    rotate_deg=0, shift_px=0, elastic_px=0, offset_hu=0, gain=0, noise_hu=0, mirror=False
+)  # fmt: skip
+
+
+def drawn_and_seen(hu: Tensor, seed: int = 0, **settings: float) -> tuple[Tensor, Tensor]:
+    return augmented(hu, NOTHING.model_copy(update=settings), Generator().manual_seed(seed))
+
+
+def drawn(hu: Tensor, seed: int = 0, **settings: float) -> Tensor:
+    return drawn_and_seen(hu, seed, **settings)[0]
+
+
+def ramps(count: int, size: int = 64) -> tuple[Tensor, Tensor]:
+    """Crops whose values are the row, and crops whose values are the column, (count, 1, size, size)."""
+    place = torch.arange(size).float()
+    rows = place[:, None].expand(count, 1, size, size)
+    return rows, rows.transpose(2, 3)
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    hu = torch.randn((3, 2, 32, 32), generator=Generator().manual_seed(1)) * 300
+    for image in drawn_and_seen(hu):
+        torch.testing.assert_close(image, hu, atol=0.01, rtol=0)
+
+
+def test_only_the_encoder_sees_the_pose() -> None:
+    rows, columns = ramps(64)
+    middle = (slice(None), 0, slice(16, 48), slice(16, 48))
+    for image in (rows, columns):
+        plain, seen = drawn_and_seen(image, shift_px=2.0)
+        torch.testing.assert_close(plain, image, atol=0.01, rtol=0)
+        shift = (seen - image)[middle].flatten(1)
+        assert shift.std(dim=1).max() < 0.01  # one shift for a crop
+        assert shift.mean(dim=1).abs().max() == pytest.approx(2.0, abs=0.15)
+    turned = (drawn_and_seen(rows, rotate_deg=4.0)[1] - rows)[middle]
+    slope = turned.diff(dim=2).mean(dim=(1, 2))  # sine of the angle
+    assert slope.abs().max() == pytest.approx(math.sin(math.radians(4)), rel=0.1)
+
+
+def test_the_pose_acts_on_the_warped_crop() -> None:
+    hu = torch.nn.functional.interpolate(
+        torch.randn((4, 1, 9, 9), generator=Generator().manual_seed(1)) * 300, size=(64, 64), mode="bicubic"
+    )
+    both = drawn_and_seen(hu, elastic_px=2.0, rotate_deg=4.0, shift_px=2.0)
+    # The same draws of pose on the drawn image: what the encoder sees, but for a second interpolation.
+    again = drawn_and_seen(hu, elastic_px=2.0)[0]
+    torch.testing.assert_close(both[0], again)
+    assert (both[1] - both[0])[..., 16:48, 16:48].std() > 20
+    undone = _moved_back(both[1], both[0])
+    assert undone < 0.05 * hu.var()
+
+
+def _moved_back(seen: Tensor, plain: Tensor) -> Tensor:
+    """The least mean square difference of crops to turned and shifted ones over a grid of poses, mean over crops."""
+    found = []
+    for one, other in zip(seen, plain, strict=True):
+        least = torch.tensor(torch.inf)
+        for angle in torch.linspace(-4, 4, 17).tolist():
+            turned = rotate(other.numpy()[0], angle, reshape=False, order=1, mode="nearest")
+            for rows in torch.arange(-2, 2.5, 0.5).tolist():
+                for columns in torch.arange(-2, 2.5, 0.5).tolist():
+                    moved = torch.from_numpy(shift(turned, (rows, columns), order=1, mode="nearest"))
+                    least = min(least, (moved - one[0])[16:48, 16:48].square().mean())
+        found.append(least)
+    return torch.stack(found).mean()
+
+
+def test_elastic_displacements_are_smooth_and_as_large_as_asked() -> None:
+    rows, columns = ramps(64)
+    inner = (slice(None), 0, slice(16, 48), slice(16, 48))
+    moved = (drawn(rows, elastic_px=2.0) - rows)[inner], (drawn(columns, elastic_px=2.0) - columns)[inner]
+    for displacement in moved:
+        # Between its nodes an interpolated field is smaller than at them.
+        assert 1.0 < displacement.std() < 2.1
+        assert displacement.mean().abs() < 0.5
+        assert displacement.diff(dim=1).abs().max() < 1.0  # never folds
+    assert torch.corrcoef(torch.stack([m.flatten() for m in moved]))[0, 1].abs() < 0.1
+
+
+def test_elastic_changes_heights_at_the_front_alone() -> None:
+    rows, _ = ramps(256)
+    displacement = (drawn(rows, elastic_px=2.0) - rows)[:, 0]
+    front = displacement[:, 42, 20] - displacement[:, 22, 20]  # change of the distance between two endplates, pixels
+    back = displacement[:, 42, 44] - displacement[:, 22, 44]
+    assert front.std() > 1.5
+    assert torch.corrcoef(torch.stack([front, back]))[0, 1].abs() < 0.5
+
+
+def test_the_same_draw_for_every_slice_and_the_same_seed() -> None:
+    hu = torch.randn((4, 1, 32, 32), generator=Generator().manual_seed(1)).expand(4, 3, 32, 32) * 300
+    everything = {"elastic_px": 2.0, "rotate_deg": 4.0, "shift_px": 2.0, "gain": 0.1, "offset_hu": 25.0}
+    plain, seen = drawn_and_seen(hu, **everything)
+    torch.testing.assert_close(plain[:, 0], plain[:, 2])
+    torch.testing.assert_close(seen[:, 0], seen[:, 2])
+    again = drawn_and_seen(hu, **everything)
+    assert torch.equal(plain, again[0])
+    assert torch.equal(seen, again[1])
+    assert not torch.equal(plain, drawn(hu, seed=1, **everything))
+
+
+def test_only_the_encoder_sees_the_added_noise() -> None:
+    hu = torch.zeros((8, 1, 32, 32))
+    plain, seen = drawn_and_seen(hu, noise_hu=10.0)
+    assert torch.equal(plain, hu)
+    assert seen.std() == pytest.approx(10.0, rel=0.05)
