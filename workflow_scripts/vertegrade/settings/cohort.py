@@ -26,5 +26,5 @@ class CohortSettings(Section):
         "Label table (CSV or TSV: patient_id, scan_id, vertebra, genant_grade[, shape][, split]) or the VerSe'19 grade "
         "sheet (XLSX, Loeffler 2020, appendix E1). Empty: labels that the sample sheet names, or the phantoms' truth.",
     )
-    shards: int = setting(8, "Number of shards; per-scan stages run once a shard.", ge=1, le=10000)
+    shards: int = setting(4, "Number of shards; per-scan stages run once a shard.", ge=1, le=10000)
     splits: SplitSettings = section(SplitSettings, "How patients are split.")

@@ -66,15 +66,15 @@ class AugmentSettings(Section):
     """Random changes of a training crop: the largest amount of each unless it says otherwise; 0 turns it off."""
 
     rotate_deg: float = setting(
-        4.0,
-        "Rotation in the slice plane: the centreline's error. The encoder sees it and the decoder does not draw it, so "
+        8.0,
+        "Rotation in the slice plane, more than the centreline errs. The encoder sees it and the decoder does not draw it, so "
         "that z_sem holds shape and not pose.",
         "degrees",
         ge=0,
         le=45,
     )
     shift_px: float = setting(
-        2.0, "Shift in rows and columns: the error of the centre; for the encoder alone, as rotation.", "pixels", ge=0
+        4.0, "Shift in rows and columns, more than centres err; for the encoder alone, as rotation.", "pixels", ge=0
     )
     elastic_px: float = setting(
         2.0,

@@ -15,7 +15,7 @@ class RunSettings(Section):
         "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans, nothing is trained. "
         "Empty: train on the cohort.",
     )
-    seed: int = setting(2718, "Seed from which the seed of every stage is derived.", ge=0)
+    seed: int = setting(31415, "Seed from which the seed of every stage is derived.", ge=0)
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto",
         "Where torch computes; `auto` takes a GPU if there is one. With `cpu` no rule asks for a GPU. Figures of a GPU "
