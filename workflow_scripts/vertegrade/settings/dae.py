@@ -67,8 +67,8 @@ class AugmentSettings(Section):
 
     rotate_deg: float = setting(
         8.0,
-        "Rotation in the slice plane, more than the centreline errs. The encoder sees it and the decoder does not draw it, so "
-        "that z_sem holds shape and not pose.",
+        "Rotation in the slice plane, more than the centreline errs. The encoder sees it and the decoder does not draw "
+        "it, so that z_sem holds shape and not pose.",
         "degrees",
         ge=0,
         le=45,
