@@ -42,7 +42,8 @@ _VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
 _STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
 _KEY = ["scan_id", "vertebra"]
 
-# One row a scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown.
+# One row a scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown; flags
+# (ct/reasons.py: FLAGS) are joined by blanks.
 SCANS = _schema(
     _SCAN
     | _STATE
@@ -55,6 +56,7 @@ SCANS = _schema(
         "kernel": _text(),
         "image_sha256": _text(),
         "warnings": _text(),
+        "flags": _text(),
     },
     ["scan_id"],
 )
