@@ -163,7 +163,7 @@ def _note_kind(slices: list[Slice], notes: Notes) -> None:
     """Flags of what is read all the same, but is not the plain CT that the grader learned from."""
     kinds = {kind.upper() for item in slices for kind in item.kinds()}
     header = slices[0].header
-    if any(str(item.header.get("LossyImageCompression", "")) == "01" for item in slices):
+    if any(item.lossy() for item in slices):
         notes.flags.add("lossy")
         notes.warnings.append("the images were once compressed with loss")
     if "DERIVED" in kinds:

@@ -7,9 +7,10 @@ from functools import lru_cache
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from vertegrade.ct.archive import SourceFile
 from vertegrade.ct.reasons import Refused
@@ -51,6 +52,9 @@ CHOICE = [
     "MultienergyCTAcquisition",
 ]
 TAGS = [*NUMBERS, *SIDECAR, *CHOICE]
+JPEG_FAMILY = "1.2.840.10008.1.2.4."  # JPEG, JPEG-LS, JPEG 2000: transfer syntaxes that begin so
+ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
+END_OF_IMAGE = b"\xff\xd9"
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 # Where enhanced CT (PS3.3 A.38.1.3) keeps what a classic slice has at its top level.
 GROUPS = [
@@ -99,6 +103,11 @@ class Slice:
         except (KeyError, ValueError, TypeError):
             return None
 
+    def lossy(self) -> bool:
+        """Whether the image was ever compressed with loss, by its own word or by what it is compressed with now."""
+        said = str(self.header.get("LossyImageCompression", "")) == "01"
+        return said or self.header.file_meta.get("TransferSyntaxUID", "") in ALWAYS_LOSSY
+
     def kinds(self) -> list[str]:
         """The values of ImageType."""
         kinds = self.header.get("ImageType") or []
@@ -108,19 +117,23 @@ class Slice:
         """The whole data set, its pixels not yet decoded; that of the latest multi-frame file is kept."""
         dataset = _read(self.file) if self.frame is None else _kept(self.file)
         if "PixelData" not in dataset:
-            raise Refused("missing_pixels", f"{self.name}: no pixel data; export the series again")
+            raise Refused(
+                "missing_pixels", f"{self.name}: no pixel data, or cut short; copy or export the series again"
+            )
         return dataset
 
     def stored(self, dataset: Dataset) -> np.ndarray:
         """The stored values of `dataset()`, whatever their compression, (rows, columns) by the header."""
         syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
-        if not _decodable(syntax):
+        if not _decodable(syntax, dataset):
             known = syntax.name if syntax.is_transfer_syntax else "an unknown syntax"
             raise Refused(
                 "no_decoder", f"{self.name}: compressed by {known}, which no decoder here reads; export it uncompressed"
             )
         shape = tuple(int(self.numbers(tag, 1)[0]) for tag in ("Rows", "Columns"))
         try:
+            if syntax.startswith(JPEG_FAMILY):
+                _check_end(dataset, self.frame or 0)
             stored = pixel_array(dataset, index=self.frame)
         except MemoryError:
             raise
@@ -162,6 +175,7 @@ def frames_of(file: SourceFile, header: Dataset) -> Iterator[Slice]:
     shared = header[SHARED].value[0] if header.get(SHARED) else Dataset()
     for number, groups in enumerate(frames):
         flat = Dataset()
+        flat.file_meta = header.file_meta
         for source in (header, *_group_items(shared), *_group_items(groups)):
             for element in source:
                 if element.keyword in TAGS:
@@ -192,7 +206,17 @@ _kept = lru_cache(maxsize=1)(_read)
 forget_kept = _kept.cache_clear
 
 
-def _decodable(syntax: UID) -> bool:
+def _check_end(dataset: Dataset, index: int) -> None:
+    """Decoders of JPEG make up the last pixels of a stream that lost its last bytes: ValueError without its end."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if not get_frame(dataset.PixelData, index, number_of_frames=frames).rstrip(b"\0").endswith(END_OF_IMAGE):
+        raise ValueError("no end of image")
+
+
+def _decodable(syntax: UID, dataset: Dataset) -> bool:
+    """Whether a decoder is installed; none of the locked ones reads JPEG Extended of more than 8 bits."""
+    if syntax == JPEGExtended12Bit and int(dataset.get("BitsStored") or 0) > 8:
+        return False
     try:
         return bool(get_decoder(syntax).is_available)
     except NotImplementedError:
