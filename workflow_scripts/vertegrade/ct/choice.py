@@ -20,10 +20,10 @@ def kernel_kind(kernel: str) -> str:
     name = kernel.upper().split("/")[0].strip()
     if SHARP_NAMES.search(name) or name in SHARP_PHILIPS:
         return "bone"
-    if match := SIEMENS.fullmatch(name):
-        return "bone" if int(match[1]) >= 50 else "soft"
     if match := CANON.fullmatch(name):
         return "bone" if 30 <= int(match[1]) < 60 or int(match[1]) >= 80 else "soft"
+    if match := SIEMENS.fullmatch(name):
+        return "bone" if int(match[1]) >= 50 else "soft"
     return "soft" if name in ("STANDARD", "SOFT", "A", "B", "C", "SB") else ""
 
 
