@@ -149,9 +149,10 @@ def _check_numbers(slices: list[Slice], settings: CtSettings) -> None:
             "bad_tag",
             f"{first.name}: ImageOrientationPatient is not two perpendicular unit vectors; export the series again",
         )
+    expected = {tag: first.numbers(tag, NUMBERS[tag]) for tag in TOLERANCES}
     for item in slices[1:]:
         for tag, tolerance in TOLERANCES.items():
-            if np.abs(item.numbers(tag, NUMBERS[tag]) - first.numbers(tag, NUMBERS[tag])).max() > tolerance:
+            if np.abs(item.numbers(tag, NUMBERS[tag]) - expected[tag]).max() > tolerance:
                 raise Refused("inconsistent_slices", f"{item.name}: {tag} differs from {first.name}'s; give one series")
         if item.header.get("FrameOfReferenceUID") != first.header.get("FrameOfReferenceUID"):
             raise Refused(
