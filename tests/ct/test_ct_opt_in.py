@@ -73,6 +73,16 @@ def test_an_uneven_stack_is_resampled_by_its_usual_gap(tmp_path: Path) -> None:
     assert_ramp(volume, 18 * 22 * 14)
 
 
+def test_a_bent_stack_is_straightened(tmp_path: Path) -> None:
+    places = positions(16)
+    places[:, 0] += 2 * np.sin(np.linspace(0, np.pi, 16))
+    folder = ramp_series(tmp_path / "in", places)
+    assert convert(folder, tmp_path)["reason"] == "uneven_spacing"
+    row = convert(folder, tmp_path, resample_spacing=True)
+    assert (row["state"], row["flags"]) == ("done", "resampled_spacing"), row
+    assert_ramp(read_volume(tmp_path / "scan-1_ct.nii.gz"), 16 * 22 * 14)
+
+
 def test_a_gap_is_bridged_but_not_one_thicker_than_the_limit(tmp_path: Path) -> None:
     folder = ramp_series(tmp_path / "in", positions(16))
     (folder / "slice006.dcm").unlink()

@@ -19,8 +19,9 @@ from vertegrade.ct.convert import convert_scan, refused_row, scan_files
 from vertegrade.ct.reasons import Refused
 from vertegrade.settings.ct import CtSettings
 
-# Sent from outside (the batch system, the kernel short of memory, a person): they say nothing about the scan.
-FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Signals that a process raises by what it does itself. All others come from outside (the batch system, the kernel
+# short of memory, a person) and say nothing about the scan.
+OWN_FAULTS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
 
 
 class WorkerKilledError(RuntimeError):
@@ -79,7 +80,7 @@ class _Worker:
 def _serve(pipe: Connection, parents: Connection, folder: Path, settings: CtSettings) -> None:
     """The child: convert each scan that comes until the parent closes its end."""
     parents.close()  # or the end of the parent would never be seen
-    for number in (*FROM_OUTSIDE[1:], signal.SIGALRM):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + settings.memory_mb * 2**20
@@ -115,7 +116,7 @@ def _fault(code: int, row: ScanRow, settings: CtSettings) -> Refused:
             "took_too_long",
             f"reading took longer than ct.scan_seconds = {settings.scan_seconds}; look at the files, or raise it",
         )
-    if -code in FROM_OUTSIDE:
+    if code < 0 and -code not in OWN_FAULTS:
         raise WorkerKilledError(
             f"{row.scan_id}: its process was ended from outside (signal {-code}), perhaps for lack of memory on this "
             "machine; give the job more"
