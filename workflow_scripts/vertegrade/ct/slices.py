@@ -1,6 +1,7 @@
 """One CT slice: the tags of its header that conversion looks at, and its stored pixels. Frames of enhanced CT too."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -55,6 +56,7 @@ CHOICE = [
 TAGS = [*NUMBERS, *SIDECAR, *CHOICE]
 JPEG_FAMILY = "1.2.840.10008.1.2.4."  # JPEG, JPEG-LS, JPEG 2000: transfer syntaxes that begin so
 ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
+IMAGE_GROUP = 0x0028  # size, bits and padding of the pixels
 END_OF_IMAGE = b"\xff\xd9"
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 READ_TAGS = [Tag(name) for name in (*TAGS, SHARED, PER_FRAME)]  # looking names up takes as long as reading
@@ -133,16 +135,11 @@ class Slice:
                 "no_decoder", f"{self.name}: compressed by {known}, which no decoder here reads; export it uncompressed"
             )
         shape = tuple(int(self.numbers(tag, 1)[0]) for tag in ("Rows", "Columns"))
-        try:
+        told = f"{self.name}: the pixel data are cut short or cannot be decoded; copy the series again"
+        with _damage_as("bad_pixels", told):
             if syntax.startswith(JPEG_FAMILY):
                 _check_end(dataset, self.frame or 0)
             stored = pixel_array(dataset, index=self.frame)
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders raise whatever a damaged stream runs into
-            raise Refused(
-                "bad_pixels", f"{self.name}: the pixel data are cut short or cannot be decoded; copy the series again"
-            ) from error
         if stored.shape != shape:
             raise Refused(
                 "bad_pixels",
@@ -154,52 +151,71 @@ class Slice:
 def read_header(file: SourceFile) -> tuple[Dataset | None, str]:
     """The tags that matter, None where the file is not DICOM; and the SOP class (some anonymisers blank the data
     set's own and leave the file header's)."""
+    told = f"{file.name}: the DICOM header cannot be read or parsed; copy it again"
     try:
-        with file.open() as stream:
+        with _damage_as("broken_file", told), file.open() as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(READ_TAGS))
-        return header, str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
+            _parse(header)
+            return header, str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
     except InvalidDicomError:
         return None, ""
-    except MemoryError:
-        raise
-    except Exception as error:  # pydicom raises whatever a damaged element runs into
-        raise Refused(
-            "broken_file", f"{file.name}: the DICOM header cannot be read or parsed; copy it again"
-        ) from error
+    except MemoryError as error:  # no header is as large as that: the length of an element lies
+        raise Refused("broken_file", told) from error
 
 
-def frames_of(file: SourceFile, header: Dataset) -> Iterator[Slice]:
+def frames_of(file: SourceFile, header: Dataset) -> list[Slice]:
     """Every frame of an enhanced CT as a slice of its own; a frame's functional groups win over the shared ones."""
     frames = header.get(PER_FRAME)
     if not frames:
         raise Refused("missing_tag", f"{file.name}: {PER_FRAME} is missing; export the series again")
-    shared = header[SHARED].value[0] if header.get(SHARED) else Dataset()
-    for number, groups in enumerate(frames):
-        flat = Dataset()
-        flat.file_meta = header.file_meta
-        for source in (header, *_group_items(shared), *_group_items(groups)):
-            for element in source:
-                if element.keyword in TAGS:
-                    flat[element.tag] = element
-                elif element.keyword == "FrameType":
-                    flat.ImageType = element.value
-        yield Slice(file, flat, number)
+    with _damage_as("broken_file", f"{file.name}: the functional groups cannot be parsed; copy it again"):
+        shared = _group_items(header[SHARED].value[0]) if header.get(SHARED) else []
+        return [
+            Slice(file, _flat(header, [*shared, *_group_items(groups)]), number) for number, groups in enumerate(frames)
+        ]
 
 
-def _group_items(groups: Dataset) -> Iterator[Dataset]:
-    for name in GROUPS:
-        if groups.get(name):
-            yield groups[name].value[0]
+def _flat(header: Dataset, groups: list[Dataset]) -> Dataset:
+    """The tags that matter as a classic slice has them; later groups win."""
+    flat = Dataset()
+    flat.file_meta = header.file_meta
+    for source in (header, *groups):
+        for element in source:
+            if element.keyword in TAGS:
+                flat[element.tag] = element
+            elif element.keyword == "FrameType":
+                flat.ImageType = element.value
+    return flat
+
+
+def _group_items(groups: Dataset) -> list[Dataset]:
+    return [groups[name].value[0] for name in GROUPS if groups.get(name)]
+
+
+def _parse(dataset: Dataset) -> None:
+    """Turn every element into values now: pydicom does it late, and damage must not be found where none is expected."""
+    for element in dataset:
+        for item in element.value if element.VR == "SQ" else []:
+            _parse(item)
+
+
+@contextmanager
+def _damage_as(reason: str, message: str) -> Iterator[None]:
+    """Refused for whatever pydicom and its decoders raise over damaged bytes; lack of memory is another matter."""
+    try:
+        yield
+    except (Refused, InvalidDicomError, MemoryError):
+        raise
+    except Exception as error:
+        raise Refused(reason, message) from error
 
 
 def _read(file: SourceFile) -> Dataset:
-    try:
+    with _damage_as("broken_file", f"{file.name}: the file cannot be read to its end; copy it again"):
         with file.open() as stream:
-            return pydicom.dcmread(stream)
-    except MemoryError:
-        raise
-    except Exception as error:  # pydicom raises whatever a damaged element runs into
-        raise Refused("broken_file", f"{file.name}: the file cannot be read to its end; copy it again") from error
+            dataset = pydicom.dcmread(stream)
+        _parse(dataset.group_dataset(IMAGE_GROUP))
+    return dataset
 
 
 _kept = lru_cache(maxsize=1)(_read)
