@@ -193,8 +193,9 @@ def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, name: str) -> p
 
 
 def empty_table(schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """A table of no rows with the right columns and types."""
-    return check_table(pd.DataFrame({column: [] for column in schema.columns}), schema, "empty table")
+    """A table of no rows with the right columns and types; without those that may be left out but not be unknown."""
+    columns = [name for name, column in schema.columns.items() if column.required or column.nullable]
+    return check_table(pd.DataFrame({name: [] for name in columns}), schema, "empty table")
 
 
 def read_table(path: str | Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
