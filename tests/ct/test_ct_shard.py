@@ -1,5 +1,6 @@
 """The child process that reads a shard: one for all scans, replaced where it ended, limited, not blamed wrongly."""
 
+import errno
 import faulthandler
 import multiprocessing
 import os
@@ -11,8 +12,9 @@ import pytest
 
 from ct.ct_series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct import shard
+from vertegrade.ct import convert, shard
 from vertegrade.ct.shard import WorkerKilledError, convert_shard
+from vertegrade.ct.volume import Volume
 from vertegrade.settings.ct import CtSettings
 
 
@@ -34,7 +36,7 @@ def test_one_limited_process_serves_all_and_is_replaced_after_a_crash(
     genuine = shard.convert_scan
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
-    def convert(row: ScanRow, folder: Path, settings: CtSettings) -> dict:
+    def watched(row: ScanRow, folder: Path, settings: CtSettings) -> dict:
         if row.scan_id == "scan-1":
             faulthandler.disable()  # pytest's
             (folder / ".tmp-1-scan-1_ct.nii.gz").write_bytes(b"half")
@@ -43,7 +45,7 @@ def test_one_limited_process_serves_all_and_is_replaced_after_a_crash(
         limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_CORE)]
         return genuine(row, folder, settings) | {"message": f"{os.getpid()} {limits[0]} {limits[1]}"}
 
-    monkeypatch.setattr(shard, "convert_scan", convert)
+    monkeypatch.setattr(shard, "convert_scan", watched)
     found = states(rows, tmp_path)
     assert [state["state"] for state in found] == ["done", "failed", "done", "done"]
     assert "the process that read it crashed (exit -11); copy the series again" in found[1]["message"]
@@ -66,6 +68,20 @@ def test_a_process_killed_from_outside_fails_the_job_and_not_the_scan(
     monkeypatch.setattr(shard, "convert_scan", killed)
     with pytest.raises(WorkerKilledError, match=rf"scan-0: .* ended from outside \(signal {int(number)}\)"):
         states(rows, tmp_path)
+
+
+def test_a_full_disk_fails_the_job_and_not_the_scan(
+    rows: list[ScanRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, volume: Volume) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(convert, "write_volume", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*scan-0_ct\.nii\.gz'"):
+        states(rows, tmp_path)
+    assert not list((tmp_path / "out").iterdir())
+    assert not multiprocessing.active_children()
 
 
 def test_the_process_ends_with_the_shard(rows: list[ScanRow], tmp_path: Path) -> None:

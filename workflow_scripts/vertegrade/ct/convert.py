@@ -21,22 +21,24 @@ def convert_scan(row: ScanRow, folder: Path, settings: CtSettings) -> dict[str, 
     """Convert one scan to `folder/{scan_id}_ct.nii.gz` and `folder/{scan_id}_ct.json`; return its row of tables.SCANS.
 
     Every fault of a scan, foreseen or not, becomes a row with a reason; then neither file is there. Only running out
-    of memory (or an interrupt) gets through, because it says nothing about the scan.
+    of memory and what fails in writing (a full disk) get through, because they say nothing about the scan.
     """
-    files = scan_files(row, folder)
     try:
         converted = _convert(Path(row.path), settings)
         check_volume(converted)
-        image_sha256 = converted.volume.sha256
-        write_volume(files[0], converted.volume)
-        write_json(files[1], _sidecar(converted, image_sha256))
     except MemoryError:
         raise
     except Exception as error:
+        return refused_row(row, error if isinstance(error, Refused) else _unexpected(error))
+    files = scan_files(row, folder)
+    image_sha256 = converted.volume.sha256
+    try:
+        write_volume(files[0], converted.volume)
+        write_json(files[1], _sidecar(converted, image_sha256))
+    except BaseException:
         for file in files:
             file.unlink(missing_ok=True)
-        refused = error if isinstance(error, Refused) else _unexpected(error)
-        return refused_row(row, refused)
+        raise
     return _row(row, "done") | {
         "slices": float(converted.slices),
         "slice_spacing_mm": converted.slice_spacing_mm,

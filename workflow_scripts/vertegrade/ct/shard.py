@@ -22,6 +22,7 @@ from vertegrade.settings.ct import CtSettings
 # Signals that a process raises by what it does itself. All others come from outside (the batch system, the kernel
 # short of memory, a person) and say nothing about the scan.
 OWN_FAULTS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
+CANNOT_WRITE = "cannot_write"  # key of an answer that is no row: a full disk, for one
 
 
 class WorkerKilledError(RuntimeError):
@@ -32,6 +33,7 @@ def convert_shard(rows: Iterable[ScanRow], folder: Path, settings: CtSettings) -
     """Convert scans into `folder`, one after the other; yields each one's row of tables.SCANS.
 
     A scan whose reading crashes, hangs (ct.scan_seconds) or wants too much memory (ct.memory_mb) is a failed one.
+    OSError where a volume cannot be written, WorkerKilledError where the process is ended from outside.
     """
     worker = None
     try:
@@ -66,6 +68,8 @@ class _Worker:
             answer: dict[str, Any] = json.loads(self._pipe.recv_bytes())
         except (EOFError, ConnectionError):
             return None
+        if CANNOT_WRITE in answer:
+            raise OSError(*answer[CANNOT_WRITE])
         return answer
 
     def end(self) -> int:
@@ -95,9 +99,9 @@ def _serve(pipe: Connection, parents: Connection, folder: Path, settings: CtSett
         signal.alarm(settings.scan_seconds)  # its default action ends the process, wherever it is, parent or not
         try:
             state = convert_scan(row, folder, settings)
+        except OSError as error:
+            state = {CANNOT_WRITE: [error.errno, error.strerror, error.filename]}
         except MemoryError:
-            for file in scan_files(row, folder):
-                file.unlink(missing_ok=True)
             state = refused_row(
                 row,
                 Refused(
