@@ -26,7 +26,7 @@ def landmarks(labels: list[int]) -> pd.DataFrame:
         | {"evaluable": place > 0, "reason": "" if place > 0 else "low_confidence"}
         for place, label in enumerate(labels)
     ]
-    return check_table(pd.DataFrame(rows)[list(LANDMARKS.columns)], LANDMARKS, "test")
+    return check_table(pd.DataFrame(rows)[[name for name in LANDMARKS.columns if name in rows[0]]], LANDMARKS, "test")
 
 
 def overrides(folder: Path, *lines: str, header: str = "scan_id,vertebra,action") -> pd.DataFrame:
