@@ -91,6 +91,13 @@ def test_share_of_high_noise_levels() -> None:
     assert (t >= 750).float().mean() == pytest.approx(0.5 + 0.5 * 0.25, abs=0.03)
 
 
+def test_no_draw_is_rounded_up_beyond_the_last_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    nearly_one = torch.tensor([1 - 2**-24])  # the largest float32 that torch.rand may return
+    draws = iter([torch.zeros(1), nearly_one])
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: next(draws))
+    assert noise_levels(1, 0.8, torch.Generator()).tolist() == [999]
+
+
 def test_loss_weight_favours_the_vertebra_and_keeps_the_mean() -> None:
     weight = centre_weight(64, 0.05)
     assert weight.mean() == pytest.approx(1)

@@ -197,7 +197,8 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 def noise_levels(count: int, high_noise: float, generator: Generator) -> Tensor:
     """Levels of 0..999, (count,): uniform, but a share `high_noise` of them in the noisiest quarter."""
     lowest = torch.where(torch.rand(count, generator=generator) < high_noise, 0.75 * LEVELS, 0.0)
-    return (lowest + torch.rand(count, generator=generator) * (LEVELS - lowest)).long()
+    levels = lowest + torch.rand(count, generator=generator) * (LEVELS - lowest)
+    return levels.long().clamp(max=LEVELS - 1)  # one draw in ten million is rounded up to 1000
 
 
 def centre_weight(size: int, edge: float) -> Tensor:
