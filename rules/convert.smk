@@ -13,7 +13,7 @@ rule convert:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(SETTINGS.ct.memory_mb + 500),
         runtime=growing(60),
     params:
         rows=rows_of,

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.convert import convert_scan
+from vertegrade.ct.shard import convert_shard
 from vertegrade.files import new_folder
 from vertegrade.settings.ct import CtSettings
 from vertegrade.stage import run_stage
@@ -13,8 +13,7 @@ with run_stage(snakemake) as job:
     settings = job.settings(CtSettings)
     states = []
     with new_folder(job.output.volumes) as folder:
-        for plain in job.params.rows:
-            row = ScanRow(**plain)
-            states.append(convert_scan(row, folder, settings))
-            job.log.info("%s: %s %s", row.scan_id, states[-1]["state"], states[-1]["reason"])
+        for state in convert_shard([ScanRow(**plain) for plain in job.params.rows], folder, settings):
+            states.append(state)
+            job.log.info("%s: %s %s", state["scan_id"], state["state"], state["reason"])
     job.write_table(job.output.scans, pd.DataFrame(states), SCANS)

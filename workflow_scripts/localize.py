@@ -58,5 +58,7 @@ with run_stage(snakemake) as job:
         except Refused as refusal:
             job.log.warning("%s: %s %s", row.scan_id, refusal.state, refusal.reason)
             scans.loc[row.scan_id, ["state", "reason", "message"]] = [refusal.state, refusal.reason, str(refusal)]
-    job.write_table(job.output.landmarks, pd.concat(tables), LANDMARKS)
+    landmarks = pd.concat(tables)
+    landmarks["flags"] = landmarks["scan_id"].map(scans["flags"])
+    job.write_table(job.output.landmarks, landmarks, LANDMARKS)
     job.write_table(job.output.states, scans, SCANS)

@@ -3,13 +3,11 @@
 import zipfile
 from pathlib import Path
 
-import gdcm
 import numpy as np
 import pydicom
 import pytest
 from highdicom.image import get_volume_from_series
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEGLSLossless, RLELossless
 
 from ct.ct_series import (
     AXIAL,
@@ -115,46 +113,6 @@ def test_signed_padding_written_as_unsigned_becomes_air(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "in", hu, change=pad)
     hu[:, 0, :] = -1024
     assert_same_place(converted_volume(folder, tmp_path), hu, positions(len(hu)))
-
-
-@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless], ids=lambda uid: uid.name)
-def test_lossless_compression_is_exact(syntax: str, tmp_path: Path) -> None:
-    hu = body_hu()
-    folder = write_series(tmp_path / "in", hu, change=lambda dataset, index: dataset.compress(syntax))
-    assert_same_place(converted_volume(folder, tmp_path), hu, positions(len(hu)))
-
-
-@pytest.mark.parametrize(
-    ("syntax", "uid"),
-    [
-        (gdcm.TransferSyntax.JPEGLosslessProcess14_1, "1.2.840.10008.1.2.4.70"),
-        (gdcm.TransferSyntax.JPEG2000Lossless, "1.2.840.10008.1.2.4.90"),
-    ],
-    ids=["JPEG lossless", "JPEG 2000 lossless"],
-)
-def test_lossless_compression_by_gdcm_is_exact(syntax: int, uid: str, tmp_path: Path) -> None:
-    hu = body_hu()
-    folder = write_series(tmp_path / "in", hu)
-    for file in folder.iterdir():
-        recompress(file, syntax)
-        assert pydicom.dcmread(file).file_meta.TransferSyntaxUID == uid
-    assert_same_place(converted_volume(folder, tmp_path), hu, positions(len(hu)))
-
-
-def recompress(file: Path, syntax: int) -> None:
-    """Rewrite one DICOM file in another transfer syntax."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(file))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(file))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
 
 
 def test_identical_duplicates_are_dropped_and_told(tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ CHANGES: dict[str, tuple[Change, tuple[str, str]]] = {
     "MR modality": (tag("Modality", "MR", None), ("excluded", "not_ct")),
     "only localizers": (tag("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"], None), ("excluded", "not_ct")),
     "colour": (tag("SamplesPerPixel", 3), ("excluded", "not_ct")),
-    "multi-frame": (tag("SOPClassUID", "1.2.840.10008.5.1.4.1.1.2.1", None), ("excluded", "enhanced_ct")),
+    "multi-frame without frames": (
+        tag("SOPClassUID", "1.2.840.10008.5.1.4.1.1.2.1", None),
+        ("failed", "missing_tag"),
+    ),
     "two patients": (tag("PatientID", "PLANTED-OTHER"), ("failed", "several_patients")),
     "other pixel spacing": (tag("PixelSpacing", [0.7, 0.8]), ("excluded", "inconsistent_slices")),
     "other rows": (tag("Rows", 9), ("excluded", "inconsistent_slices")),

@@ -83,6 +83,7 @@ def _scan(number: int, name: str, rng: np.random.Generator) -> dict[str, object]
         "kernel": "B",
         "image_sha256": f"{number:064x}",
         "warnings": "",
+        "flags": "",
     }
 
 

@@ -43,6 +43,22 @@ def test_every_scan_and_vertebra_is_accounted_for(tiny: Path) -> None:
     assert (predictions["reason"] != "").equals(~predictions["evaluable"])
 
 
+def test_flags_of_a_scan_go_with_its_vertebrae(tiny: Path) -> None:
+    def table(pattern: str) -> pd.DataFrame:
+        files = sorted((tiny / "results").glob(pattern))
+        return pd.concat(map(pd.read_parquet, files))[["scan_id", "flags"]].drop_duplicates()
+
+    scans = table("ct/*.parquet").set_index("scan_id")["flags"]
+    for pattern in (
+        "landmarks/*[0-9].parquet", "measurements/*.parquet", "crops/*.parquet", "latents/*/*.parquet",
+        "latents/pca.parquet", "predictions/*.parquet",
+    ):  # fmt: skip
+        found = table(pattern)
+        assert len(found)
+        assert found["flags"].tolist() == scans[found["scan_id"]].tolist(), pattern
+    assert scans.str.contains("thick_slices").any()
+
+
 def test_every_job_left_a_manifest_whose_hashes_hold(tiny: Path) -> None:
     from vertegrade.files import sha256_of
 

@@ -42,8 +42,11 @@ _SCAN = {"patient_id": _text(IDENTIFIER), "scan_id": _text(IDENTIFIER)}
 _VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
 _STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
 _KEY = ["scan_id", "vertebra"]
+# What is to be known of a vertebra's scan (ct/reasons.py: FLAGS, joined by blanks) goes with it through every table.
+_FLAGS = {"flags": _text(required=False)}
 
-# One row a scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown.
+# One row a scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown; flags
+# (ct/reasons.py: FLAGS) are joined by blanks.
 SCANS = _schema(
     _SCAN
     | _STATE
@@ -56,6 +59,7 @@ SCANS = _schema(
         "kernel": _text(),
         "image_sha256": _text(),
         "warnings": _text(),
+        "flags": _text(),
     },
     ["scan_id"],
 )
@@ -69,7 +73,8 @@ LANDMARKS = _schema(
     | {name: _number(nullable=True) for name in POINT_COLUMNS}
     | {name: _number(0, nullable=True, required=False) for name in POINT_SD_COLUMNS}
     | {"confidence": _number(0, 1), "label_confidence": _number(0, 1, nullable=True, required=False)}
-    | {"source": _text(), "evaluable": pa.Column(bool), "reason": _text()},
+    | {"source": _text(), "evaluable": pa.Column(bool), "reason": _text()}
+    | _FLAGS,
     _KEY,
 )
 
@@ -82,7 +87,8 @@ CROPS = _schema(
         "slice_thickness_mm": _number(nullable=True),
         "evaluable": pa.Column(bool),
         "reason": _text(),
-    },
+    }
+    | _FLAGS,
     _KEY,
 )
 
@@ -118,7 +124,8 @@ LATENTS = _schema(
         "reason": _text(),
         "model_sha256": _text(r"^[0-9a-f]{64}$"),
         "z": pa.Column(object),
-    },
+    }
+    | _FLAGS,
     _KEY,
 )
 
@@ -134,7 +141,8 @@ MEASUREMENTS = _schema(
     | {name: _number(None, 1, nullable=True) for name in ("wedge", "biconcave", "crush", "height_loss")}
     | {"height_loss_sd": _number(0, nullable=True), "shape": _text()}
     | {"severity": _number(0, 3, nullable=True), "severity_sd": _number(0, nullable=True)}
-    | {"grade": _whole([-1, *GRADES]), "evaluable": pa.Column(bool), "reason": _text()},
+    | {"grade": _whole([-1, *GRADES]), "evaluable": pa.Column(bool), "reason": _text()}
+    | _FLAGS,
     _KEY,
 )
 
@@ -154,7 +162,8 @@ PREDICTIONS = _schema(
         "severity_high": _number(0, 3, nullable=True),
         "evaluable": pa.Column(bool),
         "reason": _text(),
-    },
+    }
+    | _FLAGS,
     _KEY,
 )
 

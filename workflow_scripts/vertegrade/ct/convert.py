@@ -23,20 +23,20 @@ def convert_scan(row: ScanRow, folder: Path, settings: CtSettings) -> dict[str, 
     Every fault of a scan, foreseen or not, becomes a row with a reason; then neither file is there. Only running out
     of memory (or an interrupt) gets through, because it says nothing about the scan.
     """
-    files = [folder / f"{row.scan_id}_ct.nii.gz", folder / f"{row.scan_id}_ct.json"]
+    files = scan_files(row, folder)
     try:
         converted = _convert(Path(row.path), settings)
-        warnings = converted.warnings + check_volume(converted)
+        check_volume(converted)
         image_sha256 = converted.volume.sha256
         write_volume(files[0], converted.volume)
-        write_json(files[1], _sidecar(converted, warnings, image_sha256))
+        write_json(files[1], _sidecar(converted, image_sha256))
     except MemoryError:
         raise
     except Exception as error:
         for file in files:
             file.unlink(missing_ok=True)
         refused = error if isinstance(error, Refused) else _unexpected(error)
-        return _row(row, refused.state, refused.reason, f"{row.path}: {refused.message}")
+        return refused_row(row, refused)
     return _row(row, "done") | {
         "slices": float(converted.slices),
         "slice_spacing_mm": converted.slice_spacing_mm,
@@ -45,8 +45,19 @@ def convert_scan(row: ScanRow, folder: Path, settings: CtSettings) -> dict[str, 
         "manufacturer": str(converted.header.get("Manufacturer") or ""),
         "kernel": str(converted.header.get("ConvolutionKernel") or ""),
         "image_sha256": image_sha256,
-        "warnings": "; ".join(warnings),
+        "warnings": "; ".join(converted.notes.warnings),
+        "flags": " ".join(sorted(converted.notes.flags)),
     }
+
+
+def scan_files(row: ScanRow, folder: Path) -> list[Path]:
+    """What conversion of a scan leaves in `folder`: the volume and its sidecar."""
+    return [folder / f"{row.scan_id}_ct.nii.gz", folder / f"{row.scan_id}_ct.json"]
+
+
+def refused_row(row: ScanRow, refused: Refused) -> dict[str, Any]:
+    """The row of tables.SCANS of a scan that is not converted."""
+    return _row(row, refused.state, refused.reason, f"{row.path}: {refused.message}")
 
 
 def _convert(path: Path, settings: CtSettings) -> Converted:
@@ -85,10 +96,11 @@ def _row(row: ScanRow, state: str, reason: str = "", message: str = "") -> dict[
         "kernel": "",
         "image_sha256": "",
         "warnings": "",
+        "flags": "",
     }
 
 
-def _sidecar(converted: Converted, warnings: list[str], image_sha256: str) -> dict[str, Any]:
+def _sidecar(converted: Converted, image_sha256: str) -> dict[str, Any]:
     """What stands beside the volume: whitelisted header values and geometry, no UID, date or name."""
     thickness = converted.slice_thickness_mm
     return converted.header | {
@@ -99,5 +111,7 @@ def _sidecar(converted: Converted, warnings: list[str], image_sha256: str) -> di
         "slice_thickness_mm": thickness if np.isfinite(thickness) else None,
         "source_shape": list(converted.source_shape),
         "source_axcodes": converted.source_axcodes,
-        "warnings": warnings,
+        "warnings": converted.notes.warnings,
+        "flags": sorted(converted.notes.flags),
+        "series_choice": converted.notes.choice,
     }

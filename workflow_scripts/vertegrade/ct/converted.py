@@ -5,8 +5,15 @@ from dataclasses import dataclass, field
 import nibabel as nib
 import numpy as np
 
-from vertegrade.ct.reasons import Refused
+from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume
+
+SPACING_LIMITS_MM = (0.05, 20.0)
+MAX_SIZE = 32767  # NIfTI-1 counts voxels in 16 bits
+# Metal and cement are brighter than any bone; a cubic centimetre of it is no calcification.
+METAL_HU, METAL_MM3 = 2500, 1000.0
+CLIPPED_HU = 3071  # the largest HU of 12 bits with intercept -1024
+PADDING_HU = -1500  # below any noise of air: what scanners write outside their circle
 
 HeaderValue = str | float | bool | None
 
@@ -26,7 +33,7 @@ class Converted:
     pixel_mm: float
     source_shape: tuple[int, ...]
     source_axcodes: str
-    warnings: list[str]
+    notes: Notes
     header: dict[str, HeaderValue] = field(default_factory=dict)
 
 
@@ -44,25 +51,51 @@ def to_int16(values: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
     return whole.astype(np.int16), bool((whole != values).any())
 
 
-def check_volume(converted: Converted) -> list[str]:
-    """Check the result against what CT can be; Refused where it cannot be one, else warnings.
+def check_volume(converted: Converted) -> None:
+    """Check the result against what CT can be; Refused where it cannot be one, else warnings and flags in the notes.
 
     Thresholds look for gross errors only: a mask or a windowed image given as CT, a lost rescale intercept
     (air at 0, soft tissue at 1000). A small offset is left to calibration.
     """
-    volume = converted.volume
-    if np.linalg.det(volume.affine[:3, :3]) <= 0 or axcodes(volume.affine) != "RAS":
-        raise Refused("bad_affine", "the converted volume is not right-handed RAS+")
-    sample = volume.hu[::2, ::2, ::2].ravel()
+    _check_geometry(converted)
+    sample = converted.volume.hu[::2, ::2, ::2].ravel()
     low, quarter, median, upper, high = np.percentile(sample, [1, 25, 50, 75, 99])
     found = f"percentiles 1/25/50/75/99: {low:.0f}/{quarter:.0f}/{median:.0f}/{upper:.0f}/{high:.0f} HU"
     if int(sample.max()) - int(sample.min()) < 200:
         raise Refused("implausible_hu", f"the values span less than 200 HU ({found}); give the CT itself")
     if low > -200 and upper > 600:
-        raise Refused("implausible_hu", f"no air or fat, and a quarter above 600 HU ({found}); the intercept is lost")
+        raise Refused(
+            "implausible_hu",
+            f"no air or fat, and a quarter above 600 HU ({found}); the intercept is lost, export the series again",
+        )
     if high < -300:
-        raise Refused("implausible_hu", f"no soft tissue ({found}); check the rescale intercept")
-    air = sample[sample < -900]
+        raise Refused(
+            "implausible_hu", f"no soft tissue ({found}); the rescale intercept is wrong, export the series again"
+        )
+    notes, voxel_mm3 = converted.notes, float(np.prod(converted.volume.spacing_mm))
+    air = sample[(sample < -900) & (sample > PADDING_HU)]
     if air.size > 0.01 * sample.size and abs(np.median(air) + 1000) > 50:
-        return [f"air lies at {np.median(air):.0f} HU"]
-    return []
+        notes.warnings.append(f"air lies at {np.median(air):.0f} HU")
+    if (sample >= METAL_HU).sum() * 8 * voxel_mm3 > METAL_MM3:
+        notes.flags.add("metal")
+    if sample.max() == CLIPPED_HU and (sample == CLIPPED_HU).sum() * 8 * voxel_mm3 > METAL_MM3:
+        notes.flags.add("clipped")
+
+
+def _check_geometry(converted: Converted) -> None:
+    """The volume's affine and shape against what the source said of itself: two ways to the same figures."""
+    volume = converted.volume
+    if np.linalg.det(volume.affine[:3, :3]) <= 0 or axcodes(volume.affine) != "RAS":
+        raise Refused("bad_affine", "the converted volume is not right-handed RAS+; please report it")
+    resampled = bool(converted.notes.flags & {"resampled_tilt", "resampled_spacing"})
+    same_shape = sorted(volume.hu.shape) == sorted(converted.source_shape)
+    if not resampled and not (same_shape and converted.slices in volume.hu.shape):
+        raise Refused("lost_slices", f"{converted.slices} slices became {volume.hu.shape} voxels; please report it")
+    spacing = volume.spacing_mm
+    if min(np.abs(spacing - converted.slice_spacing_mm)) > 1e-3 or min(np.abs(spacing - converted.pixel_mm)) > 1e-3:
+        raise Refused("bad_affine", f"voxels of {spacing.round(3)} mm are not what the headers say; please report it")
+    low, high = SPACING_LIMITS_MM
+    if spacing.min() < low or spacing.max() > high:
+        raise Refused("bad_affine", f"voxels of {spacing.round(3)} mm are not within {low:g} to {high:g} mm")
+    if max(volume.hu.shape) > MAX_SIZE:
+        raise Refused("too_large", f"{volume.hu.shape} voxels: NIfTI holds {MAX_SIZE} along an axis; crop the scan")

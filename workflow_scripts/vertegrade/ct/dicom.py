@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_rescale
 
 from vertegrade.ct.archive import open_source
 from vertegrade.ct.converted import Converted, HeaderValue, axcodes, to_int16
-from vertegrade.ct.headers import SIDECAR, Slice, read_series
-from vertegrade.ct.reasons import Refused
+from vertegrade.ct.headers import read_series
+from vertegrade.ct.reasons import Notes
+from vertegrade.ct.resample import resampled
+from vertegrade.ct.slices import SIDECAR, Slice, forget_kept
 from vertegrade.ct.stack import Stack, build_stack
 from vertegrade.ct.volume import AIR_HU, Volume, to_ras
 from vertegrade.settings.ct import CtSettings
@@ -22,58 +23,57 @@ from vertegrade.settings.ct import CtSettings
 
 def convert_dicom(path: Path, settings: CtSettings) -> Converted:
     """Read a folder or zip that holds one CT series; Refused (names relative to `path`) where it cannot be used."""
-    with _quiet_reading(), open_source(path, settings.max_files) as files:
-        slices, warnings = read_series(files, settings)
-        stack = build_stack(slices, settings, warnings)
-        hu = _read_pixels(stack, warnings)
-    array, affine = to_ras(hu, stack.affine)
+    notes = Notes()
+    try:
+        with _quiet_reading(), open_source(path, settings.max_files) as files:
+            stack = build_stack(read_series(files, settings, notes), settings, notes)
+            hu = _read_pixels(stack, notes)
+    finally:
+        forget_kept()
+    source_shape, affine = hu.shape, stack.affine
+    if affine is None:
+        hu, affine = resampled(hu, stack, settings)
+    array, turned = to_ras(hu, affine)
     return Converted(
-        volume=Volume(array, affine),
+        volume=Volume(array, turned),
         slices=len(stack.slices),
         slice_spacing_mm=stack.spacing_mm,
         slice_thickness_mm=stack.thickness_mm,
         pixel_mm=float(stack.slices[0].numbers("PixelSpacing", 2).max()),
-        source_shape=hu.shape,
-        source_axcodes=axcodes(stack.affine),
+        source_shape=source_shape,
+        source_axcodes=axcodes(affine),
         header=_sidecar_values(stack.slices[0].header),
-        warnings=warnings,
+        notes=notes,
     )
 
 
-def _read_pixels(stack: Stack, warnings: list[str]) -> np.ndarray:
+def _read_pixels(stack: Stack, notes: Notes) -> np.ndarray:
     """HU of every slice, int16 (columns, rows, slices). One slice is in memory at a time."""
-    first = stack.slices[0]
-    rows, columns = int(first.header.Rows), int(first.header.Columns)
+    rows, columns = (int(stack.slices[0].numbers(tag, 1)[0]) for tag in ("Rows", "Columns"))
     hu = np.empty((columns, rows, len(stack.slices)), dtype=np.int16, order="F")
     rounded = 0
     for k, item in enumerate(stack.slices):
-        frame, was_rounded = to_int16(_slice_hu(item, (rows, columns)), item.file.name)
+        frame, was_rounded = _slice_hu(item)
         hu[:, :, k] = frame.T
         rounded += was_rounded
     if rounded:
-        warnings.append(f"fractions of a HU rounded in {rounded} slice(s)")
+        notes.warnings.append(f"fractions of a HU rounded in {rounded} slice(s)")
     return hu
 
 
-def _slice_hu(item: Slice, shape: tuple[int, int]) -> np.ndarray:
-    """One slice in HU, float64 (rows, columns): stored value * slope + intercept, padding as air.
+def _slice_hu(item: Slice) -> tuple[np.ndarray, bool]:
+    """One slice in HU, int16 (rows, columns): stored value * slope + intercept, padding as air; and whether rounded.
 
     No presentation LUT: MONOCHROME1 says how to show a slice, not what its HU are. No real-world value map: it may
     map to something else than HU.
     """
-    dataset = item.with_pixels()
-    try:
-        stored = dataset.pixel_array
-    except Exception as error:  # decoders raise whatever a damaged stream runs into
-        raise Refused(
-            "bad_pixels", f"{item.file.name}: the pixel data are cut short or cannot be decoded; copy the series again"
-        ) from error
-    if stored.shape != shape:
-        raise Refused("bad_pixels", f"{item.file.name}: the pixel data are not {shape[0]} x {shape[1]} numbers")
-    frame = apply_rescale(stored, dataset)
+    dataset = item.dataset()
+    stored = item.stored(dataset)
+    slope, intercept = (item.numbers(tag, 1)[0] for tag in ("RescaleSlope", "RescaleIntercept"))
+    frame = stored * slope + intercept
     if dataset.get("PixelPaddingValue") is not None:
         frame[_padding(stored, dataset)] = AIR_HU
-    return frame
+    return to_int16(frame, item.name)
 
 
 def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -2,12 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -16,103 +12,43 @@ from pydicom.uid import (
 )
 
 from vertegrade.ct.archive import SourceFile
-from vertegrade.ct.reasons import Refused
+from vertegrade.ct.choice import choose_series
+from vertegrade.ct.reasons import Notes, Refused
+from vertegrade.ct.slices import NUMBERS, Slice, frames_of, read_header
 from vertegrade.settings.ct import CtSettings
 
 MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-# Required numbers, with how many a slice must have.
-NUMBERS = {
-    "Rows": 1,
-    "Columns": 1,
-    "PixelSpacing": 2,
-    "ImagePositionPatient": 3,
-    "ImageOrientationPatient": 6,
-    "RescaleSlope": 1,
-    "RescaleIntercept": 1,
-}
 # Tags that may differ between slices by so much at most.
 TOLERANCES = {"Rows": 0.0, "Columns": 0.0, "PixelSpacing": 1e-4, "ImageOrientationPatient": 1e-4}
-SIDECAR = [
-    "Modality",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "KVP",
-    "ConvolutionKernel",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "PatientPosition",
-    "ContrastBolusAgent",
-]
-CHOICE = [
-    "SOPClassUID",
-    "ImageType",
-    "PatientID",
-    "SeriesInstanceUID",
-    "FrameOfReferenceUID",
-    "SamplesPerPixel",
-    "RescaleType",
-    "LossyImageCompression",
-]
-TAGS = [*NUMBERS, *SIDECAR, *CHOICE]
+# Values of ImageType that say that a slice shows the brightest, darkest or mean voxels of a slab (PS3.3 C.8.16.1.3).
+PROJECTIONS = ("MIP", "MINIP", "MIN_IP", "MAX_IP", "PROJECTION", "PROJECTION IMAGE")
+# How ImageType begins that Siemens, Philips, GE and Canon give to spectral and mono-energetic images.
+MULTI_ENERGY = ("MONO", "VMI", "M_SP", "DET_DUAL", "ENERGY_PROP_WT", "GSI")
 # RescaleType US is "unspecified": many vendors write it, or nothing at all, for plain HU.
 HU_TYPES = ("", "HU", "US", "HU_MOD")
 
 
-@dataclass(frozen=True)
-class Slice:
-    """One CT slice: its file and the tags of its header that conversion looks at (`TAGS`)."""
-
-    file: SourceFile
-    header: Dataset
-
-    def numbers(self, tag: str, count: int) -> np.ndarray:
-        """The values of a numeric tag, float64 (count,); Refused where they are not that many finite numbers."""
-        if tag not in self.header:
-            raise Refused("missing_tag", f"{self.file.name}: {tag} is missing; export the series again")
-        try:
-            values = np.atleast_1d(np.asarray(self.header[tag].value, dtype=np.float64))
-        except (ValueError, TypeError):
-            values = np.full(count, np.nan)
-        if values.shape != (count,) or not np.isfinite(values).all():
-            raise Refused(
-                "bad_tag", f"{self.file.name}: {tag} is not {count} finite number(s); export the series again"
-            )
-        return values
-
-    def with_pixels(self) -> Dataset:
-        """The whole data set, its pixels not yet decoded."""
-        try:
-            with self.file.open() as stream:
-                dataset = pydicom.dcmread(stream)
-        except Exception as error:  # pydicom raises whatever a damaged element runs into
-            raise Refused(
-                "broken_file", f"{self.file.name}: the file cannot be read to its end; copy it again"
-            ) from error
-        if "PixelData" not in dataset:
-            raise Refused("missing_pixels", f"{self.file.name}: no pixel data; export the series again")
-        return dataset
-
-
-def read_series(files: Iterable[SourceFile], settings: CtSettings) -> tuple[list[Slice], list[str]]:
-    """The slices of the one CT series among the files, and warnings about what was left out."""
-    slices, warnings = _ct_slices(files)
+def read_series(files: Iterable[SourceFile], settings: CtSettings, notes: Notes) -> list[Slice]:
+    """The slices of the one CT series among the files (or of the best one, where settings let the rule choose)."""
+    slices = _ct_slices(files, notes)
     found = len(slices)
-    slices = [item for item in slices if not _is_localizer(item)]
+    slices = [item for item in slices if "LOCALIZER" not in item.kinds()]
     if len(slices) < found:
-        warnings.append(f"{found - len(slices)} localizer image(s) ignored")
+        notes.warnings.append(f"{found - len(slices)} localizer image(s) ignored")
     if not slices:
         raise Refused("not_ct", "the folder or zip has only localizer (scout) images; give the axial CT series")
     if len({str(s.header.get("PatientID", "")) for s in slices}) > 1:
         raise Refused("several_patients", "CT slices of more than one patient lie together; give each a folder")
-    slices = _one_series(slices, settings, warnings)
-    _check_headers(slices, settings)
-    if any(str(s.header.get("LossyImageCompression", "")) == "01" for s in slices):
-        warnings.append("the images were once compressed with loss")
-    return slices, warnings
+    slices = _one_series(slices, settings, notes)
+    _check_kind(slices)
+    _check_numbers(slices, settings)
+    _note_kind(slices, notes)
+    _note_ends(slices, notes)
+    return slices
 
 
-def _ct_slices(files: Iterable[SourceFile]) -> tuple[list[Slice], list[str]]:
-    """All single-frame CT images; what else lies there is counted in warnings."""
+def _ct_slices(files: Iterable[SourceFile], notes: Notes) -> list[Slice]:
+    """All CT images, frame by frame; what else lies there is counted in warnings."""
     slices: list[Slice] = []
     others: Counter[str] = Counter()
     empty: list[SourceFile] = []
@@ -120,19 +56,17 @@ def _ct_slices(files: Iterable[SourceFile]) -> tuple[list[Slice], list[str]]:
         if file.size == 0:
             empty.append(file)
             continue
-        header, kind = _read_header(file)
+        header, kind = read_header(file)
         if header is None:
             others["not DICOM"] += 1
-        elif kind in MULTI_FRAME:
-            others["multi-frame CT"] += 1
-        elif kind == CTImageStorage and not header.get("Modality"):
+        elif kind in (CTImageStorage, *MULTI_FRAME) and not header.get("Modality"):
             raise Refused("missing_tag", f"{file.name}: a CT image without Modality, perhaps cut short; copy it again")
-        elif kind == CTImageStorage and header.get("Modality") == "CT":
+        elif kind in MULTI_FRAME and header.Modality == "CT":
+            slices += frames_of(file, header)
+        elif kind == CTImageStorage and header.Modality == "CT":
             slices.append(Slice(file, header))
         elif kind != MediaStorageDirectoryStorage:
             others["DICOM but not CT"] += 1
-    if not slices and others["multi-frame CT"]:
-        raise Refused("enhanced_ct", "multi-frame (enhanced) CT is not read; export it as one file a slice")
     if not slices and others["DICOM but not CT"]:
         raise Refused("not_ct", "the DICOM files are not CT images (SOP class and Modality); give the CT series")
     suffixes = {_suffix(s.file) for s in slices}
@@ -143,22 +77,8 @@ def _ct_slices(files: Iterable[SourceFile]) -> tuple[list[Slice], list[str]]:
         others["empty"] += 1
     if not slices:
         raise Refused("no_dicom", "no file here is DICOM (with its 128-byte preamble); give the folder of a CT series")
-    return slices, [f"{count} file(s) ignored: {kind}" for kind, count in sorted(others.items())]
-
-
-def _read_header(file: SourceFile) -> tuple[Dataset | None, str]:
-    """The tags that matter, None where the file is not DICOM; and the SOP class (some anonymisers blank the data
-    set's own and leave the file header's)."""
-    try:
-        with file.open() as stream:
-            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
-        return header, str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
-    except InvalidDicomError:
-        return None, ""
-    except Exception as error:  # pydicom raises whatever a damaged element runs into
-        raise Refused(
-            "broken_file", f"{file.name}: the DICOM header cannot be read or parsed; copy it again"
-        ) from error
+    notes.warnings += [f"{count} file(s) ignored: {kind}" for kind, count in sorted(others.items())]
+    return slices
 
 
 def _suffix(file: SourceFile) -> str:
@@ -166,53 +86,103 @@ def _suffix(file: SourceFile) -> str:
     return name.rsplit(".", 1)[1].lower() if "." in name else ""
 
 
-def _is_localizer(item: Slice) -> bool:
-    kinds = item.header.get("ImageType") or []
-    return "LOCALIZER" in ([kinds] if isinstance(kinds, str) else list(kinds))
-
-
-def _one_series(slices: list[Slice], settings: CtSettings, warnings: list[str]) -> list[Slice]:
+def _one_series(slices: list[Slice], settings: CtSettings, notes: Notes) -> list[Slice]:
     """The slices of the only series that is long enough; shorter ones beside it are left out with a warning."""
     series: dict[str, list[Slice]] = {}
     for item in slices:
         series.setdefault(str(item.header.get("SeriesInstanceUID", "")), []).append(item)
     long = [group for group in series.values() if len(group) >= settings.min_slices]
-    if len(long) > 1:
-        counts = ", ".join(str(len(group)) for group in long)
-        raise Refused("several_series", f"{len(long)} CT series ({counts} slices) lie together; give one of them")
     if not long:
         longest = max(len(group) for group in series.values())
-        raise Refused("too_few_slices", f"{longest} CT slice(s), fewer than ct.min_slices = {settings.min_slices}")
-    if len(series) > 1:
-        warnings.append(f"{len(series) - 1} shorter CT series ignored")
-    return long[0]
+        raise Refused(
+            "too_few_slices",
+            f"{longest} CT slice(s), fewer than ct.min_slices = {settings.min_slices}; give the whole series",
+        )
+    if len(series) > len(long):
+        notes.warnings.append(f"{len(series) - len(long)} shorter CT series ignored")
+    if len(long) == 1:
+        return long[0]
+    if settings.choose_series == "no":
+        counts = ", ".join(str(len(group)) for group in long)
+        raise Refused(
+            "several_series",
+            f"{len(long)} CT series ({counts} slices) lie together; give one of them, or set ct.choose_series",
+        )
+    return choose_series(long, settings.choose_series, notes)
 
 
-def _check_headers(slices: list[Slice], settings: CtSettings) -> None:
+def _check_kind(slices: list[Slice]) -> None:
+    """The images are what the scanner saw, in HU, with nothing written into them."""
+    for item in slices:
+        if str(item.header.get("RescaleType") or "").strip().upper() not in HU_TYPES:
+            raise Refused("not_hu", f"{item.name}: RescaleType says that values are not HU; give the HU series")
+        if item.header.get("SamplesPerPixel", 1) != 1:
+            raise Refused("not_ct", f"{item.name}: colour image; give the CT series itself")
+        if any(kind.upper() in PROJECTIONS for kind in item.kinds()):
+            raise Refused("projection", f"{item.name}: an intensity projection (MIP); give the slices it was made from")
+        if str(item.header.get("BurnedInAnnotation") or "").strip().upper() == "YES":
+            raise Refused(
+                "burned_in", f"{item.name}: text is burned into the pixels (0028,0301); give the series without it"
+            )
+
+
+def _check_numbers(slices: list[Slice], settings: CtSettings) -> None:
     """What position and HU depend on is there, possible, and the same in every slice."""
     for item in slices:
         for tag, count in NUMBERS.items():
             item.numbers(tag, count)
-        if str(item.header.get("RescaleType") or "").strip().upper() not in HU_TYPES:
-            raise Refused("not_hu", f"{item.file.name}: RescaleType says that values are not HU; give the HU series")
-        if item.header.get("SamplesPerPixel", 1) != 1:
-            raise Refused("not_ct", f"{item.file.name}: colour image; give the CT series itself")
         if item.numbers("RescaleSlope", 1)[0] == 0:
-            raise Refused("bad_tag", f"{item.file.name}: RescaleSlope is 0; export the series again")
+            raise Refused("bad_tag", f"{item.name}: RescaleSlope is 0; export the series again")
     first = slices[0]
     voxels = len(slices) * int(first.numbers("Rows", 1)[0]) * int(first.numbers("Columns", 1)[0])
     if not 0 < voxels <= settings.max_voxels:
         raise Refused(
-            "too_large", f"{first.file.name}: {voxels} voxels by the header, ct.max_voxels is less (or size 0)"
+            "too_large",
+            f"{first.name}: {voxels} voxels by the header, more than ct.max_voxels = {settings.max_voxels} (or none); "
+            "export the series again",
         )
     if (first.numbers("PixelSpacing", 2) <= 0).any():
-        raise Refused("bad_tag", f"{first.file.name}: PixelSpacing is not positive; export the series again")
+        raise Refused("bad_tag", f"{first.name}: PixelSpacing is not positive; export the series again")
     row, column = np.split(first.numbers("ImageOrientationPatient", 6), 2)
     if abs(row @ row - 1) > 1e-3 or abs(column @ column - 1) > 1e-3 or abs(row @ column) > 1e-3:
-        raise Refused("bad_tag", f"{first.file.name}: ImageOrientationPatient is not two perpendicular unit vectors")
+        raise Refused(
+            "bad_tag",
+            f"{first.name}: ImageOrientationPatient is not two perpendicular unit vectors; export the series again",
+        )
+    expected = {tag: first.numbers(tag, NUMBERS[tag]) for tag in TOLERANCES}
     for item in slices[1:]:
         for tag, tolerance in TOLERANCES.items():
-            if np.abs(item.numbers(tag, NUMBERS[tag]) - first.numbers(tag, NUMBERS[tag])).max() > tolerance:
-                raise Refused("inconsistent_slices", f"{item.file.name}: {tag} differs from {first.file.name}'s")
+            if np.abs(item.numbers(tag, NUMBERS[tag]) - expected[tag]).max() > tolerance:
+                raise Refused("inconsistent_slices", f"{item.name}: {tag} differs from {first.name}'s; give one series")
         if item.header.get("FrameOfReferenceUID") != first.header.get("FrameOfReferenceUID"):
-            raise Refused("inconsistent_slices", f"{item.file.name}: other frame of reference than {first.file.name}'s")
+            raise Refused(
+                "inconsistent_slices", f"{item.name}: other frame of reference than {first.name}'s; give one series"
+            )
+
+
+def _note_kind(slices: list[Slice], notes: Notes) -> None:
+    """Flags of what is read all the same, but is not the plain CT that the grader learned from."""
+    kinds = {kind.upper() for item in slices for kind in item.kinds()}
+    header = slices[0].header
+    if any(item.lossy() for item in slices):
+        notes.flags.add("lossy")
+        notes.warnings.append("the images were once compressed with loss")
+    if "DERIVED" in kinds:
+        notes.flags.add("derived")
+    if header.get("ContrastBolusAgent"):
+        notes.flags.add("contrast")
+    energies = str(header.get("MultienergyCTAcquisition") or "").strip().upper() == "YES"
+    if energies or any(kind.startswith(MULTI_ENERGY) for kind in kinds):
+        notes.flags.add("multi_energy")
+
+
+def _note_ends(slices: list[Slice], notes: Notes) -> None:
+    """Slices lost at an end leave no gap; only the header's own counts can tell of them."""
+    promised = max(item.whole("ImagesInAcquisition") or 0 for item in slices)
+    distinct = {number for item in slices if (number := item.whole("InstanceNumber")) is not None}
+    if promised > len(slices):
+        notes.flags.add("ends_missing")
+        notes.warnings.append(f"the header counts {promised} images, {len(slices)} are here: an end may be missing")
+    elif len(distinct) == len(slices) and min(distinct) > 1:
+        notes.flags.add("ends_missing")
+        notes.warnings.append(f"instance numbers begin at {min(distinct)}: slices may be missing at one end")

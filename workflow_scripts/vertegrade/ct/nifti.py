@@ -9,13 +9,12 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from vertegrade.ct.converted import Converted, axcodes, to_int16
-from vertegrade.ct.reasons import Refused
-from vertegrade.ct.stack import MAX_TILT_DEGREES
+from vertegrade.ct.converted import SPACING_LIMITS_MM, Converted, axcodes, to_int16
+from vertegrade.ct.reasons import Notes, Refused
+from vertegrade.ct.stack import MAX_TILT_DEGREES, check_thickness
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
 from vertegrade.settings.ct import CtSettings
 
-SPACING_LIMITS_MM = (0.05, 20.0)
 # A quaternion in float32 reproduces an affine to about a hundredth of a millimetre.
 AFFINE_TOLERANCE_MM = 0.1
 
@@ -30,8 +29,9 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
         shape = _spatial_shape(image, settings)
         affine = _affine(image, shape)
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
-        _check_slices(shape, spacing, settings)
-        hu, warnings = _read_hu(image, shape)
+        notes = Notes()
+        _check_slices(shape, spacing, settings, notes)
+        hu = _read_hu(image, shape, notes)
     except (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise Refused("broken_file", "the NIfTI is damaged or cut short; copy it again") from error
     array, turned = to_ras(hu, affine)
@@ -43,7 +43,7 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
         pixel_mm=float(spacing.min()),
         source_shape=shape,
         source_axcodes=axcodes(affine),
-        warnings=warnings,
+        notes=notes,
     )
 
 
@@ -90,21 +90,16 @@ def _affine(image: Any, shape: tuple[int, ...]) -> np.ndarray:
     return affine
 
 
-def _check_slices(shape: tuple[int, ...], spacing: np.ndarray, settings: CtSettings) -> None:
+def _check_slices(shape: tuple[int, ...], spacing: np.ndarray, settings: CtSettings, notes: Notes) -> None:
     """The same limits as for DICOM; slices are taken along the axis of the widest spacing."""
     slices, gap = shape[int(spacing.argmax())], float(spacing.max())
     if slices < settings.min_slices:
         raise Refused("too_few_slices", f"{slices} slices, fewer than ct.min_slices = {settings.min_slices}")
-    if gap > settings.max_slice_thickness_mm:
-        raise Refused(
-            "thick_slices",
-            f"slices of {gap:g} mm, more than ct.max_slice_thickness_mm = {settings.max_slice_thickness_mm:g}; "
-            "give a thinner reconstruction",
-        )
+    check_thickness(gap, settings, notes)
 
 
-def _read_hu(image: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, list[str]]:
-    """HU as int16 of `shape`, and warnings; stored value * scl_slope + scl_inter in float64, then rounded."""
+def _read_hu(image: Any, shape: tuple[int, ...], notes: Notes) -> np.ndarray:
+    """HU as int16 of `shape`; stored value * scl_slope + scl_inter in float64, then rounded."""
     stored = np.asarray(image.dataobj.get_unscaled()).reshape(shape, order="F")
     slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
     hu = np.empty(shape, dtype=np.int16, order="F")
@@ -115,4 +110,6 @@ def _read_hu(image: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, list[str]]
             raise Refused("not_finite", "NaN or infinite values; fill them with -1024")
         hu[:, :, k], was_rounded = to_int16(values, "the NIfTI")
         rounded |= was_rounded
-    return hu, ["fractions of a HU rounded"] if rounded else []
+    if rounded:
+        notes.warnings.append("fractions of a HU rounded")
+    return hu

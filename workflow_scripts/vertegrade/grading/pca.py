@@ -87,5 +87,5 @@ def encode_pca(weights: str | Path, pixels: Pixels, crops: pd.DataFrame) -> pd.D
     z = pca.encode(pixels[crops["crop"].to_numpy()])
     table = crops[["patient_id", "scan_id", "vertebra", "crop", "evaluable", "reason"]].copy()
     table["model_sha256"] = sha256_of(weights)
-    table["z"] = list(z)
+    table["z"], table["flags"] = list(z), crops.get("flags", "")
     return check_table(table, LATENTS, "latents of the PCA")

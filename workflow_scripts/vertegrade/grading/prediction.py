@@ -30,6 +30,7 @@ def predict(
     table[[*numbers, "severity_low", "severity_high"]] = np.nan
     table["grade"] = -1
     table[["evaluable", "reason"]] = latents[["evaluable", "reason"]]
+    table["flags"] = latents.get("flags", "")
     here = latents["evaluable"].to_numpy(dtype=bool)
     if here.any():
         z = stack_latents(latents[here])

@@ -1,5 +1,7 @@
 """Settings of the conversion of CT to a canonical volume."""
 
+from typing import Literal
+
 from .base import Section, setting
 
 
@@ -15,9 +17,33 @@ class CtSettings(Section):
     max_slice_thickness_mm: float = setting(
         5.0, "Thicker or wider spaced slices and the scan is excluded: heights of vertebrae cannot be read.", "mm", gt=0
     )
+    flag_slice_thickness_mm: float = setting(
+        3.0, "Thicker or wider spaced slices and the scan is flagged `thick_slices` in every table.", "mm", gt=0
+    )
     max_voxels: int = setting(
         1_000_000_000, "Larger volumes (by their header) are refused before anything is read.", "voxels", gt=0
     )
     max_files: int = setting(
         20_000, "Folders and zips with more files are refused: more than any CT study has.", "files", gt=0
+    )
+    resample_tilt: bool = setting(
+        False, "Read DICOM series with gantry tilt by resampling them to a straight stack, flagged `resampled_tilt`."
+    )
+    resample_spacing: bool = setting(
+        False,
+        "Read DICOM series with uneven spacing or missing slices by resampling them, flagged `resampled_spacing`; gaps "
+        "count as slice thickness.",
+    )
+    choose_series: Literal["no", "soft", "bone"] = setting(
+        "no",
+        "Where several series of a study lie together: refuse, or choose one, flagged `chosen_series`: original before "
+        "derived, axial before other planes, thinnest slices, this kernel, most slices. The sidecar tells the choice.",
+    )
+    scan_seconds: int = setting(1800, "Reading a scan is given up after this time: a decoder hangs.", "seconds", gt=0)
+    memory_mb: int = setting(
+        3500,
+        "A scan that needs more memory to be read fails: 1.4 times the volume (2 bytes a voxel), 2.2 times where the "
+        "file is multi-frame or the stack is resampled. The job asks for 500 more.",
+        "MB",
+        ge=200,
     )

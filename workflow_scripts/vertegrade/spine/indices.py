@@ -70,7 +70,7 @@ def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
         parts = [_numbers(heights[i], sds[i], labels[i], label_confidence[i]).set_index(i) for i in scans]
         table = table.join(pd.concat(parts))
     table = table.reindex(columns=list(MEASUREMENTS.columns))
-    table["evaluable"], table["reason"] = reason == "", reason
+    table["evaluable"], table["reason"], table["flags"] = reason == "", reason, rows.get("flags", "")
     table["grade"], table["shape"] = table["grade"].fillna(-1), table["shape"].astype(object).fillna("")
     return check_table(table[reason != NOT_GRADED], MEASUREMENTS, "measurements")
 
@@ -121,7 +121,7 @@ def keypoint_latents(measurements: pd.DataFrame, points_from: str) -> pd.DataFra
     their order. model_sha256 names the definition of the indices and what set the points.
     """
     table = measurements[["patient_id", "scan_id", "vertebra", "evaluable", "reason"]].copy()
-    table["crop"] = np.arange(len(table))
+    table["crop"], table["flags"] = np.arange(len(table)), measurements.get("flags", "")
     table["model_sha256"] = definition_sha256(points_from)
     numbers = measurements[LATENT_COLUMNS].fillna(0.0).to_numpy(np.float32)
     table["z"] = pd.Series(list(numbers), index=table.index, dtype=object)

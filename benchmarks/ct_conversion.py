@@ -1,0 +1,110 @@
+"""Time and memory of the conversion beside dcm2niix, on the same DICOM folders: docs/benchmarks.md has the results.
+
+    .venv/bin/python benchmarks/ct_conversion.py FOLDER... [--repeats 5] [--dcm2niix PATH]
+
+dcm2niix comes from PyPI (`pip install dcm2niix==1.0.20260724`, in an environment of its own); it writes gzip of level
+1, as this project does. Runs alternate; the table gives the medians of CPU and wall time. Ours is a scan in the worker
+of a shard, as the rule reads it, with its peak memory over that of the worker before the scan; what importing costs,
+once a shard, stands in a line of its own.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.convert import convert_scan
+from vertegrade.ct.volume import read_volume
+from vertegrade.settings.ct import CtSettings
+
+
+def run(work: Callable[[], float]) -> tuple[float, float, float]:
+    """CPU seconds and wall seconds of `work` in a fork of this process, and the number that it returns."""
+    read, write = os.pipe()
+    start = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(write, str(work()).encode())
+        except BaseException as error:
+            print(f"failed: {error}", file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    os.close(write)
+    _, status, usage = os.wait4(child, 0)
+    wall = time.perf_counter() - start
+    with os.fdopen(read) as pipe:
+        number = float(pipe.read() or "nan")
+    if status:
+        raise SystemExit("a run failed; its message stands above")
+    return usage.ru_utime + usage.ru_stime, wall, number
+
+
+def memory_mb(name: str) -> float:
+    """VmRSS or VmHWM (the peak) of this process."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+
+def ours(folder: Path, out: Path) -> float:
+    """Convert; the peak memory over the start's, in MB."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = memory_mb("VmRSS")
+    state = convert_scan(ScanRow("scan", "patient", str(folder)), out, CtSettings())
+    if state["state"] != "done":
+        raise RuntimeError(state["message"])
+    return memory_mb("VmHWM") - before
+
+
+def execute(*command: str) -> float:
+    """Become another program that says nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execvp(command[0], command)
+
+
+def row_of(folder: Path, program: str, repeats: int) -> str:
+    """A row of the table for one series."""
+    with tempfile.TemporaryDirectory() as out:
+        options = ("-v", "0", "-z", "y", "-1", "-w", "1", "-f", "theirs", "-o", out, str(folder))
+        us, them = [], []
+        for _ in range(repeats):
+            us.append(run(lambda: ours(folder, Path(out))))
+            them.append(run(lambda: execute(program, *options)))
+        volume_mb = read_volume(Path(out, "scan_ct.nii.gz")).hu.nbytes / 2**20
+    cpu, wall, memory = (median(values) for values in zip(*us, strict=True))
+    their_cpu, their_wall, _ = (median(values) for values in zip(*them, strict=True))
+    return (
+        f"| {folder.name} | {volume_mb:.0f} MB | {cpu:.2f} s, {wall:.2f} s | {their_cpu:.2f} s, {their_wall:.2f} s | "
+        f"{cpu / their_cpu:.2f}, {wall / their_wall:.2f} | {memory:.0f} MB, {memory / volume_mb:.2f} |"
+    )
+
+
+def main() -> None:
+    """Measure and print the rows of the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--dcm2niix", default="dcm2niix")
+    arguments = parser.parse_args()
+    program = shutil.which(arguments.dcm2niix)
+    if program is None:
+        raise SystemExit(f"{arguments.dcm2niix} is not there: pip install dcm2niix, or give --dcm2niix")
+    print("| series | volume | ours: CPU, wall | dcm2niix: CPU, wall | ratios | ours: memory, share of the volume |")
+    print("|---|---|---|---|---|---|")
+    for folder in arguments.folders:
+        print(row_of(folder, program, arguments.repeats), flush=True)
+    os.environ["PYTHONPATH"] = sys.path[0]
+    cpu, wall, _ = run(lambda: execute(sys.executable, "-c", "import vertegrade.ct.shard"))
+    print(f"\nimports, once a shard: {cpu:.2f} s CPU, {wall:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

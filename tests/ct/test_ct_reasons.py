@@ -1,0 +1,34 @@
+"""Reasons and flags: each is in use, explained, and stands in docs/inputs.md as the code has it."""
+
+import re
+from pathlib import Path
+
+from vertegrade.ct.reasons import FLAGS, REASONS, flags_table, reasons_table
+
+ROOT = Path(__file__).resolve().parents[2]
+GIVEN = re.compile(r'Refused\(\s*"(\w+)"')
+
+
+def code_below(folder: Path) -> str:
+    return "".join(file.read_text(encoding="utf-8") for file in folder.rglob("*.py") if file.name != "reasons.py")
+
+
+def test_the_page_has_both_tables() -> None:
+    page = (ROOT / "docs/inputs.md").read_text(encoding="utf-8")
+    assert reasons_table() in page
+    assert flags_table() in page
+
+
+def test_every_reason_and_flag_is_given_somewhere_and_tested() -> None:
+    library = ROOT / "workflow_scripts/vertegrade"
+    everywhere, reading = code_below(library), code_below(library / "ct")
+    assert set(GIVEN.findall(everywhere)) == set(REASONS)
+    tests = code_below(ROOT / "tests/ct")
+    assert not [name for name in (*GIVEN.findall(reading), *FLAGS) if name not in tests]
+    assert not [flag for flag in FLAGS if f'"{flag}"' not in reading]
+
+
+def test_every_reason_says_what_it_means_and_what_to_do() -> None:
+    for about in REASONS.values():
+        assert about.state in ("excluded", "failed")
+        assert all(text.endswith(".") and "|" not in text for text in (about.meaning, about.remedy))

@@ -1,0 +1,76 @@
+"""The child process that reads a shard: one for all scans, replaced where it ended, limited, not blamed wrongly."""
+
+import faulthandler
+import multiprocessing
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from ct.ct_series import body_hu, write_series
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct import shard
+from vertegrade.ct.shard import WorkerKilledError, convert_shard
+from vertegrade.settings.ct import CtSettings
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[ScanRow]:
+    """Four rows of one good scan; `out` is there."""
+    folder = write_series(tmp_path / "in", body_hu())
+    (tmp_path / "out").mkdir()
+    return [ScanRow(f"scan-{number}", "patient-1", str(folder)) for number in range(4)]
+
+
+def states(rows: list[ScanRow], tmp_path: Path) -> list[dict]:
+    return list(convert_shard(rows, tmp_path / "out", CtSettings()))
+
+
+def test_one_limited_process_serves_all_and_is_replaced_after_a_crash(
+    rows: list[ScanRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = shard.convert_scan
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+    def convert(row: ScanRow, folder: Path, settings: CtSettings) -> dict:
+        if row.scan_id == "scan-1":
+            faulthandler.disable()  # pytest's
+            (folder / ".tmp-1-scan-1_ct.nii.gz").write_bytes(b"half")
+            (folder / "scan-1_ct.json").write_bytes(b"whole")
+            signal.raise_signal(signal.SIGSEGV)
+        limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_CORE)]
+        return genuine(row, folder, settings) | {"message": f"{os.getpid()} {limits[0]} {limits[1]}"}
+
+    monkeypatch.setattr(shard, "convert_scan", convert)
+    found = states(rows, tmp_path)
+    assert [state["state"] for state in found] == ["done", "failed", "done", "done"]
+    assert "the process that read it crashed (exit -11); copy the series again" in found[1]["message"]
+    pids, memory, core = zip(*(state["message"].split() for state in found if state["state"] == "done"), strict=True)
+    assert pids[0] != pids[1] == pids[2]
+    assert str(os.getpid()) not in pids
+    assert all(0 < int(limit) - used < 2 * CtSettings().memory_mb * 2**20 for limit in memory)
+    assert set(core) == {"0"}
+    assert not [file.name for file in (tmp_path / "out").iterdir() if "scan-1" in file.name]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
+def test_a_process_killed_from_outside_fails_the_job_and_not_the_scan(
+    number: signal.Signals, rows: list[ScanRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(shard, "convert_scan", killed)
+    with pytest.raises(WorkerKilledError, match=rf"scan-0: .* ended from outside \(signal {int(number)}\)"):
+        states(rows, tmp_path)
+
+
+def test_the_process_ends_with_the_shard(rows: list[ScanRow], tmp_path: Path) -> None:
+    reading = convert_shard(rows, tmp_path / "out", CtSettings())
+    next(reading)
+    assert len(multiprocessing.active_children()) == 1
+    reading.close()
+    assert not multiprocessing.active_children()
