@@ -21,7 +21,8 @@ class ScanRow:
     path: DICOM folder, DICOM zip or NIfTI. mask: NIfTI of VerSe labels. centroids: VerSe JSON.
     points: JSON of six points a vertebra in MosMed's layout, which only the localizer's training reads.
     labels: label table of this scan alone. split: train, validation, test or "". fingerprint: free text that
-    re-runs the scan's shard when it changes.
+    re-runs the scan's shard when it changes. series: which series of `path` is meant where several lie there
+    (`ct.headers.series_code`).
     """
 
     scan_id: str
@@ -33,6 +34,7 @@ class ScanRow:
     split: str = ""
     fingerprint: str = ""
     points: str = ""
+    series: str = ""
 
     def files(self) -> list[str]:
         """The paths that this row names and its shard's rules read."""
@@ -107,6 +109,8 @@ def _problems(rows: list[ScanRow]) -> list[str]:
             value = getattr(row, column)
             if not IDENTIFIER.fullmatch(value):
                 problems.append(f"line {line}: {column} {value!r} must be letters, digits and hyphens")
+        if row.series and not IDENTIFIER.fullmatch(row.series):
+            problems.append(f"line {line}: series {row.series!r} must be a code of letters and digits, as index writes")
         if not row.path:
             problems.append(f"line {line}: path is empty")
         if row.split not in SPLITS:

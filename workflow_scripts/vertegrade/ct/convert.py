@@ -25,7 +25,7 @@ def convert_scan(row: ScanRow, folder: Path, settings: CtSettings) -> dict[str, 
     """
     files = scan_files(row, folder)
     try:
-        converted = _convert(Path(row.path), settings)
+        converted = _convert(Path(row.path), settings, row.series)
         check_volume(converted)
         image_sha256 = converted.volume.sha256
         write_volume(files[0], converted.volume)
@@ -60,16 +60,16 @@ def refused_row(row: ScanRow, refused: Refused) -> dict[str, Any]:
     return _row(row, refused.state, refused.reason, f"{row.path}: {refused.message}")
 
 
-def _convert(path: Path, settings: CtSettings) -> Converted:
-    """Read a folder, a zip or a NIfTI."""
+def _convert(path: Path, settings: CtSettings, series: str) -> Converted:
+    """Read a folder, a zip or a NIfTI; of a folder or zip the series of that code, "" for its only one."""
     if not path.exists():
         raise Refused("path_missing", "no such file or folder; correct the path in the sample sheet")
     if path.is_dir():
-        return convert_dicom(path, settings)
+        return convert_dicom(path, settings, series)
     if path.name.endswith((".nii", ".nii.gz")):
         return convert_nifti(path, settings)
     if path.suffix == ".zip" or zipfile.is_zipfile(path):
-        return convert_dicom(path, settings)
+        return convert_dicom(path, settings, series)
     raise Refused("unknown_format", "give a folder of DICOM files, a zip of one, a .nii or a .nii.gz")
 
 
