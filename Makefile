@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: demo test check index why config lock clean
+.PHONY: demo test check index check-cohort why config lock clean
 
 .venv/ready: envs/requirements.lock envs/requirements-dev.lock
 	$(PYTHON) -m venv .venv
@@ -32,6 +32,10 @@ check: .venv/ready
 index: .venv/ready
 	@test -n "$(DIR)" || { echo "give the folder: make index DIR=/data/ct"; exit 2; }
 	@PYTHONPATH=workflow_scripts $(BIN)/python workflow_scripts/index.py "$(DIR)" --sheet "$(or $(SHEET),scans.csv)" $(if $(REPLACE),--replace)
+
+# Say everything that would go wrong before any work: make check-cohort [CONFIG="mine.yaml"] [PROFILE=slurm]
+check-cohort: .venv/ready
+	@PYTHONPATH=workflow_scripts $(BIN)/python workflow_scripts/check_cohort.py $(CONFIG) $(if $(PROFILE),--profile $(PROFILE))
 
 # What `snakemake` would run now, and because of what.
 why: .venv/ready

@@ -66,6 +66,11 @@ def read_centroids(path: str | Path, shape: tuple[int, ...], affine: np.ndarray)
     return centres
 
 
+def centroid_labels(path: str | Path) -> set[int]:
+    """Labels of a centroid JSON, whatever the scan; Refused `centroids_unreadable` where it is none."""
+    return {label for label, _ in _parse(path)[1]}
+
+
 def _spacing(affine: np.ndarray, axis: int) -> float:
     return float(np.linalg.norm(affine[:3, axis]))
 
