@@ -59,10 +59,10 @@ def _models(settings: Settings) -> Iterator[str]:
     """Weights and models that the settings name instead of training or shipping them."""
     wanted = []
     if settings.run.model:
-        parts = ("dae/weights.safetensors", "grading/dae/hyperplane.json", "grading/dae/calibrator.json")
+        parts = ["dae/weights.safetensors", "grading/dae/hyperplane.json", "grading/dae/calibrator.json"]
         wanted += [("run.model", settings.run.model, part) for part in parts]
     if settings.localize.method == "learned" and settings.localize.weights:
-        parts = ("centreline.safetensors", "vertebrae.safetensors")
+        parts = ["centreline.safetensors", "vertebrae.safetensors"]
         wanted += [("localize.weights", settings.localize.weights, part) for part in parts]
     for key, folder, part in wanted:
         if not os.access(Path(folder, part), os.R_OK):

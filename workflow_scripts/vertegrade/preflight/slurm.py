@@ -72,7 +72,7 @@ def _against_cluster(path: Path, content: dict[str, Any], partitions: dict[str, 
     if device == "cpu":
         return
     for rule in GPU_RULES:
-        name = named.get(rule, common)
+        name = str(named.get(rule, common))
         if name in partitions and "gpu" not in partitions[name]:
             yield f"{path}: {rule} asks for a GPU, partition {name!r} has none; name another, or set run.device: cpu"
 
