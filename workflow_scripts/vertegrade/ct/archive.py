@@ -59,7 +59,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def _zip_files(path: Path, archive: zipfile.ZipFile, max_files: int) -> list[SourceFile]:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]  # is_dir fails on ""
     _check_count(path, len(members), max_files)
     for member in members:
         _check_member(path, member)

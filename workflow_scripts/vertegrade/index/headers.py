@@ -59,11 +59,12 @@ def dicom_header(size: int, open_file: Callable[[], BinaryIO]) -> DicomHeader:
             head = stream.read(HEAD_BYTES)
         if head[128:132] != b"DICM":
             return DicomHeader("not_dicom")
-        dataset = _few_tags(head, LAST_TAG)
-        if dataset is None or (size > HEAD_BYTES and "SeriesInstanceUID" not in dataset):
-            with open_file() as stream:
-                dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(READ_TAGS))
-        return _described(dataset, open_file)
+        with quiet_reading():
+            dataset = _few_tags(head, LAST_TAG)
+            if dataset is None or (size > HEAD_BYTES and "SeriesInstanceUID" not in dataset):
+                with open_file() as stream:
+                    dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(READ_TAGS))
+            return _described(dataset, open_file)
     except MemoryError:
         raise
     except Exception:  # pydicom raises whatever a damaged element runs into; zipfile and zlib have errors of their own
@@ -131,8 +132,7 @@ def _in_processes(work: Callable, items: list, jobs: int) -> Iterator:
 
 
 def _read_files(paths: list[str]) -> list[DicomHeader]:
-    with quiet_reading():
-        return [dicom_header(_size(path), partial(_open, path)) for path in paths]
+    return [dicom_header(_size(path), partial(_open, path)) for path in paths]
 
 
 def _open(path: str) -> BinaryIO:
@@ -149,7 +149,7 @@ def _size(path: str) -> int:
 def _read_zip(task: tuple[str, int]) -> list[tuple[str, DicomHeader]] | str:
     path, max_files = task
     try:
-        with quiet_reading(), open_source(Path(path), max_files) as files:
+        with open_source(Path(path), max_files) as files:
             return [(file.name, dicom_header(file.size, file.open)) for file in files]
     except Refused as refusal:
         return refusal.reason
