@@ -13,8 +13,9 @@ from pydicom.uid import generate_uid
 NAME, WORD, UMLAUT, DATE, YEARS = "Plantikow^Zebedea", "PLANTEDTEXT77", "Plänterwälder", "19010203", "121Y"
 UID_ROOT = "1.2.826.0.1.3680043.8.498.77123."
 # What must not be found: in UTF-8, and as JSON and HTML write what is not ASCII.
-PLANTED = [b"Plantikow", b"Zebedea", WORD.encode(), b"190102", b"77123", UMLAUT.encode(), UMLAUT.encode("latin-1")]
-PLANTED += [json.dumps(UMLAUT).strip('"').encode(), b"Pl&auml;nterw&auml;lder"]
+PLANTED = [b"Plantikow", b"Zebedea", WORD.encode(), DATE.encode(), b"1901-02-03", b"498.77123"]
+PLANTED += [UMLAUT.encode(), UMLAUT.encode("latin-1"), json.dumps(UMLAUT).strip('"').encode()]
+PLANTED += [b"Pl&auml;nterw&auml;lder"]
 VALUES = {"PN": NAME, "DA": DATE, "DT": f"{DATE}112233.5", "TM": "112233.5", "AS": YEARS, "UR": f"http://{WORD}"}
 VALUES |= dict.fromkeys(("LO", "SH", "LT", "ST", "UT", "UC", "AE"), WORD)
 # Tags that conversion needs, or that the sidecar's whitelist has (docs/inputs.md).
@@ -51,5 +52,5 @@ def _bytes(file: Path) -> bytes:
     if data[:2] == b"\x1f\x8b":
         return data + gzip.decompress(data)
     if file.suffix == ".parquet":
-        return data + pd.read_parquet(io.BytesIO(data)).to_csv().encode()
+        return data + pd.read_parquet(io.BytesIO(data)).select_dtypes(exclude="number").to_csv().encode()
     return data

@@ -36,7 +36,9 @@ def open_source(path: Path, max_files: int) -> Iterator[list[SourceFile]]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile raises whatever a damaged directory runs into (UnicodeDecodeError, ...)
         raise Refused("broken_archive", f"{path}: the zip cannot be opened; copy it again") from error
     with archive:
         yield _zip_files(path, archive, max_files)
