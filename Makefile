@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: demo test check why config lock clean
+.PHONY: demo test check index check-cohort why config lock clean
 
 .venv/ready: envs/requirements.lock envs/requirements-dev.lock
 	$(PYTHON) -m venv .venv
@@ -27,6 +27,15 @@ check: .venv/ready
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m pytest -q tests/house/test_documents.py
+
+# Write a sample sheet of all CT below DIR, from headers alone: make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]
+index: .venv/ready
+	@test -n "$(DIR)" || { echo "give the folder: make index DIR=/data/ct"; exit 2; }
+	@PYTHONPATH=workflow_scripts $(BIN)/python workflow_scripts/index.py "$(DIR)" --sheet "$(or $(SHEET),scans.csv)" $(if $(REPLACE),--replace)
+
+# Say everything that would go wrong before any work: make check-cohort [CONFIG="mine.yaml"] [PROFILE=slurm]
+check-cohort: .venv/ready
+	@PYTHONPATH=workflow_scripts $(BIN)/python workflow_scripts/check_cohort.py $(CONFIG) $(if $(PROFILE),--profile $(PROFILE))
 
 # What `snakemake` would run now, and because of what; of one file or rule: make why TARGET=results/predictions/dae.parquet
 why: .venv/ready

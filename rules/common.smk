@@ -186,6 +186,17 @@ def label_files(wildcards=None):
     return sorted(tables)
 
 
+def labels_table():
+    """The table of all labels, where there are any."""
+    return ["<results>/cohort/labels.parquet"] if label_files() else []
+
+
+def index_report():
+    """What `make index` found when it wrote the sample sheet, where it did."""
+    path = f"{os.path.splitext(SETTINGS.cohort.sheet)[0]}.index.json"
+    return [path] if not PHANTOM and os.path.exists(path) else []
+
+
 def latents_of(wildcards):
     """Latent tables of a method."""
     if wildcards.method == "pca":
@@ -197,9 +208,14 @@ def latents_of(wildcards):
 
 def targets():
     """What `snakemake` without a target makes: without labels, grades are all that can be had."""
+    flow = "<results>/report/flow.svg"
     if not label_files():
-        return expand("<results>/predictions/{method}.parquet", method=METHODS)
+        return [
+            flow,
+            *expand("<results>/predictions/{method}.parquet", method=METHODS),
+        ]
     if SETTINGS.run.model:
-        return expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
+        metrics = expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
+        return [flow, *metrics]
     pictures = expand("<results>/localization/{shard}", shard=SHARDS)
     return ["<results>/summary.json", "<results>/report/cohort.html", *pictures]

@@ -1,16 +1,48 @@
+rule flow:
+    """Count files, scans and vertebrae from the folder to the evaluated grade, with a reason for each left out."""
+    input:
+        index=index_report(),
+        converted=expand("<results>/ct/{shard}.parquet", shard=SHARDS),
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        labels=labels_table(),
+        predictions="<results>/predictions/dae.parquet",
+        splits="<results>/cohort/splits.tsv",
+    output:
+        numbers="<results>/report/flow.json",
+        table="<results>/report/flow.tsv",
+        figure=report(
+            "<results>/report/flow.svg",
+            category="Cohort",
+            caption="../report/flow.rst",
+        ),
+    log:
+        "<logs>/flow.log",
+    benchmark:
+        "<benchmarks>/flow.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        sheet=sorted(row.scan_id for row in SCANS),
+        code=code_of("flow"),
+        packages=packages_of("flow"),
+    script:
+        "../workflow_scripts/flow.py"
+
+
 rule cohort_page:
     """The page of the cohort: what came in, what was left out, how good the grades are, and pictures of why."""
     input:
         metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
         figures="<results>/evaluation/figures",
-        predictions="<results>/predictions/dae.parquet",
-        labels="<results>/cohort/labels.parquet",
-        splits="<results>/cohort/splits.tsv",
+        flow="<results>/report/flow.json",
         training="<results>/dae/training.json",
         calibrators=expand("<results>/grading/{method}/calibrator.json", method=METHODS),
-        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
-        landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
-        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         montage="<results>/report/montage.png",
         counterfactuals="<results>/report/counterfactuals.png",
         differences="<results>/evaluation/differences.json",
@@ -32,7 +64,6 @@ rule cohort_page:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        sheet=sorted(row.scan_id for row in SCANS),
         phantom=PHANTOM,
         code=code_of("cohort_page"),
         packages=packages_of("cohort_page"),

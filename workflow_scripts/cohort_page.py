@@ -4,29 +4,10 @@ from pathlib import Path
 
 from vertegrade.files import read_json, write_text
 from vertegrade.report.cohort_page import cohort_page
-from vertegrade.report.flow import cohort_flow
 from vertegrade.stage import run_stage
-from vertegrade.tables import (
-    CROPS,
-    LABELS,
-    LANDMARKS,
-    PATIENT_SPLITS,
-    PREDICTIONS,
-    SCANS,
-    read_table,
-    read_tables,
-)
 
 with run_stage(snakemake) as job:
-    flow = cohort_flow(
-        job.params.sheet,
-        read_tables(job.input.scans, SCANS),
-        read_tables(job.input.landmarks, LANDMARKS),
-        read_tables(job.input.crops, CROPS),
-        read_table(job.input.labels, LABELS),
-        read_table(job.input.predictions, PREDICTIONS),
-        read_table(job.input.splits, PATIENT_SPLITS),
-    )
+    flow = read_json(job.input.flow)
     run = read_json(job.input.summary)["run"]
     training = read_json(job.input.training)
     calibrations = {Path(path).parent.name: read_json(path) for path in job.input.calibrators}

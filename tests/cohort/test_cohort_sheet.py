@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vertegrade.cohort.sheet import SheetError, read_sheet, shard_of
+from vertegrade.cohort.sheet import SheetError, read_sheet, shard_of, sheet_rows
 
 
 def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -46,3 +46,28 @@ def test_a_missing_sheet_says_which_setting_to_check(tmp_path: Path) -> None:
 def test_the_shard_of_a_scan_depends_on_its_id_alone() -> None:
     assert [shard_of(f"scan{i}", 8) for i in range(6)] == ["3", "4", "2", "4", "0", "6"]
     assert {shard_of(f"scan{i}", 12) for i in range(200)} == {f"{number:02d}" for number in range(12)}
+
+
+def test_lines_are_those_of_the_file_whatever_lies_between(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufeffscan_id;patient_id;path\r\na;p;x\r\n\r\n;;\r\nb;p;"y\r\nz"\r\nb;p_1;y\r\n')
+    rows, problems = sheet_rows(path)
+    assert {line: row.scan_id for line, row in rows.items()} == {2: "a", 6: "b", 7: "b"}
+    assert problems == [
+        "line 6: path holds a line break or another control character; rename it",
+        "line 7: patient_id 'p_1' must be letters, digits and hyphens",
+        "line 7: scan_id 'b' stands already on line 6",
+    ]
+
+
+def test_rows_that_are_too_long_and_columns_given_twice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SheetError, match="line 3: 4 cells, the header has 3; quote a path"):
+        read_sheet(write(tmp_path, "scan_id,patient_id,path\na,p,x\nb,p,y,z\n"))
+    with pytest.raises(SheetError, match="column 'path' stands twice"):
+        read_sheet(write(tmp_path, "scan_id,patient_id,path,path\na,p,x,y\n"))
+    with pytest.raises(SheetError, match="line 2 is no row"):
+        read_sheet(write(tmp_path, "scan_id,patient_id,path\na,p," + "x" * 200_000 + "\n"))
+
+
+def test_the_code_of_a_series_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(SheetError, match=r"line 2: series '1\.2\.3' must be a code"):
+        read_sheet(write(tmp_path, "scan_id,patient_id,path,series\na,p,x,1.2.3\n"))

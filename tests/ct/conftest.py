@@ -54,8 +54,8 @@ def in_shard(neighbour: Neighbour, tmp_path: Path) -> InShard:
     says of the person.
     """
 
-    def convert(path: Path, **settings: Any) -> dict[str, Any]:
-        scans = [ScanRow("scan-1", "patient-1", str(path)), neighbour.row]
+    def convert(path: Path, series: str = "", **settings: Any) -> dict[str, Any]:
+        scans = [ScanRow("scan-1", "patient-1", str(path), series=series), neighbour.row]
         out = tmp_path / "shard"
         (state, good), files = shard(scans, out, CtSettings(**settings))
         assert good == neighbour.state

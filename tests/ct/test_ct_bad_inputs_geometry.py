@@ -12,6 +12,7 @@ from pydicom.uid import LegacyConvertedEnhancedCTImageStorage, SecondaryCaptureI
 from ct.conftest import InShard
 from ct.ct_enhanced import write_enhanced
 from ct.ct_series import body_hu, make_slice, positions, write_series
+from vertegrade.ct.headers import series_code
 from vertegrade.ct.volume import read_volume
 
 Change = Callable[[Dataset, int], None]
@@ -131,6 +132,18 @@ def test_09_several_series(tmp_path: Path, in_shard: InShard) -> None:
     state = in_shard(folder)
     assert verdict(state) == ("excluded", "several_series")
     assert "2 CT series (12, 12 slices) lie together; give one of them, or set ct.choose_series" in state["message"]
+
+
+def test_09_the_series_that_the_sheet_names(tmp_path: Path, in_shard: InShard) -> None:
+    plain = in_shard(write_series(tmp_path / "plain", body_hu(seed=1)))
+    folder = write_series(tmp_path / "in", body_hu(), change=tag("PatientID", "PLANTED-OTHER"))
+    names = [f"bone{index}.dcm" for index in range(12)]
+    write_series(folder, body_hu(seed=1), names=names, change=tag("SeriesInstanceUID", "1.2.3"))
+    state = in_shard(folder, series=series_code("1.2.3"))
+    assert (flags(state), state["slices"], state["image_sha256"]) == ([], 12, plain["image_sha256"])
+    state = in_shard(folder, series="0123456789abcdef")
+    assert verdict(state) == ("failed", "series_missing")
+    assert "no CT series of code 0123456789abcdef is here; write the sample sheet anew" in state["message"]
 
 
 def test_10_two_phases_in_one_series(tmp_path: Path, in_shard: InShard) -> None:

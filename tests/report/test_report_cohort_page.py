@@ -24,7 +24,9 @@ VOID = {"meta", "img", "br"}
 
 def _flow():
     sheet = [scan for scan, _ in COHORT.sheet]
-    return cohort_flow(sheet, COHORT.scans, COHORT.landmarks, COHORT.crops, COHORT.labels, COHORT.dae, COHORT.splits)
+    return cohort_flow(
+        sheet, COHORT.scans, COHORT.scans, COHORT.landmarks, COHORT.crops, COHORT.labels, COHORT.dae, COHORT.splits
+    )
 
 
 @pytest.fixture
@@ -126,7 +128,9 @@ def test_a_page_without_pictures_labels_or_comparison_still_stands():
     tables = (COHORT.labels.iloc[:0], *TABLES[1:])
     metrics = {"dae": evaluate(COHORT.dae, *tables, SETTINGS, 0.5, 1, 7)}
     scans = [scan for scan, _ in COHORT.sheet]
-    flow = cohort_flow(scans, COHORT.scans, COHORT.landmarks, COHORT.crops, tables[0], COHORT.dae, COHORT.splits)
+    flow = cohort_flow(
+        scans, COHORT.scans, COHORT.scans, COHORT.landmarks, COHORT.crops, tables[0], COHORT.dae, COHORT.splits
+    )
     page = cohort_page(metrics, flow, {}, {})
     assert _Outline(page).open == []
     assert "n/a" in page

@@ -6,23 +6,35 @@ import pytest
 
 from evaluation.synthetic_predictions import Cohort, make_cohort
 from vertegrade.evaluation.cases import labelled_cases
-from vertegrade.report.flow import FlowError, _check_sums, cohort_flow
+from vertegrade.evaluation.figures import save_figure
+from vertegrade.report.flow import FlowError, _check_sums, cohort_flow, flow_steps, flow_table
+from vertegrade.report.flow_figure import flow_figure
 
 COHORT = make_cohort(20)
 
 
-def _flow(cohort: Cohort = COHORT, sheet: list[str] | None = None):
-    scans = sheet if sheet is not None else [scan for scan, _ in cohort.sheet]
-    return cohort_flow(scans, cohort.scans, cohort.landmarks, cohort.crops, cohort.labels, cohort.dae, cohort.splits)
+def _converted(cohort: Cohort = COHORT):
+    """States after conversion, where P001-1 is left out; P007-1 is left out by localization."""
+    later = cohort.scans["scan_id"] == "P007-1"
+    return cohort.scans.assign(
+        state=cohort.scans["state"].where(~later, "done"), reason=cohort.scans["reason"].where(~later, "")
+    )
+
+
+def _flow(cohort: Cohort = COHORT, index: dict | None = None):
+    scans = [scan for scan, _ in cohort.sheet]
+    tables = (cohort.scans, cohort.landmarks, cohort.crops, cohort.labels, cohort.dae, cohort.splits)
+    return cohort_flow(scans, _converted(), *tables, index)
 
 
 def test_each_step_is_the_one_before_less_what_was_left_out():
     block = _flow()["all"]
     assert block["scans"] == {
         "in_sheet": 20,
-        "excluded": {"uneven_spacing": 1},
-        "failed": {"truncated_pixels": 1},
-        "done": 18,
+        "not_converted": {"truncated_pixels (failed)": 1},
+        "converted": 19,
+        "not_localized": {"uneven_spacing (excluded)": 1},
+        "localized": 18,
     }
     bones = block["vertebrae"]
     assert bones["found"] == 18 * 14
@@ -61,7 +73,58 @@ def _with_silent_crop(cohort: Cohort) -> Cohort:
     return replace(cohort, crops=cohort.crops.assign(reason=""))
 
 
+INDEX = {
+    "files": {"found": 2100, "left_out": {"not_dicom": 90, "localizer": 10}, "ct": 2000},
+    "images": {"found": 25, "left_out": {"too_few_slices": 4}, "scans": 21},
+    "scans": [*(f"P{number:03d}-1" for number in range(1, 20)), "gone-1", "gone-2"],
+}
+
+
+def test_files_series_and_what_a_person_did_to_the_sheet_stand_before_the_scans():
+    flow = _flow(index=INDEX)
+    assert flow["index"]["sheet"] == {"removed": 2, "added": 1}
+    steps = {step["name"]: (step["count"], step["lost"]) for step in flow_steps(flow)}
+    assert list(steps.items())[:5] == [
+        ("Files found", (2100, [])),
+        ("Files of CT images", (2000, [("localizer", 10), ("not_dicom", 90)])),
+        ("CT series and volumes in them", (25, [])),
+        ("Scans indexed", (21, [("too_few_slices", 4)])),
+        ("Scans in the sample sheet (1 added by hand)", (20, [("rows removed by hand", 2)])),
+    ]
+
+
+@pytest.mark.parametrize(("block", "key"), [("files", "ct"), ("images", "found"), ("images", "scans")])
+def test_an_index_that_does_not_reconcile_is_refused(block, key):
+    broken = INDEX | {block: INDEX[block] | {key: INDEX[block][key] + 1}}
+    with pytest.raises(FlowError, match=r"less \d+ left out is not"):
+        _flow(index=broken)
+
+
+def test_the_table_adds_up_step_by_step():
+    table = flow_table(_flow(index=INDEX))
+    counts = table[table["left_out"] == ""].set_index("step")["count"]
+    lost = table[table["left_out"] != ""].groupby("step")["count"].sum()
+    assert counts["Files found"] + lost["Files of CT images"] == counts["Files of CT images"]
+    assert counts["Scans converted"] + lost["Scans localized"] == counts["Scans localized"] == 18
+    assert counts["Vertebrae graded"] + lost["Graded and labelled"] == counts["Graded and labelled"]
+
+
+def test_the_figure_says_each_count_and_reason(tmp_path):
+    steps = flow_steps(_flow(index=INDEX))
+    texts = "\n".join(text.get_text() for text in flow_figure(steps).axes[0].texts)
+    for step in steps:
+        assert f"{step['name']}\n{step['count']}" in texts
+        assert all(f"{count} × {reason}" in texts for reason, count in step["lost"])
+    assert "Research use only" in texts
+    for name in ("a.svg", "b.svg"):
+        save_figure(flow_figure(steps), tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
 BROKEN = {
+    "after conversion and localization differ": lambda c: replace(
+        c, scans=c.scans.assign(reason=c.scans["reason"].replace("truncated_pixels", "other"))
+    ),
     "without a state": lambda c: replace(c, scans=c.scans.iloc[1:]),
     "not in the sheet": lambda c: replace(c, sheet=c.sheet[1:]),
     "left out without a reason": lambda c: replace(c, scans=c.scans.assign(reason="")),

@@ -7,7 +7,7 @@ normal nor mild); nothing (not read). The last three make the row unusable with 
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ class LabelError(ValueError):
 
 @dataclass(frozen=True)
 class Labels:
-    """A LABELS table, and the splits that came with it (patient_id -> split; empty where the source gives none)."""
+    """A LABELS table, and the splits that came with it (patient_id -> split; empty where the source gives none).
+
+    lines: where a table that people wrote says it, by scan and vertebra.
+    """
 
     table: pd.DataFrame
     given_splits: dict[str, str]
+    lines: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,11 @@ def read_label_table(path: str | Path) -> Labels:
         raise LabelError(f"{path}: cannot read the labels ({error}); check cohort.labels in the config") from error
     header = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-    names = [name.strip() for name in next(reader, [])]
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        lines = [(reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        raise LabelError(f"{path}: line {reader.line_num} is no row of a table ({error})") from error
     problems = [f"column {name!r} is missing" for name in REQUIRED if name not in names]
     problems += [f"column {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
     problems += [
@@ -75,14 +83,14 @@ def read_label_table(path: str | Path) -> Labels:
     if problems:
         raise LabelError(f"{path}: " + "; ".join(problems))
     rows, ragged = [], []
-    for cells in reader:
+    for line, cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(names):
-            ragged.append(f"line {reader.line_num}: {len(cells)} cells, the header has {len(names)}")
+            ragged.append(f"line {line}: {len(cells)} cells, the header has {len(names)}")
             continue
         values = dict.fromkeys(OPTIONAL, "") | {n: c.strip() for n, c in zip(names, cells, strict=True)}
-        rows.append(_Row(line=reader.line_num, **values))
+        rows.append(_Row(line=line, **values))
     return _labels(rows, ragged, str(path))
 
 
@@ -114,7 +122,7 @@ def _labels(rows: list[_Row], problems: list[str], name: str) -> Labels:
         records.append(record)
     if problems:
         raise LabelError(f"{name}:\n" + "\n".join(problems))
-    return Labels(check_table(pd.DataFrame(records), LABELS, name), splits)
+    return Labels(check_table(pd.DataFrame(records), LABELS, name), splits, where)
 
 
 def _record(row: _Row) -> tuple[dict[str, Any], list[str]]:

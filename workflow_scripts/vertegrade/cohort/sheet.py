@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,7 +22,8 @@ class ScanRow:
     path: DICOM folder, DICOM zip or NIfTI. mask: NIfTI of VerSe labels. centroids: VerSe JSON.
     points: JSON of six points a vertebra in MosMed's layout, which only the localizer's training reads.
     labels: label table of this scan alone. split: train, validation, test or "". fingerprint: free text that
-    re-runs the scan's shard when it changes.
+    re-runs the scan's shard when it changes. series: which series of `path` is meant where several lie there
+    (`ct.headers.series_code`).
     """
 
     scan_id: str
@@ -33,6 +35,7 @@ class ScanRow:
     split: str = ""
     fingerprint: str = ""
     points: str = ""
+    series: str = ""
 
     def files(self) -> list[str]:
         """The paths that this row names and its shard's rules read."""
@@ -50,15 +53,24 @@ class ScanRow:
 
 COLUMNS = [field.name for field in fields(ScanRow)]
 REQUIRED = COLUMNS[:3]
+PATHS = ("path", "labels", "mask", "centroids", "points")
 
 
 def read_sheet(path: str | Path) -> list[ScanRow]:
     """Read a sample sheet, or raise SheetError with all problems."""
-    rows = [ScanRow(**row) for row in delimited_rows(path, COLUMNS, REQUIRED, "cohort.sheet")]
-    problems = _problems(rows)
+    rows, problems = sheet_rows(path)
     if problems:
         raise SheetError(f"{path}:\n" + "\n".join(problems))
-    return rows
+    return list(rows.values())
+
+
+def sheet_rows(path: str | Path) -> tuple[dict[int, ScanRow], list[str]]:
+    """Rows of a sample sheet by their line (the header is line 1), and every problem of theirs.
+
+    SheetError where the table itself cannot be read.
+    """
+    rows = {line: ScanRow(**row) for line, row in _numbered_rows(path, COLUMNS, REQUIRED, "cohort.sheet")}
+    return rows, _problems(rows)
 
 
 def delimited_rows(
@@ -69,20 +81,37 @@ def delimited_rows(
     columns: those that may stand in it, None for any. setting: the key that names the table.
     SheetError: unreadable, columns that are missing or unknown.
     """
+    return [row for _, row in _numbered_rows(path, columns, required, setting)]
+
+
+def _numbered_rows(
+    path: str | Path, columns: list[str] | None, required: list[str], setting: str
+) -> list[tuple[int, dict[str, str]]]:
+    """`delimited_rows` with the line on which each row ends; rows without any text are left out."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SheetError(f"{path}: cannot be read ({error}); check {setting} in the config") from error
     header = text.split("\n", 1)[0]
-    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
-    names = [name.strip() for name in reader.fieldnames or []]
+    reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise SheetError(f"{path}: line {reader.line_num} is no row of a table ({error})") from error
     problems = [f"column {name!r} is missing" for name in required if name not in names]
+    problems += [f"column {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
     if columns is not None:
         problems += [f"unknown column {name!r}; known: {', '.join(columns)}" for name in names if name not in columns]
+    problems += [
+        f"line {line}: {len(cells)} cells, the header has {len(names)}; quote a path that holds the separator"
+        for line, cells in lines
+        if len(cells) > len(names)
+    ]
     if problems:
         raise SheetError(f"{path}: " + "; ".join(problems))
-    reader.fieldnames = names
-    return [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
+    empty = dict.fromkeys(names, "")
+    return [(line, empty | dict(zip(names, cells, strict=False))) for line, cells in lines if any(cells)]
 
 
 def has_splits(path: str) -> bool:
@@ -97,18 +126,23 @@ def has_splits(path: str) -> bool:
     return "split" in re.split(r"[,;\t\"\s]+", header)
 
 
-def _problems(rows: list[ScanRow]) -> list[str]:
-    """Every problem of the rows, with the line of the sheet (the header is line 1)."""
+def _problems(rows: dict[int, ScanRow]) -> list[str]:
+    """Every problem of the rows, with the line of the sheet."""
     problems = [] if rows else ["the sheet has no scans"]
     first_line: dict[str, int] = {}
     split_of: dict[str, tuple[str, int]] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows.items():
         for column in ("scan_id", "patient_id"):
             value = getattr(row, column)
             if not IDENTIFIER.fullmatch(value):
                 problems.append(f"line {line}: {column} {value!r} must be letters, digits and hyphens")
+        if row.series and not IDENTIFIER.fullmatch(row.series):
+            problems.append(f"line {line}: series {row.series!r} must be a code of letters and digits, as index writes")
         if not row.path:
             problems.append(f"line {line}: path is empty")
+        for column in PATHS:
+            if not getattr(row, column).isprintable():
+                problems.append(f"line {line}: {column} holds a line break or another control character; rename it")
         if row.split not in SPLITS:
             problems.append(f"line {line}: split {row.split!r} must be one of {', '.join(SPLITS[1:])} or empty")
         if row.scan_id in first_line:

@@ -13,10 +13,11 @@ def read_labels(paths: Sequence[str]) -> Labels:
 
     LabelError where there are no files and where two of them grade one vertebra.
     """
-    return join_labels([_read(path) for path in paths])
+    return join_labels([read_label_file(path) for path in paths])
 
 
-def _read(path: str) -> Labels:
+def read_label_file(path: str) -> Labels:
+    """The labels of one file; LabelError with all its problems."""
     suffix = Path(path).suffix.lower()
     if suffix == ".xlsx":
         return read_verse19(path)

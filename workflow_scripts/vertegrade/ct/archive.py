@@ -36,7 +36,9 @@ def open_source(path: Path, max_files: int) -> Iterator[list[SourceFile]]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile raises whatever a damaged directory runs into (UnicodeDecodeError, ...)
         raise Refused("broken_archive", f"{path}: the zip cannot be opened; copy it again") from error
     with archive:
         yield _zip_files(path, archive, max_files)
@@ -59,7 +61,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def _zip_files(path: Path, archive: zipfile.ZipFile, max_files: int) -> list[SourceFile]:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]  # is_dir fails on ""
     _check_count(path, len(members), max_files)
     for member in members:
         _check_member(path, member)

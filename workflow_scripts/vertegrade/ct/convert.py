@@ -24,7 +24,7 @@ def convert_scan(row: ScanRow, folder: Path, settings: CtSettings) -> dict[str, 
     of memory and what fails in writing (a full disk) get through, because they say nothing about the scan.
     """
     try:
-        converted = _convert(Path(row.path), settings)
+        converted = _convert(Path(row.path), settings, row.series)
         check_volume(converted)
     except MemoryError:
         raise
@@ -62,16 +62,16 @@ def refused_row(row: ScanRow, refused: Refused) -> dict[str, Any]:
     return _row(row, refused.state, refused.reason, f"{row.path}: {refused.message}")
 
 
-def _convert(path: Path, settings: CtSettings) -> Converted:
-    """Read a folder, a zip or a NIfTI."""
+def _convert(path: Path, settings: CtSettings, series: str) -> Converted:
+    """Read a folder, a zip or a NIfTI; of a folder or zip the series of that code, "" for its only one."""
     if not path.exists():
         raise Refused("path_missing", "no such file or folder; correct the path in the sample sheet")
     if path.is_dir():
-        return convert_dicom(path, settings)
+        return convert_dicom(path, settings, series)
     if path.name.endswith((".nii", ".nii.gz")):
         return convert_nifti(path, settings)
     if path.suffix == ".zip" or zipfile.is_zipfile(path):
-        return convert_dicom(path, settings)
+        return convert_dicom(path, settings, series)
     raise Refused("unknown_format", "give a folder of DICOM files, a zip of one, a .nii or a .nii.gz")
 
 

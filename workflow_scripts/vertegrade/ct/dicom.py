@@ -21,12 +21,15 @@ from vertegrade.ct.volume import AIR_HU, Volume, to_ras
 from vertegrade.settings.ct import CtSettings
 
 
-def convert_dicom(path: Path, settings: CtSettings) -> Converted:
-    """Read a folder or zip that holds one CT series; Refused (names relative to `path`) where it cannot be used."""
+def convert_dicom(path: Path, settings: CtSettings, series: str = "") -> Converted:
+    """Read a folder or zip that holds one CT series, or of several the one whose code (`headers.series_code`) is given.
+
+    Refused (names relative to `path`) where it cannot be used.
+    """
     notes = Notes()
     try:
-        with _quiet_reading(), open_source(path, settings.max_files) as files:
-            stack = build_stack(read_series(files, settings, notes), settings, notes)
+        with quiet_reading(), open_source(path, settings.max_files) as files:
+            stack = build_stack(read_series(files, settings, notes, series), settings, notes)
             hu = _read_pixels(stack, notes)
     finally:
         forget_kept()
@@ -102,7 +105,7 @@ def _plain(value: Any) -> HeaderValue:
 
 
 @contextmanager
-def _quiet_reading() -> Iterator[None]:
+def quiet_reading() -> Iterator[None]:
     """pydicom's warnings quote the values they complain about, and those may be names: keep them out of logs."""
     logger = logging.getLogger("pydicom")
     level = logger.level

@@ -1,5 +1,6 @@
 """Pre-flight of a DICOM series: everything that its headers can tell, before one pixel is decoded."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
@@ -28,9 +29,22 @@ MULTI_ENERGY = ("MONO", "VMI", "M_SP", "DET_DUAL", "ENERGY_PROP_WT", "GSI")
 HU_TYPES = ("", "HU", "US", "HU_MOD")
 
 
-def read_series(files: Iterable[SourceFile], settings: CtSettings, notes: Notes) -> list[Slice]:
-    """The slices of the one CT series among the files (or of the best one, where settings let the rule choose)."""
+def series_code(uid: str) -> str:
+    """The name that a sample sheet gives a series: 16 hex digits of a hash of its SeriesInstanceUID.
+
+    The UID itself would lead back to the archive; its hash tells nothing to whom does not have the UID already.
+    """
+    return hashlib.sha256(f"series/{uid}".encode()).hexdigest()[:16]
+
+
+def read_series(files: Iterable[SourceFile], settings: CtSettings, notes: Notes, series: str = "") -> list[Slice]:
+    """The slices of the CT series of code `series`, or of the only one among the files where no code is given (or of
+    the best one, where settings let the rule choose)."""
     slices = _ct_slices(files, notes)
+    if series:
+        slices = [item for item in slices if series_code(str(item.header.get("SeriesInstanceUID", ""))) == series]
+        if not slices:
+            raise Refused("series_missing", f"no CT series of code {series} is here; write the sample sheet anew")
     found = len(slices)
     slices = [item for item in slices if "LOCALIZER" not in item.kinds()]
     if len(slices) < found:

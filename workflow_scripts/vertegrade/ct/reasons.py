@@ -63,6 +63,11 @@ REASONS: dict[str, Reason] = {
     "several_series": Reason(
         "excluded", "More than one CT series has enough slices.", "Give one series, or set ct.choose_series."
     ),
+    "series_missing": Reason(
+        "failed",
+        "The series that the sample sheet names is not in the folder or zip.",
+        "Correct the column `series` of the sample sheet, or write the sheet anew by `make index`.",
+    ),
     "too_few_slices": Reason(
         "excluded", "Fewer slices than ct.min_slices.", "Give the whole series, or lower ct.min_slices."
     ),

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from vertegrade.evaluation.figures import NOTICE, estimate_text, method_label
+from vertegrade.report.flow import flow_steps
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -94,7 +95,7 @@ def cohort_page(
         strata=[_stratum_table(metrics, kind, title) for kind, title in STRATA],
         overfit=_overfit(metrics),
         flow=flow,
-        steps=_steps(flow["all"]),
+        steps=flow_steps(flow),
         images={name: data_uri(path) for name, path in figures.items()},
         facts=facts,
         differing=bool(differences),
@@ -170,18 +171,3 @@ def _overfit(metrics: Metrics) -> list[dict[str, Any]]:
             cells = [estimate_text(block["splits"][s]["vertebra"][metric], 3) for s in ("train", "validation", "test")]
             rows.append({"name": f"{method_label(method)}: {name}", "cells": cells})
     return rows
-
-
-def _steps(block: dict[str, Any]) -> list[dict[str, Any]]:
-    """The boxes of the flow diagram, top to bottom, each with what was left out before it."""
-    scans, bones = block["scans"], block["vertebrae"]
-    lost_scans = [(f"{reason} ({state})", n) for state in ("excluded", "failed") for reason, n in scans[state].items()]
-    steps = [
-        {"name": "Scans in the sample sheet", "count": scans["in_sheet"], "lost": []},
-        {"name": "Scans converted", "count": scans["done"], "lost": lost_scans},
-        {"name": "Vertebrae found in them", "count": bones["found"], "lost": []},
-        {"name": "Vertebrae with a usable crop", "count": bones["cropped"], "lost": list(bones["not_cropped"].items())},
-        {"name": "Vertebrae graded", "count": bones["graded"], "lost": list(bones["not_graded"].items())},
-        {"name": "Graded and labelled", "count": bones["evaluated"], "lost": list(bones["not_labelled"].items())},
-    ]
-    return [step | {"lost_sum": sum(n for _, n in step["lost"])} for step in steps]

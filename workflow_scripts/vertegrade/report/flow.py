@@ -1,4 +1,4 @@
-"""Cohort flow: every scan and vertebra from the sample sheet to the evaluated grade, with what was left out and why."""
+"""Cohort flow: every file, scan and vertebra from the folder to the evaluated grade, with what was left out and why."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,48 +17,68 @@ class FlowError(ValueError):
 
 def cohort_flow(
     sheet: Sequence[str],
+    converted: pd.DataFrame,
     scans: pd.DataFrame,
     landmarks: pd.DataFrame,
     crops: pd.DataFrame,
     labels: pd.DataFrame,
     predictions: pd.DataFrame,
     splits: pd.DataFrame,
+    index: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Counts of the flow, in all and by split, and the scans that were left out.
 
-    sheet: scan ids of the sample sheet. Tables as in `vertegrade.tables`; predictions of one method. Returns
-    `all` and `splits.<split>`, each `{patients, scans: {in_sheet, done, excluded, failed}, vertebrae: {found,
-    not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`, where the left-out parts are counts by reason,
-    and `exclusions`, one dict a scan. Raises FlowError, naming the rows, when anything does not add up.
+    sheet: scan ids of the sample sheet. Tables as in `vertegrade.tables`: converted are the scans' states (SCANS) after
+    conversion, scans those after localization; predictions of one method. index: what `make index` found.
+    Returns `all` and `splits.<split>`, each `{patients, scans: {in_sheet, not_converted, converted, not_localized,
+    localized}, vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`, where the
+    left-out parts are counts by reason; `exclusions`, one dict a scan; and `index`, None where there is none: `{files:
+    {found, left_out, ct}, images: {found, left_out, scans}, sheet: {removed, added}}`, the last what a person changed.
+    Raises FlowError, naming the rows, when anything does not add up.
     """
     split_of = splits.set_index("patient_id")["split"]
-    _check(sheet, scans, landmarks, crops, predictions, split_of)
+    _check(sheet, converted, scans, landmarks, crops, predictions, split_of)
+    scans = scans.assign(converted=scans["scan_id"].isin(_done(converted)))
     vertebrae = _vertebrae(landmarks, crops, labels, predictions)
     scan_split, vertebra_split = (table["patient_id"].map(split_of) for table in (scans, vertebrae))
     flow = {
         "all": _counts(scans, vertebrae),
         "splits": {s: _counts(scans[scan_split == s], vertebrae[vertebra_split == s]) for s in SPLITS},
         "exclusions": _exclusions(scans, scan_split),
+        "index": _index(index, set(sheet)) if index else None,
     }
     _check_sums(flow)
     return flow
 
 
+def _done(scans: pd.DataFrame) -> set[str]:
+    return set(scans.loc[scans["state"] == "done", "scan_id"])
+
+
+def _index(index: dict[str, Any], sheet: set[str]) -> dict[str, Any]:
+    """Counts of the index, and how the sheet differs from what it wrote."""
+    written = set(index["scans"])
+    changed = {"removed": len(written - sheet), "added": len(sheet - written)}
+    return {"files": index["files"], "images": index["images"], "sheet": changed}
+
+
 def _check(
     sheet: Sequence[str],
+    converted: pd.DataFrame,
     scans: pd.DataFrame,
     landmarks: pd.DataFrame,
     crops: pd.DataFrame,
     predictions: pd.DataFrame,
     split_of: "pd.Series[str]",
 ) -> None:
-    done = set(scans.loc[scans["state"] == "done", "scan_id"])
+    done = _done(scans)
     found, cropped, predicted = (set(_keys(table)) for table in (landmarks, crops, predictions))
     silent = crops[~crops["evaluable"] & (crops["reason"] == "")]
     uncropped = landmarks[[key not in cropped for key in _keys(landmarks)]]
     problems = {
         "scans of the sheet without a state": set(sheet) - set(scans["scan_id"]),
         "scans that are not in the sheet": set(scans["scan_id"]) - set(sheet),
+        "scans whose states after conversion and localization differ": _changed_back(converted, scans),
         "scans left out without a reason": set(
             scans.loc[(scans["state"] != "done") & (scans["reason"] == ""), "scan_id"]
         ),
@@ -75,6 +95,14 @@ def _check(
         ),
     }
     _raise([f"{what}: {', '.join(map(str, sorted(who)[:5]))} ({len(who)})" for what, who in problems.items() if who])
+
+
+def _changed_back(converted: pd.DataFrame, scans: pd.DataFrame) -> set[str]:
+    """Scans that conversion left out and localization did not, or with another reason, or that one of them lost."""
+    left_out = converted.loc[converted["state"] != "done", ["scan_id", "state", "reason"]]
+    after = scans[["scan_id", "state", "reason"]]
+    agreeing = left_out.merge(after, on=["scan_id", "state", "reason"])
+    return (set(left_out["scan_id"]) - set(agreeing["scan_id"])) | (set(converted["scan_id"]) ^ set(scans["scan_id"]))
 
 
 def _graded_but_left_out(crops: pd.DataFrame, predictions: pd.DataFrame) -> set[tuple[str, int]]:
@@ -118,13 +146,15 @@ def _vertebrae(
 def _counts(scans: pd.DataFrame, vertebrae: pd.DataFrame) -> dict[str, Any]:
     cropped = vertebrae[vertebrae["not_cropped"] == ""]
     graded = cropped[cropped["not_graded"] == ""]
+    reasons = (scans["reason"] + " (" + scans["state"] + ")").where(scans["state"] != "done", "")
     return {
         "patients": int(scans["patient_id"].nunique()),
         "scans": {
             "in_sheet": len(scans),
-            "excluded": _by_reason(scans.loc[scans["state"] == "excluded", "reason"]),
-            "failed": _by_reason(scans.loc[scans["state"] == "failed", "reason"]),
-            "done": int((scans["state"] == "done").sum()),
+            "not_converted": _by_reason(reasons[~scans["converted"]]),
+            "converted": int(scans["converted"].sum()),
+            "not_localized": _by_reason(reasons[scans["converted"]]),
+            "localized": int((scans["state"] == "done").sum()),
         },
         "vertebrae": {
             "found": len(vertebrae),
@@ -154,13 +184,21 @@ def _check_sums(flow: dict[str, Any]) -> None:
     for name, block in [("all", flow["all"]), *flow["splits"].items()]:
         scans, bones = block["scans"], block["vertebrae"]
         steps = [
-            ("scans", scans["in_sheet"], [scans["excluded"], scans["failed"]], scans["done"]),
-            ("cropped", bones["found"], [bones["not_cropped"]], bones["cropped"]),
-            ("graded", bones["cropped"], [bones["not_graded"]], bones["graded"]),
-            ("evaluated", bones["graded"], [bones["not_labelled"]], bones["evaluated"]),
+            ("converted", scans["in_sheet"], scans["not_converted"], scans["converted"]),
+            ("localized", scans["converted"], scans["not_localized"], scans["localized"]),
+            ("cropped", bones["found"], bones["not_cropped"], bones["cropped"]),
+            ("graded", bones["cropped"], bones["not_graded"], bones["graded"]),
+            ("evaluated", bones["graded"], bones["not_labelled"], bones["evaluated"]),
         ]
+        if name == "all" and flow["index"]:
+            files, images, sheet = (flow["index"][key] for key in ("files", "images", "sheet"))
+            steps += [
+                ("CT images", files["found"], files["left_out"], files["ct"]),
+                ("scans indexed", images["found"], images["left_out"], images["scans"]),
+                ("sheet", images["scans"] + sheet["added"], {"removed": sheet["removed"]}, scans["in_sheet"]),
+            ]
         for step, before, left_out, after in steps:
-            lost = sum(sum(part.values()) for part in left_out)
+            lost = sum(left_out.values())
             if before - lost != after:
                 problems.append(f"{name}, {step}: {before} less {lost} left out is not {after}")
     for kind, step in (("scans", "in_sheet"), ("vertebrae", "found"), ("vertebrae", "evaluated")):
@@ -168,3 +206,43 @@ def _check_sums(flow: dict[str, Any]) -> None:
         if sum(parts) != flow["all"][kind][step]:
             problems.append(f"{kind} {step}: the splits' {parts} do not add up to {flow['all'][kind][step]}")
     _raise(problems)
+
+
+def flow_steps(flow: dict[str, Any]) -> list[dict[str, Any]]:
+    """The boxes of the flow diagram, top to bottom: name, count, and what was left out before it, `lost` by reason."""
+    scans, bones = flow["all"]["scans"], flow["all"]["vertebrae"]
+    steps: list[tuple[str, int, dict[str, int]]] = []
+    if flow["index"]:
+        files, images, sheet = (flow["index"][key] for key in ("files", "images", "sheet"))
+        removed = {"rows removed by hand": sheet["removed"]} if sheet["removed"] else {}
+        added = f" ({sheet['added']} added by hand)" if sheet["added"] else ""
+        steps += [
+            ("Files found", files["found"], {}),
+            ("Files of CT images", files["ct"], files["left_out"]),
+            ("CT series and volumes in them", images["found"], {}),
+            ("Scans indexed", images["scans"], images["left_out"]),
+            (f"Scans in the sample sheet{added}", scans["in_sheet"], removed),
+        ]
+    else:
+        steps += [("Scans in the sample sheet", scans["in_sheet"], {})]
+    steps += [
+        ("Scans converted", scans["converted"], scans["not_converted"]),
+        ("Scans localized", scans["localized"], scans["not_localized"]),
+        ("Vertebrae found in them", bones["found"], {}),
+        ("Vertebrae with a usable crop", bones["cropped"], bones["not_cropped"]),
+        ("Vertebrae graded", bones["graded"], bones["not_graded"]),
+        ("Graded and labelled", bones["evaluated"], bones["not_labelled"]),
+    ]
+    return [
+        {"name": name, "count": count, "lost": sorted(lost.items()), "lost_sum": sum(lost.values())}
+        for name, count, lost in steps
+    ]
+
+
+def flow_table(flow: dict[str, Any]) -> pd.DataFrame:
+    """The steps as a table: step, reason ("" for the count itself), count; what is left out stands above its step."""
+    rows = []
+    for step in flow_steps(flow):
+        rows += [(step["name"], reason, -n) for reason, n in step["lost"]]
+        rows.append((step["name"], "", step["count"]))
+    return pd.DataFrame(rows, columns=["step", "left_out", "count"])

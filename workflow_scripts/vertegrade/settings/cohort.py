@@ -19,7 +19,9 @@ class CohortSettings(Section):
     """The scans to grade. With an empty sheet the embedded phantom cohort is made and graded."""
 
     sheet: str = setting(
-        "", "Sample sheet (CSV): scan_id, patient_id, path[, labels, mask, centroids, split, fingerprint, points]."
+        "",
+        "Sample sheet (CSV): scan_id, patient_id, path[, labels, mask, centroids, split, fingerprint, points, series]; "
+        "`make index DIR=...` writes one (docs/index.md).",
     )
     labels: str = setting(
         "",

@@ -66,6 +66,11 @@ def read_centroids(path: str | Path, shape: tuple[int, ...], affine: np.ndarray)
     return centres
 
 
+def centroid_labels(path: str | Path) -> set[int]:
+    """Labels of a centroid JSON, whatever the scan; Refused `centroids_unreadable` where it is none."""
+    return {label for label, _ in _parse(path)[1]}
+
+
 def _spacing(affine: np.ndarray, axis: int) -> float:
     return float(np.linalg.norm(affine[:3, axis]))
 
@@ -73,8 +78,15 @@ def _spacing(affine: np.ndarray, axis: int) -> float:
 def _check_grid(path: str | Path, head: dict[str, Any], shape: list[int], spacing: list[float]) -> None:
     """Where the file says for which grid its voxels count, it must be the scan's (after the same turn)."""
     for key, ours, tolerance in (("shape", shape, 0.5), ("zoom", spacing, 0.01)):
-        given = head.get(key)
-        if given is not None and not np.allclose(np.asarray(given, dtype=np.float64), ours, rtol=0, atol=tolerance):
+        if head.get(key) is None:
+            continue
+        try:
+            given = _point(list(head[key]))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise Refused(
+                "centroids_unreadable", f"{path}: {key} is not three finite numbers; convert it to VerSe's JSON"
+            ) from error
+        if not np.allclose(given, ours, rtol=0, atol=tolerance):
             raise Refused(
                 "centroids_other_grid",
                 f"{path}: {key} {given} in axes {head['direction']}, but the scan has {np.round(ours, 3).tolist()}; "

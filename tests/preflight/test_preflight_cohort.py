@@ -1,0 +1,239 @@
+"""Everything that is wrong with config, sheet and labels is told at once, with its line and what to do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from ct.ct_series import SERIES_UID, body_hu, write_series
+from vertegrade.ct.headers import series_code
+from vertegrade.preflight.config import read_settings
+from vertegrade.preflight.labels import check_labels
+from vertegrade.preflight.sheet import check_sheet
+from vertegrade.settings import Settings
+from vertegrade.settings.loading import check_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = "patient_id,scan_id,vertebra,genant_grade\n"
+GRADES = "p1,a,L1,0\np1,a,L2,2\np2,007,L1,0\np2,007,L2,1\n"
+
+
+def write_nifti(path: Path) -> Path:
+    nib.Nifti1Image(np.zeros((4, 4, 12), np.int16), np.diag([1.0, 1, 2, 1])).to_filename(path)
+    return path
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    """A folder with a sheet of two good scans (scan 007 has L1 and L2 by its centroids) and their labels."""
+    write_series(tmp_path / "series", body_hu())
+    write_nifti(tmp_path / "b.nii.gz")
+    (tmp_path / "b_ctd.json").write_text(
+        '[{"direction": ["P", "I", "R"]}, {"label": 20, "X": 1, "Y": 2, "Z": 3}, {"label": 21, "X": 1, "Y": 2, "Z": 9}]'
+    )
+    (tmp_path / "sheet.csv").write_text(
+        "scan_id,patient_id,path,centroids,mask,series\n"
+        f"a,p1,{tmp_path}/series,,,{series_code(SERIES_UID)}\n"
+        f"007,p2,{tmp_path}/b.nii.gz,{tmp_path}/b_ctd.json,,\n"
+    )
+    (tmp_path / "labels.csv").write_text(HEADER + GRADES)
+    return tmp_path
+
+
+def settings_of(folder: Path, **localize: str) -> Settings:
+    names = {"sheet": str(folder / "sheet.csv"), "labels": str(folder / "labels.csv")}
+    run = {"results": str(folder / "results"), "logs": str(folder / "logs")}
+    return check_settings({"cohort": names, "localize": localize, "run": run})
+
+
+def problems_of(folder: Path, **localize: str) -> list[str]:
+    settings = settings_of(folder, **localize)
+    rows, problems = check_sheet(settings)
+    return problems + check_labels(settings, rows)[0]
+
+
+def add(folder: Path, *rows: str) -> None:
+    with (folder / "sheet.csv").open("a") as file:
+        file.writelines(f"{row}\n" for row in rows)
+
+
+def test_a_good_cohort_has_no_problem(cohort: Path) -> None:
+    assert problems_of(cohort) == []
+
+
+def test_every_bad_path_is_named_with_its_line(cohort: Path) -> None:
+    (cohort / "loop").symlink_to(cohort / "loop")
+    (cohort / "empty").mkdir()
+    (cohort / "note.txt").write_text("x")
+    (cohort / "bad.nii.gz").write_bytes(b"x")
+    (cohort / "bad.zip").write_bytes(b"x")
+    (cohort / "bad.json").write_text("{}")
+    add(
+        cohort,
+        f"c,p3,{cohort}/nowhere,,,",
+        f"d,p3,{cohort}/loop,,,",
+        f"e,p3,{cohort}/empty,,,",
+        f"f,p3,{cohort}/note.txt,,,",
+        f"g,p3,{cohort}/bad.nii.gz,{cohort}/bad.json,{cohort}/note.txt,",
+        f"h,p3,{cohort}/bad.zip,,,",
+        f"i,p3,{cohort}/b.nii.gz,,,0123",
+        f"j,p3,{cohort}/series,,,0123",
+        "k,p_3,,,,",
+    )
+    sheet = f"{cohort}/sheet.csv line"
+    assert [problem.replace(f"{cohort}/", "") for problem in problems_of(cohort)] == [
+        problem.replace(f"{cohort}/", "")
+        for problem in (
+            f"{sheet} 12: patient_id 'p_3' must be letters, digits and hyphens",
+            f"{sheet} 12: path is empty",
+            f"{sheet} 4: path nowhere: no such file or folder; correct the path",
+            f"{sheet} 5: path loop: a link that leads nowhere or in a circle; correct the path",
+            f"{sheet} 6: path empty: no DICOM file of a CT series is in it; give the folder or zip of one",
+            f"{sheet} 7: path note.txt: neither a folder, a zip nor a NIfTI (.nii, .nii.gz); give one of them",
+            f"{sheet} 8: path bad.nii.gz: not a NIfTI in spite of its name, or damaged; copy it again",
+            f"{sheet} 8: mask note.txt: not a NIfTI in spite of its name, or damaged; copy it again",
+            f"{sheet} 8: centroids bad.json: not a VerSe centroid file (KeyError: 0); expected "
+            '[{"direction": ["P", "I", "R"]}, {"label": 20, "X": 1.0, "Y": 2.0, "Z": 3.0}, ...]',
+            f"{sheet} 9: path bad.zip: the zip cannot be opened; copy it again",
+            f"{sheet} 10: series 0123: only DICOM has series; empty the cell",
+            f"{sheet} 11: series 0123: no CT series of this code is in series; write the sheet anew (make index)",
+        )
+    ]
+
+
+def test_a_path_that_may_not_be_read(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = f"{cohort}/b.nii.gz"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != scan)  # root may read everything
+    assert problems_of(cohort) == [
+        f"{cohort}/sheet.csv line 3: path {scan}: may not be read by you; change its permissions"
+    ]
+
+
+def test_a_scan_under_two_ids(cohort: Path) -> None:
+    add(cohort, f"c,p3,{cohort}/../{cohort.name}/b.nii.gz,,,")
+    (problem,) = problems_of(cohort)
+    assert problem.endswith("is that of line 3; keep one of the rows")
+
+
+def test_provided_landmarks_that_are_not_there(cohort: Path) -> None:
+    (problem,) = problems_of(cohort, method="provided")
+    assert "sheet.csv line 2: neither mask nor centroids" in problem
+
+
+def test_overrides_of_unknown_scans(cohort: Path) -> None:
+    (cohort / "hand.csv").write_text("scan_id,vertebra\nzzz,L1\n")
+    (problem,) = problems_of(cohort, overrides=str(cohort / "hand.csv"))
+    assert problem.endswith("hand.csv: scan 'zzz' is not in the sheet; correct its scan_id or remove its rows")
+
+
+def test_a_key_file_that_others_may_read_or_that_is_an_output(cohort: Path) -> None:
+    (cohort / "sheet.key.tsv").touch(0o644)
+    (problem,) = problems_of(cohort)
+    assert problem.endswith("chmod 600 it")
+    (cohort / "sheet.key.tsv").chmod(0o600)
+    assert problems_of(cohort) == []
+    settings = settings_of(cohort)
+    inside = settings.model_copy(update={"run": settings.run.model_copy(update={"results": str(cohort)})})
+    (problem,) = check_sheet(inside)[1]
+    assert "among the outputs; move it" in problem
+
+
+LABELS = {
+    "CRLF": ((HEADER + GRADES).replace("\n", "\r\n"), []),
+    "BOM": ("\ufeff" + HEADER + GRADES, []),
+    "semicolons": ((HEADER + GRADES).replace(",", ";"), []),
+    "tabs": ((HEADER + GRADES).replace(",", "\t"), []),
+    "zeros taken away": (
+        HEADER + GRADES.replace("007", "7"),
+        [" line 4: scan '7' is not in the sheet, '007' is: a spreadsheet took the zeros away; make the column text"],
+    ),
+    "a row twice": (HEADER + GRADES + "p1,a,20,0\n", [" line 6: 20 of scan 'a' stands already on line 2"]),
+    "an unknown grade": (
+        HEADER + GRADES + "p1,a,L3,4\n",
+        [" line 6: genant_grade '4' is unknown; write 0, 1, 2 or 3, or x to exclude the vertebra"],
+    ),
+    "an unknown level": (
+        HEADER + GRADES + "p1,a,L9,1\n",
+        [" line 6: vertebra 'L9' is neither a VerSe number (1-25, 28) nor a name such as T12"],
+    ),
+    "a level that the scan has not": (
+        HEADER + GRADES + "p2,007,T4,1\n",
+        [" line 6: T4 of scan '007' is graded, but {folder}/b_ctd.json has no T4"],
+    ),
+    "another patient": (
+        HEADER + GRADES + "p9,b,L1,0\n" + "p9,a,T1,0\n",
+        [" line 7: scan 'a' belongs to patient 'p1' above, to 'p9' here"],
+    ),
+    "another patient than in the sheet": (
+        HEADER + GRADES.replace("p2", "p9"),
+        [" line 4: scan '007' belongs to patient 'p9' here, to 'p2' in the sheet (line 3); correct one of them"],
+    ),
+    "no scan of the sheet": (
+        HEADER + "p1,x,L1,0\np1,x,L2,1\n",
+        [": no row belongs to a scan of the sheet; compare its scan_id with the sheet's"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_label_tables(case: str, cohort: Path) -> None:
+    text, told = LABELS[case]
+    (cohort / "labels.csv").write_bytes(text.encode())
+    assert problems_of(cohort) == [f"{cohort}/labels.csv{line.format(folder=cohort)}" for line in told]
+
+
+def test_one_class_only(cohort: Path) -> None:
+    (cohort / "labels.csv").write_text(HEADER + "p1,a,L1,0\np2,007,L1,1\np2,007,L2,0\n")
+    (problem,) = problems_of(cohort)
+    assert problem.startswith("labels: 1 patient(s) with a fractured vertebra (grading.fracture_grade = 1)")
+
+
+def test_scans_without_labels_are_a_note(cohort: Path) -> None:
+    write_nifti(cohort / "c.nii.gz")
+    add(cohort, f"c,p3,{cohort}/c.nii.gz,,,")
+    settings = settings_of(cohort)
+    rows, _ = check_sheet(settings)
+    assert check_labels(settings, rows) == ([], ["1 of 3 scans have no label"])
+
+
+def test_config_problems_do_not_hide_those_of_the_cohort(cohort: Path) -> None:
+    add(cohort, "c,p3,nowhere,,,")
+    (cohort / "labels.csv").write_text(HEADER + GRADES + "p1,a,L3,7\n")
+    named = f"cohort: {{sheet: {cohort}/sheet.csv, labels: {cohort}/labels.csv}}\n"
+    (cohort / "mine.yaml").write_text(named + "crop: {pixel_size: 1}\nrun: {seed: -1}\n")
+    (cohort / "torn.yaml").write_text("run: [\n")
+    run = check_cohort(cohort, "mine.yaml", "torn.yaml")
+    assert run.returncode == 1, run.stdout + run.stderr
+    for told in (
+        "torn.yaml: cannot be read as YAML",
+        "mine.yaml:2: unknown key `crop.pixel_size`; did you mean `crop.pixel_mm`?",
+        "mine.yaml:3: `run.seed` is -1",
+        "sheet.csv line 4: path nowhere: no such file or folder; correct the path",
+        "labels.csv line 6: genant_grade '7' is unknown",
+        "3 scans of 3 patients: ",
+    ):
+        assert told in run.stdout
+
+
+def test_a_good_cohort_ends_with_status_0(cohort: Path) -> None:
+    (cohort / "mine.yaml").write_text(f"cohort: {{sheet: {cohort}/sheet.csv, labels: {cohort}/labels.csv}}\n")
+    run = check_cohort(cohort, "mine.yaml")
+    assert (run.returncode, run.stdout) == (0, "2 scans of 2 patients: nothing stands in the way\n"), run.stderr
+
+
+def check_cohort(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `make check-cohort` runs."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow_scripts")}
+    command = [sys.executable, str(ROOT / "workflow_scripts/check_cohort.py"), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def test_config_files_merge_as_snakemake_merges_them(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("run: {seed: 5}\ncohort: {shards: 3}\n")
+    (tmp_path / "b.yaml").write_text("cohort: {shards: 4}\n")
+    settings, problems = read_settings([str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")])
+    assert (problems, settings.run.seed, settings.cohort.shards) == ([], 5, 4)

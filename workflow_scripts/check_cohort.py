@@ -1,0 +1,41 @@
+"""Say everything that would go wrong in a run, before any work: `make check-cohort CONFIG=mine.yaml`. docs/index.md."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from vertegrade.preflight.config import read_settings
+from vertegrade.preflight.labels import check_labels
+from vertegrade.preflight.machine import check_machine
+from vertegrade.preflight.sheet import check_sheet
+from vertegrade.preflight.slurm import check_profile
+
+DEFAULTS = Path(__file__).resolve().parents[1] / "config.yaml"
+
+
+def main() -> None:
+    """Read the command line, print every problem; status 1 if there is any."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("configfiles", nargs="*", help="as for snakemake's --configfile")
+    parser.add_argument("--profile", help="as for snakemake's --profile, to check it against the cluster")
+    given = parser.parse_args()
+    settings, problems = read_settings([str(DEFAULTS), *given.configfiles])
+    rows, found = check_sheet(settings)
+    problems += found
+    found, notes = check_labels(settings, rows)
+    problems += found
+    problems += check_machine(settings, rows.values(), cluster=given.profile is not None)
+    if given.profile:
+        problems += check_profile(given.profile, settings.run.device)
+    for problem in problems:
+        print(problem)
+    for note in notes:
+        print("note:", note)
+    patients = len({row.patient_id for row in rows.values()})
+    cohort = f"{len(rows)} scans of {patients} patients" if settings.cohort.sheet else "the phantom cohort"
+    print(f"{cohort}: {len(problems)} problem(s)" if problems else f"{cohort}: nothing stands in the way")
+    sys.exit(bool(problems))
+
+
+if __name__ == "__main__":
+    main()

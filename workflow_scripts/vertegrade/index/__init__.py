@@ -1,0 +1,1 @@
+"""The sample sheet from what lies in a folder, by headers alone."""

@@ -1,0 +1,107 @@
+"""DICOM headers to series, and series to rows of the sample sheet."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.headers import series_code
+from vertegrade.index.found import Found
+from vertegrade.index.headers import DicomHeader
+from vertegrade.index.pseudonyms import TEXTS, pseudonym
+
+COUNTED = ("localizer", "not_ct", "not_dicom", "dicomdir")
+
+
+@dataclass
+class Series:
+    """The CT images of one SeriesInstanceUID, by the folder or zip that they lie in."""
+
+    uid: str
+    first: DicomHeader
+    patients: set[str] = field(default_factory=set)
+    images: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    slices: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def place(self) -> "Place":
+        """Where all images are: of several whole copies the first; of scattered ones, what holds all their folders."""
+        whole = set().union(*self.images.values())
+        complete = sorted(place for place, images in self.images.items() if images == whole)
+        if complete:
+            return Place(complete[0], self.slices[complete[0]], sorted(self.images.keys() - {complete[0]}))
+        return Place(os.path.commonpath(self.images), sum(self.slices.values()), [])
+
+
+class Place(NamedTuple):
+    """Folder or zip of a series, its slices there, and other places that hold the same images or some of them."""
+
+    path: str
+    slices: int
+    copies: list[str]
+
+
+def collect(headers: Iterable[tuple[str, str, DicomHeader]], found: Found) -> dict[str, Series]:
+    """Series by UID of (folder or zip, name in it, header); what is no CT image is counted in `found`."""
+    series: dict[str, Series] = {}
+    for place, name, header in headers:
+        found.files += 1
+        if header.kind == "ct":
+            found.slices += 1
+            uid = header.text("SeriesInstanceUID")
+            item = series.setdefault(uid, Series(uid, header))
+            item.patients.add(header.text("PatientID"))
+            item.images[place].add(header.text("SOPInstanceUID") or name)
+            item.slices[place] += header.slices
+        elif header.kind in COUNTED:
+            found.leave_file(header.kind)
+        else:
+            found.leave_file(header.kind, os.path.join(place, name))
+    return series
+
+
+def add_series(series: dict[str, Series], min_slices: int, key: bytes, found: Found) -> None:
+    """A row for each series that can be a scan; the others are left out with a reason."""
+    beside = _series_below(series.values())
+    unnamed = 0
+    for uid in sorted(series):
+        item = series[uid]
+        place = item.place()
+        found.images += 1 + len(place.copies)
+        for copy in place.copies:
+            found.leave_image("copy", copy)
+        if reason := _no_scan(item, place, min_slices):
+            found.leave_image(reason, place.path)
+            continue
+        original = item.first.text("PatientID")
+        unnamed += not original
+        patient = pseudonym(key, "p", original or f"study {item.first.text('StudyInstanceUID') or uid}")
+        scan = pseudonym(key, "s", uid)
+        code = series_code(uid) if beside[place.path] > 1 else ""
+        found.rows.append(ScanRow(scan, patient, place.path, series=code))
+        texts = {name: item.first.text(name) for name in TEXTS}
+        found.links.append({"scan_id": scan, "patient_id": patient} | texts)
+    if unnamed:
+        found.notes.append(f"{unnamed} series without PatientID: each study counts as a patient; correct patient_id")
+
+
+def _no_scan(item: Series, place: Place, min_slices: int) -> str:
+    if len(item.patients) > 1:
+        return "several_patients"
+    if place.slices < min_slices:
+        return "too_few_slices"
+    return "scattered" if place.path not in item.images and any(map(os.path.isfile, item.images)) else ""
+
+
+def _series_below(series: Iterable[Series]) -> dict[str, int]:
+    """How many series lie in each zip, and in or below each folder: conversion reads all that is below a folder, but no
+    zip there."""
+    uids: dict[str, set[str]] = defaultdict(set)
+    for item in series:
+        for place in item.images:
+            is_zip = os.path.isfile(place)
+            while place and item.uid not in uids[place]:
+                uids[place].add(item.uid)
+                place = "" if is_zip or os.path.dirname(place) == place else os.path.dirname(place)
+    return {place: len(found) for place, found in uids.items()}

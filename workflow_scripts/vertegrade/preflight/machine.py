@@ -1,0 +1,85 @@
+"""Disk, GPU, programs and files of a run, as this machine has them."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.settings import Settings
+from vertegrade.spine.adapters import TOOLS
+
+# Size of our volumes (gzip) over that of their source, at most: 1.6 was measured for JPEG 2000, 0.5 for plain DICOM.
+VOLUME_SHARE = 2.0
+LEVELS_PER_SCAN = 20
+OVERHEAD_MB = 500  # models, tables, pictures, logs
+
+
+def check_machine(settings: Settings, rows: Iterable[ScanRow], cluster: bool) -> list[str]:
+    """Problems of this machine; on a cluster the GPU is another machine's matter."""
+    problems = [*_disk(settings, list(rows)), *_models(settings), *_tool(settings)]
+    if settings.run.device == "cuda" and not cluster:
+        problems += _gpu()
+    return problems
+
+
+def needed_mb(settings: Settings, rows: Iterable[ScanRow]) -> float:
+    """What a run will write at most, in MB: volumes, crops, the rest."""
+    rows = list(rows)
+    source = sum(_size(Path(row.path)) for row in rows)
+    crop = settings.crop.size**2 * settings.crop.slices * 2
+    return (source * VOLUME_SHARE + crop * LEVELS_PER_SCAN * len(rows)) / 1e6 + OVERHEAD_MB
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file or of all files of a folder; 0 for what cannot be read, which the check of the sheet tells."""
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+    except OSError:
+        return 0
+
+
+def _disk(settings: Settings, rows: list[ScanRow]) -> Iterator[str]:
+    for key, name in (("results", settings.run.results), ("logs", settings.run.logs)):
+        folder = Path(name).absolute()
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            yield f"run.{key} = {name}: {folder} is no folder that you may write to; name another"
+        elif key == "results":
+            free, needed = shutil.disk_usage(folder).free / 1e6, needed_mb(settings, rows)
+            if free < needed:
+                yield f"run.results = {name}: {free:.0f} MB are free, up to {needed:.0f} MB are needed; free some"
+
+
+def _models(settings: Settings) -> Iterator[str]:
+    """Weights and models that the settings name instead of training or shipping them."""
+    wanted = []
+    if settings.run.model:
+        parts = ["dae/weights.safetensors", "grading/dae/hyperplane.json", "grading/dae/calibrator.json"]
+        wanted += [("run.model", settings.run.model, part) for part in parts]
+    if settings.localize.method == "learned" and settings.localize.weights:
+        parts = ["centreline.safetensors", "vertebrae.safetensors"]
+        wanted += [("localize.weights", settings.localize.weights, part) for part in parts]
+    for key, folder, part in wanted:
+        if not os.access(Path(folder, part), os.R_OK):
+            yield f"{key} = {folder}: {part} is not in it, or may not be read; name the folder of a finished run"
+
+
+def _tool(settings: Settings) -> Iterator[str]:
+    tool = TOOLS.get(settings.localize.method)
+    if tool and shutil.which(tool.program) is None:
+        yield f"localize.method = {settings.localize.method}: no {tool.program} on the PATH; {tool.remedy}"
+
+
+def _gpu() -> Iterator[str]:
+    if importlib.util.find_spec("torch") is None:
+        yield "run.device = cuda: torch is not installed; make the environment anew (make .venv/ready)"
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        yield "run.device = cuda: torch sees no GPU here; use `auto` or `cpu`, or check the driver (nvidia-smi)"
