@@ -78,6 +78,12 @@ def test_04_conflicting_duplicates(tmp_path: Path, in_shard: InShard) -> None:
     assert "other.dcm and slice003.dcm: two images of one slice position; separate" in state["message"]
 
 
+def test_04_one_image_at_two_places_of_a_plane(tmp_path: Path, in_shard: InShard) -> None:
+    folder = write_series(tmp_path / "in", body_hu())
+    make_slice(body_hu()[3], positions(12)[3] + [5, 0, 0]).save_as(folder / "aside.dcm")
+    assert verdict(in_shard(folder)) == ("failed", "conflicting_duplicates")
+
+
 @pytest.mark.parametrize("number", [lambda i: (i * 5) % 12 + 1, lambda i: 1], ids=["shuffled", "all the same"])
 def test_05_instance_numbers_that_lie(number: Callable[[int], int], tmp_path: Path, in_shard: InShard) -> None:
     def change(dataset: Dataset, index: int) -> None:
@@ -131,6 +137,14 @@ def test_09_several_series(tmp_path: Path, in_shard: InShard) -> None:
     state = in_shard(folder)
     assert verdict(state) == ("excluded", "several_series")
     assert "2 CT series (12, 12 slices) lie together; give one of them, or set ct.choose_series" in state["message"]
+
+
+def test_09_a_short_series_beside_the_long_one(tmp_path: Path, in_shard: InShard) -> None:
+    folder = write_series(tmp_path / "in", body_hu())
+    names = [f"short{index}.dcm" for index in range(3)]
+    write_series(folder, body_hu(3), names=names, change=tag("SeriesInstanceUID", "1.2.3"))
+    state = in_shard(folder)
+    assert (flags(state), state["slices"], state["warnings"]) == ([], 12, "1 shorter CT series ignored")
 
 
 def test_10_two_phases_in_one_series(tmp_path: Path, in_shard: InShard) -> None:
