@@ -266,7 +266,7 @@ forget_kept = _kept.cache_clear
 
 
 def _check_end(dataset: Dataset, index: int) -> None:
-    """Decoders of JPEG make up the last pixels of a stream that lost its last bytes: ValueError without its end."""
+    """ValueError for a stream without its end: gdcm takes a JPEG-LS stream that lost its last bytes for whole."""
     frames = int(dataset.get("NumberOfFrames") or 1)
     if not get_frame(dataset.PixelData, index, number_of_frames=frames).rstrip(b"\0").endswith(END_OF_IMAGE):
         raise ValueError("no end of image")
