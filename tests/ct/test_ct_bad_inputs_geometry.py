@@ -79,6 +79,12 @@ def test_04_conflicting_duplicates(tmp_path: Path, in_shard: InShard) -> None:
     assert "other.dcm and slice003.dcm: two images of one slice position; separate" in state["message"]
 
 
+def test_04_one_image_at_two_places_of_a_plane(tmp_path: Path, in_shard: InShard) -> None:
+    folder = write_series(tmp_path / "in", body_hu())
+    make_slice(body_hu()[3], positions(12)[3] + [5, 0, 0]).save_as(folder / "aside.dcm")
+    assert verdict(in_shard(folder)) == ("failed", "conflicting_duplicates")
+
+
 @pytest.mark.parametrize("number", [lambda i: (i * 5) % 12 + 1, lambda i: 1], ids=["shuffled", "all the same"])
 def test_05_instance_numbers_that_lie(number: Callable[[int], int], tmp_path: Path, in_shard: InShard) -> None:
     def change(dataset: Dataset, index: int) -> None:
@@ -144,6 +150,14 @@ def test_09_the_series_that_the_sheet_names(tmp_path: Path, in_shard: InShard) -
     state = in_shard(folder, series="0123456789abcdef")
     assert verdict(state) == ("failed", "series_missing")
     assert "no CT series of code 0123456789abcdef is here; write the sample sheet anew" in state["message"]
+
+
+def test_09_a_short_series_beside_the_long_one(tmp_path: Path, in_shard: InShard) -> None:
+    folder = write_series(tmp_path / "in", body_hu())
+    names = [f"short{index}.dcm" for index in range(3)]
+    write_series(folder, body_hu(3), names=names, change=tag("SeriesInstanceUID", "1.2.3"))
+    state = in_shard(folder)
+    assert (flags(state), state["slices"], state["warnings"]) == ([], 12, "1 shorter CT series ignored")
 
 
 def test_10_two_phases_in_one_series(tmp_path: Path, in_shard: InShard) -> None:

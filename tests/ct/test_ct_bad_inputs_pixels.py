@@ -17,7 +17,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit, JPEGLosslessSV1, JP
 
 from ct.conftest import InShard
 from ct.ct_compressed import compress
-from ct.ct_series import body_hu, make_slice, write_series
+from ct.ct_series import body_hu, convert, make_slice, write_series
 from ct.test_ct_bad_inputs_geometry import flags, tag, verdict
 from ct.test_ct_nifti import write_nifti
 from vertegrade.ct import dicom, slices
@@ -98,6 +98,20 @@ def test_24_truncated_compressed_pixels(cut: int, syntax: str, tmp_path: Path, i
     state = in_shard(folder)
     assert verdict(state) == ("failed", "bad_pixels")
     assert "slice004.dcm: the pixel data are cut short or cannot be decoded; copy" in state["message"]
+
+
+@pytest.mark.parametrize("cut", [2, 3])
+def test_24_a_decoder_that_does_not_miss_the_end(cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "_plugin", lambda syntax: "gdcm")  # takes JPEG-LS without its end for whole
+    folder = write_series(tmp_path / "in", body_hu(rows=20, columns=20))
+    file = folder / "slice004.dcm"
+    compress(file, JPEGLSLossless)
+    assert flags(convert(folder, tmp_path)) == []
+    dataset = pydicom.dcmread(file)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1).rstrip(b"\0")
+    dataset.PixelData = encapsulate([frame[:-cut]])
+    dataset.save_as(file)
+    assert verdict(convert(folder, tmp_path)) == ("failed", "bad_pixels")
 
 
 def test_24_a_compressed_file_cut_short(tmp_path: Path, in_shard: InShard) -> None:

@@ -26,6 +26,8 @@ def test_a_sound_volume_passes() -> None:
 
 FAULTS = {
     "left-handed": (converted(affine=np.diag([-0.9, 0.7, 1.5, 1])), "bad_affine"),
+    "turned around": (converted(affine=np.diag([-0.9, -0.7, 1.5, 1])), "bad_affine"),
+    "singular": (converted(affine=np.diag([0, 0.7, 1.5, 1])), "bad_affine"),
     "not RAS": (converted(HU.transpose(1, 0, 2), AFFINE[[1, 0, 2, 3]][:, [0, 1, 2, 3]]), "bad_affine"),
     "other spacing": (converted(affine=np.diag([0.9, 0.7, 2.0, 1])), "bad_affine"),
     "other pixels": (converted(affine=np.diag([0.8, 0.7, 1.5, 1])), "bad_affine"),
@@ -39,6 +41,7 @@ FAULTS = {
         replace(converted(affine=np.diag([0.9, 0.01, 1.5, 1])), pixel_mm=0.9),
         "bad_affine",
     ),
+    "huge voxels": (replace(converted(affine=np.diag([0.9, 0.7, 25, 1])), slice_spacing_mm=25.0), "bad_affine"),
     "constant": (converted(np.full_like(HU, 7)), "implausible_hu"),
     "lost intercept": (converted(HU + np.int16(1024)), "implausible_hu"),
     "air alone": (converted(HU // 10 - np.int16(900)), "implausible_hu"),

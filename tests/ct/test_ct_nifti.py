@@ -73,11 +73,13 @@ SINGULAR = np.array([[0, 0, 2.0, 0], [-0.7, -0.7, 0, 0], [0, 0, 0, 0], [0, 0, 0,
 FAULTS = {
     "NaN": ({"data": _nan()}, "not_finite"),
     "4-D": ({"data": np.stack([HU, HU], axis=3)}, "not_3d"),
+    "2-D": ({"data": HU[:, :, 0]}, "not_3d"),
     "complex": ({"data": HU.astype(np.complex64)}, "not_3d"),
     "identity affine": ({"data": HU, "affine": np.eye(4)}, "no_orientation"),
     "no form code": ({"data": HU, "codes": (0, 0)}, "no_orientation"),
     "sheared": ({"data": HU, "affine": SHEARED, "codes": (0, 1)}, "gantry_tilt"),
     "metres": ({"data": HU, "affine": PIR * [[0.001], [0.001], [0.001], [1]]}, "bad_affine"),
+    "micrometres": ({"data": HU, "affine": PIR * [[1000], [1000], [1000], [1]]}, "bad_affine"),
     "few slices": ({"data": HU[:, :, :5]}, "too_few_slices"),
     "thick": ({"data": HU, "affine": PIR * [1, 1, 4, 1]}, "thick_slices"),
     "mask": ({"data": (HU > 0).astype(np.uint8)}, "implausible_hu"),
@@ -91,10 +93,11 @@ def test_a_fault_of_the_image(image: dict, reason: str, tmp_path: Path) -> None:
     assert str(tmp_path / "a.nii.gz") in row["message"]
 
 
-def test_a_singular_affine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("affine", [SINGULAR, PIR * np.nan], ids=["singular", "NaN"])
+def test_an_affine_that_is_none(affine: np.ndarray, tmp_path: Path) -> None:
     path = write_nifti(tmp_path / "a.nii", HU)
     data = bytearray(path.read_bytes())
-    data[280:328] = SINGULAR[:3].astype("<f4").tobytes()  # srow_x, srow_y, srow_z
+    data[280:328] = affine[:3].astype("<f4").tobytes()  # srow_x, srow_y, srow_z
     path.write_bytes(data)
     assert convert(path, tmp_path)["reason"] == "bad_affine"
 
@@ -125,3 +128,9 @@ def test_a_size_that_lies_is_refused_before_reading(tmp_path: Path) -> None:
     data[40:48] = np.array([3, 30000, 30000, 30000], "<i2").tobytes()  # dim
     path.write_bytes(data)
     assert convert(path, tmp_path)["reason"] == "too_large"
+
+
+def test_a_surface_file_that_is_named_like_a_nifti(tmp_path: Path) -> None:
+    axes = (nib.cifti2.ScalarAxis(["a", "b"]), nib.cifti2.SeriesAxis(0, 1, 3))
+    nib.Cifti2Image(np.zeros((2, 3), np.float32), axes).to_filename(tmp_path / "a.nii")
+    assert convert(tmp_path / "a.nii", tmp_path)["reason"] == "broken_file"

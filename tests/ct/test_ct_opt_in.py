@@ -83,6 +83,13 @@ def test_a_bent_stack_is_straightened(tmp_path: Path) -> None:
     assert_ramp(read_volume(tmp_path / "scan-1_ct.nii.gz"), 16 * 22 * 14)
 
 
+def test_what_straightening_adds_counts_too(tmp_path: Path) -> None:
+    places = positions(12)
+    places[:, 1] += np.arange(12) * 1.5 * np.tan(np.radians(18))
+    folder = write_series(tmp_path / "in", body_hu(), places)
+    assert convert(folder, tmp_path, resample_tilt=True, max_voxels=body_hu().size)["reason"] == "too_large"
+
+
 def test_a_gap_is_bridged_but_not_one_thicker_than_the_limit(tmp_path: Path) -> None:
     folder = ramp_series(tmp_path / "in", positions(16))
     (folder / "slice006.dcm").unlink()

@@ -8,10 +8,10 @@ import pydicom
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.archive import SourceFile, open_source
-from vertegrade.ct.dicom import _quiet_reading
+from vertegrade.ct.dicom import quiet_reading
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.shard import convert_shard
-from vertegrade.ct.slices import Slice, read_header
+from vertegrade.ct.slices import read_header
 from vertegrade.settings.ct import CtSettings
 
 BUNDLED = Path(pydicom.data.__file__).parent / "test_files"
@@ -36,7 +36,7 @@ def test_every_file_and_folder_gets_a_reason(tmp_path: Path) -> None:
 
 def test_every_image_is_decoded_or_refused() -> None:
     decoded, refused = 0, Counter[str]()
-    with _quiet_reading(), open_source(BUNDLED, 10_000) as files:
+    with quiet_reading(), open_source(BUNDLED, 10_000) as files:
         for file in files:
             try:
                 decoded += _decoded(file)
@@ -47,10 +47,9 @@ def test_every_image_is_decoded_or_refused() -> None:
 
 
 def _decoded(file: SourceFile) -> int:
-    header, _ = read_header(file)
-    if header is None:
+    item = read_header(file)
+    if item is None:
         return 0
-    item = Slice(file, header)
     stored = item.stored(item.dataset())
     assert stored.ndim == 2
     assert np.issubdtype(stored.dtype, np.number)

@@ -1,5 +1,6 @@
 """Scans that must not convert and are not on the list of bad inputs: each for its own reason, and no file left."""
 
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from ct.ct_series import body_hu, convert, positions, write_series
+from vertegrade.ct import slices
 
 Change = Callable[[Dataset, int], None]
 
@@ -43,6 +45,10 @@ CHANGES: dict[str, tuple[Change, tuple[str, str]]] = {
     ),
     "other frame of reference": (tag("FrameOfReferenceUID", "1.2.3"), ("excluded", "inconsistent_slices")),
     "empty position": (tag("ImagePositionPatient", None), ("failed", "bad_tag")),
+    "a position of two numbers": (tag("ImagePositionPatient", [0, 0]), ("failed", "bad_tag")),
+    "pixels without size": (tag("PixelSpacing", [0, 0.9], None), ("failed", "bad_tag")),
+    "short direction of rows": (tag("ImageOrientationPatient", [0.9, 0, 0, 0, 1, 0], None), ("failed", "bad_tag")),
+    "short direction of columns": (tag("ImageOrientationPatient", [1, 0, 0, 0, 0.9, 0], None), ("failed", "bad_tag")),
     "skewed orientation": (tag("ImageOrientationPatient", [1, 0, 0, 0.6, 0.8, 0], None), ("failed", "bad_tag")),
     "iodine map": (tag("RescaleType", "MGML", None), ("excluded", "not_hu")),
 }
@@ -97,3 +103,46 @@ def test_a_zip_member_with_flipped_bytes(tmp_path: Path) -> None:
 def test_a_damaged_zip(tmp_path: Path) -> None:
     (tmp_path / "in.zip").write_bytes(b"PK\x03\x04 and no more")
     assert refused(tmp_path / "in.zip", tmp_path) == ("failed", "broken_archive")
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("gone", "gone.zip", "gone.nii.gz"):
+        assert refused(tmp_path / name, tmp_path) == ("failed", "path_missing")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_series(tmp_path / "in", body_hu())
+    (folder / "locked").mkdir()
+    scandir = os.scandir
+
+    def denied(path: str) -> object:
+        # Tests may run as root, whom no permission stops.
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert refused(folder, tmp_path) == ("failed", "path_missing")
+
+
+def test_nothing_but_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/slice.dcm").touch()
+    assert refused(tmp_path / "in", tmp_path) == ("failed", "broken_file")
+
+
+def test_two_frames_in_a_file_of_one_slice(tmp_path: Path) -> None:
+    def double(dataset: Dataset, index: int) -> None:
+        if index == 4:
+            dataset.NumberOfFrames, dataset.PixelData = 2, dataset.PixelData * 2
+
+    assert refused(write_series(tmp_path / "in", body_hu(), change=double), tmp_path) == ("failed", "bad_pixels")
+
+
+def test_an_element_longer_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_long(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    folder = write_series(tmp_path / "in", body_hu())
+    monkeypatch.setattr(slices.pydicom, "dcmread", too_long)
+    assert refused(folder, tmp_path) == ("failed", "broken_file")

@@ -67,3 +67,12 @@ def test_a_file_that_is_no_canonical_volume_is_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros((3, 3, 3), np.int16), np.diag([-1.0, 1, 1, 1])), tmp_path / "lps.nii.gz")
     with pytest.raises(VolumeError, match=r"lps\.nii\.gz.*RAS"):
         read_volume(tmp_path / "lps.nii.gz")
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 3, 3), np.float32), np.zeros((3, 3, 3, 2), np.int16)], ids=["float", "4-D"]
+)
+def test_voxels_of_another_kind_are_refused(array: np.ndarray, tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii.gz")
+    with pytest.raises(VolumeError, match="3-D int16"):
+        read_volume(tmp_path / "a.nii.gz")

@@ -70,15 +70,17 @@ def _ct_slices(files: Iterable[SourceFile], notes: Notes) -> list[Slice]:
         if file.size == 0:
             empty.append(file)
             continue
-        header, kind = read_header(file)
-        if header is None:
+        image = read_header(file)
+        if image is None:
             others["not DICOM"] += 1
-        elif kind in (CTImageStorage, *MULTI_FRAME) and not header.get("Modality"):
+            continue
+        kind, modality = image.sop_class(), image.header.get("Modality")
+        if kind in (CTImageStorage, *MULTI_FRAME) and not modality:
             raise Refused("missing_tag", f"{file.name}: a CT image without Modality, perhaps cut short; copy it again")
-        elif kind in MULTI_FRAME and header.Modality == "CT":
-            slices += frames_of(file, header)
-        elif kind == CTImageStorage and header.Modality == "CT":
-            slices.append(Slice(file, header))
+        elif kind in MULTI_FRAME and modality == "CT":
+            slices += frames_of(image)
+        elif kind == CTImageStorage and modality == "CT":
+            slices.append(image)
         elif kind != MediaStorageDirectoryStorage:
             others["DICOM but not CT"] += 1
     if not slices and others["DICOM but not CT"]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -10,9 +10,10 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_dataset
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.tag import Tag
-from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from vertegrade.ct.archive import SourceFile
 from vertegrade.ct.reasons import Refused
@@ -59,7 +60,18 @@ ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 IMAGE_GROUP = 0x0028  # size, bits and padding of the pixels
 END_OF_IMAGE = b"\xff\xd9"
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
-READ_TAGS = [Tag(name) for name in (*TAGS, SHARED, PER_FRAME)]  # looking names up takes as long as reading
+# What decoders and padding need, beyond TAGS; read with the header, so that each file is parsed once.
+IMAGE = [
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+]
+READ_TAGS = [Tag(name) for name in (*TAGS, *IMAGE, SHARED, PER_FRAME)]  # looking names up takes as long as reading
 # Where enhanced CT (PS3.3 A.38.1.3) keeps what a classic slice has at its top level.
 GROUPS = [
     "PixelMeasuresSequence",
@@ -76,12 +88,15 @@ GROUPS = [
 class Slice:
     """One CT slice: its file and the tags of its header that conversion looks at (`TAGS`).
 
-    frame: its index in a multi-frame file, None in a file of its own.
+    frame: its index in a multi-frame file, None in a file of its own. pixels_at: where in the file the header ends
+    and the pixel data begin, None where the file must be read from its start.
     """
 
     file: SourceFile
     header: Dataset
     frame: int | None = None
+    pixels_at: int | None = None
+    _numbers: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -90,6 +105,8 @@ class Slice:
 
     def numbers(self, tag: str, count: int) -> np.ndarray:
         """The values of a numeric tag, float64 (count,); Refused where they are not that many finite numbers."""
+        if tag in self._numbers:  # checks, sorting and scaling all ask for the same few
+            return self._numbers[tag]
         if tag not in self.header:
             raise Refused("missing_tag", f"{self.name}: {tag} is missing; export the series again")
         try:
@@ -98,6 +115,7 @@ class Slice:
             values = np.full(count, np.nan)
         if values.shape != (count,) or not np.isfinite(values).all():
             raise Refused("bad_tag", f"{self.name}: {tag} is not {count} finite number(s); export the series again")
+        self._numbers[tag] = values
         return values
 
     def whole(self, tag: str) -> int | None:
@@ -112,14 +130,23 @@ class Slice:
         said = str(self.header.get("LossyImageCompression", "")) == "01"
         return said or self.header.file_meta.get("TransferSyntaxUID", "") in ALWAYS_LOSSY
 
+    def sop_class(self) -> str:
+        """The SOP class; some anonymisers blank the data set's own and leave the file header's."""
+        return str(self.header.get("SOPClassUID") or self.header.file_meta.get("MediaStorageSOPClassUID", ""))
+
     def kinds(self) -> list[str]:
         """The values of ImageType."""
         kinds = self.header.get("ImageType") or []
         return [kinds] if isinstance(kinds, str) else [str(kind) for kind in kinds]
 
     def dataset(self) -> Dataset:
-        """The whole data set, its pixels not yet decoded; that of the latest multi-frame file is kept."""
-        dataset = _read(self.file) if self.frame is None else _kept(self.file)
+        """The data set with its pixels, not yet decoded; that of the latest multi-frame file is kept."""
+        if self.frame is not None:
+            dataset = _kept(self.file)
+        elif self.pixels_at is not None:
+            dataset = _read_rest(self.file, self.header, self.pixels_at)
+        else:
+            dataset = _read(self.file)
         if "PixelData" not in dataset:
             raise Refused(
                 "missing_pixels", f"{self.name}: no pixel data, or cut short; copy or export the series again"
@@ -139,7 +166,7 @@ class Slice:
         with _damage_as("bad_pixels", told):
             if syntax.startswith(JPEG_FAMILY):
                 _check_end(dataset, self.frame or 0)
-            stored = pixel_array(dataset, index=self.frame)
+            stored = pixel_array(dataset, index=self.frame, decoding_plugin=_plugin(syntax))
         if stored.shape != shape:
             raise Refused(
                 "bad_pixels",
@@ -148,23 +175,24 @@ class Slice:
         return stored
 
 
-def read_header(file: SourceFile) -> tuple[Dataset | None, str]:
-    """The tags that matter, None where the file is not DICOM; and the SOP class (some anonymisers blank the data
-    set's own and leave the file header's)."""
+def read_header(file: SourceFile) -> Slice | None:
+    """A file's tags that matter, None where it is not DICOM."""
     told = f"{file.name}: the DICOM header cannot be read or parsed; copy it again"
     try:
         with _damage_as("broken_file", told), file.open() as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(READ_TAGS))
             _parse(header)
-            return header, str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
+            deflated = header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+            return Slice(file, header, pixels_at=None if deflated else stream.tell())
     except InvalidDicomError:
-        return None, ""
+        return None
     except MemoryError as error:  # no header is as large as that: the length of an element lies
         raise Refused("broken_file", told) from error
 
 
-def frames_of(file: SourceFile, header: Dataset) -> list[Slice]:
+def frames_of(image: Slice) -> list[Slice]:
     """Every frame of an enhanced CT as a slice of its own; a frame's functional groups win over the shared ones."""
+    file, header = image.file, image.header
     frames = header.get(PER_FRAME)
     if not frames:
         raise Refused("missing_tag", f"{file.name}: {PER_FRAME} is missing; export the series again")
@@ -211,11 +239,25 @@ def _damage_as(reason: str, message: str) -> Iterator[None]:
 
 
 def _read(file: SourceFile) -> Dataset:
-    with _damage_as("broken_file", f"{file.name}: the file cannot be read to its end; copy it again"):
+    with _damage_as("broken_file", _cut_short(file)):
         with file.open() as stream:
             dataset = pydicom.dcmread(stream)
         _parse(dataset.group_dataset(IMAGE_GROUP))
     return dataset
+
+
+def _read_rest(file: SourceFile, header: Dataset, start: int) -> Dataset:
+    """The header's tags and what stands behind them."""
+    with _damage_as("broken_file", _cut_short(file)), file.open() as stream:
+        stream.seek(start)
+        rest = read_dataset(stream, *header.original_encoding)
+        dataset = Dataset({**dict(header.items()), **dict(rest.items())})
+        dataset.file_meta = header.file_meta
+    return dataset
+
+
+def _cut_short(file: SourceFile) -> str:
+    return f"{file.name}: the file cannot be read to its end; copy it again"
 
 
 _kept = lru_cache(maxsize=1)(_read)
@@ -224,7 +266,7 @@ forget_kept = _kept.cache_clear
 
 
 def _check_end(dataset: Dataset, index: int) -> None:
-    """Decoders of JPEG make up the last pixels of a stream that lost its last bytes: ValueError without its end."""
+    """ValueError for a stream without its end: gdcm takes a JPEG-LS stream that lost its last bytes for whole."""
     frames = int(dataset.get("NumberOfFrames") or 1)
     if not get_frame(dataset.PixelData, index, number_of_frames=frames).rstrip(b"\0").endswith(END_OF_IMAGE):
         raise ValueError("no end of image")
@@ -238,3 +280,8 @@ def _decodable(syntax: UID, dataset: Dataset) -> bool:
         return bool(get_decoder(syntax).is_available)
     except NotImplementedError:
         return False
+
+
+def _plugin(syntax: UID) -> str:
+    """The decoder to take, "" for pydicom's first: that is gdcm for JPEG-LS, which takes 1.6 times as long."""
+    return "pyjpegls" if "pyjpegls" in get_decoder(syntax).available_plugins else ""
