@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.synthetic_predictions import make_cohort
+from vertegrade.ct.reasons import FLAGS
 from vertegrade.evaluation.evaluate import compare, evaluate
 from vertegrade.evaluation.figures import NOTICE
 from vertegrade.report.cohort_page import PageError, cohort_page
@@ -115,6 +116,15 @@ def test_counts_and_exclusions_are_those_of_the_flow(figures):
     for row in flow["exclusions"]:
         assert row["scan_id"] in page
         assert row["reason"] in page
+
+
+def test_flags_stand_with_their_meaning(figures):
+    flow = _flow()
+    assert "with a reservation" not in cohort_page(METRICS, flow, figures, FACTS)
+    flow["flags"] = [{"flag": "resampled_tilt", "scans": 3, "graded": 41}]
+    page = cohort_page(METRICS, flow, figures, FACTS)
+    assert FLAGS["resampled_tilt"] in page
+    assert '<td class="number">3</td><td class="number">41</td>' in page
 
 
 def test_a_flow_of_another_cohort_than_the_metrics_is_refused(figures):

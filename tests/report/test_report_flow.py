@@ -56,6 +56,17 @@ def test_exclusions_name_scan_split_and_reason():
     ]
 
 
+def test_flags_count_localized_scans_and_their_graded_vertebrae():
+    flags = {"P001-1": "metal", "P002-1": "metal clipped", "P003-1": "metal"}  # P001-1 was left out
+    scans = COHORT.scans.assign(flags=COHORT.scans["scan_id"].map(flags).fillna(""))
+    graded = COHORT.dae[COHORT.dae["evaluable"]].groupby("scan_id").size()
+    assert _flow(replace(COHORT, scans=scans))["flags"] == [
+        {"flag": "metal", "scans": 2, "graded": graded["P002-1"] + graded["P003-1"]},
+        {"flag": "clipped", "scans": 1, "graded": graded["P002-1"]},
+    ]
+    assert _flow()["flags"] == []
+
+
 def test_vertebrae_of_levels_that_are_not_graded_have_no_crop_but_a_reason():
     outside = COHORT.landmarks["vertebra"] == 24
     landmarks = COHORT.landmarks.copy()

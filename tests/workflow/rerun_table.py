@@ -140,7 +140,7 @@ MODULES: dict[str, set[str]] = {
     "ct/": {"convert"},
     "ct/__init__.py": {"convert", "localize", "measure", "crop", "localization_picture"},
     "ct/volume.py": {"convert", "localize", "measure", "crop", "localization_picture"},
-    "ct/reasons.py": {"convert", "localize", "measure", "crop"},
+    "ct/reasons.py": {"convert", "localize", "measure", "crop", "cohort_page"},
     "spine/__init__.py": {"phantom", "localize", "measure", "crop", "localization_picture"},
     "spine/adapters.py": {"localize"},
     "spine/labelling.py": {"localize"},

@@ -32,8 +32,10 @@ def cohort_flow(
     conversion, scans those after localization; predictions of one method. index: what `make index` found.
     Returns `all` and `splits.<split>`, each `{patients, scans: {in_sheet, not_converted, converted, not_localized,
     localized}, vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`, where the
-    left-out parts are counts by reason; `exclusions`, one dict a scan; and `index`, None where there is none: `{files:
-    {found, left_out, ct}, images: {found, left_out, scans}, sheet: {removed, added}}`, the last what a person changed.
+    left-out parts are counts by reason; `exclusions`, one dict a scan; `flags`, one dict `{flag, scans, graded}` for
+    each flag of conversion: the localized scans that carry it and their graded vertebrae; and `index`, None where there is
+    none: `{files: {found, left_out, ct}, images: {found, left_out, scans}, sheet: {removed, added}}`, the last what a
+    person changed.
     Raises FlowError, naming the rows, when anything does not add up.
     """
     split_of = splits.set_index("patient_id")["split"]
@@ -46,6 +48,7 @@ def cohort_flow(
         "splits": {s: _counts(scans[scan_split == s], vertebrae[vertebra_split == s]) for s in SPLITS},
         "exclusions": _exclusions(scans, scan_split),
         "index": _index(index, set(sheet)) if index else None,
+        "flags": _flags(scans, predictions),
     }
     _check_sums(flow)
     return flow
@@ -176,6 +179,21 @@ def _by_reason(reasons: "pd.Series[str]") -> dict[str, int]:
 def _exclusions(scans: pd.DataFrame, split: "pd.Series[str]") -> list[dict[str, str]]:
     table = scans[["scan_id", "state", "reason", "message"]].assign(split=split)[scans["state"] != "done"]
     return [{str(k): str(v) for k, v in row.items()} for row in table.sort_values("scan_id").to_dict("records")]
+
+
+def _flags(scans: pd.DataFrame, predictions: pd.DataFrame) -> list[dict[str, str | int]]:
+    """How many localized scans, and graded vertebrae of theirs, carry each flag; the most frequent first."""
+    done = scans[scans["state"] == "done"]
+    carried = done.assign(flag=done["flags"].str.split()).explode("flag").dropna(subset="flag")
+    graded = predictions[predictions["evaluable"]].groupby("scan_id").size()
+    counts = (
+        carried.assign(graded=carried["scan_id"].map(graded).fillna(0)).groupby("flag")["graded"].agg(["size", "sum"])
+    )
+    rows: list[dict[str, str | int]] = [
+        {"flag": str(flag), "scans": int(counts.loc[flag, "size"]), "graded": int(counts.loc[flag, "sum"])}
+        for flag in counts.index
+    ]
+    return sorted(rows, key=lambda row: (-int(row["scans"]), row["flag"]))
 
 
 def _check_sums(flow: dict[str, Any]) -> None:
