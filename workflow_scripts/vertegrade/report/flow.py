@@ -32,10 +32,10 @@ def cohort_flow(
     conversion, scans those after localization; predictions of one method. index: what `make index` found.
     Returns `all` and `splits.<split>`, each `{patients, scans: {in_sheet, not_converted, converted, not_localized,
     localized}, vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`, where the
-    left-out parts are counts by reason; `exclusions`, one dict a scan; `flags`, one dict `{flag, scans, graded}` for
-    each flag of conversion: the localized scans that carry it and their graded vertebrae; and `index`, None where there is
-    none: `{files: {found, left_out, ct}, images: {found, left_out, scans}, sheet: {removed, added}}`, the last what a
-    person changed.
+    left-out parts are counts by reason; `exclusions`, one dict a scan; `flags`, one dict `{flag, scans, graded}`
+    for each flag of conversion: the localized scans that carry it and their graded vertebrae; and `index`, None
+    where there is none: `{files: {found, left_out, ct}, images: {found, left_out, scans}, sheet: {removed,
+    added}}`, the last what a person changed.
     Raises FlowError, naming the rows, when anything does not add up.
     """
     split_of = splits.set_index("patient_id")["split"]
