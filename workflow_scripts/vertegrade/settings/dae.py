@@ -94,9 +94,7 @@ class AugmentSettings(Section):
 class DaeTrainSettings(Section):
     """Training on unlabelled crops of the training split."""
 
-    steps: int = setting(
-        1500, "Optimiser steps; more order fractures no better before there are more labelled patients.", ge=1
-    )
+    steps: int = setting(1500, "Optimiser steps; as many as fit into the demo.", ge=1)
     batch_size: int = setting(32, "Crops a step.", "crops", ge=1)
     optimiser: Literal["muon", "adamw"] = setting(
         "muon", "`muon` learns the matrices of weights faster than `adamw`, the published one."
