@@ -138,7 +138,7 @@ MODULES: dict[str, set[str]] = {
     "phantom/roster.py": set(),
     "phantom/training_scan.py": set(),
     "ct/": {"convert"},
-    "ct/__init__.py": {"convert", "localize", "measure", "crop", "localization_picture"},
+    "ct/__init__.py": {"convert", "localize", "measure", "crop", "localization_picture", "cohort_page"},
     "ct/volume.py": {"convert", "localize", "measure", "crop", "localization_picture"},
     "ct/reasons.py": {"convert", "localize", "measure", "crop", "cohort_page"},
     "spine/__init__.py": {"phantom", "localize", "measure", "crop", "localization_picture"},
