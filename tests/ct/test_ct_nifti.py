@@ -116,7 +116,11 @@ def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
     assert convert(path, tmp_path)["reason"] == "broken_file"
 
 
-@pytest.mark.parametrize("data", [b"", b"not a NIfTI" * 100, gzip.compress(bytes(1000))])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not a NIfTI" * 100, gzip.compress(bytes(1000))],
+    ids=["empty", "text", "gzip"],  # a gzip names its second: the workers would collect other tests
+)
 def test_a_file_that_is_no_nifti(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(data)
     assert convert(tmp_path / "a.nii.gz", tmp_path)["reason"] == "broken_file"
