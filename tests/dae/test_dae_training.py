@@ -8,6 +8,7 @@ import torch
 
 from dae.dae_tiny import MODEL, TRAIN, pixels
 from vertegrade.dae.interruption import Interruption
+from vertegrade.dae.peers import Peers
 from vertegrade.dae.pixels import Crops
 from vertegrade.dae.training import Trainer, batch_positions, centre_weight, learning_rate, noise_levels, train_dae
 from vertegrade.dae.weights import load_dae
@@ -19,7 +20,7 @@ def train(folder: Path, settings: DaeTrainSettings = TRAIN, seed: int = 0) -> di
 
 
 def trainer(folder: Path, settings: DaeTrainSettings = TRAIN) -> Trainer:
-    return Trainer(Crops([pixels()]), MODEL, settings, folder, seed=0, device="cpu")
+    return Trainer(Crops([pixels()]), MODEL, settings, folder, seed=0, device="cpu", peers=Peers())
 
 
 def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -38,6 +38,13 @@ def test_array_round_trip_also_when_empty(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_array(tmp_path / "a.npy"), array)
 
 
+@pytest.mark.parametrize("data", [b"", b"no array", b"\x93NUMPY\x01\x00"], ids=["empty", "text", "cut"])
+def test_a_damaged_array_is_named(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.npy: not a whole array"):
+        read_array(tmp_path / "a.npy")
+
+
 def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"a": float("nan")})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.copies import assert_whole
+from faults.copies import assert_whole, copy_of
 from slurm.cluster import Cluster, missing, processes_of, running
 from slurm.project import Project
 from workflow.runs import snakemake
@@ -62,3 +62,18 @@ def test_profile_runs_where_jobs_fit_best(tmp_path: Path) -> None:
         str(ROOT / "slurm/partitions.yaml"),
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_training_on_two_nodes(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
+    """One process for each GPU of two nodes takes the steps that one process takes."""
+    folder = copy_of(finished, tmp_path, "dae")
+    project = Project(folder, cluster)
+    resources = ["train_dae:slurm_partition=gpu", "train_dae:gpu=2", "train_dae:nodes=2"]
+    project.finish(project.start("results/dae/weights.safetensors", "--set-resources", *resources))
+    job = next(job for job in cluster.jobs() if job.get("Comment") == "rule_train_dae" and job["NumNodes"] == "2")
+    assert (job["JobState"], job["NodeList"], job["TresPerJob"]) == ("COMPLETED", "gpu[1-2]", "gres:gpu:2")
+    log = (folder / "logs/train_dae.log").read_text()
+    assert "2 processes on 2 node(s): srun --overlap" in log
+    mine, other = (json.loads((run / "results/dae/training.json").read_text()) for run in (folder, finished))
+    assert mine["steps"] == other["steps"]
+    assert mine["loss_right_z"] == pytest.approx(other["loss_right_z"], rel=0.2)

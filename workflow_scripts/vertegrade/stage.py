@@ -29,6 +29,8 @@ class Stage:
         self.rule: str = job.rule
         self.input, self.output, self.params, self.wildcards = job.input, job.output, job.params, job.wildcards
         self.threads: int = job.threads
+        self.resources = job.resources
+        self.log_file = Path(job.log[0])
         self.log = logging.getLogger(f"vertegrade.{self.rule}")
         self.config: dict[str, Any] = job.config
 
@@ -80,7 +82,7 @@ def write_frame(path: str, table: pd.DataFrame) -> None:
 def run_stage(job: Any) -> Iterator[Stage]:
     """Set up log, threads and manifest around a script's work; `job` is the object that Snakemake gives a script."""
     stage = Stage(job)
-    _start_log(job.log[0])
+    new_log(stage.log_file)
     started = datetime.now(UTC)
     stage.log.info("%s %s on %s thread(s)", stage.rule, dict(stage.wildcards.items()), stage.threads)
     try:
@@ -94,12 +96,19 @@ def run_stage(job: Any) -> Iterator[Stage]:
     stage.log.info("%s done in %.1f s", stage.rule, (datetime.now(UTC) - started).total_seconds())
 
 
-def _start_log(path: str) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+def new_log(path: Path) -> None:
+    """Begin a rule's log."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    continue_log(path)
+
+
+def continue_log(path: Path) -> None:
+    """Let this process's messages go to the end of a rule's log, where others may write too, and to the terminal."""
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=[logging.FileHandler(path, mode="w", encoding="utf-8"), logging.StreamHandler(sys.stderr)],
+        handlers=[logging.FileHandler(path, "a", encoding="utf-8"), logging.StreamHandler(sys.stderr)],
         force=True,
     )
     logging.captureWarnings(True)

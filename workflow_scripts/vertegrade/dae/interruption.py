@@ -23,7 +23,7 @@ class Interruption:
     """Inside the block, signals only set a flag, so that a step and its checkpoint are always finished."""
 
     def __init__(self) -> None:
-        self._received: str = ""
+        self.received = ""  # the signal's name
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -40,12 +40,12 @@ class Interruption:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = signal.Signals(number).name
+        self.received = signal.Signals(number).name
 
     def reason(self) -> str:
         """Why to stop now, or "" to go on."""
-        if self._received:
-            return self._received
+        if self.received:
+            return self.received
         # SLURM sets the end of the job (seconds since 1970) for every task; signals need not reach us (design 3.4).
         end = os.environ.get("SLURM_JOB_END_TIME", "")
         return "SLURM_JOB_END_TIME is near" if end.isdigit() and time.time() > float(end) - MARGIN_S else ""

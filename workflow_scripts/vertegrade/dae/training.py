@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -24,6 +25,7 @@ from vertegrade.dae.diffusion import LEVELS, Diffusion
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.network import DaeNetwork
 from vertegrade.dae.optimiser import Optimiser
+from vertegrade.dae.peers import Peers
 from vertegrade.dae.pixels import Crops, hounsfield, windowed
 from vertegrade.dae.validation import Validation
 from vertegrade.dae.weights import save_dae
@@ -49,8 +51,10 @@ def train_dae(
     pixels: packed crops of the shards, int16 HU (N_i, S, H, W), of training patients only.
     state_dir: folder of checkpoints, one subfolder for each combination of settings, seed and data.
     facts: kept in the weights' metadata (crop geometry, hash of the patient list, ...).
-    Returns the metrics of training. Raises TrainingInterrupted (exit code 75) after a signal or near the end of the
-    SLURM job, with the state saved, and FloatingPointError after too many steps of non-finite loss.
+    Where several processes train together (torch.distributed was set up), each calls this; the first one keeps state
+    and weights. Returns the metrics of training, on the others nothing. Raises TrainingInterrupted (exit code 75) after
+    a signal or near the end of the SLURM job, with the state saved, and FloatingPointError after too many steps of
+    non-finite loss.
     """
     torch.set_num_threads(threads)
     crops = Crops(pixels)
@@ -61,9 +65,13 @@ def train_dae(
     folder = Path(state_dir) / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     devices = [torch.device(device)] if device != "cpu" else []
     # The fork keeps the program's global generators (dropout, initial weights) untouched.
-    with locked(folder), Interruption() as interruption, torch.random.fork_rng(devices):
-        trainer = Trainer(crops, model, train, folder, seed, device)
+    peers = Peers()
+    lock = locked(folder) if peers.first else nullcontext()
+    with lock, Interruption() as interruption, torch.random.fork_rng(devices):
+        trainer = Trainer(crops, model, train, folder, seed, device, peers)
         metrics = trainer.run(interruption)
+    if not peers.first:
+        return {}
     about = {"data_sha256": data, "seed": str(seed), "steps": str(train.steps), "crops": str(len(crops))}
     shape = (crops.slices, crops.height, crops.width)
     save_dae(Path(weights), trainer.averaged, model, shape, about | (facts or {}))
@@ -74,14 +82,22 @@ class Trainer:
     """Networks, average, optimiser and counters of one training."""
 
     def __init__(
-        self, crops: Crops, model: DaeModelSettings, train: DaeTrainSettings, folder: Path, seed: int, device: str
+        self,
+        crops: Crops,
+        model: DaeModelSettings,
+        train: DaeTrainSettings,
+        folder: Path,
+        seed: int,
+        device: str,
+        peers: Peers,
     ) -> None:
         if crops.height != crops.width:
             raise ValueError(f"the DAE needs square crops, found {crops.height} x {crops.width}")
         self.crops, self.model, self.train, self.folder = crops, model, train, folder
-        self.seed, self.device = seed, device
+        self.seed, self.device, self.peers = seed, device, peers
         torch.manual_seed(seed)
         self.network = DaeNetwork(model, crops.height).to(device)
+        self.forward = peers.together(self.network)
         self.ema = AveragedModel(self.network, multi_avg_fn=_ema_update(train.ema_decay))
         self.diffusion = Diffusion(model)
         self.optimiser = Optimiser(self.network, train)
@@ -97,23 +113,28 @@ class Trainer:
 
     def run(self, interruption: Interruption) -> dict[str, float]:
         """Resume, train to the last step, and say how it went."""
-        self.resume()
+        self.peers.first_then_others(self.resume)
+        self.peers.require_same(self.step, f"the checkpoints in {self.folder}")
         started = saved = time.monotonic()
         first, seconds_before = self.step, self.facts["seconds"]
         while self.step < self.train.steps:
             self.train_step()
             self.step += 1
             self.facts["seconds"] = seconds_before + time.monotonic() - started
-            if self.step % self.train.validate_every == 0:
+            if self.peers.first and self.step % self.train.validate_every == 0:
                 log.info("step %d of %d: %s", self.step, self.train.steps, _shown(self.facts | self.losses()))
-            reason = interruption.reason()
+            reason = self.peers.agreed(interruption.reason())
             last = self.step == self.train.steps
-            if reason or last or time.monotonic() - saved > self.train.save_every_s:
+            if self.peers.first and (reason or last or time.monotonic() - saved > self.train.save_every_s):
                 self.save()
                 saved = time.monotonic()
             if reason and not last:
                 log.warning("stopped at step %d of %d: %s; the state is saved", self.step, self.train.steps, reason)
                 raise TrainingInterrupted(reason)
+        return self.metrics(first, seconds_before) if self.peers.first else {}
+
+    def metrics(self, first: int, seconds_before: float) -> dict[str, float]:
+        """How the training went; speed since its step `first`."""
         seen = (self.step - first) * self.train.batch_size
         speed = seen / (self.facts["seconds"] - seconds_before) if seen else 0.0
         reconstruction = self.validation.reconstruction(self.averaged, self.diffusion, self.device)
@@ -123,26 +144,31 @@ class Trainer:
 
     def train_step(self) -> None:
         """One step of the optimiser and of the average; a step whose loss or gradient is not finite is skipped."""
-        seed = _seed_of(self.seed, self.step)
+        positions = batch_positions(self.step, self.train.batch_size, len(self.crops), self.seed)
+        loss = self.loss(np.split(positions, self.peers.count)[self.peers.rank], self.peers.rank)
+        self.network.zero_grad()
+        loss.backward()  # with peers, this also averages the gradients over them
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.train.gradient_clip)
+        mean_loss = self.peers.mean(loss.item())
+        if not math.isfinite(mean_loss + norm.item()):
+            self.skip()
+            return
+        self.optimiser.step(learning_rate(self.step, self.train))
+        self.ema.update_parameters(self.network)
+        self.facts["loss"] += (mean_loss - self.facts["loss"]) * max(0.02, 1 / (self.step + 1))
+
+    def loss(self, positions: np.ndarray, part: int) -> Tensor:
+        """Loss of the crops at these positions, which are one part of the step's batch; each part has its own draws."""
+        seed = _seed_of(self.seed, self.step, part)
         torch.manual_seed(seed)
         generator = Generator().manual_seed(seed)
-        positions = batch_positions(self.step, self.train.batch_size, len(self.crops), self.seed)
         hu = hounsfield(self.crops.take(positions), self.model).to(self.device)
         drawn, seen = augmented(hu, self.train.augment, generator)
         x0 = windowed(drawn, self.model)
         noise = torch.randn(x0.shape, generator=generator).to(self.device)
         t = noise_levels(len(x0), self.train.high_noise, generator).to(self.device)
-        prediction = self.network(windowed(seen, self.model), self.diffusion.noised(x0, noise, t), t)
-        loss = ((prediction - self.diffusion.target(x0, noise, t)).square() * self.weight).mean()
-        self.network.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.train.gradient_clip)
-        if not torch.isfinite(loss + norm):
-            self.skip()
-            return
-        self.optimiser.step(learning_rate(self.step, self.train))
-        self.ema.update_parameters(self.network)
-        self.facts["loss"] += (loss.item() - self.facts["loss"]) * max(0.02, 1 / (self.step + 1))
+        prediction = self.forward(windowed(seen, self.model), self.diffusion.noised(x0, noise, t), t)
+        return ((prediction - self.diffusion.target(x0, noise, t)).square() * self.weight).mean()
 
     def skip(self) -> None:
         """Count a step that cannot be used; FloatingPointError when there were too many."""
@@ -229,9 +255,10 @@ def _ema_update(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None
     return update
 
 
-def _seed_of(seed: int, step: int) -> int:
-    """A seed of its own for each step."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def _seed_of(seed: int, step: int, part: int) -> int:
+    """A seed of its own for each part of each step."""
+    sequence = np.random.SeedSequence([seed, step], spawn_key=(part,) if part else ())
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _shown(metrics: dict[str, float]) -> str:

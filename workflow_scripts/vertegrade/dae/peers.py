@@ -1,0 +1,61 @@
+"""Processes that train one network together, one on each GPU: torch.distributed, seen from one of them.
+
+A process that nobody set up torch.distributed in is alone, and all of this does nothing.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Peers:
+    """This process among its peers: `rank` of `count`."""
+
+    def __init__(self) -> None:
+        together = distributed.is_initialized()
+        self.rank = distributed.get_rank() if together else 0
+        self.count = distributed.get_world_size() if together else 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process keeps checkpoints, weights and the log of progress."""
+        return self.rank == 0
+
+    def together(self, network: nn.Module) -> nn.Module:
+        """The network to call in training: its gradients are the mean over all processes after `backward`."""
+        return DistributedDataParallel(network, broadcast_buffers=False) if self.count > 1 else network
+
+    def mean(self, value: float) -> float:
+        """Mean of a number over all processes."""
+        if self.count == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64)  # on the CPU, by gloo
+        distributed.all_reduce(total)
+        return total.item() / self.count
+
+    def agreed(self, reason: str) -> str:
+        """Why to stop now, the same step for all; "" where no process has a reason."""
+        return reason or "another process of this training was asked to stop" if self.mean(bool(reason)) > 0 else ""
+
+    def first_then_others(self, read: Callable[[], None]) -> None:
+        """Let the first process read, and perhaps tidy up, before the others read the same files."""
+        if not self.first:
+            self.wait()
+        read()
+        if self.first:
+            self.wait()
+
+    def require_same(self, value: int, what: str) -> None:
+        """RuntimeError unless all processes hold the same number."""
+        if self.mean(value) != value:
+            raise RuntimeError(
+                f"{what} are not the same for all processes: this one found step {value}. A file system that shows "
+                "files late does that; start again"
+            )
+
+    def wait(self) -> None:
+        """Go on when all processes have come here."""
+        if self.count > 1:
+            distributed.barrier()
