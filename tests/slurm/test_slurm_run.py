@@ -68,8 +68,10 @@ def test_training_on_two_nodes(cluster: Cluster, finished: Path, tmp_path: Path)
     """One process for each GPU of two nodes takes the steps that one process takes."""
     folder = copy_of(finished, tmp_path, "dae")
     project = Project(folder, cluster)
-    resources = ["train_dae:slurm_partition=gpu", "train_dae:gpu=2", "train_dae:nodes=2"]
-    project.finish(project.start("results/dae/weights.safetensors", "--set-resources", *resources))
+    resources = ["slurm_partition=gpu", "gpu=2", "nodes=2", "tasks=2", "tasks_per_gpu=0", "mpi=srun"]
+    wanted = [f"train_dae:{resource}" for resource in resources]
+    goal = "results/dae/weights.safetensors"
+    project.finish(project.start(goal, "--set-threads", "train_dae=1", "--set-resources", *wanted))
     job = next(job for job in cluster.jobs() if job.get("Comment") == "rule_train_dae" and job["NumNodes"] == "2")
     assert (job["JobState"], job["NodeList"], job["TresPerJob"]) == ("COMPLETED", "gpu[1-2]", "gres:gpu:2")
     log = (folder / "logs/train_dae.log").read_text()

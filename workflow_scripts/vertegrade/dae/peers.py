@@ -25,7 +25,7 @@ class Peers:
 
     def together(self, network: nn.Module) -> nn.Module:
         """The network to call in training: its gradients are the mean over all processes after `backward`."""
-        return DistributedDataParallel(network, broadcast_buffers=False) if self.count > 1 else network
+        return DistributedDataParallel(network, forward_sync_buffers=False) if self.count > 1 else network
 
     def mean(self, value: float) -> float:
         """Mean of a number over all processes."""

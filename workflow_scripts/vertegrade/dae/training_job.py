@@ -92,7 +92,7 @@ class TrainingJob(BaseModel):
         share = self.model_copy(update={"threads": max(1, self.threads // each)})
         description = self.state_dir / "job.json"
         write_text(description, share.model_dump_json())
-        command = _on_all_nodes(nodes) + _torchrun(nodes, each) + [str(description)]
+        command = _on_all_nodes(nodes, each, self.threads) + _torchrun(nodes, each) + [str(description)]
         log.info("%d processes on %d node(s): %s", processes, nodes, shlex.join(command))
         status, reason = _watched(command)
         if self.metrics.exists():
@@ -114,13 +114,14 @@ def _torchrun(nodes: int, each: int) -> list[str]:
     return ["sh", "-c", "trap '' TERM USR1; exec \"$@\"", "sh", *torchrun]
 
 
-def _on_all_nodes(nodes: int) -> list[str]:
-    """`srun` within the job, which shares all that the job was given with the step that this process runs in."""
+def _on_all_nodes(nodes: int, each: int, threads: int) -> list[str]:
+    """`srun` within the job, with all that the job was given on each of its nodes."""
     if nodes == 1:
         return []
     if "SLURM_JOB_ID" not in os.environ:
         raise ValueError(f"train_dae asks for {nodes} nodes, which only a SLURM job has; set its resource nodes to 1")
-    return ["srun", "--overlap", "--kill-on-bad-exit", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
+    srun = ["srun", "--overlap", "--kill-on-bad-exit", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
+    return [*srun, f"--cpus-per-task={threads}", f"--gpus-per-node={each}"]
 
 
 def _endpoint() -> str:
