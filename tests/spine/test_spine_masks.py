@@ -142,3 +142,19 @@ def test_a_mask_without_a_usable_affine_is_refused(tmp_path: Path) -> None:
     nib.save(image, tmp_path / "mask.nii.gz")
     with pytest.raises(Refused, match=r"mask\.nii\.gz"):
         read_mask(tmp_path / "mask.nii.gz", SHAPE, AFFINE)
+
+
+def test_a_mask_of_another_image_format_is_refused(tmp_path: Path) -> None:
+    nib.save(nib.MGHImage(np.ones(SHAPE, np.uint8), AFFINE), tmp_path / "mask.mgz")
+    with pytest.raises(Refused, match=r"mask\.mgz: not a NIfTI mask") as caught:
+        read_mask(tmp_path / "mask.mgz", SHAPE, AFFINE)
+    assert caught.value.reason == "mask_unreadable"
+
+
+def test_halves_and_crumbs_of_a_body_have_a_centre() -> None:
+    halves = np.zeros(SHAPE, np.uint8)
+    halves[10:30, 55:85, 48:72] = halves[50:70, 55:85, 48:72] = 20  # nothing near the middle
+    crumbs = np.zeros(SHAPE, np.uint8)
+    crumbs[38:42, 10:90:8, 60:64] = 20  # ten equal pieces, none of them large
+    for labels in (halves, crumbs):
+        assert np.isfinite(body_centres(labels, AFFINE, "mask")[20].centre_mm).all()

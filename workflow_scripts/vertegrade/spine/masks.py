@@ -121,7 +121,8 @@ def _pieces(slab: np.ndarray) -> tuple[int, np.ndarray]:
     if count == 0:
         return 0, slab
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    large = [piece for piece in range(1, count + 1) if sizes[piece - 1] >= MIN_SHARE * sizes.sum()]
+    least = min(MIN_SHARE * sizes.sum(), sizes.max())  # of crumbs alone, none has that share
+    large = [piece for piece in range(1, count + 1) if sizes[piece - 1] >= least]
     centres = ndimage.center_of_mass(slab, labels, large)
     front = large[int(np.argmax([centre[1] for centre in centres]))]
     return len(large), labels == front

@@ -208,7 +208,7 @@ def _foremost(image: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if count == 0:
         return image
     sizes = np.bincount(pieces.ravel())[1:]
-    large = np.flatnonzero(sizes >= 0.15 * sizes.sum()) + 1
+    large = np.flatnonzero(sizes >= min(0.15 * sizes.sum(), sizes.max())) + 1
     fronts = [centre[0] for centre in ndimage.center_of_mass(image, pieces, large)]
     return np.asarray(pieces == large[int(np.argmax(fronts))])
 
