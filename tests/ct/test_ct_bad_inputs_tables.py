@@ -188,8 +188,10 @@ def test_47_one_class_or_one_patient_only() -> None:
         ("ct: {min_slices: -3}", "`ct.min_slices` is -3"),
         ("ct: {min_slices: no}", "`ct.min_slices` is False"),
         ("ct: {max_slice_thickness_mm: 1e1}", "write 1.0e-4, not 1e-4"),
+        ("ct: {min_slices: 0o12}", "`ct.min_slices` is '0o12'"),
+        ("ct: {min_slices: &a [*a]}", "`ct.min_slices` is [[[...]]]"),
     ],
-    ids=["unknown key", "wrong type", "negative", "no is False", "text as number"],
+    ids=["unknown key", "wrong type", "negative", "no is False", "text as number", "octal", "anchor in itself"],
 )
 def test_48_configs(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)

@@ -1,5 +1,6 @@
 """Disk, GPU, models, tools and the SLURM profile, each against a machine that lacks it."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,3 +118,19 @@ def test_profiles_that_are_none(text: str, told: str, tmp_path: Path) -> None:
 def test_a_profile_that_is_not_there_and_one_of_another_executor(tmp_path: Path) -> None:
     assert "cannot be read (FileNotFoundError)" in check_profile(str(tmp_path / "none"), "auto")[0]
     assert check_profile(profile(tmp_path, "cores: 2\n"), "auto") == []
+
+
+def test_a_size_is_that_of_the_file_or_nothing_where_it_cannot_be_known(tmp_path: Path) -> None:
+    (tmp_path / "scan.nii").write_bytes(bytes(1_000_000))
+    settings = check_settings({"crop": {"size": 64, "slices": 5}})
+    crops = 64 * 64 * 5 * 2 * 20 / 1e6
+    for path, size in ((tmp_path / "scan.nii", 2), (tmp_path / ("x" * 300), 0)):
+        assert needed_mb(settings, [ScanRow("a", "p", str(path))]) == pytest.approx(OVERHEAD_MB + size + crops)
+
+
+def test_packages_that_are_not_installed(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (problem,) = problems_of(cluster, run={"device": "cuda"})
+    assert problem.startswith("run.device = cuda: torch is not installed")
+    (problem,) = check_profile(profile(cluster, "executor: slurm\n"), "cpu")
+    assert problem.startswith("snakemake-executor-plugin-slurm is not installed")

@@ -34,5 +34,6 @@ def read_settings(files: Sequence[str]) -> tuple[Settings, list[str]]:
     if not problems:
         return check_settings(config, readable), []
     cohort = config.get("cohort")
-    named = {key: cohort[key] for key in ("sheet", "labels") if isinstance(cohort.get(key), str)} if cohort else {}
+    named = cohort if isinstance(cohort, dict) else {}
+    named = {key: named[key] for key in ("sheet", "labels") if isinstance(named.get(key), str)}
     return check_settings({"cohort": named}), [*problems, "config: what follows was checked with defaults in its place"]
