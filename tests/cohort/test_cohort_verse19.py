@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from vertegrade.cohort.labels import LabelError, Labels
+from vertegrade.cohort.sources import read_labels
 from vertegrade.cohort.verse19 import COLUMNS, SHEET, read_verse19
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "loeffler2020"
@@ -114,3 +115,12 @@ def test_a_file_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
     path.write_text("patient_id,scan_id\n")
     with pytest.raises(LabelError, match="cannot read the VerSe'19 sheet"):
         read_verse19(path)
+
+
+def test_a_workbook_without_the_sheet_is_refused_and_the_right_one_read_by_its_suffix(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert read_labels([str(write(ROW))]).table["scan_id"].tolist() == ["verse253"]
+    openpyxl.Workbook().save(tmp_path / "other.xlsx")
+    with pytest.raises(LabelError, match=r"other\.xlsx: sheet .* is missing"):
+        read_labels([str(tmp_path / "other.xlsx")])

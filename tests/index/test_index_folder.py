@@ -20,6 +20,7 @@ from vertegrade.cohort.sheet import ScanRow, read_sheet
 from vertegrade.ct.headers import series_code
 from vertegrade.index.folder import IndexingError, report_of, write_index
 from vertegrade.index.found import Found
+from vertegrade.index.headers import dicom_header, nifti_header
 from vertegrade.index.pseudonyms import KeyFileError, pseudonym, read_key_file
 
 
@@ -275,3 +276,32 @@ def test_names_with_control_characters_never_reach_the_sheet(tmp_path: Path) -> 
     assert found.files_left_out["bad_name"] == 12
     with (tmp_path / "scans.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 2
+
+
+def test_a_key_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    series(tmp_path / "in", "1.1")
+    path = tmp_path / "scans.key.tsv"
+    for content in (None, "# key " + "0" * 64 + "\nscan_id\tPatientID\ns\t" + "x" * 200_000):
+        path.write_text(content) if content else path.mkdir()
+        with pytest.raises(KeyFileError, match="the key file cannot be read"):
+            indexed(tmp_path / "in")
+        if not content:
+            path.rmdir()
+
+
+def test_series_without_patient_id_are_told(tmp_path: Path) -> None:
+    series(tmp_path / "in/a", "1.1", patient="")
+    series(tmp_path / "in/b", "1.2")
+    _, found = indexed(tmp_path / "in")
+    assert found.notes == ["1 series without PatientID: each study counts as a patient; correct patient_id"]
+
+
+def test_too_little_memory_is_not_taken_for_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        dicom_header(1, full)  # type: ignore[arg-type]
+    monkeypatch.setattr(nib, "load", full)
+    with pytest.raises(MemoryError):
+        nifti_header(tmp_path)

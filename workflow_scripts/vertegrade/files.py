@@ -85,11 +85,8 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
 
 
 def read_array(path: str | Path, in_memory: bool = False) -> np.ndarray:
-    """Read a .npy, memory-mapped unless `in_memory` (an empty array is always read)."""
-    try:
-        return np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
-    except ValueError:
-        return np.load(path, allow_pickle=False)
+    """Read a .npy, memory-mapped unless `in_memory`."""
+    return np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
 
 
 def read_json(path: str | Path) -> Any:

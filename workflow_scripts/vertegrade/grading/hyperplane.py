@@ -65,7 +65,7 @@ class Hyperplane:
 
     def normalise(self, z: Array) -> Array:
         """z_n of latents (N, D); GradingError where D is another."""
-        if z.ndim != 2 or z.shape[1] != len(self.mean):
+        if z.shape[1] != len(self.mean):
             raise GradingError(
                 f"latents have the shape {z.shape}, the hyperplane was fitted on {len(self.mean)} dimensions; "
                 "fit the hyperplane again"
