@@ -191,3 +191,7 @@ def test_a_parquet_that_is_no_truth_of_phantoms_is_refused_by_name(tmp_path: Pat
     for name in ("grades.parquet", "torn.parquet", "none.parquet"):
         with pytest.raises(LabelError, match=rf"(?s){name}: not the truth table of phantoms.*give a CSV"):
             read_labels([str(tmp_path / name)])
+
+
+def test_blank_rows_are_passed_over(tmp_path: Path) -> None:
+    assert len(read(tmp_path, HEADER + "p,s,T12,0\n\n , ,,\np,s,L1,0\n").table) == 2

@@ -1,5 +1,6 @@
 """The VerSe'19 grade sheet, against the tidy table made of it by others, and small planted faults."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,13 +111,6 @@ def test_another_workbook_is_refused(write: Callable[..., Path]) -> None:
         read_verse19(write({"verse_ID": 1}, columns=["verse_ID"]))
 
 
-def test_a_file_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "grades.xlsx"
-    path.write_text("patient_id,scan_id\n")
-    with pytest.raises(LabelError, match="cannot read the VerSe'19 sheet"):
-        read_verse19(path)
-
-
 def test_a_workbook_without_the_sheet_is_refused_and_the_right_one_read_by_its_suffix(
     write: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -124,3 +118,12 @@ def test_a_workbook_without_the_sheet_is_refused_and_the_right_one_read_by_its_s
     openpyxl.Workbook().save(tmp_path / "other.xlsx")
     with pytest.raises(LabelError, match=r"other\.xlsx: sheet .* is missing"):
         read_labels([str(tmp_path / "other.xlsx")])
+
+
+def test_a_file_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.xlsx").write_text("patient_id,scan_id")
+    with zipfile.ZipFile(tmp_path / "zip.xlsx", "w") as archive:
+        archive.writestr("a.txt", "x")
+    for name in ("text.xlsx", "zip.xlsx", "none.xlsx"):
+        with pytest.raises(LabelError, match=rf"{name}: cannot read the VerSe'19 sheet"):
+            read_labels([str(tmp_path / name)])

@@ -305,3 +305,20 @@ def test_too_little_memory_is_not_taken_for_a_damaged_file(tmp_path: Path, monke
     monkeypatch.setattr(nib, "load", full)
     with pytest.raises(MemoryError):
         nifti_header(tmp_path)
+
+
+def test_a_dicom_file_that_is_damaged_after_its_preamble(tmp_path: Path) -> None:
+    path = tmp_path / "in/a.dcm"
+    series(tmp_path / "in", "1.1")
+    path.write_bytes(bytes(128) + b"DICM" + b"\xff" * 400)
+    _, found = indexed(tmp_path / "in")
+    assert dict(found.files_left_out) == {"unreadable": 1}
+
+
+def test_nifti_that_stand_for_unknown_patients_or_for_one_image_twice_are_told(tmp_path: Path) -> None:
+    for name in ("a.nii", "b.nii"):
+        nifti(tmp_path / "in" / name)
+    _, found = indexed(tmp_path / "in")
+    twice, unnamed = found.notes
+    assert "header and size are those of" in twice
+    assert unnamed.startswith("2 NIfTI not named `sub-...`")

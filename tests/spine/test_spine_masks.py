@@ -158,3 +158,21 @@ def test_halves_and_crumbs_of_a_body_have_a_centre() -> None:
     crumbs[38:42, 10:90:8, 60:64] = 20  # ten equal pieces, none of them large
     for labels in (halves, crumbs):
         assert np.isfinite(body_centres(labels, AFFINE, "mask")[20].centre_mm).all()
+
+
+def test_damage_anywhere_in_a_mask_is_refused(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 20, SHAPE).astype(np.uint8)
+    packed = save(tmp_path / "mask.nii.gz", labels).read_bytes()
+    plain = save(tmp_path / "mask.nii", labels).read_bytes()
+    no_type = bytearray(plain)
+    no_type[70:72] = (4096).to_bytes(2, "little")
+    for name, data in {
+        "stream.nii.gz": packed[:3000] + b"\xff" * 20 + packed[3020:],
+        "checksum.nii.gz": packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:],
+        "short.nii": plain[:5000],
+        "no_type.nii": bytes(no_type),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(Refused, match=name) as caught:
+            read_mask(tmp_path / name, SHAPE, AFFINE)
+        assert caught.value.reason == "mask_unreadable", name

@@ -9,6 +9,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from vertegrade.ct.checksum import check_gzip
 from vertegrade.ct.converted import SPACING_LIMITS_MM, Converted, axcodes, to_int16
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.stack import MAX_TILT_DEGREES, check_thickness
@@ -32,6 +33,7 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
         notes = Notes()
         _check_slices(shape, spacing, settings, notes)
         hu = _read_hu(image, shape, notes)
+        check_gzip(path, image.dataobj.offset + hu.size * image.get_data_dtype().itemsize)
     except (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise Refused("broken_file", "the NIfTI is damaged or cut short; copy it again") from error
     array, turned = to_ras(hu, affine)
