@@ -166,11 +166,14 @@ def test_damage_anywhere_in_a_mask_is_refused(tmp_path: Path) -> None:
     plain = save(tmp_path / "mask.nii", labels).read_bytes()
     no_type = bytearray(plain)
     no_type[70:72] = (4096).to_bytes(2, "little")
+    nowhere = bytearray(plain)
+    nowhere[108:112] = np.float32("inf").tobytes()
     for name, data in {
         "stream.nii.gz": packed[:3000] + b"\xff" * 20 + packed[3020:],
         "checksum.nii.gz": packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:],
         "short.nii": plain[:5000],
         "no_type.nii": bytes(no_type),
+        "nowhere.nii": bytes(nowhere),
     }.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(Refused, match=name) as caught:

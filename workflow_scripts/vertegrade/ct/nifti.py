@@ -26,7 +26,7 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
     The header is checked, against ct.max_voxels too, before any voxel is read: a gzip bomb costs nothing.
     """
     try:
-        image = nib.load(path)
+        image = _load(path)
         shape = _spatial_shape(image, settings)
         affine = _affine(image, shape)
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -47,6 +47,14 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
         source_axcodes=axcodes(affine),
         notes=notes,
     )
+
+
+def _load(path: Path) -> Any:
+    """The image by its header; ValueError and OverflowError are what nibabel makes of an offset that is no number."""
+    try:
+        return nib.load(path)
+    except (ValueError, OverflowError) as error:
+        raise Refused("broken_file", "the NIfTI header holds impossible numbers; copy it again") from error
 
 
 def _spatial_shape(image: Any, settings: CtSettings) -> tuple[int, ...]:

@@ -17,6 +17,8 @@ from vertegrade.ct.volume import to_ras, voxel_to_mm
 from vertegrade.levels import NAMES
 from vertegrade.spine.verse import SACRUM_AND_COCCYX, check_label
 
+# What nibabel raises over damaged headers.
+DAMAGE = (OSError, EOFError, zlib.error, ValueError, OverflowError, ImageFileError, HeaderDataError, OrientationError)
 GRID_TOLERANCE_MM = 0.1
 SLAB_HALF_MM = 2.0
 SEARCH_MM = 10.0
@@ -45,7 +47,7 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
         turn = nib.orientations.io_orientation(image.affine)
         turned = image.affine @ nib.orientations.inv_ornt_aff(turn, image.shape)
         canonical_shape = tuple(int(image.shape[axis]) for axis in np.argsort(turn[:, 0]))
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError, OrientationError) as error:
+    except DAMAGE as error:
         raise Refused("mask_unreadable", f"{path}: cannot be read as a NIfTI mask ({error})") from error
     if canonical_shape != tuple(shape):
         raise Refused(
