@@ -134,3 +134,15 @@ def test_packages_that_are_not_installed(cluster: Path, monkeypatch: pytest.Monk
     assert problem.startswith("run.device = cuda: torch is not installed")
     (problem,) = check_profile(profile(cluster, "executor: slurm\n"), "cpu")
     assert problem.startswith("snakemake-executor-plugin-slurm is not installed")
+
+
+def test_a_profile_of_other_bytes_and_a_sinfo_that_is_no_program(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(cluster))
+    (cluster / "sinfo").write_text("#!/nowhere/sh\n")
+    (problem,) = check_profile(profile(cluster, "executor: slurm\n"), "auto")
+    assert problem.startswith("sinfo fails (FileNotFoundError)")
+    (cluster / "mine/profile.yaml").write_bytes("# ä".encode("latin-1"))
+    (problem,) = check_profile(str(cluster / "mine"), "auto")
+    assert "cannot be read (UnicodeDecodeError)" in problem
