@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 from vertegrade.settings import Settings
-from vertegrade.settings.loading import SettingsError, check_duplicate_keys, check_settings
+from vertegrade.settings.loading import SettingsError, check_settings, check_yaml
 
 
 def read_settings(files: Sequence[str]) -> tuple[Settings, list[str]]:
@@ -26,7 +26,7 @@ def read_settings(files: Sequence[str]) -> tuple[Settings, list[str]]:
             readable.append(file)
         except (WorkflowError, OSError, ValueError, RecursionError) as error:
             problems.append(f"{file}: cannot be read as YAML ({type(error).__name__}: {error}); correct it")
-    for check in (check_duplicate_keys, lambda found: check_settings(config, found)):
+    for check in (check_yaml, lambda found: check_settings(config, found)):
         try:
             check(readable)
         except SettingsError as error:

@@ -1,6 +1,7 @@
 """Checking a config: every problem at once, each with file, line, what was found, and the nearest valid key."""
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 from vertegrade.settings import Settings
 
 Location = tuple[str | int, ...]
+NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+# 010 is 8, 1:30 is 90.
+OTHER_BASE = re.compile(r"[-+]?(0[0-9_]+$|[0-9_]+:)")
 # What was found, shortened: aliases can make a few lines of YAML into a billion values.
 SHORT = reprlib.Repr()
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 200, 200
@@ -99,8 +103,8 @@ def _walk(node: yaml.Node, location: Location, file: str, found: dict[Location, 
         _walk(value, here, file, found, seen)
 
 
-def check_duplicate_keys(files: Sequence[str]) -> None:
-    """Refuse a YAML file that gives a key twice: YAML itself would keep the last one in silence."""
+def check_yaml(files: Sequence[str]) -> None:
+    """Refuse keys given twice (YAML keeps the last in silence) and numbers that YAML reads otherwise than people."""
     problems: list[str] = []
     for file in files:
         node = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -121,5 +125,8 @@ def check_duplicate_keys(files: Sequence[str]) -> None:
                     stack.append(value)
             elif isinstance(current, yaml.SequenceNode):
                 stack.extend(current.value)
+            elif current.tag in NUMBERS and OTHER_BASE.match(current.value):
+                line = current.start_mark.line + 1
+                problems.append(f"  {file}:{line}: `{current.value}` is base 8 or 60 to YAML; write it plainly")
     if problems:
-        raise SettingsError("keys given twice:\n" + "\n".join(problems))
+        raise SettingsError("YAML that would be read otherwise than it looks:\n" + "\n".join(problems))
