@@ -93,6 +93,7 @@ def test_all_faults_of_a_sheet_are_reported_with_their_rows(write: Callable[...,
         ROW | {"verse_ID": 8, "subject_ID": 8, "T12_fx-g": 4},
         ROW | {"verse_ID": 253, "dataset": "holdout"},
         ROW | {"verse_ID": "nine"},
+        ROW | {"verse_ID": 9, "subject_ID": "ten"},
     )
     with pytest.raises(LabelError) as caught:
         read_verse19(path)
@@ -102,6 +103,7 @@ def test_all_faults_of_a_sheet_are_reported_with_their_rows(write: Callable[...,
         "row 5: verse_ID 253 stands already on row 2",
         "row 5: dataset 'holdout'",
         "row 6: verse_ID 'nine'",
+        "row 7: verse_ID 9 and subject_ID 'ten'",
     ]
     assert [part for part in expected if part not in str(caught.value)] == []
 

@@ -122,6 +122,9 @@ def test_a_scan_under_two_ids(cohort: Path) -> None:
 def test_provided_landmarks_that_are_not_there(cohort: Path) -> None:
     (problem,) = problems_of(cohort, method="provided")
     assert "sheet.csv line 2: neither mask nor centroids" in problem
+    text = (cohort / "sheet.csv").read_text()
+    (cohort / "sheet.csv").write_text(text.replace("series,,,", f"series,,{cohort}/b.nii.gz,"))
+    assert problems_of(cohort, method="provided") == []  # a mask alone will do
 
 
 def test_overrides_of_unknown_scans(cohort: Path) -> None:

@@ -1,6 +1,7 @@
 """Disk, GPU, models, tools and the SLURM profile, each against a machine that lacks it."""
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +37,12 @@ def test_results_where_nobody_may_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (problem,) = problems_of(tmp_path, run={"results": str(tmp_path / "file/results")})
     assert f"{tmp_path}/file is no folder that you may write to" in problem
+
+
+def test_results_in_a_folder_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    told = problems_of(tmp_path)
+    assert [problem.split(" = ")[0] for problem in told] == ["run.results", "run.logs"]
 
 
 def test_models_and_weights_that_are_not_there(tmp_path: Path) -> None:

@@ -162,3 +162,8 @@ def test_what_is_no_body_is_told_to_be_none(labels: np.ndarray) -> None:
     measure = measure_mask(np.pad(labels, 3), np.eye(4), 20)
     assert measure.reason == "no_body"
     assert np.isnan(measure.heights_mm).all()
+
+
+def test_a_body_of_even_height_is_a_body() -> None:
+    labels = np.pad(np.full((44, 34, 24), 20, np.uint8), 3)
+    np.testing.assert_allclose(measure_mask(labels, np.eye(4), 20).heights_mm, 24, atol=1.0)

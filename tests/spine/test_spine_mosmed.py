@@ -143,6 +143,7 @@ def test_segments_and_ends_in_any_order_are_the_same_points(tmp_path: Path) -> N
         ("[" * 100_000, "one.json: not a MosMed annotation"),
         (annotation({"segments": None, "type": "Th8"}), r"not \(\)"),
         (annotation({"segments": {}, "type": "Th8"}), "no segments"),
+        (annotation({"segments": [[[float("nan"), 2, 3]] * 2] * 3, "type": "Th8"}), "3 finite numbers"),
         (annotation({"segments": [[[10**400, 2, 3]] * 2] * 3, "type": "Th8"}), "no segments"),
         (annotation({"segments": SEGMENTS, "type": "Th14"}), "expert1, vertebra 1: type 'Th14'"),
         (annotation("Th8"), "expert1, vertebra 1: type None"),

@@ -84,6 +84,8 @@ RAS = {"direction": ["R", "A", "S"]}
         ([entry(20)], "centroids_unreadable"),
         ([{"direction": ["R", "L", "S"]}, entry(20)], "centroids_unreadable"),
         ([RAS, entry(20.5)], "centroids_unreadable"),
+        ([RAS, entry(True)], "centroids_unreadable"),
+        ([{**RAS, "format": "POI"}, {"L1": {"50": [1, 2]}}], "centroids_unreadable"),
         ([RAS, entry(20, [1, 2, float("nan")])], "centroids_unreadable"),
         ([RAS, {"label": 20, "X": 1}], "centroids_unreadable"),
         ({"20": [1, 2, 3]}, "centroids_unreadable"),
