@@ -169,7 +169,8 @@ def test_damage_anywhere_in_a_mask_is_refused(tmp_path: Path) -> None:
     nowhere = bytearray(plain)
     nowhere[108:112] = np.float32("inf").tobytes()
     for name, data in {
-        "stream.nii.gz": packed[:3000] + b"\xff" * 20 + packed[3020:],
+        "start.nii.gz": packed[:3000] + b"\xff" * 20 + packed[3020:],
+        "middle.nii.gz": packed[:300_000] + b"\xff" * 3000 + packed[303_000:],
         "checksum.nii.gz": packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:],
         "short.nii": plain[:5000],
         "no_type.nii": bytes(no_type),

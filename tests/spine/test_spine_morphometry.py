@@ -152,10 +152,13 @@ def plate(shape: tuple[int, int, int], axis: int) -> np.ndarray:
     return labels
 
 
+BLOCKS = {name: np.full(shape, 20, np.uint8) for name, shape in {"rod": (4, 4, 60), "too high": (60, 40, 56)}.items()}
+
+
 @pytest.mark.parametrize(
     "labels",
-    [dust((50, 40, 30)), *[plate((40, 44, 48), axis) for axis in range(3)], np.full((4, 4, 60), 20, np.uint8)],
-    ids=["dust", "sagittal plate", "coronal plate", "axial plate", "rod"],
+    [dust((50, 40, 30)), *[plate((40, 44, 48), axis) for axis in range(3)], *BLOCKS.values()],
+    ids=["dust", "sagittal plate", "coronal plate", "axial plate", *BLOCKS],
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # an axis without direction
 def test_what_is_no_body_is_told_to_be_none(labels: np.ndarray) -> None:

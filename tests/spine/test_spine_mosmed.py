@@ -175,7 +175,10 @@ def test_archives_that_are_damaged_or_encrypted_are_named(tmp_path: Path) -> Non
     torn[60:70] = b"\xff" * 10
     locked[6] |= 1  # the flag of an encrypted member, here and in the directory at the end
     locked[good.index(b"PK\x01\x02") + 8] |= 1
-    for name, data in {"torn.zip": torn, "locked.zip": locked}.items():
+    turned = bytearray(good)
+    turned[14] ^= 1  # of the member's checksum, here and in the directory
+    turned[good.index(b"PK\x01\x02") + 16] ^= 1
+    for name, data in {"torn.zip": torn, "locked.zip": locked, "turned.zip": turned}.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(MosmedError, match=rf"{name}: cannot be read"):
             read_annotations(tmp_path / name)
