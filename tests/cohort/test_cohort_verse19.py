@@ -94,6 +94,7 @@ def test_all_faults_of_a_sheet_are_reported_with_their_rows(write: Callable[...,
         ROW | {"verse_ID": 253, "dataset": "holdout"},
         ROW | {"verse_ID": "nine"},
         ROW | {"verse_ID": 9, "subject_ID": "ten"},
+        ROW | {"verse_ID": 10, "subject_ID": 10, "T12_fx-s": 9},
     )
     with pytest.raises(LabelError) as caught:
         read_verse19(path)
@@ -104,6 +105,7 @@ def test_all_faults_of_a_sheet_are_reported_with_their_rows(write: Callable[...,
         "row 5: dataset 'holdout'",
         "row 6: verse_ID 'nine'",
         "row 7: verse_ID 9 and subject_ID 'ten'",
+        "row 8: T12 has",
     ]
     assert [part for part in expected if part not in str(caught.value)] == []
 

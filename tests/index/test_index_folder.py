@@ -322,3 +322,14 @@ def test_nifti_that_stand_for_unknown_patients_or_for_one_image_twice_are_told(t
     twice, unnamed = found.notes
     assert "header and size are those of" in twice
     assert unnamed.startswith("2 NIfTI not named `sub-...`")
+
+
+def test_ct_images_that_say_otherwise_or_say_nothing(tmp_path: Path) -> None:
+    series(tmp_path / "in/ct", "1.1")
+    series(tmp_path / "in/mr", "1.2", Modality="MR")
+    series(tmp_path / "in/torn", "1.3", Modality="")
+    (nib.Nifti1Image(np.zeros((4, 4), np.int16), np.eye(4))).to_filename(tmp_path / "in/flat.nii")
+    rows, found = indexed(tmp_path / "in")
+    assert [row.path for row in rows] == [f"{tmp_path}/in/ct"]
+    assert dict(found.files_left_out) == {"not_ct": 12, "unreadable": 12}
+    assert dict(found.images_left_out) == {"not_3d": 1}

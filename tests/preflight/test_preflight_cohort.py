@@ -273,8 +273,9 @@ def test_tables_that_cannot_be_read_do_not_hide_each_other(cohort: Path) -> None
     (problem,) = problems_of(cohort, overrides=f"{cohort}/hand.csv")
     assert problem.startswith(f"{cohort}/hand.csv: column 'scan_id' is missing")
     (cohort / "sheet.csv").write_text("a,b\n")
+    (sheet,) = problems_of(cohort)  # and not that no label belongs to a scan of the sheet
     (cohort / "labels.csv").write_text(HEADER + "p1,a,L1,7\n")
-    sheet, label = problems_of(cohort)  # and not that no label belongs to a scan of the sheet
+    sheet, label = problems_of(cohort)
     assert sheet.startswith(f"{cohort}/sheet.csv: column 'scan_id' is missing")
     assert label.startswith(f"{cohort}/labels.csv line 2: genant_grade '7'")
 

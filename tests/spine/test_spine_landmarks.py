@@ -131,3 +131,11 @@ def test_points_are_taken_from_the_mask_only_where_its_vertebra_lies_at_the_cent
     row = replace(row_of(tmp_path, {LABELS["L1"]: centre}), mask=str(tmp_path / "mask.nii.gz"))
     table = provided_landmarks(row, VOLUME, SETTINGS)
     assert table["anterior_superior_x_mm"].notna().all() == known
+
+
+def test_a_centroid_without_its_vertebra_in_the_mask_has_no_points(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.zeros(VOLUME.hu.shape, np.uint8), AFFINE), tmp_path / "mask.nii.gz")
+    row = replace(row_of(tmp_path, column([20, 21])), mask=str(tmp_path / "mask.nii.gz"))
+    table = provided_landmarks(row, VOLUME, SETTINGS)
+    assert table["evaluable"].all()
+    assert table["anterior_superior_x_mm"].isna().all()

@@ -170,3 +170,9 @@ def test_what_is_no_body_is_told_to_be_none(labels: np.ndarray) -> None:
 def test_a_body_of_even_height_is_a_body() -> None:
     labels = np.pad(np.full((44, 34, 24), 20, np.uint8), 3)
     np.testing.assert_allclose(measure_mask(labels, np.eye(4), 20).heights_mm, 24, atol=1.0)
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 0), (0, 3)])
+def test_a_body_at_either_end_of_the_scan_is_cut(before: int, after: int) -> None:
+    labels = np.pad(np.full((44, 34, 24), 20, np.uint8), ((3, 3), (3, 3), (before, after)))
+    assert measure_mask(labels, np.eye(4), 20).reason == "cut_by_scan_edge"
