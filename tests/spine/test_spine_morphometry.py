@@ -143,7 +143,7 @@ def test_heights_of_real_masks_agree_with_reading_by_hand(name: str, label: int)
 
 
 def dust(shape: tuple[int, int, int]) -> np.ndarray:
-    return (np.random.default_rng(0).random(shape) < 0.05).astype(np.uint8) * 20
+    return (np.random.default_rng(0).random(shape) < 0.2).astype(np.uint8) * 20
 
 
 def plate(shape: tuple[int, int, int], axis: int) -> np.ndarray:
