@@ -20,12 +20,12 @@ from vertegrade.phantom.roster import phantom_rows
 from vertegrade.settings.base import rerun_values
 from vertegrade.settings.loading import (
     SettingsError,
-    check_duplicate_keys,
+    check_yaml,
     check_settings,
 )
 
 try:
-    check_duplicate_keys(workflow.configfiles)
+    check_yaml(workflow.configfiles)
     SETTINGS = check_settings(config, workflow.configfiles)
     PHANTOM = not SETTINGS.cohort.sheet
     SCANS = (

@@ -157,3 +157,41 @@ def test_coverage_accounts_for_every_vertebra_and_every_label(tmp_path: Path) ->
         ("gone", 24): "no_scan",
     }
     assert table.set_index(["scan_id", "vertebra"]).loc[("s", 9), "reason"] == "excluded_by_reader"
+
+
+def test_labels_that_are_no_utf_8_text_say_which_setting_to_check(tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes((HEADER + "pä,s,T12,0\n").encode("latin-1"))
+    for path in (tmp_path / "latin.csv", tmp_path / "none.csv", tmp_path):
+        with pytest.raises(LabelError, match=r"cannot read the labels .*check cohort\.labels"):
+            read_label_table(path)
+
+
+def test_a_quote_that_never_ends_is_no_row(tmp_path: Path) -> None:
+    assert "is no row of a table" in problems(tmp_path, HEADER + 'p,s,T12,"0\n' + "p,s,L1,0\n" * 20_000)
+
+
+def test_unknown_shapes_and_splits_are_told(tmp_path: Path) -> None:
+    header = "patient_id,scan_id,vertebra,genant_grade,shape,split\n"
+    assert read(tmp_path, header + "p,s,T12,1,2,test\n").table["shape"].tolist() == ["biconcave"]
+    message = problems(tmp_path, header + "p,s,T12,1,round,\nq,t,T12,1,,holdout\n")
+    assert "line 2: shape 'round' is unknown" in message
+    assert "line 3: split 'holdout' must be one of" in message
+
+
+def test_two_tables_may_not_split_a_patient(tmp_path: Path) -> None:
+    header = "patient_id,scan_id,vertebra,genant_grade,split\n"
+    one, two = read(tmp_path, header + "p,s,T12,0,train\n"), read(tmp_path, header + "p,t,T12,0,test\n")
+    with pytest.raises(LabelError, match="patient 'p' is 'train' in one label table, 'test' in another"):
+        join_labels([one, two])
+
+
+def test_a_parquet_that_is_no_truth_of_phantoms_is_refused_by_name(tmp_path: Path) -> None:
+    pd.DataFrame({"patient_id": ["p"]}).to_parquet(tmp_path / "grades.parquet")
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    for name in ("grades.parquet", "torn.parquet", "none.parquet"):
+        with pytest.raises(LabelError, match=rf"(?s){name}: not the truth table of phantoms.*give a CSV"):
+            read_labels([str(tmp_path / name)])
+
+
+def test_blank_rows_are_passed_over(tmp_path: Path) -> None:
+    assert len(read(tmp_path, HEADER + "p,s,T12,0\n\n , ,,\np,s,L1,0\n").table) == 2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vertegrade.cohort.sheet import SheetError, read_sheet, shard_of, sheet_rows
+from vertegrade.cohort.sheet import SheetError, has_splits, read_sheet, shard_of, sheet_rows
 
 
 def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -71,3 +71,23 @@ def test_rows_that_are_too_long_and_columns_given_twice_are_refused(tmp_path: Pa
 def test_the_code_of_a_series_is_checked(tmp_path: Path) -> None:
     with pytest.raises(SheetError, match=r"line 2: series '1\.2\.3' must be a code"):
         read_sheet(write(tmp_path, "scan_id,patient_id,path,series\na,p,x,1.2.3\n"))
+
+
+def test_which_label_tables_bring_splits(tmp_path: Path) -> None:
+    tables = {
+        "with.csv": b"patient_id;scan_id;split;vertebra\r\n",
+        "quoted.csv": b'"patient_id","split"\n',
+        "without.csv": b"patient_id,scan_id,vertebra\np,split,L1\n",
+        "latin.csv": "pä,split\n".encode("latin-1"),
+    }
+    for name, content in tables.items():
+        (tmp_path / name).write_bytes(content)
+    names = [*tables, "none.csv", "verse19.xlsx"]
+    assert [has_splits(str(tmp_path / name)) for name in names] == [True, True, False, False, False, True]
+
+
+def test_a_sheet_that_is_no_utf_8_or_has_an_unknown_split(tmp_path: Path) -> None:
+    with pytest.raises(SheetError, match=r"cannot be read .*check cohort\.sheet"):
+        read_sheet(write(tmp_path, "scan_id,patient_id,path\na,p,ä\n", "latin-1"))
+    with pytest.raises(SheetError, match="line 2: split 'holdout' must be one of"):
+        read_sheet(write(tmp_path, "scan_id,patient_id,path,split\na,p,x,holdout\n"))

@@ -1,5 +1,6 @@
 """The VerSe'19 grade sheet, against the tidy table made of it by others, and small planted faults."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from vertegrade.cohort.labels import LabelError, Labels
+from vertegrade.cohort.sources import read_labels
 from vertegrade.cohort.verse19 import COLUMNS, SHEET, read_verse19
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "loeffler2020"
@@ -91,6 +93,8 @@ def test_all_faults_of_a_sheet_are_reported_with_their_rows(write: Callable[...,
         ROW | {"verse_ID": 8, "subject_ID": 8, "T12_fx-g": 4},
         ROW | {"verse_ID": 253, "dataset": "holdout"},
         ROW | {"verse_ID": "nine"},
+        ROW | {"verse_ID": 9, "subject_ID": "ten"},
+        ROW | {"verse_ID": 10, "subject_ID": 10, "T12_fx-s": 9},
     )
     with pytest.raises(LabelError) as caught:
         read_verse19(path)
@@ -100,6 +104,8 @@ def test_all_faults_of_a_sheet_are_reported_with_their_rows(write: Callable[...,
         "row 5: verse_ID 253 stands already on row 2",
         "row 5: dataset 'holdout'",
         "row 6: verse_ID 'nine'",
+        "row 7: verse_ID 9 and subject_ID 'ten'",
+        "row 8: T12 has",
     ]
     assert [part for part in expected if part not in str(caught.value)] == []
 
@@ -109,8 +115,19 @@ def test_another_workbook_is_refused(write: Callable[..., Path]) -> None:
         read_verse19(write({"verse_ID": 1}, columns=["verse_ID"]))
 
 
+def test_a_workbook_without_the_sheet_is_refused_and_the_right_one_read_by_its_suffix(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert read_labels([str(write(ROW))]).table["scan_id"].tolist() == ["verse253"]
+    openpyxl.Workbook().save(tmp_path / "other.xlsx")
+    with pytest.raises(LabelError, match=r"other\.xlsx: sheet .* is missing"):
+        read_labels([str(tmp_path / "other.xlsx")])
+
+
 def test_a_file_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "grades.xlsx"
-    path.write_text("patient_id,scan_id\n")
-    with pytest.raises(LabelError, match="cannot read the VerSe'19 sheet"):
-        read_verse19(path)
+    (tmp_path / "text.xlsx").write_text("patient_id,scan_id")
+    with zipfile.ZipFile(tmp_path / "zip.xlsx", "w") as archive:
+        archive.writestr("a.txt", "x")
+    for name in ("text.xlsx", "zip.xlsx", "none.xlsx"):
+        with pytest.raises(LabelError, match=rf"{name}: cannot read the VerSe'19 sheet"):
+            read_labels([str(tmp_path / name)])

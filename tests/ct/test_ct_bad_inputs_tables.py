@@ -22,8 +22,9 @@ from vertegrade.dae.network import DaeNetwork
 from vertegrade.dae.weights import load_dae, save_dae
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.rows import GradingError
+from vertegrade.preflight.config import read_settings
 from vertegrade.settings.grading import GradingSettings
-from vertegrade.settings.loading import SettingsError, check_duplicate_keys, check_settings
+from vertegrade.settings.loading import SettingsError, check_settings, check_yaml
 from vertegrade.settings.spine import CropSettings, LocalizeSettings
 from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.landmarks import provided_landmarks
@@ -188,8 +189,10 @@ def test_47_one_class_or_one_patient_only() -> None:
         ("ct: {min_slices: -3}", "`ct.min_slices` is -3"),
         ("ct: {min_slices: no}", "`ct.min_slices` is False"),
         ("ct: {max_slice_thickness_mm: 1e1}", "write 1.0e-4, not 1e-4"),
+        ("ct: {min_slices: 0o12}", "`ct.min_slices` is '0o12'"),
+        ("ct: {min_slices: &a [*a]}", "`ct.min_slices` is [[[...]]]"),
     ],
-    ids=["unknown key", "wrong type", "negative", "no is False", "text as number"],
+    ids=["unknown key", "wrong type", "negative", "no is False", "text as number", "octal", "anchor in itself"],
 )
 def test_48_configs(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
@@ -201,7 +204,24 @@ def test_48_configs(text: str, told: str, tmp_path: Path) -> None:
 def test_48_a_key_given_twice(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("ct:\n  min_slices: 4\n  min_slices: 5\n")
     with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `min_slices` stands already on line 2"):
-        check_duplicate_keys([str(tmp_path / "mine.yaml")])
+        check_yaml([str(tmp_path / "mine.yaml")])
+
+
+@pytest.mark.parametrize("number", ["010", "-07", "1:30", "1:30.5"])
+def test_48_numbers_of_another_base(number: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"ct:\n  min_slices: {number}\n")
+    with pytest.raises(SettingsError, match=rf"mine\.yaml:2: `{number}` is base 8 or 60 to YAML"):
+        check_yaml([str(tmp_path / "mine.yaml")])
+    (tmp_path / "mine.yaml").write_text(f"a: [0, 0.5, 10, 1_000, 1.0e-4, '{number}', 12:30:x]\n")
+    check_yaml([str(tmp_path / "mine.yaml")])
+
+
+def test_48_tabs_and_aliases(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("run:\n\tseed: 1\n")
+    assert "to not mix whitespace and tab" in read_settings([str(tmp_path / "mine.yaml")])[1][0]
+    (tmp_path / "mine.yaml").write_text("ct: &a\n  min_slices: [*a]\n")
+    problem, _ = read_settings([str(tmp_path / "mine.yaml")])[1]
+    assert "mine.yaml:2: `ct.min_slices` is" in problem
 
 
 def test_49_weights_that_are_missing_damaged_or_others(tmp_path: Path) -> None:

@@ -138,3 +138,21 @@ def test_a_surface_file_that_is_named_like_a_nifti(tmp_path: Path) -> None:
     axes = (nib.cifti2.ScalarAxis(["a", "b"]), nib.cifti2.SeriesAxis(0, 1, 3))
     nib.Cifti2Image(np.zeros((2, 3), np.float32), axes).to_filename(tmp_path / "a.nii")
     assert convert(tmp_path / "a.nii", tmp_path)["reason"] == "broken_file"
+
+
+@pytest.mark.parametrize("offset", ["nan", "inf"])
+def test_voxels_that_begin_nowhere(offset: str, tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii", HU)
+    data = bytearray(path.read_bytes())
+    data[108:112] = np.float32(offset).tobytes()
+    path.write_bytes(data)
+    assert convert(path, tmp_path)["reason"] == "broken_file"
+
+
+def test_voxels_that_are_not_those_of_the_checksum_are_refused(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", HU)
+    assert convert(path, tmp_path)["state"] == "done"
+    data = bytearray(path.read_bytes())
+    data[-8] ^= 1  # of the CRC: nothing else differs when a voxel does
+    path.write_bytes(data)
+    assert convert(path, tmp_path)["reason"] == "broken_file"

@@ -191,3 +191,17 @@ def test_spearman_with_height_loss_is_among_fractures_of_known_height_loss():
     result = _evaluate(labels=labels)["splits"]["test"]["vertebra"]["spearman_height_loss"]
     assert result["value"] == pytest.approx(spearmanr(fractures["severity"], fractures["height_loss"]).statistic)
     assert result["n"] == len(fractures) < len(known)
+
+
+def test_predictions_of_scans_that_are_not_in_the_cohort_are_refused():
+    stranger = COHORT.dae.iloc[:1].assign(scan_id="elsewhere")
+    with pytest.raises(EvaluationError, match="not in the cohort: elsewhere"):
+        _evaluate(predictions=pd.concat([COHORT.dae, stranger]))
+
+
+def test_labels_that_give_a_failed_scan_to_a_patient_of_no_split_are_refused():
+    # Only scans with crops are compared with the sample sheet before.
+    failed = COHORT.scans.loc[COHORT.scans["state"] == "failed", "scan_id"].iloc[0]
+    labels = COHORT.labels.assign(patient_id=COHORT.labels["patient_id"].mask(COHORT.labels["scan_id"] == failed, "q"))
+    with pytest.raises(EvaluationError, match="no split: q; correct patient_id"):
+        _evaluate(labels=labels)

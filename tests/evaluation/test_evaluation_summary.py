@@ -9,6 +9,7 @@ import pytest
 
 from evaluation.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import evaluate
+from vertegrade.evaluation.run_facts import run_facts
 from vertegrade.evaluation.summary import summary
 from vertegrade.settings.evaluation import EvaluationSettings
 
@@ -61,3 +62,8 @@ def test_the_schema_can_refuse(schema):
     broken["methods"]["dae"]["mae"] = "0.3"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema)
+
+
+def test_the_commit_is_null_where_there_is_no_git(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run_facts(str(tmp_path), "0" * 64)["commit"] is None

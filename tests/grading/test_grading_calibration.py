@@ -182,6 +182,8 @@ def test_grade_limits_have_the_best_macro_f1_of_all() -> None:
 def test_a_grade_that_does_not_occur_is_never_given() -> None:
     severity, grade = np.linspace(0, 3, 31), np.repeat([0, 1, 3], [10, 10, 11])
     assert set(np.searchsorted(best_grade_limits(severity, grade), severity, side="right")) == {0, 1, 3}
+    limits = best_grade_limits(np.array([0.5, 1.0, 2.0, 2.5]), np.array([1, 1, 2, 2]))
+    assert limits == [0.0, 1.5, 4.0]
 
 
 def test_the_kind_with_the_best_score_is_chosen_and_all_scores_are_kept(fitted: Fitted) -> None:

@@ -288,3 +288,24 @@ def test_in_split_takes_evaluable_rows_of_one_split(tables: Tables) -> None:
     rows = in_split(latents.assign(evaluable=latents["vertebra"] > 10), splits, "test")
     assert rows["vertebra"].min() == 11
     assert set(rows["patient_id"]) == set(splits.loc[splits["split"] == "test", "patient_id"])
+
+
+def test_folds_whose_training_part_has_one_class_are_a_clear_error(tables: Tables) -> None:
+    # Six patients with a fracture share five folds, and the only two with intact vertebrae share one of them.
+    latents, labels, splits = tables
+    patients = splits.loc[splits["split"] == "train", "patient_id"][:6].tolist()
+    number = labels["patient_id"].map({patient: at for at, patient in enumerate(patients)})
+    six, number = labels[number.notna()], number.dropna().to_numpy(np.int64)
+    folds = patient_folds(np.full(len(six), 2), number, 1, 5, seed=1, least=0)
+    shared = folds == np.bincount(folds).argmax()
+    grades = np.where(shared & (six["vertebra"] > 8), 0.0, 2.0)
+    with pytest.raises(GradingError, match="only one class among the vertebrae of a fold"):
+        fit_hyperplane(latents, six.assign(genant_grade=grades), splits, GradingSettings(folds=5), seed=1)
+
+
+@pytest.mark.parametrize("classifier", ["svm", "logistic"])
+def test_an_encoder_that_says_nothing_is_a_clear_error(tables: Tables, classifier: str) -> None:
+    latents, labels, splits = tables
+    same = latents.assign(z=[np.ones(4, np.float32)] * len(latents))
+    with pytest.raises(GradingError, match="do not differ between the classes"):
+        fit_hyperplane(same, labels, splits, GradingSettings(classifier=classifier), seed=1)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from vertegrade.settings.base import section_paths
-from vertegrade.settings.loading import SettingsError, check_duplicate_keys, check_settings
+from vertegrade.settings.loading import SettingsError, check_settings, check_yaml
 
 
 def problems_of(text: str, tmp_path: Path) -> str:
@@ -58,8 +58,42 @@ def test_key_given_twice_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("crop:\n  size: 64\n  size: 32\n")
     with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `size` stands already on line 2"):
-        check_duplicate_keys([str(file)])
+        check_yaml([str(file)])
 
 
 def test_section_classes_have_one_place_each() -> None:
     assert "crop" in section_paths().values()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("phantom:\n  acquisition: {min_pixel_mm: 0.9, max_pixel_mm: 0.5}\n", "min_pixel_mm (0.9) must not be above"),
+        ("localize: {first_vertebra: 20, last_vertebra: 10}\n", "first_vertebra lies below"),
+        ("localize: {min_gap_mm: 30.0, max_gap_mm: 20.0}\n", "min_gap_mm must be smaller"),
+    ],
+)
+def test_limits_in_the_wrong_order_are_refused(text: str, told: str, tmp_path: Path) -> None:
+    assert told in problems_of(text, tmp_path)
+
+
+def test_key_given_twice_in_a_list_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("a:\n  - b: 1\n    b: 2\n")
+    with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `b` stands already on line 2"):
+        check_yaml([str(file)])
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.parametrize("text", [BOMB + "crop: {size: *j}\n", "crop: &a\n  size: [*a]\n"], ids=["bomb", "circle"])
+def test_aliases_that_repeat_without_end_are_refused_at_once(text: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    check_yaml([str(tmp_path / "mine.yaml")])
+    message = problems_of(text, tmp_path)
+    assert "`crop.size` is [" in message
+    assert len(message) < 5000

@@ -20,6 +20,7 @@ from vertegrade.cohort.sheet import ScanRow, read_sheet
 from vertegrade.ct.headers import series_code
 from vertegrade.index.folder import IndexingError, report_of, write_index
 from vertegrade.index.found import Found
+from vertegrade.index.headers import dicom_header, nifti_header
 from vertegrade.index.pseudonyms import KeyFileError, pseudonym, read_key_file
 
 
@@ -275,3 +276,60 @@ def test_names_with_control_characters_never_reach_the_sheet(tmp_path: Path) -> 
     assert found.files_left_out["bad_name"] == 12
     with (tmp_path / "scans.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 2
+
+
+def test_a_key_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    series(tmp_path / "in", "1.1")
+    path = tmp_path / "scans.key.tsv"
+    for content in (None, "# key " + "0" * 64 + "\nscan_id\tPatientID\ns\t" + "x" * 200_000):
+        path.write_text(content) if content else path.mkdir()
+        with pytest.raises(KeyFileError, match="the key file cannot be read"):
+            indexed(tmp_path / "in")
+        if not content:
+            path.rmdir()
+
+
+def test_series_without_patient_id_are_told(tmp_path: Path) -> None:
+    series(tmp_path / "in/a", "1.1", patient="")
+    series(tmp_path / "in/b", "1.2")
+    _, found = indexed(tmp_path / "in")
+    assert found.notes == ["1 series without PatientID: each study counts as a patient; correct patient_id"]
+
+
+def test_too_little_memory_is_not_taken_for_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        dicom_header(1, full)  # type: ignore[arg-type]
+    monkeypatch.setattr(nib, "load", full)
+    with pytest.raises(MemoryError):
+        nifti_header(tmp_path)
+
+
+def test_a_dicom_file_that_is_damaged_after_its_preamble(tmp_path: Path) -> None:
+    path = tmp_path / "in/a.dcm"
+    series(tmp_path / "in", "1.1")
+    path.write_bytes(bytes(128) + b"DICM" + b"\xff" * 400)
+    _, found = indexed(tmp_path / "in")
+    assert dict(found.files_left_out) == {"unreadable": 1}
+
+
+def test_nifti_that_stand_for_unknown_patients_or_for_one_image_twice_are_told(tmp_path: Path) -> None:
+    for name in ("a.nii", "b.nii"):
+        nifti(tmp_path / "in" / name)
+    _, found = indexed(tmp_path / "in")
+    twice, unnamed = found.notes
+    assert "header and size are those of" in twice
+    assert unnamed.startswith("2 NIfTI not named `sub-...`")
+
+
+def test_ct_images_that_say_otherwise_or_say_nothing(tmp_path: Path) -> None:
+    series(tmp_path / "in/ct", "1.1")
+    series(tmp_path / "in/mr", "1.2", Modality="MR")
+    series(tmp_path / "in/torn", "1.3", Modality="")
+    (nib.Nifti1Image(np.zeros((4, 4), np.int16), np.eye(4))).to_filename(tmp_path / "in/flat.nii")
+    rows, found = indexed(tmp_path / "in")
+    assert [row.path for row in rows] == [f"{tmp_path}/in/ct"]
+    assert dict(found.files_left_out) == {"not_ct": 12, "unreadable": 12}
+    assert dict(found.images_left_out) == {"not_3d": 1}

@@ -122,6 +122,9 @@ def test_a_scan_under_two_ids(cohort: Path) -> None:
 def test_provided_landmarks_that_are_not_there(cohort: Path) -> None:
     (problem,) = problems_of(cohort, method="provided")
     assert "sheet.csv line 2: neither mask nor centroids" in problem
+    text = (cohort / "sheet.csv").read_text()
+    (cohort / "sheet.csv").write_text(text.replace("series,,,", f"series,,{cohort}/b.nii.gz,"))
+    assert problems_of(cohort, method="provided") == []  # a mask alone will do
 
 
 def test_overrides_of_unknown_scans(cohort: Path) -> None:
@@ -237,3 +240,58 @@ def test_config_files_merge_as_snakemake_merges_them(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("cohort: {shards: 4}\n")
     settings, problems = read_settings([str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")])
     assert (problems, settings.run.seed, settings.cohort.shards) == ([], 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "FileNotFoundError"),
+        ("run: ä".encode("latin-1"), "UnicodeDecodeError"),
+        (b"a: " + b"[" * 5000, "RecursionError"),
+        (b"- 1", "keys at top level"),
+    ],
+    ids=["missing", "Latin-1", "too deep", "no keys"],
+)
+def test_config_files_that_cannot_be_read(content: bytes | None, told: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "mine.yaml").write_bytes(content)
+    problem, note = read_settings([str(tmp_path / "mine.yaml")])[1]
+    assert problem.startswith(f"{tmp_path}/mine.yaml: cannot be read as YAML (")
+    assert told in problem
+    assert note.endswith("with defaults in its place")
+
+
+@pytest.mark.parametrize("cohort", ["scans.csv", "[scans.csv]", "null"])
+def test_a_cohort_that_is_no_block_of_keys(cohort: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"cohort: {cohort}\n")
+    problem, _ = read_settings([str(tmp_path / "mine.yaml")])[1]
+    assert f"{tmp_path}/mine.yaml:1: `cohort` is" in problem
+
+
+def test_tables_that_cannot_be_read_do_not_hide_each_other(cohort: Path) -> None:
+    (cohort / "hand.csv").write_text("a,b\n")
+    (problem,) = problems_of(cohort, overrides=f"{cohort}/hand.csv")
+    assert problem.startswith(f"{cohort}/hand.csv: column 'scan_id' is missing")
+    (cohort / "sheet.csv").write_text("a,b\n")
+    (sheet,) = problems_of(cohort)  # and not that no label belongs to a scan of the sheet
+    (cohort / "labels.csv").write_text(HEADER + "p1,a,L1,7\n")
+    sheet, label = problems_of(cohort)
+    assert sheet.startswith(f"{cohort}/sheet.csv: column 'scan_id' is missing")
+    assert label.startswith(f"{cohort}/labels.csv line 2: genant_grade '7'")
+
+
+def test_the_phantoms_need_no_sheet() -> None:
+    assert check_sheet(check_settings({})) == ({}, [])
+
+
+def test_two_label_tables_of_one_vertebra(cohort: Path) -> None:
+    (cohort / "own.csv").write_text(HEADER + "p1,a,L1,0\n")
+    text = (cohort / "sheet.csv").read_text().replace("series\n", "series,labels\n", 1)
+    (cohort / "sheet.csv").write_text(text.replace("\n007", f",{cohort}/own.csv\n007"))
+    assert problems_of(cohort) == ["L1 of scan 'a' is graded by two label tables"]
+
+
+def test_centroids_that_cannot_be_read_are_told_once(cohort: Path) -> None:
+    (cohort / "b_ctd.json").write_text("{}")
+    (problem,) = problems_of(cohort)
+    assert "sheet.csv line 3: centroids" in problem

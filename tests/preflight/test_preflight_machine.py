@@ -1,5 +1,7 @@
 """Disk, GPU, models, tools and the SLURM profile, each against a machine that lacks it."""
 
+import importlib.util
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +37,12 @@ def test_results_where_nobody_may_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (problem,) = problems_of(tmp_path, run={"results": str(tmp_path / "file/results")})
     assert f"{tmp_path}/file is no folder that you may write to" in problem
+
+
+def test_results_in_a_folder_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    told = problems_of(tmp_path)
+    assert [problem.split(" = ")[0] for problem in told] == ["run.results", "run.logs"]
 
 
 def test_models_and_weights_that_are_not_there(tmp_path: Path) -> None:
@@ -117,3 +125,31 @@ def test_profiles_that_are_none(text: str, told: str, tmp_path: Path) -> None:
 def test_a_profile_that_is_not_there_and_one_of_another_executor(tmp_path: Path) -> None:
     assert "cannot be read (FileNotFoundError)" in check_profile(str(tmp_path / "none"), "auto")[0]
     assert check_profile(profile(tmp_path, "cores: 2\n"), "auto") == []
+
+
+def test_a_size_is_that_of_the_file_or_nothing_where_it_cannot_be_known(tmp_path: Path) -> None:
+    (tmp_path / "scan.nii").write_bytes(bytes(1_000_000))
+    settings = check_settings({"crop": {"size": 64, "slices": 5}})
+    crops = 64 * 64 * 5 * 2 * 20 / 1e6
+    for path, size in ((tmp_path / "scan.nii", 2), (tmp_path / ("x" * 300), 0)):
+        assert needed_mb(settings, [ScanRow("a", "p", str(path))]) == pytest.approx(OVERHEAD_MB + size + crops)
+
+
+def test_packages_that_are_not_installed(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (problem,) = problems_of(cluster, run={"device": "cuda"})
+    assert problem.startswith("run.device = cuda: torch is not installed")
+    (problem,) = check_profile(profile(cluster, "executor: slurm\n"), "cpu")
+    assert problem.startswith("snakemake-executor-plugin-slurm is not installed")
+
+
+def test_a_profile_of_other_bytes_and_a_sinfo_that_is_no_program(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(cluster))
+    (cluster / "sinfo").write_text("#!/nowhere/sh\n")
+    (problem,) = check_profile(profile(cluster, "executor: slurm\n"), "auto")
+    assert problem.startswith("sinfo fails (FileNotFoundError)")
+    (cluster / "mine/profile.yaml").write_bytes("# ä".encode("latin-1"))
+    (problem,) = check_profile(str(cluster / "mine"), "auto")
+    assert "cannot be read (UnicodeDecodeError)" in problem

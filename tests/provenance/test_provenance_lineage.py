@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from provenance.small_run import PARAMS, write_job, write_run
+from vertegrade.ct.reasons import FLAGS
+from vertegrade.evaluation.run_facts import run_facts
 from vertegrade.files import file_hashes
 from vertegrade.manifest import read_manifests
 from vertegrade.provenance.lineage import lineage_page, lineage_table, paths_by_scan, steps_behind
 
 HOSTILE = "<script>alert('x')</script>"
-GRADE = {"scan_id": "a", "vertebra": 20, "method": "dae", "evaluable": False, "reason": HOSTILE}
+GRADE = {"scan_id": "a", "vertebra": 20, "method": "dae", "evaluable": False, "reason": HOSTILE, "flags": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,28 @@ def test_texts_of_users_are_escaped() -> None:
     # reason of the grade, host, package, code, patient and fingerprint; names and values
     assert page.count("&lt;script&gt;alert(") == 8
     assert "scans/&lt;b&gt;a&amp;b&lt;/b&gt;.dcm" in page
+
+
+def shown_flags(page: str) -> set[str]:
+    return {flag for flag, meaning in FLAGS.items() if f">{flag}</th><td>{meaning}</td>" in page}
+
+
+def test_flags_of_the_scan_are_told_in_plain_words() -> None:
+    rows = pd.DataFrame([GRADE, GRADE | {"flags": "resampled_tilt thick_slices"}])
+    page = lineage_page(rows, [], lineage_table([], "a", {}), "L1")
+    assert shown_flags(page) == {"resampled_tilt", "thick_slices"}
+    assert "no flag" not in page
+
+
+def test_a_scan_without_flags_is_told_to_have_none() -> None:
+    page = lineage_page(pd.DataFrame([GRADE]), [], lineage_table([], "a", {}), "L1")
+    assert "The scan carries no flag" in page
+    assert [flag for flag in FLAGS if flag in page] == []
+
+
+def test_manifests_that_another_job_is_writing_are_left_alone() -> None:
+    before = list(read_manifests("results"))
+    file = next(Path("results/manifest").glob("*/*.json"))
+    file.with_name(f".tmp-1-{file.name}").write_text("{")
+    assert list(read_manifests("results")) == before
+    assert run_facts("results/manifest", "0" * 64)["jobs"] == len(before) > 0

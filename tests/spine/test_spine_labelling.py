@@ -150,7 +150,12 @@ def test_no_detection_has_no_label():
         ([1.0, 0.0], [0.9, 0.9], LEVELS, "head to feet"),
         ([0.0, 1.0, 2.0], [0.9, 0.9], LEVELS, "same detections"),
         ([0.0, 20.0], [0.9, 1.9], LEVELS, "between 0 and 1"),
+        ([0.0, 20.0], [0.9, -0.1], LEVELS, "between 0 and 1"),
+        ([0.0, np.inf], [0.9, 0.9], LEVELS, "must be finite"),
         ([0.0, 20.0], [0.9, 0.9], (*LEVELS[1:], 20), "each once"),
+        ([0.0, 20.0], [0.9, 0.9], (*LEVELS[1:], 99), "each once"),
+        ([0.0, 20.0], [0.9], LEVELS, "same detections"),
+        ([0.0, 20.0], [0.9, 0.9], LEVELS[1:], "same detections"),
     ],
 )
 def test_contradictions_are_refused(arcs: list[float], sure: list[float], levels: tuple[int, ...], message: str):

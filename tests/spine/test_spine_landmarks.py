@@ -1,8 +1,10 @@
 """The landmarks table: every given vertebra has a row, and implausible ones a reason."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -116,3 +118,24 @@ def test_nobody_is_trusted_where_most_are_wrong() -> None:
 def test_labels_counted_from_the_feet_are_all_distrusted() -> None:
     centres = column([24, 23, 22, 21, 20])
     assert sorted(implausible(centres, SETTINGS)) == [20, 21, 22, 23, 24]
+
+
+@pytest.mark.parametrize(("off_mm", "known"), [(0.0, True), (40.0, False)])
+def test_points_are_taken_from_the_mask_only_where_its_vertebra_lies_at_the_centroid(
+    tmp_path: Path, off_mm: float, known: bool
+) -> None:
+    mask = np.zeros(VOLUME.hu.shape, np.uint8)
+    mask[10:50, 20:50, 150:162] = LABELS["L1"]
+    nib.save(nib.Nifti1Image(mask, AFFINE), tmp_path / "mask.nii.gz")
+    centre = voxel_to_mm(AFFINE, np.array([29.5, 34.5, 155.5])) + np.array([0, 0, off_mm])
+    row = replace(row_of(tmp_path, {LABELS["L1"]: centre}), mask=str(tmp_path / "mask.nii.gz"))
+    table = provided_landmarks(row, VOLUME, SETTINGS)
+    assert table["anterior_superior_x_mm"].notna().all() == known
+
+
+def test_a_centroid_without_its_vertebra_in_the_mask_has_no_points(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.zeros(VOLUME.hu.shape, np.uint8), AFFINE), tmp_path / "mask.nii.gz")
+    row = replace(row_of(tmp_path, column([20, 21])), mask=str(tmp_path / "mask.nii.gz"))
+    table = provided_landmarks(row, VOLUME, SETTINGS)
+    assert table["evaluable"].all()
+    assert table["anterior_superior_x_mm"].isna().all()

@@ -142,3 +142,41 @@ def test_a_mask_without_a_usable_affine_is_refused(tmp_path: Path) -> None:
     nib.save(image, tmp_path / "mask.nii.gz")
     with pytest.raises(Refused, match=r"mask\.nii\.gz"):
         read_mask(tmp_path / "mask.nii.gz", SHAPE, AFFINE)
+
+
+def test_a_mask_of_another_image_format_is_refused(tmp_path: Path) -> None:
+    nib.save(nib.MGHImage(np.ones(SHAPE, np.uint8), AFFINE), tmp_path / "mask.mgz")
+    with pytest.raises(Refused, match=r"mask\.mgz: not a NIfTI mask") as caught:
+        read_mask(tmp_path / "mask.mgz", SHAPE, AFFINE)
+    assert caught.value.reason == "mask_unreadable"
+
+
+def test_halves_and_crumbs_of_a_body_have_a_centre() -> None:
+    halves = np.zeros(SHAPE, np.uint8)
+    halves[10:30, 55:85, 48:72] = halves[50:70, 55:85, 48:72] = 20  # nothing near the middle
+    crumbs = np.zeros(SHAPE, np.uint8)
+    crumbs[38:42, 10:90:8, 60:64] = 20  # ten equal pieces, none of them large
+    for labels in (halves, crumbs):
+        assert np.isfinite(body_centres(labels, AFFINE, "mask")[20].centre_mm).all()
+
+
+def test_damage_anywhere_in_a_mask_is_refused(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 20, SHAPE).astype(np.uint8)
+    packed = save(tmp_path / "mask.nii.gz", labels).read_bytes()
+    plain = save(tmp_path / "mask.nii", labels).read_bytes()
+    no_type = bytearray(plain)
+    no_type[70:72] = (4096).to_bytes(2, "little")
+    nowhere = bytearray(plain)
+    nowhere[108:112] = np.float32("inf").tobytes()
+    for name, data in {
+        "start.nii.gz": packed[:3000] + b"\xff" * 20 + packed[3020:],
+        "middle.nii.gz": packed[:300_000] + b"\xff" * 3000 + packed[303_000:],
+        "checksum.nii.gz": packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:],
+        "short.nii": plain[:5000],
+        "no_type.nii": bytes(no_type),
+        "nowhere.nii": bytes(nowhere),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(Refused, match=name) as caught:
+            read_mask(tmp_path / name, SHAPE, AFFINE)
+        assert caught.value.reason == "mask_unreadable", name

@@ -140,3 +140,39 @@ def test_heights_of_real_masks_agree_with_reading_by_hand(name: str, label: int)
     image = nib.load(MASKS / f"sub-{name}_seg-vert_msk.nii.gz")
     labels, affine = to_ras(np.asanyarray(image.dataobj), image.affine)
     np.testing.assert_allclose(measure_mask(labels, affine, label).heights_mm, READ[name, label], atol=1.5)
+
+
+def dust(shape: tuple[int, int, int]) -> np.ndarray:
+    return (np.random.default_rng(0).random(shape) < 0.2).astype(np.uint8) * 20
+
+
+def plate(shape: tuple[int, int, int], axis: int) -> np.ndarray:
+    labels = np.zeros(shape, np.uint8)
+    np.moveaxis(labels, axis, 0)[20] = 20
+    return labels
+
+
+BLOCKS = {name: np.full(shape, 20, np.uint8) for name, shape in {"rod": (4, 4, 60), "too high": (60, 40, 56)}.items()}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [dust((50, 40, 30)), *[plate((40, 44, 48), axis) for axis in range(3)], *BLOCKS.values()],
+    ids=["dust", "sagittal plate", "coronal plate", "axial plate", *BLOCKS],
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # an axis without direction
+def test_what_is_no_body_is_told_to_be_none(labels: np.ndarray) -> None:
+    measure = measure_mask(np.pad(labels, 3), np.eye(4), 20)
+    assert measure.reason == "no_body"
+    assert np.isnan(measure.heights_mm).all()
+
+
+def test_a_body_of_even_height_is_a_body() -> None:
+    labels = np.pad(np.full((44, 34, 24), 20, np.uint8), 3)
+    np.testing.assert_allclose(measure_mask(labels, np.eye(4), 20).heights_mm, 24, atol=1.0)
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 0), (0, 3)])
+def test_a_body_at_either_end_of_the_scan_is_cut(before: int, after: int) -> None:
+    labels = np.pad(np.full((44, 34, 24), 20, np.uint8), ((3, 3), (3, 3), (before, after)))
+    assert measure_mask(labels, np.eye(4), 20).reason == "cut_by_scan_edge"

@@ -139,6 +139,12 @@ def test_segments_and_ends_in_any_order_are_the_same_points(tmp_path: Path) -> N
     [
         ("{", "one.json: not a MosMed annotation"),
         ("[]", "one.json: not a MosMed annotation"),
+        ("{}", "one.json: not a MosMed annotation"),
+        ("[" * 100_000, "one.json: not a MosMed annotation"),
+        (annotation({"segments": None, "type": "Th8"}), r"not \(\)"),
+        (annotation({"segments": {}, "type": "Th8"}), "no segments"),
+        (annotation({"segments": [[[float("nan"), 2, 3]] * 2] * 3, "type": "Th8"}), "3 finite numbers"),
+        (annotation({"segments": [[[10**400, 2, 3]] * 2] * 3, "type": "Th8"}), "no segments"),
         (annotation({"segments": SEGMENTS, "type": "Th14"}), "expert1, vertebra 1: type 'Th14'"),
         (annotation("Th8"), "expert1, vertebra 1: type None"),
         (annotation({"type": "Th8"}), "no segments"),
@@ -159,3 +165,20 @@ def test_a_file_that_is_no_annotation_is_named_with_what_is_wrong(tmp_path: Path
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MosmedError, match=r"nowhere\.json: cannot be read"):
         read_annotations(tmp_path / "nowhere.json")
+
+
+def test_archives_that_are_damaged_or_encrypted_are_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "good.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", annotation({"segments": SEGMENTS, "type": "Th8"}) * 20)
+    good = (tmp_path / "good.zip").read_bytes()
+    torn, locked = bytearray(good), bytearray(good)
+    torn[60:70] = b"\xff" * 10
+    locked[6] |= 1  # the flag of an encrypted member, here and in the directory at the end
+    locked[good.index(b"PK\x01\x02") + 8] |= 1
+    turned = bytearray(good)
+    turned[14] ^= 1  # of the member's checksum, here and in the directory
+    turned[good.index(b"PK\x01\x02") + 16] ^= 1
+    for name, data in {"torn.zip": torn, "locked.zip": locked, "turned.zip": turned}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(MosmedError, match=rf"{name}: cannot be read"):
+            read_annotations(tmp_path / name)

@@ -84,6 +84,8 @@ RAS = {"direction": ["R", "A", "S"]}
         ([entry(20)], "centroids_unreadable"),
         ([{"direction": ["R", "L", "S"]}, entry(20)], "centroids_unreadable"),
         ([RAS, entry(20.5)], "centroids_unreadable"),
+        ([RAS, entry(True)], "centroids_unreadable"),
+        ([{**RAS, "format": "POI"}, {"L1": {"50": [1, 2]}}], "centroids_unreadable"),
         ([RAS, entry(20, [1, 2, float("nan")])], "centroids_unreadable"),
         ([RAS, {"label": 20, "X": 1}], "centroids_unreadable"),
         ({"20": [1, 2, 3]}, "centroids_unreadable"),
@@ -101,3 +103,28 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"gone\.json") as caught:
         read_centroids(tmp_path / "gone.json", SHAPE, AFFINE)
     assert caught.value.reason == "centroids_unreadable"
+
+
+POINT = '[{"direction": ["R", "A", "S"]}, {"label": %s, "X": %s, "Y": 1, "Z": 1}]'
+TEXTS = {"null": "null", "empty": "[]", "number": "[1]", "deep": "[" * 100_000}
+TEXTS |= {"infinite label": POINT % ("1e999", 1), "number without end": POINT % (20, "1" * 400)}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_json_that_is_no_centroid_file_at_all(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ctd.json").write_text(text)
+    with pytest.raises(Refused, match=r"ctd\.json: not a VerSe centroid file") as caught:
+        read_centroids(tmp_path / "ctd.json", SHAPE, AFFINE)
+    assert caught.value.reason == "centroids_unreadable"
+
+
+@pytest.mark.parametrize("size", [5, "abc", [1, 2], [10**400, 1, 1]], ids=["number", "text", "two", "without end"])
+def test_a_grid_that_is_no_three_numbers(tmp_path: Path, size: Any) -> None:
+    for key in ("shape", "zoom"):
+        with pytest.raises(Refused, match=f"{key} is not three finite numbers"):
+            read_centroids(write(tmp_path, [{**RAS, key: size}, entry(20)]), SHAPE, AFFINE)
+
+
+def test_a_direction_of_more_than_three_axes(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="not three axis codes"):
+        read_centroids(write(tmp_path, [{"direction": ["R", "A", "S", "I"]}, entry(20)]), SHAPE, AFFINE)

@@ -139,6 +139,7 @@ MODULES: dict[str, set[str]] = {
     "phantom/training_scan.py": set(),
     "ct/": {"convert"},
     "ct/__init__.py": {"convert", "localize", "measure", "crop", "localization_picture", "cohort_page"},
+    "ct/checksum.py": {"convert", "localize", "measure", "crop"},
     "ct/volume.py": {"convert", "localize", "measure", "crop", "localization_picture"},
     "ct/reasons.py": {"convert", "localize", "measure", "crop", "cohort_page"},
     "spine/__init__.py": {"phantom", "localize", "measure", "crop", "localization_picture"},

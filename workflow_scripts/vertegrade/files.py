@@ -85,13 +85,9 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
 
 
 def read_array(path: str | Path, in_memory: bool = False) -> np.ndarray:
-    """Read a .npy, memory-mapped unless `in_memory` (an empty array is always read); ValueError where it is damaged."""
+    """Read a .npy, memory-mapped unless `in_memory`; ValueError where it is damaged."""
     try:
         return np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
-    except (ValueError, EOFError):
-        pass  # an empty array cannot be mapped
-    try:
-        return np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a whole array of plain numbers; remove it, so that it is made again") from error
 

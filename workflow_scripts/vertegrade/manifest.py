@@ -100,8 +100,8 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def manifest_files(results: str | Path) -> list[Path]:
-    """The manifest files of a run, sorted."""
-    return sorted(Path(results, FOLDER).glob("*/*.json"))
+    """The manifest files of a run, sorted, without those that another job is about to write."""
+    return sorted(Path(results, FOLDER).glob("*/[!.]*.json"))
 
 
 def read_manifests(results: str | Path) -> Iterator[Manifest]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vertegrade.cohort.labels import Labels, join_labels, labels_from_truth, read_label_table
+from vertegrade.cohort.labels import LabelError, Labels, join_labels, labels_from_truth, read_label_table
 from vertegrade.cohort.verse19 import read_verse19
 from vertegrade.tables import PHANTOM_TRUTH, read_table
 
@@ -22,5 +22,8 @@ def read_label_file(path: str) -> Labels:
     if suffix == ".xlsx":
         return read_verse19(path)
     if suffix == ".parquet":
-        return Labels(labels_from_truth(read_table(path, PHANTOM_TRUTH)), {})
+        try:
+            return Labels(labels_from_truth(read_table(path, PHANTOM_TRUTH)), {})
+        except (OSError, ValueError) as error:
+            raise LabelError(f"{path}: not the truth table of phantoms ({error}); give a CSV or TSV") from error
     return read_label_table(path)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import openpyxl
 import pandas as pd
-from openpyxl.utils.exceptions import InvalidFileException
 
 from vertegrade.cohort.labels import LabelError, Labels
 from vertegrade.levels import LABELS as LEVELS
@@ -81,7 +80,7 @@ def _rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Workbook contains no default style")
             book = openpyxl.load_workbook(path, data_only=True, read_only=True)
-    except (OSError, InvalidFileException, zipfile.BadZipFile, KeyError) as error:
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise LabelError(f"{path}: cannot read the VerSe'19 sheet ({error}); check cohort.labels") from error
     if SHEET not in book.sheetnames:
         raise LabelError(f"{path}: sheet {SHEET!r} is missing; is this appendix E1 of Löffler 2020?")

@@ -9,6 +9,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from vertegrade.ct.checksum import check_gzip
 from vertegrade.ct.converted import SPACING_LIMITS_MM, Converted, axcodes, to_int16
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.stack import MAX_TILT_DEGREES, check_thickness
@@ -25,13 +26,14 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
     The header is checked, against ct.max_voxels too, before any voxel is read: a gzip bomb costs nothing.
     """
     try:
-        image = nib.load(path)
+        image = _load(path)
         shape = _spatial_shape(image, settings)
         affine = _affine(image, shape)
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         notes = Notes()
         _check_slices(shape, spacing, settings, notes)
         hu = _read_hu(image, shape, notes)
+        check_gzip(path, image.dataobj.offset + hu.size * image.get_data_dtype().itemsize)
     except (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise Refused("broken_file", "the NIfTI is damaged or cut short; copy it again") from error
     array, turned = to_ras(hu, affine)
@@ -45,6 +47,14 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
         source_axcodes=axcodes(affine),
         notes=notes,
     )
+
+
+def _load(path: Path) -> Any:
+    """The image by its header; ValueError and OverflowError are what nibabel makes of an offset that is no number."""
+    try:
+        return nib.load(path)
+    except (ValueError, OverflowError) as error:
+        raise Refused("broken_file", "the NIfTI header holds impossible numbers; copy it again") from error
 
 
 def _spatial_shape(image: Any, settings: CtSettings) -> tuple[int, ...]:

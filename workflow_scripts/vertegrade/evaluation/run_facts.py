@@ -14,7 +14,7 @@ def run_facts(manifests: str | Path, settings_sha256: str) -> dict[str, Any]:
     wall_s counts the seconds in which at least one job ran: pauses between runs that were resumed do not count.
     """
     spans = []
-    for file in sorted(Path(manifests).rglob("*.json")):
+    for file in sorted(Path(manifests).rglob("[!.]*.json")):
         manifest = read_json(file)
         spans.append(tuple(datetime.fromisoformat(manifest[key]).timestamp() for key in ("started", "finished")))
     return {

@@ -65,7 +65,7 @@ class Hyperplane:
 
     def normalise(self, z: Array) -> Array:
         """z_n of latents (N, D); GradingError where D is another."""
-        if z.ndim != 2 or z.shape[1] != len(self.mean):
+        if z.shape[1] != len(self.mean):
             raise GradingError(
                 f"latents have the shape {z.shape}, the hyperplane was fitted on {len(self.mean)} dimensions; "
                 "fit the hyperplane again"
@@ -199,7 +199,7 @@ def whitening_of(z: Array, strength: float) -> tuple[Array, Array]:
 
 def fit_plane(z_n: Array, fractured: Flags, classifier: str, penalty: float) -> tuple[Array, float]:
     """w (D,) and b of the classifier on normalised latents (N, D), the two classes weighted equally."""
-    if fractured.all() or not fractured.any():
+    if fractured.all():  # each fold has a fracture (`patient_folds`)
         raise GradingError("only one class among the vertebrae of a fold; add graded patients")
     model = (
         LinearSVC(C=penalty, class_weight="balanced", dual=False, max_iter=10000)

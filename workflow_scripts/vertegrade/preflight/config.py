@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 from vertegrade.settings import Settings
-from vertegrade.settings.loading import SettingsError, check_duplicate_keys, check_settings
+from vertegrade.settings.loading import SettingsError, check_settings, check_yaml
 
 
 def read_settings(files: Sequence[str]) -> tuple[Settings, list[str]]:
@@ -26,7 +26,7 @@ def read_settings(files: Sequence[str]) -> tuple[Settings, list[str]]:
             readable.append(file)
         except (WorkflowError, OSError, ValueError, RecursionError) as error:
             problems.append(f"{file}: cannot be read as YAML ({type(error).__name__}: {error}); correct it")
-    for check in (check_duplicate_keys, lambda found: check_settings(config, found)):
+    for check in (check_yaml, lambda found: check_settings(config, found)):
         try:
             check(readable)
         except SettingsError as error:
@@ -34,5 +34,6 @@ def read_settings(files: Sequence[str]) -> tuple[Settings, list[str]]:
     if not problems:
         return check_settings(config, readable), []
     cohort = config.get("cohort")
-    named = {key: cohort[key] for key in ("sheet", "labels") if isinstance(cohort.get(key), str)} if cohort else {}
+    named = cohort if isinstance(cohort, dict) else {}
+    named = {key: named[key] for key in ("sheet", "labels") if isinstance(named.get(key), str)}
     return check_settings({"cohort": named}), [*problems, "config: what follows was checked with defaults in its place"]

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from vertegrade.ct.reasons import FLAGS
 from vertegrade.levels import LABELS
 from vertegrade.manifest import Manifest
 from vertegrade.provenance.check import flat
@@ -128,7 +129,7 @@ def _run(manifest: Manifest) -> dict[str, Any]:
 
 
 def lineage_page(rows: pd.DataFrame, steps: list[Step], table: pd.DataFrame, level: str) -> str:
-    """The page as HTML: the grades, then each job with its files; files of other scans are counted, not listed."""
+    """The page as HTML: the grades, the scan's flags, then each job with its files; other scans' files are counted."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("lineage.html.j2")
     own = [_shown(step, table) for step in steps if step.relation != LEARNED]
@@ -137,6 +138,7 @@ def lineage_page(rows: pd.DataFrame, steps: list[Step], table: pd.DataFrame, lev
         scan=rows["scan_id"].iloc[0],
         level=level,
         grades=rows.to_dict("records"),
+        flags=[(flag, FLAGS[flag]) for flag in sorted(set(rows["flags"].str.split().sum()))],
         steps=own,
         learned=learned[learned["kind"] == "written"].groupby("rule").size().to_dict(),
         learned_jobs=sum(step.relation == LEARNED for step in steps),

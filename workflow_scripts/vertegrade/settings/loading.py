@@ -1,6 +1,8 @@
 """Checking a config: every problem at once, each with file, line, what was found, and the nearest valid key."""
 
 import difflib
+import re
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +13,12 @@ from pydantic import BaseModel, ValidationError
 from vertegrade.settings import Settings
 
 Location = tuple[str | int, ...]
+NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+# 010 is 8, 1:30 is 90.
+OTHER_BASE = re.compile(r"[-+]?(0[0-9_]+$|[0-9_]+:)")
+# What was found, shortened: aliases can make a few lines of YAML into a billion values.
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 200, 200
 
 
 class SettingsError(ValueError):
@@ -35,7 +43,7 @@ def _problem(case: dict[str, Any], lines: dict[Location, str]) -> str:
         return f"  {where}: unknown key `{name}`{_nearest(location)}"
     found = case["input"]
     hint = " (in YAML write 1.0e-4, not 1e-4)" if isinstance(found, str) and _is_number(found) else ""
-    return f"  {where}: `{name}` is {found!r}: {case['msg'].lower()}{hint}"
+    return f"  {where}: `{name}` is {SHORT.repr(found)}: {case['msg'].lower()}{hint}"
 
 
 def _nearest(location: Location) -> str:
@@ -71,35 +79,42 @@ def _is_number(text: str) -> bool:
 
 
 def _lines(files: Sequence[str]) -> dict[Location, str]:
-    """`file:line` of every key; a later file wins, as in Snakemake. Keys given twice in a file are an error."""
+    """`file:line` of every key; a later file wins, as in Snakemake. Aliases count where they stand first."""
     found: dict[Location, str] = {}
     for file in files:
         node = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         if node is not None:
-            _walk(node, (), file, found)
+            _walk(node, (), file, found, set())
     return found
 
 
-def _walk(node: yaml.Node, location: Location, file: str, found: dict[Location, str]) -> None:
+def _walk(node: yaml.Node, location: Location, file: str, found: dict[Location, str], seen: set[int]) -> None:
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _walk(item, (*location, index), file, found)
+            _walk(item, (*location, index), file, found, seen)
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
         here = (*location, key.value)
         found[here] = f"{file}:{key.start_mark.line + 1}"
-        _walk(value, here, file, found)
+        _walk(value, here, file, found, seen)
 
 
-def check_duplicate_keys(files: Sequence[str]) -> None:
-    """Refuse a YAML file that gives a key twice: YAML itself would keep the last one in silence."""
+def check_yaml(files: Sequence[str]) -> None:
+    """Refuse keys given twice (YAML keeps the last in silence) and numbers that YAML reads otherwise than people."""
     problems: list[str] = []
     for file in files:
         node = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         stack = [node] if node is not None else []
+        walked: set[int] = set()
         while stack:
             current = stack.pop()
+            if id(current) in walked:
+                continue  # an alias, which may even name what it stands in
+            walked.add(id(current))
             if isinstance(current, yaml.MappingNode):
                 seen: dict[str, int] = {}
                 for key, value in current.value:
@@ -110,5 +125,8 @@ def check_duplicate_keys(files: Sequence[str]) -> None:
                     stack.append(value)
             elif isinstance(current, yaml.SequenceNode):
                 stack.extend(current.value)
+            elif current.tag in NUMBERS and OTHER_BASE.match(current.value):
+                line = current.start_mark.line + 1
+                problems.append(f"  {file}:{line}: `{current.value}` is base 8 or 60 to YAML; write it plainly")
     if problems:
-        raise SettingsError("keys given twice:\n" + "\n".join(problems))
+        raise SettingsError("YAML that would be read otherwise than it looks:\n" + "\n".join(problems))

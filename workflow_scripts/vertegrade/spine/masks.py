@@ -1,5 +1,6 @@
 """Body centres from a vertebra mask (VerSe's `seg-vert_msk`: whole vertebrae, posterior elements included)."""
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,13 +8,17 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import OrientationError
+from nibabel.spatialimages import HeaderDataError
 from scipy import ndimage
 
+from vertegrade.ct.checksum import check_gzip
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import to_ras, voxel_to_mm
 from vertegrade.levels import NAMES
 from vertegrade.spine.verse import SACRUM_AND_COCCYX, check_label
 
+# What nibabel raises over damaged headers.
+DAMAGE = (OSError, EOFError, zlib.error, ValueError, OverflowError, ImageFileError, HeaderDataError, OrientationError)
 GRID_TOLERANCE_MM = 0.1
 SLAB_HALF_MM = 2.0
 SEARCH_MM = 10.0
@@ -42,7 +47,7 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
         turn = nib.orientations.io_orientation(image.affine)
         turned = image.affine @ nib.orientations.inv_ornt_aff(turn, image.shape)
         canonical_shape = tuple(int(image.shape[axis]) for axis in np.argsort(turn[:, 0]))
-    except (OSError, ValueError, ImageFileError, OrientationError) as error:
+    except DAMAGE as error:
         raise Refused("mask_unreadable", f"{path}: cannot be read as a NIfTI mask ({error})") from error
     if canonical_shape != tuple(shape):
         raise Refused(
@@ -56,7 +61,8 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
         )
     try:
         labels = np.asanyarray(image.dataobj)
-    except (OSError, ValueError, EOFError) as error:
+        check_gzip(path, image.dataobj.offset + labels.size * image.get_data_dtype().itemsize)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise Refused("mask_unreadable", f"{path}: its voxels cannot be read ({error})") from error
     if labels.dtype.kind == "f":
         if not np.array_equal(labels, np.rint(labels)):
@@ -121,7 +127,8 @@ def _pieces(slab: np.ndarray) -> tuple[int, np.ndarray]:
     if count == 0:
         return 0, slab
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    large = [piece for piece in range(1, count + 1) if sizes[piece - 1] >= MIN_SHARE * sizes.sum()]
+    least = min(MIN_SHARE * sizes.sum(), sizes.max())  # of crumbs alone, none has that share
+    large = [piece for piece in range(1, count + 1) if sizes[piece - 1] >= least]
     centres = ndimage.center_of_mass(slab, labels, large)
     front = large[int(np.argmax([centre[1] for centre in centres]))]
     return len(large), labels == front

@@ -116,7 +116,7 @@ def _measure(vertebra: np.ndarray, affine: np.ndarray) -> MaskMeasure:
         lower = _percentile(bottom[:, window], 100 - percentile)
         heights.append(upper - lower)
         points += [centre + np.array([0, place, end]) @ axes for end in (upper, lower)]
-    if not (DEPTH_MM[0] < front - back < DEPTH_MM[1] and HEIGHT_MM[0] < min(heights) < max(heights) < HEIGHT_MM[1]):
+    if not (DEPTH_MM[0] < front - back < DEPTH_MM[1] and HEIGHT_MM[0] < min(heights) <= max(heights) < HEIGHT_MM[1]):
         raise _NoBody
     pitch, roll = np.degrees(np.arctan2(axes[2, 1], axes[2, 2])), np.degrees(np.arcsin(axes[2, 0]))
     six = np.array(points)
@@ -208,7 +208,7 @@ def _foremost(image: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if count == 0:
         return image
     sizes = np.bincount(pieces.ravel())[1:]
-    large = np.flatnonzero(sizes >= 0.15 * sizes.sum()) + 1
+    large = np.flatnonzero(sizes >= min(0.15 * sizes.sum(), sizes.max())) + 1
     fronts = [centre[0] for centre in ndimage.center_of_mass(image, pieces, large)]
     return np.asarray(pieces == large[int(np.argmax(fronts))])
 

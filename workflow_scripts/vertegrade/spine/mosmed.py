@@ -10,6 +10,7 @@ file say which way they run in its series, so that neither InstanceNumber nor th
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def _texts(path: Path) -> Iterator[tuple[str, bytes]]:
                     yield f"{path}/{name}", archive.read(name)
         else:
             yield str(path), path.read_bytes()
-    except (OSError, zipfile.BadZipFile, RuntimeError) as error:
+    except (OSError, zipfile.BadZipFile, RuntimeError, zlib.error) as error:
         raise MosmedError(f"{path}: cannot be read ({error})") from error
 
 
@@ -69,7 +70,7 @@ def _readings(name: str, text: bytes) -> list[Reading]:
     try:
         content = json.loads(text)
         uid, experts = str(content["SeriesInstanceUID"]), dict(content["Annotation"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise MosmedError(
             f"{name}: not a MosMed annotation ({type(error).__name__}: {error}); expected an object with "
             "SeriesInstanceUID and Annotation"
@@ -102,7 +103,7 @@ def _voxels(vertebra: dict[str, Any], where: str) -> Floats:
     """Points (6, 3) from three segments: from front to back, each from head to feet (rows and slices as stacked)."""
     try:
         segments = np.array(vertebra["segments"], dtype=np.float64)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, OverflowError, TypeError) as error:
         raise MosmedError(f"{where}: no segments of plain numbers ({type(error).__name__}: {error})") from error
     if segments.shape != (3, 2, 3) or not np.isfinite(segments).all():
         raise MosmedError(f"{where}: segments must be 3 pairs of points of 3 finite numbers, not {segments.shape}")

@@ -102,7 +102,7 @@ def _parse(path: str | Path) -> tuple[dict[str, Any], list[tuple[int, list[float
         if head.get("format") == "POI":
             return head, _points_of_poi(content[1])
         return head, _points_of_list(content[1:])
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, OverflowError, RecursionError, TypeError, LookupError, AttributeError) as error:
         raise Refused(
             "centroids_unreadable",
             f"{path}: not a VerSe centroid file ({type(error).__name__}: {error}); expected "
