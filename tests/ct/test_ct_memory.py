@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -23,7 +24,11 @@ def noise(slices: int) -> np.ndarray:
 
 
 def write(kind: str, slices: int, folder: Path) -> Path:
-    """A scan that is read slice by slice, frame by frame, or resampled because of a wider gap in the middle."""
+    """A scan that is read slice by slice or frame by frame, resampled for a wider gap in the middle, or NIfTI."""
+    if kind == "nifti":
+        image = nib.Nifti1Image(noise(slices).T.astype(np.float32), np.diag([0.7, 0.9, 1.5, 1]))
+        nib.save(image, folder.with_suffix(".nii"))
+        return folder.with_suffix(".nii")
     places = positions(slices)
     if kind == "resampled":
         places[slices // 2 :, 2] += 0.5
@@ -48,7 +53,7 @@ def print_peaks(folders: list[str]) -> None:
         os.wait()
 
 
-@pytest.mark.parametrize("kind", ["slices", "multi-frame", "resampled"])
+@pytest.mark.parametrize("kind", ["slices", "multi-frame", "resampled", "nifti"])
 def test_memory_grows_with_one_copy_of_the_volume(kind: str, tmp_path: Path) -> None:
     folders = [str(write(kind, slices, tmp_path / str(slices))) for slices in SLICES]
     command = [sys.executable, "-c", f"from ct.test_ct_memory import print_peaks; print_peaks({folders!r})"]

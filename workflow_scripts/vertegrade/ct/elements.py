@@ -1,6 +1,6 @@
 """The elements of a DICOM header that conversion looks at, by keyword.
 
-pydicom needs 0.5 ms for a header: most of it for elements that nobody asked for and for values that all slices of a
+pydicom needs 0.6 ms for a header: most of it for elements that nobody asked for and for values that all slices of a
 series share. Nearly every CT header is plain (little endian, tags in order, no sequence of undefined length). Such a
 one is walked here, each distinct value turned into Python by pydicom once; whatever is not plain to the last byte,
 damaged headers too, pydicom reads from the start. tests/ct/test_ct_elements.py holds the two together.
