@@ -4,8 +4,9 @@
 
 dcm2niix comes from PyPI (`pip install dcm2niix==1.0.20260724`, in an environment of its own); it writes gzip of level
 1, as this project does. Runs alternate; the table gives the medians of CPU and wall time. Ours is a scan in the worker
-of a shard, as the rule reads it, with its peak memory over that of the worker before the scan; what importing costs,
-once a shard, stands in a line of its own.
+of a shard, as the rule reads it, with its peak memory over that of the worker before the scan and how much of that are
+pages of libraries touched for the first time (files that all processes share, the same for a scan of any size); what
+importing costs, once a shard, stands in a line of its own.
 """
 
 import argparse
@@ -18,22 +19,24 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import nibabel as nib
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.convert import convert_scan
-from vertegrade.ct.volume import read_volume
 from vertegrade.settings.ct import CtSettings
 
 
-def run(work: Callable[[], float]) -> tuple[float, float, float]:
-    """CPU seconds and wall seconds of `work` in a fork of this process, and the number that it returns."""
+def run(work: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
+    """CPU seconds and wall seconds of `work` in a fork of this process, and the numbers that it returns."""
     read, write = os.pipe()
     start = time.perf_counter()
     child = os.fork()
     if child == 0:
         try:
-            os.write(write, str(work()).encode())
+            os.write(write, " ".join(map(str, work())).encode())
         except BaseException as error:
             print(f"failed: {error}", file=sys.stderr)
             os._exit(1)
@@ -42,29 +45,30 @@ def run(work: Callable[[], float]) -> tuple[float, float, float]:
     _, status, usage = os.wait4(child, 0)
     wall = time.perf_counter() - start
     with os.fdopen(read) as pipe:
-        number = float(pipe.read() or "nan")
+        numbers = [float(number) for number in pipe.read().split()]
     if status:
         raise SystemExit("a run failed; its message stands above")
-    return usage.ru_utime + usage.ru_stime, wall, number
+    return usage.ru_utime + usage.ru_stime, wall, *numbers
 
 
 def memory_mb(name: str) -> float:
-    """VmRSS or VmHWM (the peak) of this process."""
+    """VmRSS, VmHWM (its peak) or RssFile of this process."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) / 1024
 
 
-def ours(folder: Path, out: Path) -> float:
-    """Convert; the peak memory over the start's, in MB."""
+def ours(folder: Path, out: Path) -> tuple[float, float]:
+    """Convert; the peak memory over the start's and the pages of files over the start's, in MB."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = memory_mb("VmRSS")
-    state = convert_scan(ScanRow("scan", "patient", str(folder)), out, CtSettings())
+    before, files_before = memory_mb("VmRSS"), memory_mb("RssFile")
+    settings = CtSettings(resample_tilt=True, resample_spacing=True)  # nothing to a stack that needs neither
+    state = convert_scan(ScanRow("scan", "patient", str(folder)), out, settings)
     if state["state"] != "done":
         raise RuntimeError(state["message"])
-    return memory_mb("VmHWM") - before
+    return memory_mb("VmHWM") - before, memory_mb("RssFile") - files_before
 
 
-def execute(*command: str) -> float:
+def execute(*command: str) -> tuple[float, ...]:
     """Become another program that says nothing."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.execvp(command[0], command)
@@ -78,12 +82,14 @@ def row_of(folder: Path, program: str, repeats: int) -> str:
         for _ in range(repeats):
             us.append(run(lambda: ours(folder, Path(out))))
             them.append(run(lambda: execute(program, *options)))
-        volume_mb = read_volume(Path(out, "scan_ct.nii.gz")).hu.nbytes / 2**20
-    cpu, wall, memory = (median(values) for values in zip(*us, strict=True))
-    their_cpu, their_wall, _ = (median(values) for values in zip(*them, strict=True))
+        # By the header: memory that this process had freed would hide what its forks take.
+        volume_mb = 2 * np.prod(nib.Nifti1Image.from_filename(Path(out, "scan_ct.nii.gz")).shape) / 2**20
+    cpu, wall, memory, files = (median(values) for values in zip(*us, strict=True))
+    their_cpu, their_wall = (median(values) for values in zip(*them, strict=True))
     return (
         f"| {folder.name} | {volume_mb:.0f} MB | {cpu:.2f} s, {wall:.2f} s | {their_cpu:.2f} s, {their_wall:.2f} s | "
-        f"{cpu / their_cpu:.2f}, {wall / their_wall:.2f} | {memory:.0f} MB, {memory / volume_mb:.2f} |"
+        f"{cpu / their_cpu:.2f}, {wall / their_wall:.2f} | {memory:.0f} MB, {memory / volume_mb:.2f} | "
+        f"{files:.0f} MB, {(memory - files) / volume_mb:.2f} |"
     )
 
 
@@ -97,12 +103,15 @@ def main() -> None:
     program = shutil.which(arguments.dcm2niix)
     if program is None:
         raise SystemExit(f"{arguments.dcm2niix} is not there: pip install dcm2niix, or give --dcm2niix")
-    print("| series | volume | ours: CPU, wall | dcm2niix: CPU, wall | ratios | ours: memory, share of the volume |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| series | volume | ours: CPU, wall | dcm2niix: CPU, wall | ratios | ours: memory, share of the volume | "
+        "of it libraries, share of the rest |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for folder in arguments.folders:
         print(row_of(folder, program, arguments.repeats), flush=True)
     os.environ["PYTHONPATH"] = sys.path[0]
-    cpu, wall, _ = run(lambda: execute(sys.executable, "-c", "import vertegrade.ct.shard"))
+    cpu, wall = run(lambda: execute(sys.executable, "-c", "import vertegrade.ct.shard"))
     print(f"\nimports, once a shard: {cpu:.2f} s CPU, {wall:.2f} s")
 
 

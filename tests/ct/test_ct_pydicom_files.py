@@ -50,7 +50,7 @@ def _decoded(file: SourceFile) -> int:
     item = read_header(file)
     if item is None:
         return 0
-    stored = item.stored(item.dataset())
+    stored = item.stored()
     assert stored.ndim == 2
     assert np.issubdtype(stored.dtype, np.number)
     return 1

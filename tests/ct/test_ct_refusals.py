@@ -144,5 +144,5 @@ def test_an_element_longer_than_memory(tmp_path: Path, monkeypatch: pytest.Monke
         raise MemoryError
 
     folder = write_series(tmp_path / "in", body_hu())
-    monkeypatch.setattr(slices.pydicom, "dcmread", too_long)
+    monkeypatch.setattr(slices, "read_elements", too_long)
     assert refused(folder, tmp_path) == ("failed", "broken_file")

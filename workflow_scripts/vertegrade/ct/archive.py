@@ -18,11 +18,15 @@ SMALL_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a scan. name: relative to the scan's path, for messages. open: a new binary stream at its start."""
+    """One file of a scan. name: relative to the scan's path, for messages. open: a new binary stream at its start.
+
+    zipped: seeking in its stream unpacks all that stands before.
+    """
 
     name: str
     size: int
     open: Callable[[], BinaryIO]
+    zipped: bool = False
 
 
 @contextmanager
@@ -73,7 +77,7 @@ def _zip_files(path: Path, archive: zipfile.ZipFile, max_files: int) -> list[Sou
             "what it should be and give the folder",
         )
     visible = [member for member in members if not PurePosixPath(member.filename).name.startswith(".")]
-    files = [SourceFile(member.filename, member.file_size, _member_opener(archive, member)) for member in visible]
+    files = [SourceFile(item.filename, item.file_size, _member_opener(archive, item), zipped=True) for item in visible]
     return sorted(files, key=lambda file: file.name)
 
 

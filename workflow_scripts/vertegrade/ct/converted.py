@@ -43,12 +43,12 @@ def axcodes(affine: np.ndarray) -> str:
 
 
 def to_int16(values: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
-    """HU (any float dtype) rounded to the nearest int16, halves to even, and whether anything had to be rounded."""
-    whole = np.rint(values)
+    """HU (any dtype) rounded to the nearest int16, halves to even, and whether anything had to be rounded."""
+    whole = values if values.dtype.kind in "iu" else np.rint(values)
     limits = np.iinfo(np.int16)
     if whole.size and (whole.min() < limits.min or whole.max() > limits.max):
         raise Refused("hu_out_of_range", f"{name}: values beyond int16 ({limits.min} to {limits.max}) are no HU")
-    return whole.astype(np.int16), bool((whole != values).any())
+    return whole.astype(np.int16), whole is not values and bool((whole != values).any())
 
 
 def check_volume(converted: Converted) -> None:

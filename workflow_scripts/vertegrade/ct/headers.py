@@ -165,11 +165,13 @@ def _check_numbers(slices: list[Slice], settings: CtSettings) -> None:
             "bad_tag",
             f"{first.name}: ImageOrientationPatient is not two perpendicular unit vectors; export the series again",
         )
-    expected = {tag: first.numbers(tag, NUMBERS[tag]) for tag in TOLERANCES}
+    for tag, tolerance in TOLERANCES.items():
+        values = np.array([item.numbers(tag, NUMBERS[tag]) for item in slices])
+        apart = np.abs(values - values[0]).max(axis=1) > tolerance
+        if apart.any():
+            other = slices[int(apart.argmax())]
+            raise Refused("inconsistent_slices", f"{other.name}: {tag} differs from {first.name}'s; give one series")
     for item in slices[1:]:
-        for tag, tolerance in TOLERANCES.items():
-            if np.abs(item.numbers(tag, NUMBERS[tag]) - expected[tag]).max() > tolerance:
-                raise Refused("inconsistent_slices", f"{item.name}: {tag} differs from {first.name}'s; give one series")
         if item.header.get("FrameOfReferenceUID") != first.header.get("FrameOfReferenceUID"):
             raise Refused(
                 "inconsistent_slices", f"{item.name}: other frame of reference than {first.name}'s; give one series"

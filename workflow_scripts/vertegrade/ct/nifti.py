@@ -6,10 +6,12 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
+from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
-from vertegrade.ct.checksum import check_gzip
+from vertegrade.ct.checksum import BLOCK
 from vertegrade.ct.converted import SPACING_LIMITS_MM, Converted, axcodes, to_int16
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.stack import MAX_TILT_DEGREES, check_thickness
@@ -32,8 +34,7 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         notes = Notes()
         _check_slices(shape, spacing, settings, notes)
-        hu = _read_hu(image, shape, notes)
-        check_gzip(path, image.dataobj.offset + hu.size * image.get_data_dtype().itemsize)
+        hu = _read_hu(path, image.dataobj, shape, notes)
     except (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise Refused("broken_file", "the NIfTI is damaged or cut short; copy it again") from error
     array, turned = to_ras(hu, affine)
@@ -108,18 +109,25 @@ def _check_slices(shape: tuple[int, ...], spacing: np.ndarray, settings: CtSetti
     check_thickness(gap, settings, notes)
 
 
-def _read_hu(image: Any, shape: tuple[int, ...], notes: Notes) -> np.ndarray:
-    """HU as int16 of `shape`; stored value * scl_slope + scl_inter in float64, then rounded."""
-    stored = np.asarray(image.dataobj.get_unscaled()).reshape(shape, order="F")
-    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+def _read_hu(path: Path, proxy: ArrayProxy, shape: tuple[int, ...], notes: Notes) -> np.ndarray:
+    """HU as int16 of `shape`; stored value * scl_slope + scl_inter in float64, then rounded. One slab is in memory."""
+    slope, intercept = float(proxy.slope), float(proxy.inter)
     hu = np.empty(shape, dtype=np.int16, order="F")
+    size = shape[0] * shape[1] * proxy.dtype.itemsize
     rounded = False
-    for k in range(shape[2]):
-        values = stored[:, :, k].astype(np.float64) * slope + intercept
-        if not np.isfinite(values).all():
-            raise Refused("not_finite", "NaN or infinite values; fill them with -1024")
-        hu[:, :, k], was_rounded = to_int16(values, "the NIfTI")
-        rounded |= was_rounded
+    with ImageOpener(path) as file:
+        file.seek(proxy.offset)
+        for k in range(shape[2]):
+            slab = file.read(size)
+            if len(slab) < size:
+                raise EOFError("fewer voxels than the header says")
+            stored = np.frombuffer(slab, proxy.dtype).reshape(shape[:2], order="F")
+            values = stored.astype(np.float64) * slope + intercept
+            if not np.isfinite(values).all():
+                raise Refused("not_finite", "NaN or infinite values; fill them with -1024")
+            hu[:, :, k], was_rounded = to_int16(values, "the NIfTI")
+            rounded |= was_rounded
+        file.read(BLOCK)  # a .gz ends with a checksum, which only a reader that comes there sees (ct/checksum.py)
     if rounded:
         notes.warnings.append("fractions of a HU rounded")
     return hu

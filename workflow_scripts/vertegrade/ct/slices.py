@@ -1,21 +1,25 @@
 """One CT slice: the tags of its header that conversion looks at, and its stored pixels. Frames of enhanced CT too."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
-from pydicom.pixels import get_decoder, pixel_array
-from pydicom.tag import Tag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+from pydicom.pixels import get_decoder
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from vertegrade.ct.archive import SourceFile
+from vertegrade.ct.elements import UNDEFINED, forget_values, read_elements
 from vertegrade.ct.reasons import Refused
 
 # Required numbers, with how many a slice must have.
@@ -57,21 +61,25 @@ CHOICE = [
 TAGS = [*NUMBERS, *SIDECAR, *CHOICE]
 JPEG_FAMILY = "1.2.840.10008.1.2.4."  # JPEG, JPEG-LS, JPEG 2000: transfer syntaxes that begin so
 ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
-IMAGE_GROUP = 0x0028  # size, bits and padding of the pixels
+PIXEL_DATA = 0x7FE00010
 END_OF_IMAGE = b"\xff\xd9"
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
-# What decoders and padding need, beyond TAGS; read with the header, so that each file is parsed once.
-IMAGE = [
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "NumberOfFrames",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-]
-READ_TAGS = [Tag(name) for name in (*TAGS, *IMAGE, SHARED, PER_FRAME)]  # looking names up takes as long as reading
+# What decoders need, by pydicom's name for it.
+DECODING = {
+    "Rows": "rows",
+    "Columns": "columns",
+    "SamplesPerPixel": "samples_per_pixel",
+    "PhotometricInterpretation": "photometric_interpretation",
+    "PlanarConfiguration": "planar_configuration",
+    "BitsAllocated": "bits_allocated",
+    "BitsStored": "bits_stored",
+    "PixelRepresentation": "pixel_representation",
+}
+# All that is read of a header, by tag, so that each file is parsed once.
+READ_TAGS = {
+    int(Tag(name)): name
+    for name in (*TAGS, *DECODING, "NumberOfFrames", "PixelPaddingValue", "PixelPaddingRangeLimit", SHARED, PER_FRAME)
+}
 # Where enhanced CT (PS3.3 A.38.1.3) keeps what a classic slice has at its top level.
 GROUPS = [
     "PixelMeasuresSequence",
@@ -86,16 +94,16 @@ GROUPS = [
 
 @dataclass(frozen=True)
 class Slice:
-    """One CT slice: its file and the tags of its header that conversion looks at (`TAGS`).
+    """One CT slice: its file and the values of its header that conversion looks at (`READ_TAGS`), by keyword.
 
-    frame: its index in a multi-frame file, None in a file of its own. pixels_at: where in the file the header ends
-    and the pixel data begin, None where the file must be read from its start.
+    encoding, pixels_at: as in `elements.Header`. frame: its index in a multi-frame file, None in a file of its own.
     """
 
     file: SourceFile
-    header: Dataset
+    header: dict[str, Any]
+    encoding: tuple[bool, bool]
+    pixels_at: int | None
     frame: int | None = None
-    pixels_at: int | None = None
     _numbers: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -109,54 +117,42 @@ class Slice:
             return self._numbers[tag]
         if tag not in self.header:
             raise Refused("missing_tag", f"{self.name}: {tag} is missing; export the series again")
+        value = self.header[tag]
+        several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
         try:
-            values = np.atleast_1d(np.asarray(self.header[tag].value, dtype=np.float64))
+            values = [float(number) for number in (value if several else [value])]
         except (ValueError, TypeError):
-            values = np.full(count, np.nan)
-        if values.shape != (count,) or not np.isfinite(values).all():
+            values = []
+        if len(values) != count or not all(map(math.isfinite, values)):
             raise Refused("bad_tag", f"{self.name}: {tag} is not {count} finite number(s); export the series again")
-        self._numbers[tag] = values
-        return values
+        self._numbers[tag] = np.array(values)
+        return self._numbers[tag]
 
     def whole(self, tag: str) -> int | None:
         """The value of a tag that tells, but does not matter; None where it is no whole number."""
         try:
-            return int(self.header[tag].value)
+            return int(self.header[tag])
         except (KeyError, ValueError, TypeError):
             return None
 
     def lossy(self) -> bool:
         """Whether the image was ever compressed with loss, by its own word or by what it is compressed with now."""
         said = str(self.header.get("LossyImageCompression", "")) == "01"
-        return said or self.header.file_meta.get("TransferSyntaxUID", "") in ALWAYS_LOSSY
+        return said or self.header.get("TransferSyntaxUID", "") in ALWAYS_LOSSY
 
     def sop_class(self) -> str:
         """The SOP class; some anonymisers blank the data set's own and leave the file header's."""
-        return str(self.header.get("SOPClassUID") or self.header.file_meta.get("MediaStorageSOPClassUID", ""))
+        return str(self.header.get("SOPClassUID") or self.header.get("MediaStorageSOPClassUID", ""))
 
     def kinds(self) -> list[str]:
         """The values of ImageType."""
         kinds = self.header.get("ImageType") or []
         return [kinds] if isinstance(kinds, str) else [str(kind) for kind in kinds]
 
-    def dataset(self) -> Dataset:
-        """The data set with its pixels, not yet decoded; that of the latest multi-frame file is kept."""
-        if self.frame is not None:
-            dataset = _kept(self.file)
-        elif self.pixels_at is not None:
-            dataset = _read_rest(self.file, self.header, self.pixels_at)
-        else:
-            dataset = _read(self.file)
-        if "PixelData" not in dataset:
-            raise Refused(
-                "missing_pixels", f"{self.name}: no pixel data, or cut short; copy or export the series again"
-            )
-        return dataset
-
-    def stored(self, dataset: Dataset) -> np.ndarray:
-        """The stored values of `dataset()`, whatever their compression, (rows, columns) by the header."""
-        syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
-        if not _decodable(syntax, dataset):
+    def stored(self) -> np.ndarray:
+        """The stored values, whatever their compression, (rows, columns) by the header."""
+        syntax = UID(str(self.header.get("TransferSyntaxUID", "")))
+        if not _decodable(syntax, self.header.get("BitsStored")):
             known = syntax.name if syntax.is_transfer_syntax else "an unknown syntax"
             raise Refused(
                 "no_decoder", f"{self.name}: compressed by {known}, which no decoder here reads; export it uncompressed"
@@ -164,9 +160,11 @@ class Slice:
         shape = tuple(int(self.numbers(tag, 1)[0]) for tag in ("Rows", "Columns"))
         told = f"{self.name}: the pixel data are cut short or cannot be decoded; copy the series again"
         with _damage_as("bad_pixels", told):
+            data, index, options = self._pixel_data(syntax)
             if syntax.startswith(JPEG_FAMILY):
-                _check_end(dataset, self.frame or 0)
-            stored = pixel_array(dataset, index=self.frame, decoding_plugin=_plugin(syntax))
+                _check_end(data, index or 0, options["number_of_frames"])
+            decoder = get_decoder(syntax)
+            stored, _ = decoder.as_array(data, index=index, decoding_plugin=_plugin(syntax), **options)
         if stored.shape != shape:
             raise Refused(
                 "bad_pixels",
@@ -174,16 +172,54 @@ class Slice:
             )
         return stored
 
+    def _pixel_data(self, syntax: UID) -> tuple[bytes, int | None, dict[str, Any]]:
+        """The pixel data, not yet decoded, the index of this frame in them, and what pydicom must know to decode them.
+
+        Of an uncompressed multi-frame file this frame alone is read; else the whole of the latest such file is kept.
+        """
+        options = {name: self.header[tag] for tag, name in DECODING.items() if tag in self.header}
+        options |= {"pixel_keyword": "PixelData", "number_of_frames": int(self.header.get("NumberOfFrames") or 1)}
+        if self.frame is not None and not syntax.is_encapsulated and not self.file.zipped:
+            alone = self._frame_alone()
+            if alone is not None:
+                return alone, 0, options | {"number_of_frames": 1}
+        if self.frame is not None:
+            dataset = _kept(self.file)
+        elif self.pixels_at is not None:
+            dataset = _read_rest(self.file, self.pixels_at, self.encoding)
+        else:
+            dataset = _read(self.file)
+        element = dataset.get_item(PIXEL_DATA)
+        if element is None:
+            raise Refused(
+                "missing_pixels", f"{self.name}: no pixel data, or cut short; copy or export the series again"
+            )
+        if "ExtendedOffsetTable" in dataset:
+            options["extended_offsets"] = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+        return element.value, self.frame, options | {"pixel_vr": element.VR}
+
+    def _frame_alone(self) -> bytes | None:
+        """The bytes of this frame of an uncompressed multi-frame file (fewer where it is cut short); None where they
+        do not stand in the file as they are (deflated, big endian, bits packed)."""
+        bits = int(self.header.get("BitsAllocated") or 0)
+        if self.pixels_at is None or self.frame is None or not self.encoding[1] or bits % 8:
+            return None
+        place = _pixels_place(self.file, self.pixels_at, self.encoding)
+        if place is None:
+            return None
+        start, length = place
+        size = int(self.numbers("Rows", 1)[0]) * int(self.numbers("Columns", 1)[0]) * bits // 8
+        with self.file.open() as stream:
+            stream.seek(start + self.frame * size)
+            return stream.read(max(0, min(size, length - self.frame * size)))
+
 
 def read_header(file: SourceFile) -> Slice | None:
     """A file's tags that matter, None where it is not DICOM."""
     told = f"{file.name}: the DICOM header cannot be read or parsed; copy it again"
     try:
         with _damage_as("broken_file", told), file.open() as stream:
-            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(READ_TAGS))
-            _parse(header)
-            deflated = header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-            return Slice(file, header, pixels_at=None if deflated else stream.tell())
+            return Slice(file, *read_elements(stream, READ_TAGS))
     except InvalidDicomError:
         return None
     except MemoryError as error:  # no header is as large as that: the length of an element lies
@@ -197,34 +233,20 @@ def frames_of(image: Slice) -> list[Slice]:
     if not frames:
         raise Refused("missing_tag", f"{file.name}: {PER_FRAME} is missing; export the series again")
     with _damage_as("broken_file", f"{file.name}: the functional groups cannot be parsed; copy it again"):
-        shared = _group_items(header[SHARED].value[0]) if header.get(SHARED) else []
+        shared = _group_values(header[SHARED][0]) if header.get(SHARED) else {}
+        whole = {tag: value for tag, value in header.items() if tag not in (SHARED, PER_FRAME)} | shared
         return [
-            Slice(file, _flat(header, [*shared, *_group_items(groups)]), number) for number, groups in enumerate(frames)
+            replace(image, header=whole | _group_values(groups), frame=number) for number, groups in enumerate(frames)
         ]
 
 
-def _flat(header: Dataset, groups: list[Dataset]) -> Dataset:
-    """The tags that matter as a classic slice has them; later groups win."""
-    flat = Dataset()
-    flat.file_meta = header.file_meta
-    for source in (header, *groups):
-        for element in source:
-            if element.keyword in TAGS:
-                flat[element.tag] = element
-            elif element.keyword == "FrameType":
-                flat.ImageType = element.value
-    return flat
-
-
-def _group_items(groups: Dataset) -> list[Dataset]:
-    return [groups[name].value[0] for name in GROUPS if groups.get(name)]
-
-
-def _parse(dataset: Dataset) -> None:
-    """Turn every element into values now: pydicom does it late, and damage must not be found where none is expected."""
-    for element in dataset:
-        for item in element.value if element.VR == "SQ" else []:
-            _parse(item)
+def _group_values(groups: Dataset) -> dict[str, Any]:
+    """What functional groups tell, by the keywords that a classic slice has at its top level."""
+    items = [groups[name].value[0] for name in GROUPS if groups.get(name)]
+    values = {element.keyword: element.value for item in items for element in item}
+    if "FrameType" in values:
+        values["ImageType"] = values["FrameType"]
+    return {tag: value for tag, value in values.items() if tag in TAGS}
 
 
 @contextmanager
@@ -239,21 +261,25 @@ def _damage_as(reason: str, message: str) -> Iterator[None]:
 
 
 def _read(file: SourceFile) -> Dataset:
-    with _damage_as("broken_file", _cut_short(file)):
-        with file.open() as stream:
-            dataset = pydicom.dcmread(stream)
-        _parse(dataset.group_dataset(IMAGE_GROUP))
-    return dataset
+    with _damage_as("broken_file", _cut_short(file)), file.open() as stream:
+        return pydicom.dcmread(stream)
 
 
-def _read_rest(file: SourceFile, header: Dataset, start: int) -> Dataset:
-    """The header's tags and what stands behind them."""
+def _read_rest(file: SourceFile, start: int, encoding: tuple[bool, bool], defer_size: int | None = None) -> Dataset:
+    """What stands behind the header."""
     with _damage_as("broken_file", _cut_short(file)), file.open() as stream:
         stream.seek(start)
-        rest = read_dataset(stream, *header.original_encoding)
-        dataset = Dataset({**dict(header.items()), **dict(rest.items())})
-        dataset.file_meta = header.file_meta
-    return dataset
+        return read_dataset(stream, *encoding, defer_size=defer_size)
+
+
+@lru_cache(maxsize=1)
+def _pixels_place(file: SourceFile, start: int, encoding: tuple[bool, bool]) -> tuple[int, int] | None:
+    """Where in the file its pixel data begin, and their length in bytes; None where there are none of known length."""
+    elements = dict(_read_rest(file, start, encoding, defer_size=1024).items())  # asking for one would read it
+    element = elements.get(BaseTag(PIXEL_DATA))
+    if not isinstance(element, RawDataElement) or element.length == UNDEFINED:
+        return None
+    return element.value_tell, element.length
 
 
 def _cut_short(file: SourceFile) -> str:
@@ -261,20 +287,24 @@ def _cut_short(file: SourceFile) -> str:
 
 
 _kept = lru_cache(maxsize=1)(_read)
-# A multi-frame file is as large as its scan: to be called when the scan has been read.
-forget_kept = _kept.cache_clear
 
 
-def _check_end(dataset: Dataset, index: int) -> None:
+def forget_kept() -> None:
+    """To be called when the scan has been read: a multi-frame file is as large as its scan, headers name the person."""
+    _kept.cache_clear()
+    _pixels_place.cache_clear()
+    forget_values()
+
+
+def _check_end(data: bytes, index: int, frames: int) -> None:
     """ValueError for a stream without its end: gdcm takes a JPEG-LS stream that lost its last bytes for whole."""
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    if not get_frame(dataset.PixelData, index, number_of_frames=frames).rstrip(b"\0").endswith(END_OF_IMAGE):
+    if not get_frame(data, index, number_of_frames=frames).rstrip(b"\0").endswith(END_OF_IMAGE):
         raise ValueError("no end of image")
 
 
-def _decodable(syntax: UID, dataset: Dataset) -> bool:
+def _decodable(syntax: UID, bits: Any) -> bool:
     """Whether a decoder is installed; none of the locked ones reads JPEG Extended of more than 8 bits."""
-    if syntax == JPEGExtended12Bit and int(dataset.get("BitsStored") or 0) > 8:
+    if syntax == JPEGExtended12Bit and int(bits or 0) > 8:
         return False
     try:
         return bool(get_decoder(syntax).is_available)

@@ -110,7 +110,7 @@ def _drop_duplicates(slices: list[Slice], normal: np.ndarray, notes: Notes) -> l
 def _image_digest(item: Slice) -> bytes:
     """Hash of the stored values and what turns them into HU, whatever their compression."""
     scale = [item.numbers(tag, 1)[0] for tag in ("RescaleSlope", "RescaleIntercept")]
-    return hashlib.sha256(f"{scale}".encode() + item.stored(item.dataset()).astype("<i4").tobytes()).digest()
+    return hashlib.sha256(f"{scale}".encode() + item.stored().astype("<i4").tobytes()).digest()
 
 
 def _tilt(points: np.ndarray, normal: np.ndarray) -> Refused | None:

@@ -42,8 +42,8 @@ class CtSettings(Section):
     scan_seconds: int = setting(1800, "Reading a scan is given up after this time: a decoder hangs.", "seconds", gt=0)
     memory_mb: int = setting(
         3500,
-        "A scan that needs more memory to be read fails: 1.4 times the volume (2 bytes a voxel), 2.2 times where the "
-        "file is multi-frame or the stack is resampled. The job asks for 500 more.",
+        "A scan that needs more memory to be read fails: 1.4 times the volume (2 bytes a voxel); 1.6 times where the "
+        "file is multi-frame and compressed, 2.5 times for a multi-frame file in a zip. The job asks for 500 more.",
         "MB",
         ge=200,
     )
