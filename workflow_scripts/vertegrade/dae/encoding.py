@@ -10,7 +10,7 @@ from vertegrade.dae.pixels import Crops, hounsfield, windowed
 from vertegrade.dae.weights import Dae
 from vertegrade.weights import WeightsError
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarra
     except torch.cuda.OutOfMemoryError as error:
         if batch_size == 1:
             raise
-        LOG.warning("batches of %d crops are too large for this GPU, now %d: %s", batch_size, batch_size // 2, error)
+        log.warning("batches of %d crops are too large for this GPU, now %d: %s", batch_size, batch_size // 2, error)
     # Not within `except`, where the traceback still holds the batch; all anew, so that all crops have one batch size.
     torch.cuda.empty_cache()
     return _encoded(dae, crops, batch_size // 2)
