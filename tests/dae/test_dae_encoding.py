@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dae.dae_tiny import MODEL, TRAIN, pixels
 from vertegrade.dae.counterfactual import counterfactuals
@@ -39,6 +40,37 @@ def test_memory_mapped_crops(dae: Dae, tmp_path: Path) -> None:
     np.save(tmp_path / "crops.npy", pixels())
     mapped = np.load(tmp_path / "crops.npy", mmap_mode="r")
     np.testing.assert_array_equal(encode(dae, [mapped], 4), encode(dae, [pixels()], 4))
+
+
+def gpu_with_room_for(dae: Dae, crops: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let larger batches fail as on a GPU that is full; the sizes that were tried."""
+    encoder, tried = dae.network.encoder.forward, list[int]()
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        tried.append(len(x))
+        if len(x) > crops:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return encoder(x)
+
+    monkeypatch.setattr(dae.network.encoder, "forward", forward)
+    return tried
+
+
+def test_a_gpu_too_small_for_a_batch_gets_half_of_it(
+    dae: Dae, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = encode(dae, [pixels()], batch_size=4)
+    tried = gpu_with_room_for(dae, 4, monkeypatch)
+    np.testing.assert_array_equal(encode(dae, [pixels()], batch_size=8), wanted)
+    assert tried == [8, 4, 4, 4]
+    assert "batches of 8 crops are too large for this GPU, now 4: CUDA out of memory" in caplog.text
+
+
+def test_a_gpu_too_small_for_half_a_batch_is_an_error(dae: Dae, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = gpu_with_room_for(dae, 3, monkeypatch)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        encode(dae, [pixels()], batch_size=8)
+    assert tried == [8, 4]
 
 
 def test_no_crops_no_latents(dae: Dae) -> None:

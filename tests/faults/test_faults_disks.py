@@ -2,16 +2,14 @@
 
 import errno
 import os
-import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from faults.copies import assert_whole, copy_of, results_of
+from faults.disks import mount, small_disk
 from faults.plan import Fault, Plan
 from workflow.runs import Config, snakemake
 
@@ -20,30 +18,6 @@ CROPS = ["crops/0.npy", "crops/0_frames.npy", "crops/0.parquet"]
 # As many as the finished run had: on other numbers of threads torch adds in another order.
 CORES = "2"
 OFTEN: Config = {"dae": {"train": {"save_every_s": 1.0e-6}}}
-
-
-def mount(*arguments: str) -> None:
-    run = subprocess.run(["mount", *arguments], capture_output=True, text=True)
-    if run.returncode != 0:
-        pytest.skip(f"may not mount here: {run.stderr.strip()}")
-
-
-@contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[None]:
-    """A disk of `size` bytes on top of a folder, with the folder's files on it."""
-    held = folder.with_name(f"{folder.name}-held")
-    folder.rename(held)
-    folder.mkdir()
-    try:
-        mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
-        try:
-            shutil.copytree(held, folder, dirs_exist_ok=True)
-            shutil.rmtree(held)
-            yield
-        finally:
-            subprocess.run(["umount", str(folder)], check=True)
-    finally:
-        shutil.rmtree(folder)
 
 
 def make(folder: Path, goal: str, config: Config | None = None) -> str:
@@ -115,6 +89,20 @@ def test_an_input_from_the_future(finished: Path, tmp_path: Path) -> None:
     later = time.time() + 3600
     os.utime(folder / "results/landmarks/0.parquet", (later, later))
     make(folder, "crops/0.parquet")
+    assert_whole(folder, finished)
+
+
+@pytest.mark.parametrize("wrong_s", [3600, -3600])
+def test_a_node_whose_clock_is_wrong(finished: Path, tmp_path: Path, wrong_s: int) -> None:
+    """Where nodes give files their times: Snakemake gives those of a job its own time, and nothing is made anew."""
+    folder = copy_of(finished, tmp_path, *CROPS)
+    plan = Plan(tmp_path, Fault("*results/crops/0*", "other time", times=len(CROPS), amount=wrong_s))
+    run = snakemake(folder, "--cores", CORES, "results/crops/0.parquet", **plan.environment)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    assert plan.all_happened()
+    assert all(abs((folder / "results" / name).stat().st_mtime - time.time()) < 1800 for name in CROPS)
+    again = snakemake(folder, "--cores", CORES, "-n", "results/crops/0.parquet")
+    assert "Nothing to be done" in again.stdout + again.stderr
     assert_whole(folder, finished)
 
 

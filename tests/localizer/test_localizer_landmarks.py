@@ -13,8 +13,7 @@ from vertegrade.localizer.detector_samples import LEVELS
 from vertegrade.localizer.landmarks import CUT, UNSURE, Localizer, learned_landmarks
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.centreline import fit_centreline
-from vertegrade.spine.landmarks import NOT_GRADED
-from vertegrade.tables import POINT_SD_COLUMNS
+from vertegrade.tables import NOT_GRADED, POINT_SD_COLUMNS
 
 ROW = ScanRow(scan_id="s1", patient_id="p1", path="s1")
 VOLUME = Volume(np.zeros((4, 4, 4), np.int16), np.eye(4))

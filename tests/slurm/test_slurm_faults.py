@@ -1,10 +1,13 @@
 """What goes wrong on clusters, on a real one: the results are those of an undisturbed run."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from faults.copies import assert_whole, copy_of
+from faults.disks import mount, small_disk
 from faults.plan import Fault, Plan
 from slurm.cluster import Cluster, wait_for
 from slurm.project import Project
@@ -23,6 +26,11 @@ def checkpoint(step: int) -> str:
 def jobs_of(cluster: Cluster, rule: str) -> list[dict[str, str]]:
     """Jobs of a rule, oldest first."""
     return [job for job in cluster.jobs() if job.get("Comment") == f"rule_{rule}"]
+
+
+def states(cluster: Cluster) -> list[str]:
+    """SLURM's word for what became of each job, oldest first."""
+    return [job["JobState"] for job in cluster.jobs()]
 
 
 def megabytes(job: dict[str, str]) -> float:
@@ -58,6 +66,24 @@ def test_sbatch_status_memory_and_kills(cluster: Cluster, finished: Path, tmp_pa
     assert "exceeded memory limit" in cluster.logs(10**9) + output
     assert second["JobState"] == "COMPLETED"
     assert_whole(folder, finished)
+
+
+def test_disk_full_until_somebody_makes_room(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
+    """A job without room fails and leaves nothing; submitted anew once there is room, it makes its files."""
+    folder = copy_of(finished, tmp_path, *CROPS[:3])
+    project = Project(folder, cluster)
+    crops = folder / "results/crops"
+    others = sum(path.stat().st_size + 8192 for path in crops.iterdir())
+    earlier = len(cluster.jobs())
+    with small_disk(crops, others + (finished / "results/crops/0.npy").stat().st_size // 2):
+        started = project.start("results/crops/0.parquet")
+        project.wait_for(started, lambda: states(cluster)[earlier:][:1] == ["FAILED"], "a job without room")
+        assert not [path.name for path in crops.iterdir() if path.name.startswith(("0", ".tmp"))]
+        mount("-o", "remount,size=1g", str(crops))
+        output = project.finish(started)
+        assert os.strerror(errno.ENOSPC) in output
+        assert states(cluster)[-1] == "COMPLETED"
+        assert_whole(folder, finished)
 
 
 def test_training_loses_its_node_and_its_time(cluster: Cluster, finished: Path, tmp_path: Path) -> None:

@@ -64,6 +64,9 @@ SCANS = _schema(
     ["scan_id"],
 )
 
+# A reason in LANDMARKS: the vertebra is sound and shapes the centreline; it just gets no crop.
+NOT_GRADED = "not_graded"
+
 # One row a vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
 # What only a detector knows may be left out: the standard deviation of each point along its column, and the probability
 # that the label is right.

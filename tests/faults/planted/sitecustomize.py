@@ -65,6 +65,12 @@ def show_late(plan, fault, path):
     atexit.register(hide)
 
 
+def other_time(plan, fault, path):
+    """As on a node whose clock is `amount` seconds fast, where nodes give files their times."""
+    wrong = time.time() + fault["amount"]
+    os.utime(fault["written"], (wrong, wrong))
+
+
 ACTIONS = {
     "kill": signalled(signal.SIGKILL),
     "term": signalled(signal.SIGTERM),
@@ -74,6 +80,7 @@ ACTIONS = {
     "wait": wait,
     "take memory": take_memory,
     "show late": show_late,
+    "other time": other_time,
 }
 
 
@@ -95,10 +102,10 @@ def watch(plan):
     def hook(event, arguments):
         if event != "os.rename":
             return
-        path = os.fspath(arguments[1])
+        written, path = map(os.fspath, arguments[:2])
         for number, fault in enumerate(faults):
             if fnmatch.fnmatch(path, fault["file"]) and take_turn(plan, number, fault["times"]):
-                ACTIONS[fault["do"]](plan, fault, path)
+                ACTIONS[fault["do"]](plan, {**fault, "written": written}, path)
                 return
 
     sys.addaudithook(hook)

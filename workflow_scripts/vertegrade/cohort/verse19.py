@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openpyxl
 import pandas as pd
 
 from vertegrade.cohort.labels import LabelError, Labels
@@ -76,6 +75,9 @@ def _record(patient: str, scan: str, level: str, grade: Any, shape: Any) -> dict
 
 def _rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     """The filled rows of the sheet with their number in Excel, as column -> value."""
+    import openpyxl  # a fifth of a second, for this one kind of sheet
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Workbook contains no default style")

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
-from sklearn.metrics import cohen_kappa_score, roc_auc_score, roc_curve
 
 from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_scores
 from vertegrade.grading.conformal import Intervals, fit_intervals
@@ -155,6 +153,8 @@ def _concatenated(repeats: list[Graded]) -> Graded:
 
 def _scores(kind: str, graded: Graded, grade: Whole, fracture_grade: int) -> dict[str, Any]:
     """How well one kind did out of fold. macro_mae: mean absolute error averaged over grades."""
+    from sklearn.metrics import cohen_kappa_score, roc_auc_score  # see calibrators.py: only fitting waits for it
+
     error = np.abs(graded.severity - grade)
     rounded = np.digitize(graded.severity, [0.5, 1.5, 2.5])
     return {
@@ -170,6 +170,8 @@ def _scores(kind: str, graded: Graded, grade: Whole, fracture_grade: int) -> dic
 
 def _rank_correlation(severity: Array, grade: Whole) -> float:
     """Spearman's rho, 0 where one of the two does not vary."""
+    from scipy.stats import spearmanr
+
     varies = len(np.unique(severity)) > 1 and len(np.unique(grade)) > 1
     return float(spearmanr(severity, grade).statistic) if varies else 0.0
 
@@ -199,6 +201,8 @@ def best_kind(scores: list[dict[str, Any]]) -> str:
 
 def youden_threshold(p_fracture: Array, fractured: Flags) -> float:
     """The p_fracture with the largest sensitivity + specificity (Youden, Cancer 1950), midway to the next lower one."""
+    from sklearn.metrics import roc_curve
+
     false_alarms, hits, thresholds = roc_curve(fractured, p_fracture, drop_intermediate=False)
     best = int(np.argmax(hits - false_alarms))
     best = max(best, 1)  # the first threshold is infinite: nothing is called fractured

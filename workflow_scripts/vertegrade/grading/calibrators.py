@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from scipy.special import ndtr
-from sklearn.isotonic import IsotonicRegression
 
 from vertegrade.grading.ordinal import CumulativeLogit, fit_cumulative_logit
 from vertegrade.grading.rows import Array, Whole
@@ -140,6 +139,8 @@ class Isotonic:
 
 def _centred_isotonic(distance: Array, event: np.ndarray) -> tuple[list[float], list[float]]:
     """Knots of the centred isotonic regression of a binary event on distance."""
+    from sklearn.isotonic import IsotonicRegression  # half a second, which rules that apply a calibrator need not wait
+
     fitted = IsotonicRegression().fit_transform(distance, event.astype(np.float64))
     levels = np.unique(fitted)
     return [float(distance[fitted == level].mean()) for level in levels], [float(level) for level in levels]

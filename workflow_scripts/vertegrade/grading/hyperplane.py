@@ -14,10 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.covariance import LedoitWolf
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.svm import LinearSVC
 
 from vertegrade.grading.rows import (
     Array,
@@ -189,6 +185,8 @@ def whitening_of(z: Array, strength: float) -> tuple[Array, Array]:
     shrunk before (Ledoit and Wolf, J Multivar Anal 2004), so that directions that hardly vary, or fewer crops than
     dimensions, do no harm. Symmetric but for each dimension's scale: z_n stays as near to z as it can.
     """
+    from sklearn.covariance import LedoitWolf  # most of a second, which rules that apply a plane need not wait
+
     mean, std = z.mean(axis=0), z.std(axis=0)
     std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-12), std, 1.0)  # float32 noise is no variation
     variance, axes = np.linalg.eigh(LedoitWolf(assume_centered=True).fit((z - mean) / std).covariance_)
@@ -199,6 +197,9 @@ def whitening_of(z: Array, strength: float) -> tuple[Array, Array]:
 
 def fit_plane(z_n: Array, fractured: Flags, classifier: str, penalty: float) -> tuple[Array, float]:
     """w (D,) and b of the classifier on normalised latents (N, D), the two classes weighted equally."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
     if fractured.all():  # each fold has a fracture (`patient_folds`)
         raise GradingError("only one class among the vertebrae of a fold; add graded patients")
     model = (
@@ -228,6 +229,8 @@ def choose_penalty(z_n: Array, fractured: Flags, folds: Whole, classifier: str) 
 
     Pooled, because the calibrators see the distances of all folds on one scale.
     """
+    from sklearn.metrics import roc_auc_score
+
     tried = []
     for penalty in C_GRID:
         distance = cross_fitted_distance(z_n, fractured, folds, classifier, penalty)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from vertegrade.grading.rows import Array, GradingError, Whole
@@ -57,6 +56,8 @@ def fit_cumulative_logit(
     balance: c_i is (share of the grade)^-balance, with mean 1: 0 weighs vertebrae alike, 1 grades alike. With
     more than 0 the probabilities are those of a cohort with more of the rare grades.
     """
+    from scipy.optimize import minimize  # see calibrators.py: only fitting waits for it
+
     grades, kind, counts = np.unique(grade, return_inverse=True, return_counts=True)
     if len(grades) < 2:
         raise GradingError(f"calibration needs two grades at least; the training data has only grade {grades.tolist()}")

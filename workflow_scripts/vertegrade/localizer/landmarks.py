@@ -15,8 +15,8 @@ from vertegrade.localizer.detector import Detection, VertebraNetwork, find_verte
 from vertegrade.localizer.detector_samples import LEVELS
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.labelling import FALSE_ALARM, SACRUM, label_vertebrae
-from vertegrade.spine.landmarks import IMPLAUSIBLE, NOT_GRADED, implausible, is_graded
-from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table
+from vertegrade.spine.landmarks import IMPLAUSIBLE, implausible, is_graded
+from vertegrade.tables import LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINT_SD_COLUMNS, check_table
 
 # Reasons of this stage for vertebrae that are found but not graded.
 CUT = "cut_by_scan"

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 class Section(BaseModel):
     """One block of config.yaml. Frozen, strict (no "3" for 3, no True for 1), and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 T = TypeVar("T", bound=Section)

@@ -8,9 +8,8 @@ from vertegrade.ct.volume import AIR_HU, Volume, mm_to_voxel
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.centreline import fit_centreline
-from vertegrade.spine.landmarks import NOT_GRADED
 from vertegrade.spine.straighten import LEFT, ORIGIN, POSTERIOR, crop_frames, folds
-from vertegrade.tables import CROPS, check_table, empty_table
+from vertegrade.tables import CROPS, NOT_GRADED, check_table, empty_table
 
 # Reasons of this stage.
 OUTSIDE_SCAN = "outside_scan"

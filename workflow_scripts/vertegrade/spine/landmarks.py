@@ -14,10 +14,9 @@ from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.masks import Body, body_centres, read_mask
 from vertegrade.spine.morphometry import measure_mask
 from vertegrade.spine.verse import read_centroids
-from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINTS, check_table
+from vertegrade.tables import LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINTS, check_table
 
-# Reasons of this stage. A `not_graded` vertebra is sound and shapes the centreline; it just gets no crop.
-NOT_GRADED = "not_graded"
+# Reasons of this stage.
 OUTSIDE = "centre_outside_scan"
 IMPLAUSIBLE = "implausible_spacing"
 
