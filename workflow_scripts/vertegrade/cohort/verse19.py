@@ -76,7 +76,6 @@ def _record(patient: str, scan: str, level: str, grade: Any, shape: Any) -> dict
 def _rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     """The filled rows of the sheet with their number in Excel, as column -> value."""
     import openpyxl  # a fifth of a second, for this one kind of sheet
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         with warnings.catch_warnings():
