@@ -22,8 +22,10 @@ def write_enhanced(
     orientation: Sequence[float] = AXIAL,
     slopes: Sequence[float] | None = None,
     syntax: str | None = None,
+    contents: Sequence[dict[str, object]] | None = None,
 ) -> Path:
-    """Write HU (slices, rows, columns) as one file in `folder`; slopes of the rescaling, one a frame or none."""
+    """Write HU (slices, rows, columns) as one file in `folder`; slopes of the rescaling and what frames say of their
+    acquisition (FrameContentSequence), one a frame or none."""
     folder.mkdir(parents=True, exist_ok=True)
     places = positions(len(hu), orientation) if places is None else places
     scale = np.ones(len(hu)) if slopes is None else np.asarray(slopes)
@@ -50,6 +52,8 @@ def write_enhanced(
         )
         for place, slope in zip(places, scale, strict=True)
     ]
+    for groups, content in zip(dataset.PerFrameFunctionalGroupsSequence, contents or [], strict=contents is not None):
+        groups.FrameContentSequence = DicomSequence([_item(**content)])
     if syntax is not None:
         dataset.compress(syntax)
     dataset.save_as(folder / "enhanced.dcm", enforce_file_format=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import nibabel as nib
 import numpy as np
 
+from vertegrade.ct.passes import check_alike
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume
 
@@ -58,6 +59,7 @@ def check_volume(converted: Converted) -> None:
     (air at 0, soft tissue at 1000). A small offset is left to calibration.
     """
     _check_geometry(converted)
+    check_alike(converted.volume.hu, _slice_axis(converted))
     sample = converted.volume.hu[::2, ::2, ::2].ravel()
     low, quarter, median, upper, high = np.percentile(sample, [1, 25, 50, 75, 99])
     found = f"percentiles 1/25/50/75/99: {low:.0f}/{quarter:.0f}/{median:.0f}/{upper:.0f}/{high:.0f} HU"
@@ -80,6 +82,12 @@ def check_volume(converted: Converted) -> None:
         notes.flags.add("metal")
     if sample.max() == CLIPPED_HU and (sample == CLIPPED_HU).sum() * 8 * voxel_mm3 > METAL_MM3:
         notes.flags.add("clipped")
+
+
+def _slice_axis(converted: Converted) -> int:
+    """The axis along which slices follow one another; the vertical one where several have the slices' distance."""
+    off = np.abs(converted.volume.spacing_mm - converted.slice_spacing_mm)
+    return int(np.flatnonzero(off <= off.min() + 1e-3)[-1])
 
 
 def _check_geometry(converted: Converted) -> None:

@@ -92,6 +92,11 @@ REASONS: dict[str, Reason] = {
         "Two slices at one position have different pixels.",
         "Separate the phases or reconstructions and give one.",
     ),
+    "interleaved_passes": Reason(
+        "excluded",
+        "Slices of several passes or reconstructions (acquisition, kernel, time, contrast) lie between each other.",
+        "Separate the files by AcquisitionNumber, kernel, time or contrast and give one; make a NIfTI anew of one.",
+    ),
     "missing_slices": Reason(
         "failed",
         "Slices are missing inside the stack.",

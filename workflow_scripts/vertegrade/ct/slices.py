@@ -58,7 +58,23 @@ CHOICE = [
     "BurnedInAnnotation",
     "MultienergyCTAcquisition",
 ]
-TAGS = [*NUMBERS, *SIDECAR, *CHOICE]
+# What tells passes over the patient apart (ct/passes.py).
+PASS = [
+    "AcquisitionNumber",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+    "ContentTime",
+    "StackID",
+    "TemporalPositionIndex",
+    "ContrastBolusAgentAdministered",
+]
+TAGS = [*NUMBERS, *SIDECAR, *CHOICE, *PASS]
+# What an enhanced CT calls otherwise than a classic slice.
+OWN_NAMES = {
+    "FrameType": "ImageType",
+    "FrameAcquisitionNumber": "AcquisitionNumber",
+    "FrameAcquisitionDateTime": "AcquisitionDateTime",
+}
 JPEG_FAMILY = "1.2.840.10008.1.2.4."  # JPEG, JPEG-LS, JPEG 2000: transfer syntaxes that begin so
 ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 PIXEL_DATA = 0x7FE00010
@@ -89,6 +105,8 @@ GROUPS = [
     "CTImageFrameTypeSequence",
     "CTReconstructionSequence",
     "CTXRayDetailsSequence",
+    "FrameContentSequence",
+    "ContrastBolusUsageSequence",
 ]
 
 
@@ -243,9 +261,7 @@ def frames_of(image: Slice) -> list[Slice]:
 def _group_values(groups: Dataset) -> dict[str, Any]:
     """What functional groups tell, by the keywords that a classic slice has at its top level."""
     items = [groups[name].value[0] for name in GROUPS if groups.get(name)]
-    values = {element.keyword: element.value for item in items for element in item}
-    if "FrameType" in values:
-        values["ImageType"] = values["FrameType"]
+    values = {OWN_NAMES.get(element.keyword, element.keyword): element.value for item in items for element in item}
     return {tag: value for tag, value in values.items() if tag in TAGS}
 
 

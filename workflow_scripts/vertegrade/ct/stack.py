@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vertegrade.ct.passes import check_passes
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.slices import Slice
 from vertegrade.settings.ct import CtSettings
@@ -44,6 +45,7 @@ def build_stack(slices: list[Slice], settings: CtSettings, notes: Notes) -> Stac
     normal = np.cross(row, column)
     slices = sorted(slices, key=lambda item: (float(item.numbers("ImagePositionPatient", 3) @ normal), item.name))
     slices = _drop_duplicates(slices, normal, notes)
+    check_passes(slices)
     if len(slices) < settings.min_slices:
         raise Refused(
             "too_few_slices",
