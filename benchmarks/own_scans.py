@@ -48,7 +48,7 @@ def told(folder: Path, known: str, seed: int, number: int) -> tuple[Volume, pd.D
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="an empty folder")
     parser.add_argument("--known", nargs="*", default=["centroids", "points", "everything"])
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--train", type=int, default=12, help="scans to learn from")
@@ -59,7 +59,7 @@ if __name__ == "__main__":
         networks = load_localizer(Path("models/localizer"), "cpu")
         if known != "before":
             folder = given.folder / known
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True)  # samples of another call are no samples of this one
             scans = {f"s{n:02d}": partial(told, folder, known, given.seed, n) for n in range(given.train)}
             make_samples(folder / "samples", scans, given.seed)
             trainings = [(networks.vertebrae.detector, train_detector), (networks.centreline, train_centreline)]

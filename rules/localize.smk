@@ -27,6 +27,7 @@ rule train_localizer:
         settings=settings_of("train_localizer", "cohort.splits"),
         seed=SEED,
         code=code_of("train_localizer"),
+        packages=packages_of("train_localizer"),
     script:
         "../workflow_scripts/train_localizer.py"
 

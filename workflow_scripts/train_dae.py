@@ -1,5 +1,6 @@
 """Train the diffusion autoencoder on the unlabelled crops of the training split; resumes by itself."""
 
+from vertegrade.dae.checkpoints import States
 from vertegrade.dae.training_job import TrainingJob
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 from vertegrade.stage import run_stage
@@ -12,7 +13,7 @@ with run_stage(snakemake) as job:
         crop_settings=job.params.settings["crop"],
         model=job.settings(DaeModelSettings),
         train=job.settings(DaeTrainSettings),
-        state_dir=job.params.state_dir,
+        states=States(folder=job.params.state_dir, code=job.params.code, packages=job.params.packages),
         weights=job.output.weights,
         metrics=job.output.metrics,
         log=job.log_file,

@@ -1,7 +1,7 @@
 """Train the networks of the learned localizer on phantoms and, if asked for, the user's scans; resumes by itself."""
 
-import hashlib
 import json
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from vertegrade.cohort.sheet import ScanRow
 from vertegrade.cohort.sources import read_labels
 from vertegrade.cohort.splits import assign_splits, in_split, merge_given_splits
 from vertegrade.ct.volume import Volume, read_volume
+from vertegrade.dae.checkpoints import States, locked
 from vertegrade.files import sha256_of, write_json
 from vertegrade.localizer.own_scans import own_scan
 from vertegrade.localizer.samples import make_samples
@@ -50,17 +51,18 @@ def read_own(row: ScanRow, volume: Path, axcodes: str) -> tuple[Volume, pd.DataF
     return own_scan(row, read_volume(volume), axcodes)
 
 
-with run_stage(snakemake) as job:
+with run_stage(snakemake) as job, ExitStack() as stack:
     torch.set_num_threads(job.threads)
     settings = job.settings(LocalizerTrainSettings)
     own = own_scans(job)
     given = {
-        scan: [sha256_of(volume), sha256_of(row.annotation()[1]), axcodes]
+        scan: [sha256_of(volume), *row.annotation()[:1], sha256_of(row.annotation()[1]), axcodes]
         for scan, (row, volume, axcodes) in own.items()
     }
-    key = {"settings": settings.model_dump(), "seed": job.seed, "own": given, "code": job.params.code}
-    state = Path(job.params.state_dir) / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    states = States(folder=job.params.state_dir, code=job.params.code, packages=job.params.packages)
+    state = states.of(settings=settings.model_dump(), seed=job.seed, device=job.device, inputs=given)
     job.log.info("%d phantom scans and %d of the cohort; state in %s", settings.scans, len(own), state)
+    stack.enter_context(locked(state))
     # The user's first: what is wrong with an annotation is then said at once.
     mine = {f"scan-{scan}": partial(read_own, *of) for scan, of in own.items()}
     used = make_samples(state / "samples", mine, job.seed)
@@ -78,3 +80,4 @@ with run_stage(snakemake) as job:
         facts={"seed": str(job.seed)} | {name: str(count) for name, count in counts.items()},
     )
     write_json(job.output.metrics, metrics | counts)
+    states.keep_only(state)

@@ -1,10 +1,12 @@
 """Settings of networks small enough for tests, and crops for them."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from dae.dae_toy import Toy, toy_crops
+from vertegrade.dae.checkpoints import States
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 
 MODEL = DaeModelSettings(
@@ -22,3 +24,8 @@ def tiny_crops() -> Toy:
 
 def pixels() -> np.ndarray:
     return tiny_crops().pixels
+
+
+def states(folder: Path, code: str = "one") -> States:
+    """States of trainings by some code."""
+    return States(folder=folder, code=code, packages={"torch": "2"})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dae.dae_tiny import MODEL, TRAIN, pixels
+from dae.dae_tiny import MODEL, TRAIN, pixels, states
 from vertegrade.dae.counterfactual import counterfactuals
 from vertegrade.dae.encoding import encode
 from vertegrade.dae.pixels import central, hounsfield, to_hu, windowed
@@ -18,7 +18,7 @@ from vertegrade.dae.weights import Dae, WeightsError, load_dae
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     settings = TRAIN.model_copy(update={"steps": 300})
-    train_dae([pixels()], MODEL, settings, folder, folder / "w.safetensors", 0, "cpu", 1)
+    train_dae([pixels()], MODEL, settings, states(folder), folder / "w.safetensors", 0, "cpu", 1)
     return folder / "w.safetensors"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from dae.dae_tiny import states
 from vertegrade.dae.encoding import encode
 from vertegrade.dae.training import Trainer, train_dae
 from vertegrade.dae.weights import load_dae
@@ -41,7 +42,7 @@ def test_preset_trains_a_step_and_resumes(
             os.kill(os.getpid(), signal.SIGTERM)
 
     def run() -> None:
-        train_dae([pixels], model, train, tmp_path / "state", tmp_path / "w.safetensors", 0, "cpu", 2)
+        train_dae([pixels], model, train, states(tmp_path / "state"), tmp_path / "w.safetensors", 0, "cpu", 2)
 
     monkeypatch.setattr(Trainer, "train_step", train_step)
     with pytest.raises(SystemExit):

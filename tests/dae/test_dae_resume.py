@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
-from dae.dae_tiny import MODEL, TRAIN, pixels
-from vertegrade.dae.checkpoints import load_checkpoint, locked
+from dae.dae_tiny import MODEL, TRAIN, pixels, states
+from vertegrade.dae.checkpoints import States, load_checkpoint, locked
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.training import Trainer, train_dae
 from vertegrade.settings.dae import DaeTrainSettings
@@ -36,8 +37,8 @@ train(Path(sys.argv[1]), ALWAYS)
 """
 
 
-def train(folder: Path, settings: DaeTrainSettings = ALWAYS) -> bytes:
-    train_dae([pixels()], MODEL, settings, folder / "state", folder / "w.safetensors", 0, "cpu", 1)
+def train(folder: Path, settings: DaeTrainSettings = ALWAYS, code: str = "one") -> bytes:
+    train_dae([pixels()], MODEL, settings, states(folder / "state", code), folder / "w.safetensors", 0, "cpu", 1)
     return (folder / "w.safetensors").read_bytes()
 
 
@@ -123,8 +124,48 @@ def test_state_holds_optimiser_and_average(stopped: Path) -> None:
 
 
 def test_other_settings_start_afresh(stopped: Path) -> None:
+    before = state_folder(stopped)
     train(stopped, ALWAYS.model_copy(update={"learning_rate": 1.0e-4}))
-    assert len(list((stopped / "state").iterdir())) == 2
+    assert state_folder(stopped) != before  # and the old one went with the end of the new
+
+
+def test_a_training_of_other_code_starts_from_nothing_and_says_so(  # field test A1
+    stopped: Path, undisturbed: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+    undisturbed_step = Trainer.train_step
+    monkeypatch.setattr(Trainer, "train_step", lambda self: (steps.append(self.step), undisturbed_step(self)))
+    caplog.set_level("INFO")
+    old = state_folder(stopped)
+    assert train(stopped, code="another") == undisturbed  # the code is the same but for its name
+    assert steps == list(range(12))
+    assert f"starting from nothing: the state in {stopped / 'state'} is of other code" in caplog.text
+    assert "resumed" not in caplog.text
+    assert not old.exists()
+
+
+MAKER = {"code": "one", "packages": {"torch": "2"}}
+TRAINING = {"settings": {"steps": 2}, "seed": 3, "device": "cpu", "inputs": {"crops": "d"}}
+OTHERS = {"code": "two", "packages": {"torch": "3"}, "settings": {}, "seed": 4, "device": "cuda", "inputs": {}}
+
+
+@pytest.mark.parametrize("part", OTHERS)
+def test_a_state_is_of_one_code_packages_settings_seed_device_and_inputs(part: str, tmp_path: Path) -> None:  # A1
+    def folder(key: dict[str, Any]) -> Path:
+        return States(folder=tmp_path, code=key["code"], packages=key["packages"]).of(**{n: key[n] for n in TRAINING})
+
+    assert folder(MAKER | TRAINING) == folder(MAKER | TRAINING)
+    assert folder(MAKER | TRAINING | {part: OTHERS[part]}) != folder(MAKER | TRAINING)
+
+
+def test_a_state_that_another_process_works_on_is_kept(tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    mine.mkdir()
+    with locked(theirs):
+        states(tmp_path).keep_only(mine)
+        assert theirs.is_dir()
+    states(tmp_path).keep_only(mine)
+    assert not theirs.exists()
 
 
 def test_how_often_checkpoints_are_written_is_no_other_training(stopped: Path, undisturbed: bytes) -> None:

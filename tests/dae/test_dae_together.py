@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dae.dae_tiny import MODEL, TRAIN, pixels
+from dae.dae_tiny import MODEL, TRAIN, pixels, states
 from slurm.cluster import wait_for
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.peers import Peers
@@ -42,18 +42,18 @@ def training(folder: Path, train: DaeTrainSettings = TRAIN) -> TrainingJob:
     check_table(splits, PATIENT_SPLITS, "splits").to_csv(folder / "splits.tsv", sep="\t", index=False)
     return TrainingJob(
         crops=[folder / "0.parquet"], pixels=[folder / "0.npy"], splits=folder / "splits.tsv", crop_settings={},
-        model=DROPPING, train=train, state_dir=folder / "state", weights=folder / "weights.safetensors",
+        model=DROPPING, train=train, states=states(folder / "state"), weights=folder / "weights.safetensors",
         metrics=folder / "training.json", log=folder / "log", seed=3, device="cpu", threads=2,
     )  # fmt: skip
 
 
 def newest_step(job: TrainingJob) -> int:
-    return max((int(path.stem[5:]) for path in job.state_dir.glob("*/step-*.sha256")), default=0)
+    return max((int(path.stem[5:]) for path in job.states.folder.glob("*/step-*.sha256")), default=0)
 
 
 def workers(job: TrainingJob) -> list[psutil.Process]:
     """Processes anywhere that train this."""
-    name = str(job.state_dir / "job.json")
+    name = str(job.states.folder / "job.json")
     found = psutil.process_iter(["cmdline"])
     return [one for one in found if name in (one.info["cmdline"] or []) and one.pid != os.getpid()]
 
@@ -68,7 +68,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> TrainingJob:
 def test_two_processes_take_the_steps_of_one_on_the_mean_of_both_losses(together: TrainingJob) -> None:
     crops = Crops([pixels()[:10]])
     torch.set_num_threads(1)
-    alone = Trainer(crops, DROPPING, TRAIN, together.state_dir, 3, "cpu", Peers())
+    alone = Trainer(crops, DROPPING, TRAIN, together.states.folder, 3, "cpu", Peers())
 
     def loss_of_both(positions: np.ndarray, part: int) -> torch.Tensor:
         halves = np.split(positions, 2)

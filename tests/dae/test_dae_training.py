@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dae.dae_tiny import MODEL, TRAIN, pixels
+from dae.dae_tiny import MODEL, TRAIN, pixels, states
 from vertegrade.dae.interruption import Interruption
 from vertegrade.dae.peers import Peers
 from vertegrade.dae.pixels import Crops
@@ -16,7 +16,7 @@ from vertegrade.settings.dae import DaeTrainSettings
 
 
 def train(folder: Path, settings: DaeTrainSettings = TRAIN, seed: int = 0) -> dict[str, float]:
-    return train_dae([pixels()], MODEL, settings, folder / "state", folder / "w.safetensors", seed, "cpu", 1)
+    return train_dae([pixels()], MODEL, settings, states(folder / "state"), folder / "w.safetensors", seed, "cpu", 1)
 
 
 def trainer(folder: Path, settings: DaeTrainSettings = TRAIN) -> Trainer:
@@ -115,7 +115,7 @@ def test_learning_rate_rises_and_falls() -> None:
 
 
 def test_weights_say_how_they_came_about(tmp_path: Path) -> None:
-    train_dae([pixels()], MODEL, TRAIN, tmp_path, tmp_path / "w.safetensors", 5, "cpu", 1, {"patients": "3"})
+    train_dae([pixels()], MODEL, TRAIN, states(tmp_path), tmp_path / "w.safetensors", 5, "cpu", 1, {"patients": "3"})
     dae = load_dae(tmp_path / "w.safetensors")
     assert dae.settings == MODEL
     assert dae.crop_shape == (3, 16, 16)

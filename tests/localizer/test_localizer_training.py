@@ -55,10 +55,13 @@ def test_a_stopped_training_ends_as_one_that_was_not(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(weights_of(resumed), weights_of(whole), strict=True))
 
 
-def test_a_folder_of_another_training_is_refused(tmp_path: Path) -> None:
-    trained(tmp_path, 5)
-    with pytest.raises(ValueError, match="other steps"):
-        trained(tmp_path, 6)
+def test_a_folder_of_another_training_is_begun_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:  # A1
+    trained(tmp_path / "used", 6)
+    after = weights_of(trained(tmp_path / "used", 5))
+    assert "other steps, seed or rate; starting from nothing" in caplog.text
+    assert all(torch.equal(a, b) for a, b in zip(after, weights_of(trained(tmp_path / "new", 5)), strict=True))
+    again = weights_of(trained(tmp_path / "used", 5))  # goes on from the new one's last step
+    assert all(torch.equal(a, b) for a, b in zip(after, again, strict=True))
 
 
 def test_too_many_useless_steps_end_the_training(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 All randomness of step k comes from (seed, k), so a checkpoint needs no generator states and no data position but k.
 """
 
-import hashlib
-import json
 import logging
 import math
 import time
@@ -20,7 +18,7 @@ from torch import Generator, Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from vertegrade.dae.augmentation import augmented
-from vertegrade.dae.checkpoints import load_checkpoint, locked, save_checkpoint
+from vertegrade.dae.checkpoints import States, load_checkpoint, locked, save_checkpoint
 from vertegrade.dae.diffusion import LEVELS, Diffusion
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.network import DaeNetwork
@@ -39,17 +37,18 @@ def train_dae(
     pixels: Sequence[np.ndarray],
     model: DaeModelSettings,
     train: DaeTrainSettings,
-    state_dir: Path,
+    states: States,
     weights: Path,
     seed: int,
     device: str,
     threads: int,
     facts: dict[str, str] | None = None,
 ) -> dict[str, float]:
-    """Train on unlabelled crops and write the averaged (EMA) weights; goes on from state_dir by itself after a kill.
+    """Train on unlabelled crops and write the averaged (EMA) weights; goes on by itself after a kill.
 
     pixels: packed crops of the shards, int16 HU (N_i, S, H, W), of training patients only.
-    state_dir: folder of checkpoints, one subfolder for each combination of settings, seed and data.
+    states: where checkpoints are kept. Only a training of the same code, packages, settings, seed, device, pixels and
+    facts goes on from them; states of others are removed when this one has come to its end.
     facts: kept in the weights' metadata (crop geometry, hash of the patient list, ...).
     Where several processes train together (torch.distributed was set up), each calls this; the first one keeps state
     and weights. Returns the metrics of training, on the others nothing. Raises TrainingInterrupted (exit code 75) after
@@ -61,8 +60,8 @@ def train_dae(
     data = crops.sha256()
     # How often a training is saved and looked at does not change it.
     counted = train.model_dump(exclude={"save_every_s", "validate_every"})
-    key = {"model": model.model_dump(), "train": counted, "seed": seed, "data": data, "device": device}
-    folder = Path(state_dir) / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    settings = {"model": model.model_dump(), "train": counted}
+    folder = states.of(settings=settings, seed=seed, device=device, inputs={"pixels": data, "facts": facts})
     devices = [torch.device(device)] if device != "cpu" else []
     # The fork keeps the program's global generators (dropout, initial weights) untouched.
     peers = Peers()
@@ -75,6 +74,7 @@ def train_dae(
     about = {"data_sha256": data, "seed": str(seed), "steps": str(train.steps), "crops": str(len(crops))}
     shape = (crops.slices, crops.height, crops.width)
     save_dae(Path(weights), trainer.averaged, model, shape, about | (facts or {}))
+    states.keep_only(folder)
     return metrics
 
 

@@ -26,6 +26,7 @@ from pydantic import BaseModel
 from torch import distributed
 
 from vertegrade.cohort.splits import in_split
+from vertegrade.dae.checkpoints import States
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.training import train_dae
 from vertegrade.files import read_array, write_json, write_text
@@ -40,7 +41,7 @@ PATIENCE = timedelta(minutes=30)  # for a peer that validates, saves or reads
 class TrainingJob(BaseModel):
     """Files, settings and place of one training.
 
-    crops, pixels: the shards' tables and arrays, in the same order. threads: of each process.
+    crops, pixels: the shards' tables and arrays, in the same order. states: of checkpoints. threads: of each process.
     """
 
     crops: list[Path]
@@ -49,7 +50,7 @@ class TrainingJob(BaseModel):
     crop_settings: dict[str, Any]
     model: DaeModelSettings
     train: DaeTrainSettings
-    state_dir: Path
+    states: States
     weights: Path
     metrics: Path
     log: Path
@@ -71,7 +72,7 @@ class TrainingJob(BaseModel):
             "training_patients_sha256": hashlib.sha256("\n".join(sorted(patients)).encode()).hexdigest(),
             "crop": json.dumps(self.crop_settings, sort_keys=True),
         }
-        place = (self.state_dir, self.weights, self.seed, self.device, self.threads)
+        place = (self.states, self.weights, self.seed, self.device, self.threads)
         metrics = train_dae(pixels, self.model, self.train, *place, facts=facts)
         if metrics:
             write_json(self.metrics, metrics | {"patients": len(patients)})
@@ -90,8 +91,9 @@ class TrainingJob(BaseModel):
             )
         each = processes // nodes
         share = self.model_copy(update={"threads": max(1, self.threads // each)})
-        description = self.state_dir / "job.json"
+        description = self.states.folder / "job.json"
         write_text(description, share.model_dump_json())
+        self.metrics.unlink(missing_ok=True)  # of an earlier attempt, which would pass for this one's
         command = _on_all_nodes(nodes, each, self.threads) + _torchrun(nodes, each) + [str(description)]
         log.info("%d processes on %d node(s): %s", processes, nodes, shlex.join(command))
         status, reason = _watched(command)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vertegrade.dae.checkpoints import load_checkpoint, locked, save_checkpoint
+from vertegrade.dae.checkpoints import load_checkpoint, locked, remove_checkpoints, save_checkpoint
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 
 log = logging.getLogger(__name__)
@@ -42,10 +42,10 @@ def train_network(
     network: with its initial weights (the caller's seed), on any device. AdamW, warm-up and half a cosine to zero.
     batch: tensors (CPU) of step k, which must follow from k alone (`step_rng`). They are moved to `device`.
     loss: called as `loss(network, *tensors)`, returns the scalar to minimise.
-    folder: of this training's checkpoints, one every minute; a training that was killed goes on from there.
+    folder: of this training's checkpoints, one every minute; a training that was killed goes on from there. What else
+    makes the training (code, samples, ...) is for the caller to name the folder by: `States`.
     Returns steps, seconds, bad_steps and the running mean of the loss. Raises TrainingInterrupted (exit code 75) after
-    a signal, with the state saved; FloatingPointError after too many steps of non-finite loss; ValueError where the
-    folder holds another training.
+    a signal, with the state saved; FloatingPointError after too many steps of non-finite loss.
     """
     training = _Training(network.to(device), loss, steps, learning_rate, folder, seed)
     devices = [torch.device(device)] if device != "cpu" else []
@@ -127,11 +127,12 @@ class _Training:
         found = load_checkpoint(self.folder)
         if found is None:
             return
-        self.step, tensors, self.facts = found
-        if any(self.facts.get(name) != value for name, value in self.about.items()):
-            raise ValueError(
-                f"{self.folder}: holds a training with other steps, seed or rate; remove it or take another"
-            )
+        step, tensors, facts = found
+        if any(facts.get(name) != value for name, value in self.about.items()):
+            log.warning("%s: holds a training with other steps, seed or rate; starting from nothing", self.folder)
+            remove_checkpoints(self.folder)
+            return
+        self.step, self.facts = step, facts
         state: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             part, name = key.split("/")
