@@ -23,6 +23,8 @@ from vertegrade.index.found import Found
 from vertegrade.index.headers import dicom_header, nifti_header
 from vertegrade.index.pseudonyms import KeyFileError, pseudonym, read_key_file
 
+CENTROIDS = '[{"direction": ["P", "I", "R"]}, {"label": 20, "X": 1.0, "Y": 2.0, "Z": 3.0}]'
+
 
 def series(folder: Path, uid: str = "1.2.3", patient: str = "ANN", count: int = 12, **tags: object) -> Path:
     """A series; names of its files say which, so that several fit into one folder."""
@@ -153,11 +155,11 @@ def test_verse_releases_in_both_name_styles(tmp_path: Path) -> None:
             folder = top / release
             nifti(folder / f"rawdata/{subject}/{name}_ct.nii.gz", origin=number)
             nifti(folder / f"derivatives/{subject}/{name}_seg-vert_msk.nii.gz", "uint8")
-            (folder / f"derivatives/{subject}/{name}_{style}.json").write_text("[]")
+            (folder / f"derivatives/{subject}/{name}_{style}.json").write_text(CENTROIDS)
             (folder / f"derivatives/{subject}/{name}_snp.png").write_bytes(b"png")
     nifti(top / "flat/verse100.nii.gz", origin=9)
     nifti(top / "flat/verse100_seg.nii.gz", "uint8")
-    (top / "flat/verse100_ctd.json").write_text("[]")
+    (top / "flat/verse100_ctd.json").write_text(CENTROIDS)
     rows, found = indexed(top)
     verse19, verse20 = top / "dataset-verse19training/derivatives", top / "dataset-verse20training/derivatives"
     assert {row.scan_id: (row.patient_id, row.mask, row.centroids) for row in rows} == {
@@ -171,7 +173,7 @@ def test_verse_releases_in_both_name_styles(tmp_path: Path) -> None:
             f"{verse19}/sub-verse401/sub-verse401_split-verse253_seg-vert_msk.nii.gz",
             f"{verse19}/sub-verse401/sub-verse401_split-verse253_seg-vb_ctd.json",
         ),
-        "verse500-dir-ax": (
+        "verse500": (
             "verse500",
             f"{verse20}/sub-verse500/sub-verse500_dir-ax_seg-vert_msk.nii.gz",
             f"{verse20}/sub-verse500/sub-verse500_dir-ax_seg-subreg_ctd.json",
@@ -321,7 +323,7 @@ def test_nifti_that_stand_for_unknown_patients_or_for_one_image_twice_are_told(t
     _, found = indexed(tmp_path / "in")
     twice, unnamed = found.notes
     assert "header and size are those of" in twice
-    assert unnamed.startswith("2 NIfTI not named `sub-...`")
+    assert unnamed.startswith("2 NIfTI neither named `sub-...` nor in a folder so called")
 
 
 def test_ct_images_that_say_otherwise_or_say_nothing(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import hashlib
 import io
 import re
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePath
+
+from vertegrade.cohort.verse_names import verse_ids
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9-]+")
 SPLITS = ("", "train", "validation", "test")
@@ -153,6 +155,23 @@ def _problems(rows: dict[int, ScanRow]) -> list[str]:
             problems.append(
                 f"line {line}: patient {row.patient_id!r} is {row.split!r} here and {given!r} on line {where}; "
                 "one patient belongs to one split"
+            )
+    return problems + _divided(rows)
+
+
+def _divided(rows: dict[int, ScanRow]) -> list[str]:
+    """Subjects of VerSe, by the names of their images, to whom rows give more than one patient_id."""
+    problems = []
+    first: dict[str, tuple[str, int]] = {}
+    for line, row in rows.items():
+        ids = verse_ids(PurePath(row.path).name)
+        if not ids:
+            continue
+        patient, where = first.setdefault(ids[0], (row.patient_id, line))
+        if patient != row.patient_id:
+            problems.append(
+                f"line {line}: {row.path} shows VerSe's subject {ids[0]}, who is patient {patient!r} on line {where}, "
+                f"and {row.patient_id!r} here; give both one patient_id, or training and test share a person"
             )
     return problems
 

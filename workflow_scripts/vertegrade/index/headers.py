@@ -96,7 +96,8 @@ def _described(dataset: Dataset, open_file: Callable[[], BinaryIO]) -> DicomHead
         with open_file() as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=[FRAMES_TAG])
         slices = int(header.NumberOfFrames)
-    return DicomHeader("ct", tuple(str(dataset.get(name) or "") for name in TEXTS), slices)
+    # Blanks around a DICOM text mean nothing: ` 7` and `7` are one PatientID.
+    return DicomHeader("ct", tuple(str(dataset.get(name) or "").strip() for name in TEXTS), slices)
 
 
 def nifti_header(path: Path) -> NiftiHeader | None:

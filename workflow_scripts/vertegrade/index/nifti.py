@@ -1,8 +1,9 @@
 """NIfTI images to rows of the sample sheet: which are scans, and which masks and centroids belong to them.
 
-Names are BIDS's and VerSe's: `sub-verse401_split-verse253_ct.nii.gz` is scan verse253 of patient verse401, with
-`sub-verse401_split-verse253_seg-vert_msk.nii.gz` and `..._seg-vb_ctd.json` (VerSe'19) or `..._seg-subreg_ctd.json`
-(VerSe'20) beside it or in `derivatives`. Other images need a mask beside them that is called after them.
+Names are BIDS's and VerSe's, of both releases and both layouts (`cohort.verse_names`): scan verse253 of patient
+verse401 is `sub-verse401_split-verse253_ct.nii.gz`, `verse253.nii.gz` or `verse401_verse253_CT-iso.nii.gz`; its
+annotations (`_seg-vert_msk.nii.gz`, `_seg-vb_ctd.json`, `_seg-subreg_ctd.json`, `_seg.nii.gz`) lie beside it or in
+`derivatives`. Other images need a mask beside them that is called after them.
 """
 
 import os
@@ -10,18 +11,30 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from vertegrade.cohort.sheet import IDENTIFIER, ScanRow
+from vertegrade.cohort.verse_names import verse_ids
+from vertegrade.ct.reasons import Refused
 from vertegrade.index.found import Found
 from vertegrade.index.headers import NiftiHeader, nifti_header
 from vertegrade.index.pseudonyms import pseudonym
+from vertegrade.spine.verse import centroid_labels
 
 SUFFIX = re.compile(r"\.nii(\.gz)?$")
 # What a mask is called after its scan's name, the best first.
 MASKS = re.compile(r"[_-](seg-vert_msk|seg-vert|dseg|msk|mask|seg|segmentation|labels?)$")
-CENTROIDS = re.compile(r"_(seg-vb_ctd|seg-subreg_ctd|ctd|poi)\.json$")
+CENTROIDS = re.compile(r"[_-](seg-vb_ctd|seg-subreg_ctd|iso-ctd|ctd-iso|ctd|poi)\.json$")
+MILLIMETRES = re.compile(r"[_-](iso-ctd|ctd-iso)\.json$")
 NO_SCAN = re.compile(r"(?:^|[_-])(msk|mask|dseg|seg|segmentation|labels?|probseg)$")
-VERSE = re.compile(r"(verse|gl)\d{3}", re.IGNORECASE)
+SUBJECT_FOLDER = re.compile(r"sub-([A-Za-z0-9-]+)")
+
+
+class Annotation(NamedTuple):
+    """A mask or a centroid file that can be read. sizes: the mask's numbers of voxels, in order of size."""
+
+    path: str
+    sizes: list[int]
 
 
 def is_annotation(name: str) -> bool:
@@ -39,18 +52,7 @@ def stem_of(name: str) -> str:
 
 def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None:
     """Rows of the NIfTI images among the paths (NIfTI and JSON below `top`), with their masks and centroids."""
-    annotations: dict[str, list[str]] = defaultdict(list)
-    images = []
-    for path in sorted(paths):
-        name = os.path.basename(path)
-        found.files += 1
-        if is_annotation(name):
-            annotations[stem_of(name)].append(path)
-            found.leave_file("annotation")
-        elif SUFFIX.search(name):
-            images.append(path)
-        else:
-            found.leave_file("not_dicom")
+    images, annotations = _sorted_out(paths, found)
     taken: dict[str, str] = {}
     keys: dict[str, str] = {}
     for path in images:
@@ -73,11 +75,58 @@ def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None
             found.notes.append(f"{path}: header and size are those of {keys[header.key]}; one image under two names?")
         taken[scan] = path
         keys.setdefault(header.key, path)
-        mask, centroids = _beside(path, annotations[stem_of(os.path.basename(path))])
+        mask, centroids = _beside(path, header, annotations[_scan_of(os.path.basename(path))])
         found.rows.append(ScanRow(scan, patient, path, mask=mask, centroids=centroids))
-    unnamed = sum(not _entities(os.path.basename(path)) for path in taken.values())
+    unnamed = sum(not _subject(path, top) for path in taken.values())
     if unnamed:
-        found.notes.append(f"{unnamed} NIfTI not named `sub-...`: each counts as a patient; correct patient_id")
+        found.notes.append(
+            f"{unnamed} NIfTI neither named `sub-...` nor in a folder so called: each counts as a patient; correct "
+            "patient_id where a person has more scans"
+        )
+
+
+def _sorted_out(paths: Iterable[str], found: Found) -> tuple[list[str], dict[str, list[Annotation]]]:
+    """Images, and the annotations that can be used by what they share with their image (`_scan_of`)."""
+    annotations: dict[str, list[Annotation]] = defaultdict(list)
+    images, unusable = [], []
+    for path in sorted(paths):
+        name = os.path.basename(path)
+        found.files += 1
+        if is_annotation(name):
+            sizes, problem = _looked_at(path)
+            if problem:
+                unusable.append(f"{path}: {problem}")
+            else:
+                annotations[_scan_of(name)].append(Annotation(path, sizes))
+            found.leave_file("annotation", path if problem else "", problem)
+        elif SUFFIX.search(name):
+            images.append(path)
+        else:
+            found.leave_file("not_dicom")
+    if unusable:
+        found.notes.append(f"{len(unusable)} masks or centroids cannot be used and are passed over: {unusable[0]}")
+    return images, annotations
+
+
+def _looked_at(path: str) -> tuple[list[int], str]:
+    """Sizes of a mask (none of centroids), and why the annotation cannot be used: "" where it can."""
+    if not path.endswith(".json"):
+        header = nifti_header(Path(path))
+        return (sorted(header.shape[:3]), "") if header else ([], "not a NIfTI in spite of its name, or damaged")
+    if MILLIMETRES.search(path):
+        return [], "counts millimetres, not the scan's voxels (layout of the MICCAI challenge); its mask says the same"
+    try:
+        centroid_labels(path)
+    except Refused as refusal:
+        return [], refusal.message.removeprefix(f"{path}: ")
+    return [], ""
+
+
+def _scan_of(name: str) -> str:
+    """What an image and its annotations share: VerSe's series, whose files tell the plane variously, or a stem."""
+    stem = stem_of(name)
+    ids = verse_ids(stem)
+    return f"series {ids[1]}" if ids else stem
 
 
 def _no_scan(path: str, header: NiftiHeader, top: Path) -> str:
@@ -92,37 +141,49 @@ def _no_scan(path: str, header: NiftiHeader, top: Path) -> str:
 
 
 def _entities(name: str) -> dict[str, str]:
-    """BIDS entities of a name (of VerSe's flat layout, verse004.nii.gz, the subject alone), {} where it has no `sub-`,
-    or a value that cannot be an id here."""
-    stem = stem_of(name)
-    if VERSE.fullmatch(stem):
-        return {"sub": stem.lower()}
-    pairs = [part.split("-", 1) for part in stem.split("_")]
+    """BIDS entities of a name, {} where it has no `sub-`, or a value that cannot be an id here."""
+    pairs = [part.split("-", 1) for part in stem_of(name).split("_")]
     if not all(len(pair) == 2 and all(map(IDENTIFIER.fullmatch, pair)) for pair in pairs):
         return {}
     entities = dict(pairs)
     return entities if "sub" in entities else {}
 
 
+def _subject(path: str, top: Path) -> str:
+    """The patient that names tell: VerSe's, else the entity `sub-` of the file or a folder below `top`; "" if none."""
+    name = os.path.basename(path)
+    if ids := verse_ids(stem_of(name)):
+        return ids[0]
+    if entities := _entities(name):
+        return entities["sub"]
+    folders = reversed(Path(path).relative_to(top).parts[:-1])
+    return next((found[1] for found in map(SUBJECT_FOLDER.fullmatch, folders) if found), "")
+
+
 def _ids(path: str, top: Path, key: bytes) -> tuple[str, str]:
-    """scan_id and patient_id: from BIDS entities, else pseudonyms of the place below `top`."""
-    entities = _entities(os.path.basename(path))
+    """scan_id and patient_id: from VerSe's or BIDS's names, else pseudonyms of the place below `top`."""
+    name = os.path.basename(path)
+    place = SUFFIX.sub("", Path(path).relative_to(top).as_posix())
+    patient = _subject(path, top) or pseudonym(key, "p", f"file {place}")
+    if ids := verse_ids(stem_of(name)):
+        return ids[1], patient
+    entities = _entities(name)
     if not entities:
-        place = SUFFIX.sub("", Path(path).relative_to(top).as_posix())
-        return pseudonym(key, "s", place), pseudonym(key, "p", f"file {place}")
-    patient = entities.pop("sub")
-    scan = entities.pop("split", patient)
+        return pseudonym(key, "s", place), patient
+    scan = entities.pop("split", entities.pop("sub"))
     return "-".join([scan, *(f"{name}-{value}" for name, value in entities.items())]), patient
 
 
-def _beside(path: str, candidates: list[str]) -> tuple[str, str]:
-    """Mask and centroids of an image, "" where there are none: the nearest, then the one whose name says most."""
+def _beside(path: str, header: NiftiHeader, candidates: list[Annotation]) -> tuple[str, str]:
+    """Mask (of as many voxels) and centroids of an image, "" where there are none: the nearest, then the one whose name
+    says most."""
 
     def order(candidate: str) -> tuple[int, int, str]:
         shared = len(Path(os.path.commonpath([path, candidate])).parts)
         name = SUFFIX.sub("", os.path.basename(candidate))
         return -shared, 0 if name.endswith(("seg-vert_msk", "seg-vb_ctd.json", "seg-subreg_ctd.json")) else 1, candidate
 
-    masks = sorted((c for c in candidates if not c.endswith(".json")), key=order)
-    centroids = sorted((c for c in candidates if c.endswith(".json")), key=order)
+    sizes = sorted(header.shape[:3])
+    masks = sorted((one.path for one in candidates if one.sizes == sizes), key=order)
+    centroids = sorted((one.path for one in candidates if not one.sizes), key=order)
     return next(iter(masks), ""), next(iter(centroids), "")

@@ -43,13 +43,7 @@ def read_centroids(path: str | Path, shape: tuple[int, ...], affine: np.ndarray)
     Refused: file unreadable or of another format, made on another grid, unknown or duplicate labels, empty.
     """
     head, points = _parse(path)
-    direction = head.get("direction")
-    axes = [AXIS_OF_CODE.get(str(code)) for code in direction] if isinstance(direction, list) else []
-    if {axis[0] for axis in axes if axis} != {0, 1, 2} or len(axes) != 3:
-        raise Refused(
-            "centroids_unreadable", f"{path}: direction {direction!r} is not three axis codes such as ['P', 'I', 'R']"
-        )
-    turned = [axis for axis in axes if axis]
+    turned = [AXIS_OF_CODE[code] for code in head["direction"]]
     _check_grid(path, head, [shape[axis] for axis, _ in turned], [_spacing(affine, axis) for axis, _ in turned])
     centres: dict[int, np.ndarray] = {}
     for label, point in points:
@@ -99,6 +93,7 @@ def _parse(path: str | Path) -> tuple[dict[str, Any], list[tuple[int, list[float
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         head = content[0]
+        _check_direction(path, head)
         if head.get("format") == "POI":
             return head, _points_of_poi(content[1])
         return head, _points_of_list(content[1:])
@@ -108,6 +103,23 @@ def _parse(path: str | Path) -> tuple[dict[str, Any], list[tuple[int, list[float
             f"{path}: not a VerSe centroid file ({type(error).__name__}: {error}); expected "
             '[{"direction": ["P", "I", "R"]}, {"label": 20, "X": 1.0, "Y": 2.0, "Z": 3.0}, ...]',
         ) from error
+
+
+def _check_direction(path: str | Path, head: dict[str, Any]) -> None:
+    """Refused where the first element does not say which way the three axes run."""
+    direction = head.get("direction")
+    if direction is None and "label" in head:
+        raise Refused(
+            "centroids_unreadable",
+            f"{path}: begins with a point instead of the direction of its axes. Files of the MICCAI challenge are like "
+            "this, and count millimetres of another grid; give the mask, or the centroids of VerSe's subject-based "
+            "release",
+        )
+    axes = [AXIS_OF_CODE.get(str(code)) for code in direction] if isinstance(direction, list) else []
+    if {axis[0] for axis in axes if axis} != {0, 1, 2} or len(axes) != 3:
+        raise Refused(
+            "centroids_unreadable", f"{path}: direction {direction!r} is not three axis codes such as ['P', 'I', 'R']"
+        )
 
 
 def _points_of_list(entries: list[dict[str, Any]]) -> list[tuple[int, list[float]]]:
