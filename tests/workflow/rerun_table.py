@@ -129,6 +129,7 @@ MODULES: dict[str, set[str]] = {
     - {"encode", "figures", "summary", "cohort_page", "flow", "counterfactual_figure", "localization_picture"}
     - {"measure", "crop"},
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
+    "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/splits.py": {"split", "labels", "train_dae", "encode_pca", "fit_hyperplane"} | GRADERS,
     "cohort/labels.py": {"split", "labels"},
     "cohort/sources.py": {"split", "labels"},
