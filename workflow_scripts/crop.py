@@ -28,5 +28,5 @@ with run_stage(snakemake) as job:
     write_array(job.output.pixels, np.concatenate(pixels))
     write_array(job.output.frames, np.concatenate(frames))
     crops = pd.concat(tables, ignore_index=True)
-    crops["crop"], crops["flags"] = np.arange(len(crops)), crops["scan_id"].map(scans["flags"])
+    crops["crop"] = np.arange(len(crops))
     job.write_table(job.output.crops, crops, CROPS)

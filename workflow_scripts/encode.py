@@ -11,5 +11,5 @@ with run_stage(snakemake) as job:
     crops = read_table(job.input.crops, CROPS)
     dae = load_dae(job.input.weights, job.device)
     z = encode(dae, [read_array(job.input.pixels)], job.settings(DaeEncodeSettings).batch_size)
-    latents = crops.drop(columns=["inside_fraction", "slice_thickness_mm"]).assign(model_sha256=dae.sha256, z=list(z))
-    job.write_table(job.output.latents, latents[list(LATENTS.columns)], LATENTS)
+    latents = crops.assign(model_sha256=dae.sha256, z=list(z))
+    job.write_table(job.output.latents, latents[[name for name in LATENTS.columns if name in latents]], LATENTS)

@@ -57,6 +57,41 @@ def test_not_evaluable_vertebrae_keep_their_row_and_reason_without_numbers(fitte
     assert row[["signed_distance", "severity", "p_fracture", "p_grade_0", "severity_low"]].isna().all()
 
 
+def test_doubt_of_the_latents_stands_in_the_predictions(fitted: Fitted) -> None:  # field test A11
+    (latents, _, splits), plane, calibration = fitted
+    shown = latents.iloc[:2].assign(label_confidence=[0.2, np.nan], flags=["doubtful_points", ""])
+    rows = predict(shown, plane, calibration, splits, "dae")
+    assert rows["label_confidence"].iloc[0] == 0.2
+    assert np.isnan(rows["label_confidence"].iloc[1])
+    assert rows["flags"].tolist() == ["doubtful_points", ""]
+
+
+def with_errors(latents: pd.DataFrame, direction: np.ndarray, sd: np.ndarray) -> pd.DataFrame:
+    """The latents with one error each, so many standard deviations (N,) long."""
+    return latents.assign(z_errors=list((sd[:, None] * direction).astype(np.float32)))
+
+
+def test_errors_of_the_latents_draw_probabilities_to_the_middle_and_widen_intervals(fitted: Fitted) -> None:
+    """Field test A11: a vertebra that was hardly measured is not certain; one measured as usual is as it was."""
+    (latents, labels, splits), _, _ = fitted
+    severe = labels["height_loss"].to_numpy() > 0.3
+    direction = np.stack(latents["z"][severe]).mean(axis=0) - np.stack(latents["z"][~severe]).mean(axis=0)
+    usual = with_errors(latents, direction, np.full(len(latents), 0.05))
+    plane = fit_hyperplane(usual, labels, splits, SETTINGS, seed=1)
+    calibration = calibrate(usual, labels, splits, plane, SETTINGS, seed=1)
+    plain = predict(latents, plane, calibration, splits, "dae")
+    pd.testing.assert_frame_equal(predict(usual, plane, calibration, splits, "dae"), plain)
+    doubtful = predict(with_errors(latents, direction, np.full(len(latents), 0.6)), plane, calibration, splits, "dae")
+    sure = plain["p_fracture"] > 0.9
+    assert sure.sum() > 10
+    assert (doubtful["p_fracture"] < plain["p_fracture"])[sure].all()
+    wider = (doubtful["severity_high"] - doubtful["severity_low"]) - (plain["severity_high"] - plain["severity_low"])
+    assert (wider[sure] > 0).all()
+    assert (doubtful["signed_distance"] == plain["signed_distance"]).all()
+    unknown = with_errors(latents, direction, np.full(len(latents), np.nan))
+    pd.testing.assert_frame_equal(predict(unknown, plane, calibration, splits, "dae"), plain)
+
+
 def test_predictions_do_not_depend_on_the_other_rows(fitted: Fitted, predictions: pd.DataFrame) -> None:
     (latents, _, splits), plane, calibration = fitted
     alone = predict(latents.iloc[[7]], plane, calibration, splits, "dae")

@@ -53,6 +53,16 @@ def test_every_pixel_is_the_scan_s_value_at_its_place() -> None:
         np.testing.assert_allclose(crop, voxels @ [5, -4, 3], atol=0.51)
 
 
+def test_crops_keep_what_is_doubtful_of_their_vertebra() -> None:  # field test A11
+    centres = normal_spine()[5:8]
+    doubtful = table_of(centres, 13, {14: "cut"}).iloc[[2, 0, 1]]
+    doubtful = doubtful.assign(label_confidence=[0.3, 0.1, 0.2], flags=["lossy metal", "lossy", ""])
+    crops = crop_scan(ramp((180, 280, 400), OBLIQUE), check_table(doubtful, LANDMARKS, "test"), SETTINGS, 1.5)[2]
+    assert crops["vertebra"].tolist() == [13, 14, 15]
+    assert crops["label_confidence"].tolist() == [0.1, 0.2, 0.3]
+    assert crops["flags"].tolist() == ["lossy", "", "lossy metal"]
+
+
 def test_the_table_keeps_its_contract_and_counts_crops_from_zero() -> None:
     volume = ramp((180, 280, 400), OBLIQUE)
     pixels, frames, crops = crop_scan(volume, table_of(normal_spine()[5:10], 13), SETTINGS, 1.5)

@@ -137,6 +137,31 @@ def test_wider_point_errors_make_wider_error_bars():
     np.testing.assert_allclose(narrow["height_middle_sd_mm"], 0.3 * 2**0.5)
 
 
+def test_latents_carry_what_a_deviation_of_each_height_changes_them_by():  # field test A11
+    """An error of 2 mm of the middle height puts the biconcave index in doubt, and not the wedge."""
+    table = landmarks({label: normal_heights(label) * (1 - 0.3 * (label == T11)) for label in THORACOLUMBAR})
+    table[["middle_superior_sd_mm", "middle_inferior_sd_mm"]] = 2.0**0.5
+    measured = measure(table)
+    errors = np.stack(keypoint_latents(measured, "networks")["z_errors"]).reshape(-1, 3, len(indices.LATENT_COLUMNS))
+    middle = errors[:, HEIGHTS.index("middle")]
+    rims, intact_rims = (
+        measured[[name.format(column) for column in ("anterior", "posterior")]].max(axis=1)
+        for name in ("height_{}_mm", "intact_height_{}_mm")
+    )
+    np.testing.assert_allclose(np.abs(middle[:, 0]), 0, atol=1e-6)
+    expected = 2 / measured["intact_height_middle_mm"] * intact_rims / rims
+    np.testing.assert_allclose(np.abs(middle[:, 1]), expected, rtol=1e-5)
+    unknown = keypoint_latents(measure(table.drop(columns=POINT_SD_COLUMNS)), "masks")
+    assert np.isnan(np.stack(unknown["z_errors"])).all()
+
+
+def test_label_confidence_and_flags_reach_the_latents():  # field test A11
+    table = landmarks({label: normal_heights(label) for label in (T8, T11)}, label_confidence=0.3, flags="contrast")
+    for found in (measure(table), keypoint_latents(measure(table), "networks")):
+        assert found["label_confidence"].tolist() == [0.3, 0.3]
+        assert found["flags"].tolist() == ["contrast", "contrast"]
+
+
 def test_unknown_point_errors_are_an_experts():
     table = landmarks({label: normal_heights(label) for label in THORACOLUMBAR})
     known = measure(table.assign(**dict.fromkeys(POINT_SD_COLUMNS, indices.EXPERT_SD_MM / 2**0.5)))

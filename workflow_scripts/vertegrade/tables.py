@@ -42,8 +42,11 @@ _SCAN = {"patient_id": _text(IDENTIFIER), "scan_id": _text(IDENTIFIER)}
 _VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
 _STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
 _KEY = ["scan_id", "vertebra"]
-# What is to be known of a vertebra's scan (ct/reasons.py: FLAGS, joined by blanks) goes with it through every table.
+# What is doubtful of a vertebra goes with it through every table: the probability that its label is right (NaN: given
+# with the scan), and the flags of its scan and of itself (ct/reasons.py: FLAGS, VERTEBRA_FLAGS), joined by blanks.
+_LABEL_CONFIDENCE = {"label_confidence": _number(0, 1, nullable=True, required=False)}
 _FLAGS = {"flags": _text(required=False)}
+_DOUBT = _LABEL_CONFIDENCE | _FLAGS
 
 # One row a scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown; flags
 # (ct/reasons.py: FLAGS) are joined by blanks.
@@ -68,14 +71,15 @@ SCANS = _schema(
 NOT_GRADED = "not_graded"
 
 # One row a vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
-# What only a detector knows may be left out: the standard deviation of each point along its column, and the probability
-# that the label is right.
+# What only a detector knows may be left out: the standard deviation of each point along its column, and how sure the
+# label is.
 LANDMARKS = _schema(
     _VERTEBRA
     | {name: _number() for name in CENTRE_COLUMNS}
     | {name: _number(nullable=True) for name in POINT_COLUMNS}
     | {name: _number(0, nullable=True, required=False) for name in POINT_SD_COLUMNS}
-    | {"confidence": _number(0, 1), "label_confidence": _number(0, 1, nullable=True, required=False)}
+    | {"confidence": _number(0, 1)}
+    | _LABEL_CONFIDENCE
     | {"source": _text(), "evaluable": pa.Column(bool), "reason": _text()}
     | _FLAGS,
     _KEY,
@@ -91,7 +95,7 @@ CROPS = _schema(
         "evaluable": pa.Column(bool),
         "reason": _text(),
     }
-    | _FLAGS,
+    | _DOUBT,
     _KEY,
 )
 
@@ -118,7 +122,9 @@ PATIENT_SPLITS = _schema(
     ["patient_id"],
 )
 
-# One row a crop; z is a list of float32. model_sha256 names the weights that made it.
+# One row a crop; z is a list of float32. model_sha256 names the weights that made it. z_errors may be left out: what
+# one standard deviation of each independent error of the measurement changes z by, these vectors one after the other
+# in one list; NaN where the errors are unknown.
 LATENTS = _schema(
     _VERTEBRA
     | {
@@ -127,8 +133,9 @@ LATENTS = _schema(
         "reason": _text(),
         "model_sha256": _text(r"^[0-9a-f]{64}$"),
         "z": pa.Column(object),
+        "z_errors": pa.Column(object, nullable=True, required=False),
     }
-    | _FLAGS,
+    | _DOUBT,
     _KEY,
 )
 
@@ -145,7 +152,7 @@ MEASUREMENTS = _schema(
     | {"height_loss_sd": _number(0, nullable=True), "shape": _text()}
     | {"severity": _number(0, 3, nullable=True), "severity_sd": _number(0, nullable=True)}
     | {"grade": _whole([-1, *GRADES]), "evaluable": pa.Column(bool), "reason": _text()}
-    | _FLAGS,
+    | _DOUBT,
     _KEY,
 )
 
@@ -166,7 +173,7 @@ PREDICTIONS = _schema(
         "evaluable": pa.Column(bool),
         "reason": _text(),
     }
-    | _FLAGS,
+    | _DOUBT,
     _KEY,
 )
 
@@ -200,6 +207,11 @@ def empty_table(schema: pa.DataFrameSchema) -> pd.DataFrame:
     """A table of no rows with the right columns and types; without those that may be left out but not be unknown."""
     columns = [name for name, column in schema.columns.items() if column.required or column.nullable]
     return check_table(pd.DataFrame({name: [] for name in columns}), schema, "empty table")
+
+
+def doubt_of(table: pd.DataFrame) -> pd.DataFrame:
+    """What is doubtful of each row, to be handed on: label_confidence and flags; NaN and "" where a table has none."""
+    return table.reindex(columns=list(_DOUBT)).assign(flags=table.get("flags", ""))
 
 
 def read_table(path: str | Path, schema: pa.DataFrameSchema) -> pd.DataFrame:

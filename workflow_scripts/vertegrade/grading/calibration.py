@@ -6,6 +6,7 @@ out-of-fold distances only. A plane in a hundred dimensions separates its own tr
 calibrated on those it would be too sure of itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 
 from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_scores
 from vertegrade.grading.conformal import Intervals, fit_intervals
+from vertegrade.grading.errors import mean_prediction, unusual, usual_lengths
 from vertegrade.grading.hyperplane import (
     Hyperplane,
     choose_penalty,
@@ -37,7 +39,8 @@ class Calibration:
 
     chosen: kind that grades. calibrators: all kinds, fitted on the whole training split. decision_threshold: a vertebra
     is called fractured from this p_fracture on. grade_limits: severities from which the grade is 1, 2, 3 (4: never).
-    scores: one row a kind, out of fold. hyperplane_sha256: the plane that this belongs to.
+    scores: one row a kind, out of fold. usual_errors: lengths of the latents' errors in training, in z (errors.py;
+    empty where unknown). hyperplane_sha256: the plane that this belongs to.
     """
 
     hyperplane_sha256: str
@@ -48,10 +51,17 @@ class Calibration:
     grade_limits: list[float]
     intervals: Intervals
     scores: list[dict[str, Any]]
+    usual_errors: list[float]
 
     def predict(self, distance: Array, z_n: Array) -> Graded:
         """Severity and grade probabilities by the chosen kind."""
         return self.calibrators[self.chosen].predict(distance, z_n)
+
+    def predict_measured(self, z: Array, errors: Array, hyperplane: Hyperplane) -> Graded:
+        """The same for latents (N, D) with errors (N, K, D), as `rows` stacks them, of this calibration's plane."""
+        doubt = unusual(errors, self.usual_errors) @ hyperplane.whitening
+        predict = _on_plane(self.calibrators[self.chosen], hyperplane.w, hyperplane.b)
+        return mean_prediction(predict, hyperplane.normalise(z), doubt)
 
     def grades(self, severity: Array) -> Whole:
         """Genant grades (N,) of severities."""
@@ -98,7 +108,9 @@ def calibrate(
     train = graded_latents(latents, labels, splits, "train")
     z_n = hyperplane.normalise(train.z)
     fractured = train.grade >= settings.fracture_grade
-    repeats = [_nested(z_n, train, settings, seed + repeat) for repeat in range(REPEATS)]
+    usual = usual_lengths(train.errors)
+    doubt = unusual(train.errors, usual) @ hyperplane.whitening
+    repeats = [_nested(z_n, doubt, train, settings, seed + repeat) for repeat in range(REPEATS)]
     out_of_fold = {kind: _concatenated([repeat[kind] for repeat in repeats]) for kind in KINDS}
     grade, patient = np.tile(train.grade, REPEATS), np.tile(train.patient, REPEATS)
     scores = [_scores(kind, graded, grade, settings.fracture_grade) for kind, graded in out_of_fold.items()]
@@ -111,7 +123,11 @@ def calibrate(
     calibrators = {name: kind.fit(distance, z_n, train.grade, folds) for name, kind in KINDS.items()}
 
     validation = graded_latents(latents, labels, splits, "validation")
-    held_out = calibrators[chosen].predict(hyperplane.signed_distance(validation.z), hyperplane.normalise(validation.z))
+    held_out = mean_prediction(
+        _on_plane(calibrators[chosen], hyperplane.w, hyperplane.b),
+        hyperplane.normalise(validation.z),
+        unusual(validation.errors, usual) @ hyperplane.whitening,
+    )
     return Calibration(
         hyperplane_sha256=hyperplane.sha256(),
         fracture_grade=settings.fracture_grade,
@@ -123,11 +139,20 @@ def calibrate(
         grade_limits=best_grade_limits(out_of_fold[chosen].severity, grade),
         intervals=fit_intervals(held_out, validation.grade, validation.patient, settings.coverage),
         scores=scores,
+        usual_errors=usual,
     )
 
 
-def _nested(z_n: Array, train: GradedLatents, settings: GradingSettings, seed: int) -> dict[str, Graded]:
-    """Predictions of every kind for each training vertebra, by a pipeline that never saw its patient's labels."""
+def _on_plane(calibrator: Calibrator, w: Array, b: float) -> Callable[[Array], Graded]:
+    """What a calibrator says of normalised latents (N, D) by their distance to a plane."""
+    return lambda z_n: calibrator.predict(plane_distance(z_n, w, b), z_n)
+
+
+def _nested(z_n: Array, doubt: Array, train: GradedLatents, settings: GradingSettings, seed: int) -> dict[str, Graded]:
+    """Predictions of every kind for each training vertebra, by a pipeline that never saw its patient's labels.
+
+    z_n: (N, D) with unusual errors `doubt` (N, K, D).
+    """
     grade, level = train.grade, settings.fracture_grade
     fractured = grade >= level
     outer = patient_folds(grade, train.patient, level, settings.folds, seed, least=3)
@@ -140,7 +165,7 @@ def _nested(z_n: Array, train: GradedLatents, settings: GradingSettings, seed: i
         w, b = fit_plane(z_n[rest], fractured[rest], settings.classifier, penalty)
         for name, kind in KINDS.items():
             calibrator = kind.fit(distance, z_n[rest], grade[rest], inner)
-            graded = calibrator.predict(plane_distance(z_n[out], w, b), z_n[out])
+            graded = mean_prediction(_on_plane(calibrator, w, b), z_n[out], doubt[out])
             severity[name][out], p_grade[name][out] = graded.severity, graded.p_grade
     return {kind: Graded(severity[kind], p_grade[kind]) for kind in KINDS}
 

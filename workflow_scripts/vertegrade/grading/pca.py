@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 
 from vertegrade.files import new_file, sha256_of
 from vertegrade.grading.rows import GradingError
-from vertegrade.tables import LATENTS, check_table
+from vertegrade.tables import LATENTS, check_table, doubt_of
 
 Pixels = NDArray[np.int16]
 Floats = NDArray[np.float32]
@@ -87,5 +87,6 @@ def encode_pca(weights: str | Path, pixels: Pixels, crops: pd.DataFrame) -> pd.D
     z = pca.encode(pixels[crops["crop"].to_numpy()])
     table = crops[["patient_id", "scan_id", "vertebra", "crop", "evaluable", "reason"]].copy()
     table["model_sha256"] = sha256_of(weights)
-    table["z"], table["flags"] = list(z), crops.get("flags", "")
+    table["z"] = list(z)
+    table = table.join(doubt_of(crops))
     return check_table(table, LATENTS, "latents of the PCA")

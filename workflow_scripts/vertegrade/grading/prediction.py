@@ -6,8 +6,8 @@ import pandas as pd
 from vertegrade.cohort.splits import split_of
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
-from vertegrade.grading.rows import KEY, GradingError, stack_latents
-from vertegrade.tables import GRADES, PREDICTIONS, check_table
+from vertegrade.grading.rows import KEY, GradingError, stack_errors, stack_latents
+from vertegrade.tables import GRADES, PREDICTIONS, check_table, doubt_of
 
 
 def predict(
@@ -15,7 +15,8 @@ def predict(
 ) -> pd.DataFrame:
     """PREDICTIONS of all rows of a LATENTS table, sorted by patient, scan and vertebra.
 
-    Rows that are not evaluable keep their reason and get no numbers. GradingError for latents of another encoder or
+    Probabilities, severity and interval count what the errors of the latents leave open (errors.py). Rows that are not
+    evaluable keep their reason and get no numbers. GradingError for latents of another encoder or
     another length, and for a calibration of another hyperplane.
     """
     if calibration.hyperplane_sha256 != hyperplane.sha256():
@@ -30,12 +31,12 @@ def predict(
     table[[*numbers, "severity_low", "severity_high"]] = np.nan
     table["grade"] = -1
     table[["evaluable", "reason"]] = latents[["evaluable", "reason"]]
-    table["flags"] = latents.get("flags", "")
+    table = table.join(doubt_of(latents))
     here = latents["evaluable"].to_numpy(dtype=bool)
     if here.any():
         z = stack_latents(latents[here])
         distance = hyperplane.signed_distance(z)
-        graded = calibration.predict(distance, hyperplane.normalise(z))
+        graded = calibration.predict_measured(z, stack_errors(latents[here]), hyperplane)
         values = [distance, graded.severity, graded.p_at_least(calibration.fracture_grade), *graded.p_grade.T]
         table.loc[here, [*numbers, "severity_low", "severity_high"]] = np.stack(
             [*values, *calibration.intervals.bounds(graded)], axis=1

@@ -23,10 +23,12 @@ class GradingError(ValueError):
 class GradedLatents:
     """Evaluable vertebrae of one split that have a usable grade, sorted by patient, scan and vertebra.
 
-    z: (N, D) latents. grade: (N,) Genant grades 0-3. patient: (N,) number of the patient, 0 ... P-1.
+    z: (N, D) latents. errors: (N, K, D) of `stack_errors`. grade: (N,) Genant grades 0-3. patient: (N,) number of the
+    patient, 0 ... P-1.
     """
 
     z: Array
+    errors: Array
     grade: Whole
     patient: Whole
 
@@ -39,6 +41,15 @@ def stack_latents(latents: pd.DataFrame) -> Array:
         first = latents["scan_id"].iloc[int(bad[0])]
         raise GradingError(f"latents that are not finite, first in scan {first}; train the encoder anew")
     return z
+
+
+def stack_errors(latents: pd.DataFrame) -> Array:
+    """z_errors of a LATENTS table as vectors (N, K, D), 0 where unknown; K is 0 where the table has none."""
+    count, length = len(latents), len(latents["z"].iloc[0]) if len(latents) else 0
+    if not count or "z_errors" not in latents or latents["z_errors"].isna().all():
+        return np.zeros((count, 0, length))
+    stacked = np.array(latents["z_errors"].tolist(), dtype=np.float64).reshape(count, -1, length)
+    return np.nan_to_num(stacked)
 
 
 def one_model(latents: pd.DataFrame) -> str:
@@ -75,7 +86,8 @@ def graded_latents(latents: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataF
             f"no evaluable vertebra of the {split} split has a usable grade; check the labels and the splits"
         )
     patient = pd.factorize(rows["patient_id"], sort=True)[0]
-    return GradedLatents(stack_latents(rows), rows["genant_grade"].to_numpy(np.int64), patient.astype(np.int64))
+    grade = rows["genant_grade"].to_numpy(np.int64)
+    return GradedLatents(stack_latents(rows), stack_errors(rows), grade, patient.astype(np.int64))
 
 
 def patient_folds(grade: Whole, patient: Whole, fracture_grade: int, folds: int, seed: int, least: int = 2) -> Whole:

@@ -9,7 +9,7 @@ from vertegrade.levels import craniocaudal_rank
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.centreline import fit_centreline
 from vertegrade.spine.straighten import LEFT, ORIGIN, POSTERIOR, crop_frames, folds
-from vertegrade.tables import CROPS, NOT_GRADED, check_table, empty_table
+from vertegrade.tables import CROPS, NOT_GRADED, check_table, doubt_of, empty_table
 
 # Reasons of this stage.
 OUTSIDE_SCAN = "outside_scan"
@@ -25,8 +25,9 @@ def crop_scan(
 
     Returns pixels int16 HU (N, S, H, W) and frames float64 (N, H, 3, 3), both as docs/architecture.md says, and table
     CROPS, where crop counts from 0 within the scan. A vertebra that is not evaluable keeps its reason and still gets
-    its crop; a crop is not evaluable either when too little of its core lies in the scan (`outside_scan`) or the spine
-    is too bent for it (`folded_crop`). slice_thickness_mm: of the scan, for the table; NaN where unknown.
+    its crop, and all keep what is doubtful of them; a crop is not evaluable either when too little of its core lies in
+    the scan (`outside_scan`) or the spine is too bent for it (`folded_crop`).
+    slice_thickness_mm: of the scan, for the table; NaN where unknown.
     """
     landmarks = landmarks.sort_values("vertebra", key=lambda labels: labels.map(craniocaudal_rank))
     sound = landmarks["evaluable"] | (landmarks["reason"] == NOT_GRADED)
@@ -58,7 +59,8 @@ def crop_scan(
                 "reason": vertebra.reason or reason,
             }
         )
-    return pixels, frames, check_table(pd.DataFrame(rows), CROPS, f"crops of scan {rows[0]['scan_id']}")
+    table = pd.DataFrame(rows).join(doubt_of(vertebrae).reset_index(drop=True))
+    return pixels, frames, check_table(table, CROPS, f"crops of scan {rows[0]['scan_id']}")
 
 
 def sample_crop(volume: Volume, frames: np.ndarray, settings: CropSettings) -> tuple[np.ndarray, np.ndarray]:

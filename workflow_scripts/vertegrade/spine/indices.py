@@ -27,6 +27,7 @@ from vertegrade.tables import (
     POINT_SD_COLUMNS,
     POINTS,
     check_table,
+    doubt_of,
     empty_table,
 )
 
@@ -62,7 +63,8 @@ def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
     reason = np.where((reason == "") & np.isnan(heights).any(axis=1), NO_POINTS, reason)
     reason = np.where((reason == "") & (heights < MIN_HEIGHT_MM).any(axis=1), NO_HEIGHT, reason)
     measured = np.isin(reason, ["", NOT_GRADED]) & (heights >= MIN_HEIGHT_MM).all(axis=1)
-    label_confidence = rows.reindex(columns=["label_confidence"]).to_numpy(np.float64)[:, 0]
+    doubt = doubt_of(rows)
+    label_confidence = doubt["label_confidence"].to_numpy(np.float64)
     labels = rows["vertebra"].to_numpy(np.int64)
     table = rows[["patient_id", "scan_id", "vertebra"]]
     if measured.any():
@@ -70,7 +72,8 @@ def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
         parts = [_numbers(heights[i], sds[i], labels[i], label_confidence[i]).set_index(i) for i in scans]
         table = table.join(pd.concat(parts))
     table = table.reindex(columns=list(MEASUREMENTS.columns))
-    table["evaluable"], table["reason"], table["flags"] = reason == "", reason, rows.get("flags", "")
+    table["evaluable"], table["reason"] = reason == "", reason
+    table[list(doubt.columns)] = doubt
     table["grade"], table["shape"] = table["grade"].fillna(-1), table["shape"].astype(object).fillna("")
     return check_table(table[reason != NOT_GRADED], MEASUREMENTS, "measurements")
 
@@ -85,7 +88,6 @@ def _numbers(heights: Array, sds: Array, labels: NDArray[np.int64], label_confid
     worst = loss.argmax(axis=1)
     height_loss, height_loss_sd = (part[np.arange(len(loss)), worst] for part in (loss, loss_sd))
     grade = np.array([genant_grade(value) for value in np.clip(height_loss, 0, 1)])
-    rims, intact_rims = heights[:, ::2], intact[:, ::2]
     columns = {f"height_{name}_mm": heights[:, n] for n, name in enumerate(HEIGHTS)}
     columns |= {f"height_{name}_sd_mm": sds[:, n] for n, name in enumerate(HEIGHTS)}
     columns |= {f"intact_height_{name}_mm": intact[:, n] for n, name in enumerate(HEIGHTS)}
@@ -95,10 +97,7 @@ def _numbers(heights: Array, sds: Array, labels: NDArray[np.int64], label_confid
         genant_severity(height_loss + height_loss_sd),
     )
     columns |= {
-        "wedge": 1 - (heights[:, 0] / heights[:, 2]) / (intact[:, 0] / intact[:, 2]),
-        "biconcave": 1 - (heights[:, 1] / rims.max(axis=1)) / (intact[:, 1] / intact_rims.max(axis=1)),
-        "crush": loss[:, 2],
-        "height_loss": height_loss,
+        **dict(zip(LATENT_COLUMNS, _indices(heights, intact).T, strict=True)),
         "height_loss_sd": height_loss_sd,
         "shape": np.where(grade > 0, _shapes(loss), ""),
         "severity": genant_severity(height_loss),
@@ -106,6 +105,30 @@ def _numbers(heights: Array, sds: Array, labels: NDArray[np.int64], label_confid
         "grade": grade,
     }
     return pd.DataFrame(columns)
+
+
+def _indices(heights: Array, intact: Array) -> Array:
+    """LATENT_COLUMNS (N, 4) of heights and of those that intact vertebrae would have, both (N, 3) in mm."""
+    share, rims, intact_rims = heights / intact, heights[:, ::2].max(axis=1), intact[:, ::2].max(axis=1)
+    wedge = 1 - share[:, 0] / share[:, 2]
+    biconcave = 1 - (heights[:, 1] / rims) / (intact[:, 1] / intact_rims)
+    return np.stack([wedge, biconcave, 1 - share[:, 2], 1 - share.min(axis=1)], axis=1)
+
+
+def _index_errors(heights: Array, sds: Array, intact: Array) -> Array:
+    """What one standard deviation of each height changes the indices by: (N, 3 heights, 4), NaN where it is unknown.
+
+    All arguments are (N, 3). Half the difference between a deviation more and one less, at which a height stays a
+    height. What intact vertebrae would have is kept: its own errors are alike in all scans, so that a calibrator knows
+    them from its training.
+    """
+    errors = np.empty((*heights.shape, len(LATENT_COLUMNS)))
+    for column in range(len(HEIGHTS)):
+        more, less = heights.copy(), heights.copy()
+        more[:, column] += sds[:, column]
+        less[:, column] = np.maximum(less[:, column] - sds[:, column], MIN_HEIGHT_MM)
+        errors[:, column] = (_indices(more, intact) - _indices(less, intact)) / 2
+    return np.where(np.isnan(sds)[:, :, None], np.nan, errors)
 
 
 def _shapes(loss: Array) -> NDArray[np.object_]:
@@ -117,14 +140,24 @@ def _shapes(loss: Array) -> NDArray[np.object_]:
 def keypoint_latents(measurements: pd.DataFrame, points_from: str) -> pd.DataFrame:
     """Table LATENTS of a shard's MEASUREMENTS: z is LATENT_COLUMNS, zeros where a vertebra is not evaluable.
 
-    points_from: what set the six points, `networks` or `masks`. crop counts the rows, which are the shard's crops in
-    their order. model_sha256 names the definition of the indices and what set the points.
+    z_errors are those of the three heights. points_from: what set the six points, `networks` or `masks`. crop counts
+    the rows, which are the shard's crops in their order. model_sha256 names the definition of the indices and what set
+    the points.
     """
     table = measurements[["patient_id", "scan_id", "vertebra", "evaluable", "reason"]].copy()
-    table["crop"], table["flags"] = np.arange(len(table)), measurements.get("flags", "")
+    doubt = doubt_of(measurements)
+    table["crop"], table[list(doubt.columns)] = np.arange(len(table)), doubt
     table["model_sha256"] = definition_sha256(points_from)
-    numbers = measurements[LATENT_COLUMNS].fillna(0.0).to_numpy(np.float32)
-    table["z"] = pd.Series(list(numbers), index=table.index, dtype=object)
+    heights, sds, intact = (
+        measurements[[name.format(column) for column in HEIGHTS]].to_numpy(np.float64)
+        for name in ("height_{}_mm", "height_{}_sd_mm", "intact_height_{}_mm")
+    )
+    numbers = {
+        "z": measurements[LATENT_COLUMNS].fillna(0.0).to_numpy(np.float64),
+        "z_errors": _index_errors(heights, sds, intact).reshape(len(table), -1),
+    }
+    for name, values in numbers.items():
+        table[name] = pd.Series(list(values.astype(np.float32)), index=table.index, dtype=object)
     return check_table(table[[*LATENTS.columns]], LATENTS, "latents of keypoints")
 
 
