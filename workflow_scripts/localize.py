@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
+from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.adapters import tool_landmarks
@@ -29,18 +29,18 @@ with run_stage(snakemake) as job:
         torch.set_num_threads(job.threads)
         localizer = load_localizer(Path(job.input.found_by[0]).parent, job.device)
 
-    def found_in(row: ScanRow, volume: Volume) -> pd.DataFrame:
+    def found_in(row: ScanRow, volume: Volume, notes: Notes) -> pd.DataFrame:
         """Table LANDMARKS of one scan as the method has it; Refused where it has none."""
         if settings.method == "learned":
             return learned_landmarks(row, volume, localizer, settings)
         if settings.method == "provided":
-            return provided_landmarks(row, volume, settings)
+            return provided_landmarks(row, volume, settings, notes)
         return tool_landmarks(row, volume, settings, job.device)
 
-    def landmarks_of(row: ScanRow, volume: Volume) -> pd.DataFrame:
+    def landmarks_of(row: ScanRow, volume: Volume, notes: Notes) -> pd.DataFrame:
         """Table LANDMARKS of one scan after corrections; those that add vertebrae do without any that were found."""
         try:
-            found = found_in(row, volume)
+            found = found_in(row, volume, notes)
         except Refused as refusal:
             if refusal.reason not in NOTHING_FOUND or not adds_to(overrides, row.scan_id):
                 raise
@@ -54,7 +54,9 @@ with run_stage(snakemake) as job:
             continue
         try:
             volume = read_volume(f"{job.input.volumes}/{row.scan_id}_ct.nii.gz")
-            tables.append(landmarks_of(row, volume))
+            notes = Notes(flags=set(scans.loc[row.scan_id, "flags"].split()))
+            tables.append(landmarks_of(row, volume, notes))
+            scans.loc[row.scan_id, "flags"] = " ".join(sorted(notes.flags))
         except Refused as refusal:
             job.log.warning("%s: %s %s", row.scan_id, refusal.state, refusal.reason)
             scans.loc[row.scan_id, ["state", "reason", "message"]] = [refusal.state, refusal.reason, str(refusal)]

@@ -161,9 +161,11 @@ def test_coverage_accounts_for_every_vertebra_and_every_label(tmp_path: Path) ->
 
 def test_labels_that_are_no_utf_8_text_say_which_setting_to_check(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes((HEADER + "pä,s,T12,0\n").encode("latin-1"))
-    for path in (tmp_path / "latin.csv", tmp_path / "none.csv", tmp_path):
-        with pytest.raises(LabelError, match=r"cannot read the labels .*check cohort\.labels"):
+    for path in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(LabelError, match=r"cannot be read .*check cohort\.labels"):
             read_label_table(path)
+    with pytest.raises(LabelError, match=r"latin\.csv: not a text in UTF-8; save the table as CSV in UTF-8"):
+        read_label_table(tmp_path / "latin.csv")
 
 
 def test_a_quote_that_never_ends_is_no_row(tmp_path: Path) -> None:

@@ -82,12 +82,12 @@ def test_which_label_tables_bring_splits(tmp_path: Path) -> None:
     }
     for name, content in tables.items():
         (tmp_path / name).write_bytes(content)
-    names = [*tables, "none.csv", "verse19.xlsx"]
-    assert [has_splits(str(tmp_path / name)) for name in names] == [True, True, False, False, False, True]
+    names = [*tables, "none.csv", "verse19.xlsx", "VERSE19.XLSX"]
+    assert [has_splits(str(tmp_path / name)) for name in names] == [True, True, False, False, False, True, True]
 
 
 def test_a_sheet_that_is_no_utf_8_or_has_an_unknown_split(tmp_path: Path) -> None:
-    with pytest.raises(SheetError, match=r"cannot be read .*check cohort\.sheet"):
+    with pytest.raises(SheetError, match=r"save the table as CSV in UTF-8 \(cohort\.sheet\)"):
         read_sheet(write(tmp_path, "scan_id,patient_id,path\na,p,ä\n", "latin-1"))
     with pytest.raises(SheetError, match="line 2: split 'holdout' must be one of"):
         read_sheet(write(tmp_path, "scan_id,patient_id,path,split\na,p,x,holdout\n"))

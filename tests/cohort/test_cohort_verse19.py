@@ -86,6 +86,12 @@ def test_ids_follow_the_file_names_of_verse(write: Callable[..., Path]) -> None:
     assert (row["patient_id"], row["scan_id"], row["vertebra"], row["shape"]) == ("verse401", "verse253", 19, "wedge")
 
 
+def test_a_sheet_saved_by_another_program_is_read(write: Callable[..., Path]) -> None:
+    table = read_verse19(write(ROW | {"verse_ID": 253.0, "subject_ID": 401.0, "L1_fx-g": " X", "L1_fx-s": "x"})).table
+    assert table[["patient_id", "scan_id"]].to_numpy().tolist() == [["verse401", "verse253"]] * 2
+    assert table["reason"].tolist() == ["", "foreign_material"]
+
+
 def test_all_faults_of_a_sheet_are_reported_with_their_rows(write: Callable[..., Path]) -> None:
     path = write(
         ROW,
@@ -120,7 +126,9 @@ def test_a_workbook_without_the_sheet_is_refused_and_the_right_one_read_by_its_s
 ) -> None:
     assert read_labels([str(write(ROW))]).table["scan_id"].tolist() == ["verse253"]
     openpyxl.Workbook().save(tmp_path / "other.xlsx")
-    with pytest.raises(LabelError, match=r"other\.xlsx: sheet .* is missing"):
+    with pytest.raises(
+        LabelError, match=r"other\.xlsx: not the grade sheet of VerSe'19 .* save a table of your own as CSV"
+    ):
         read_labels([str(tmp_path / "other.xlsx")])
 
 

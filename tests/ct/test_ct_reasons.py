@@ -24,8 +24,10 @@ def test_every_reason_and_flag_is_given_somewhere_and_tested() -> None:
     everywhere, reading = code_below(library), code_below(library / "ct")
     assert set(GIVEN.findall(everywhere)) == set(REASONS)
     tests = code_below(ROOT / "tests/ct")
-    assert not [name for name in (*GIVEN.findall(reading), *FLAGS) if name not in tests]
-    assert not [flag for flag in FLAGS if f'"{flag}"' not in reading]
+    assert not [reason for reason in GIVEN.findall(reading) if reason not in tests]
+    tests += code_below(ROOT / "tests/spine")
+    assert not [flag for flag in FLAGS if flag not in tests]
+    assert not [flag for flag in FLAGS if f'"{flag}"' not in everywhere]
 
 
 def test_every_reason_says_what_it_means_and_what_to_do() -> None:

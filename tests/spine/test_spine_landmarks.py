@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
+from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume, voxel_to_mm
 from vertegrade.levels import LABELS
 from vertegrade.settings.spine import LocalizeSettings
@@ -139,3 +139,26 @@ def test_a_centroid_without_its_vertebra_in_the_mask_has_no_points(tmp_path: Pat
     table = provided_landmarks(row, VOLUME, SETTINGS)
     assert table["evaluable"].all()
     assert table["anterior_superior_x_mm"].isna().all()
+
+
+def test_a_vertebra_without_a_position_is_left_out_with_a_flag(tmp_path: Path) -> None:  # field test B4
+    row = row_of(tmp_path, column([18, 19, 20]) | {21: np.full(3, np.nan)})
+    notes = Notes(flags={"metal"})
+    table = provided_landmarks(row, VOLUME, SETTINGS, notes)
+    assert (table["vertebra"].tolist(), table["evaluable"].all()) == ([18, 19, 20], True)
+    assert notes.flags == {"metal", "unplaced_vertebra"}
+
+
+def test_a_mask_fills_the_position_that_the_centroids_leave_open(tmp_path: Path) -> None:
+    centres = column([18, 19, 20])
+    labels = np.zeros(VOLUME.hu.shape, np.uint8)
+    corner = np.rint(np.linalg.solve(AFFINE, np.append(centres[20], 1))[:3]).astype(int) - [15, 10, 5]
+    labels[tuple(slice(low, low + size) for low, size in zip(corner, (31, 21, 11), strict=True))] = 20
+    nib.save(nib.Nifti1Image(labels, AFFINE), tmp_path / "mask.nii.gz")
+    row = replace(row_of(tmp_path, centres | {20: np.full(3, np.nan)}), mask=str(tmp_path / "mask.nii.gz"))
+    notes = Notes()
+    table = provided_landmarks(row, VOLUME, SETTINGS, notes).set_index("vertebra")
+    np.testing.assert_allclose(
+        table.loc[20, ["centre_x_mm", "centre_y_mm", "centre_z_mm"]].tolist(), centres[20], atol=1
+    )
+    assert (list(table.index), notes.flags) == ([18, 19, 20], set())

@@ -180,3 +180,37 @@ def test_damage_anywhere_in_a_mask_is_refused(tmp_path: Path) -> None:
         with pytest.raises(Refused, match=name) as caught:
             read_mask(tmp_path / name, SHAPE, AFFINE)
         assert caught.value.reason == "mask_unreadable", name
+
+
+def test_discs_and_endplates_of_spineps_are_left_out_of_a_mask() -> None:  # field test B4
+    labels = vertebra().astype(np.uint8) * 20
+    for label, top in ((120, 78), (220, 80), (26, 84), (126, 88), (29, 92), (33, 96)):
+        labels[30:50, 60:80, top : top + 2] = label
+    bodies = body_centres(labels, AFFINE, "mask")
+    assert list(bodies) == [20]
+    np.testing.assert_allclose(bodies[20].centre_mm, body_centres(vertebra() * 20, AFFINE, "mask")[20].centre_mm)
+
+
+@pytest.mark.parametrize("label", [29, 33, 99, 129 + 100 + 5, 199])
+def test_labels_that_may_mean_something_else_stay_refused(label: int) -> None:
+    labels = vertebra().astype(np.uint8) * 20
+    labels[30:50, 60:80, 80:82] = label
+    with pytest.raises(Refused, match=f"label {label} is no VerSe vertebra"):
+        body_centres(labels, AFFINE, "mask")
+
+
+@pytest.mark.parametrize("beyond", [(1,), (1, 1)])
+def test_a_mask_with_further_axes_of_one_voxel_is_read(
+    tmp_path: Path, beyond: tuple[int, ...]
+) -> None:  # field test B4
+    labels = vertebra().astype(np.uint8) * 20
+    path = save(tmp_path / "mask.nii.gz", labels.reshape(*SHAPE, *beyond))
+    np.testing.assert_array_equal(read_mask(path, SHAPE, AFFINE), labels)
+
+
+def test_labels_behind_a_scale_factor_are_whole_and_nan_is_called_by_its_name(tmp_path: Path) -> None:
+    labels = vertebra().astype(np.float32) * 20
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "a.nii.gz", labels * 1.00001), SHAPE, AFFINE), labels)
+    labels[0, 0, 0] = np.nan
+    with pytest.raises(Refused, match="holds NaN or infinite values; write 0 instead"):
+        read_mask(save(tmp_path / "b.nii.gz", labels), SHAPE, AFFINE)

@@ -143,7 +143,6 @@ def test_segments_and_ends_in_any_order_are_the_same_points(tmp_path: Path) -> N
         ("[" * 100_000, "one.json: not a MosMed annotation"),
         (annotation({"segments": None, "type": "Th8"}), r"not \(\)"),
         (annotation({"segments": {}, "type": "Th8"}), "no segments"),
-        (annotation({"segments": [[[float("nan"), 2, 3]] * 2] * 3, "type": "Th8"}), "3 finite numbers"),
         (annotation({"segments": [[[10**400, 2, 3]] * 2] * 3, "type": "Th8"}), "no segments"),
         (annotation({"segments": SEGMENTS, "type": "Th14"}), "expert1, vertebra 1: type 'Th14'"),
         (annotation("Th8"), "expert1, vertebra 1: type None"),
@@ -160,6 +159,13 @@ def test_segments_and_ends_in_any_order_are_the_same_points(tmp_path: Path) -> N
 def test_a_file_that_is_no_annotation_is_named_with_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(MosmedError, match=message):
         read(tmp_path, text)
+
+
+def test_one_unknown_point_costs_its_vertebra_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    unknown = {"segments": [[[float("nan"), 2, 3]] * 2, *SEGMENTS[1:]], "type": "Th8"}
+    text = annotation(Annotation={"expert1": [unknown, {"segments": SEGMENTS, "type": "th9"}]})
+    assert [reading.vertebra for reading in read(tmp_path, text)] == [16]
+    assert "expert1, vertebra 1: a point is not known" in caplog.text
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

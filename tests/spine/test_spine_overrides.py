@@ -141,6 +141,7 @@ def test_corrections_that_do_not_fit_what_was_found_are_refused(
         (",19,delete", "scan_id,vertebra,action", "line 2: scan_id is empty"),
         ("s1,19,replace,1,,3,", WITH_CENTRE, "line 2: the centre must be given with all"),
         ("s1,19,replace,1,two,3,", WITH_CENTRE, "line 2: centre_y_mm 'two' is not a number"),
+        ("s1;19;replace;1;2,5;3;", WITH_CENTRE.replace(",", ";"), "centre_y_mm '2,5' is not a number; write a decimal"),
         ("s1,19,add,,,,", WITH_CENTRE, "line 2: action add needs a centre or six points"),
         ("s1,19,delete,1,2,3,", WITH_CENTRE, "line 2: action delete takes no positions"),
         ("s1,19,relabel,", WITH_NEW, "line 2: new_vertebra '' is no VerSe vertebra"),

@@ -88,6 +88,9 @@ RAS = {"direction": ["R", "A", "S"]}
         ([{**RAS, "format": "POI"}, {"L1": {"50": [1, 2]}}], "centroids_unreadable"),
         ([RAS, entry(20, [1, 2, float("nan")])], "centroids_unreadable"),
         ([RAS, {"label": 20, "X": 1}], "centroids_unreadable"),
+        ([RAS, entry(30)], "unknown_label"),
+        ([RAS, entry(99)], "unknown_label"),
+        ([RAS, entry(134)], "unknown_label"),
         ({"20": [1, 2, 3]}, "centroids_unreadable"),
         ([{**RAS, "shape": [40, 50, 61]}, entry(20)], "centroids_other_grid"),
         ([{**RAS, "zoom": [1, 1, 1]}, entry(20)], "centroids_other_grid"),
@@ -128,3 +131,22 @@ def test_a_grid_that_is_no_three_numbers(tmp_path: Path, size: Any) -> None:
 def test_a_direction_of_more_than_three_axes(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not three axis codes"):
         read_centroids(write(tmp_path, [{"direction": ["R", "A", "S", "I"]}, entry(20)]), SHAPE, AFFINE)
+
+
+@pytest.mark.parametrize("gap", [float("nan"), None])
+def test_a_centroid_without_a_position_costs_no_other_one(tmp_path: Path, gap: float | None) -> None:  # field test B4
+    centres = read_centroids(write(tmp_path, [RAS, entry(19), {"label": 20, "X": gap, "Y": 1, "Z": 2}]), SHAPE, AFFINE)
+    assert np.isnan(centres[20]).all()
+    np.testing.assert_allclose(centres[19], CENTRE)
+
+
+def test_names_of_levels_discs_and_the_lower_sacrum_of_tptbox_are_no_unknown_labels(tmp_path: Path) -> None:
+    points = [entry("L1"), entry(120), entry(220), entry(126), entry(30)]
+    assert list(read_centroids(write(tmp_path, [{**RAS, "format": "docker"}, *points]), SHAPE, AFFINE)) == [20]
+    poi = [{**RAS, "format": "POI"}, {"20": {"50": VOXEL.tolist()}, "30": {"50": VOXEL.tolist()}}]
+    assert list(read_centroids(write(tmp_path, poi), SHAPE, AFFINE)) == [20]
+
+
+def test_a_file_without_a_direction_is_told_to_be_the_challenge_s(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"MICCAI challenge .* give the mask"):
+        read_centroids(write(tmp_path, [entry(20), entry(21)]), SHAPE, AFFINE)

@@ -1,5 +1,7 @@
 """VerSe's vertebra labels: 1-7 C1-C7, 8-19 T1-T12, 20-25 L1-L6, 28 T13."""
 
+import re
+
 NAMES: dict[int, str] = (
     {i: f"C{i}" for i in range(1, 8)}
     | {i + 7: f"T{i}" for i in range(1, 13)}
@@ -7,6 +9,18 @@ NAMES: dict[int, str] = (
     | {28: "T13"}
 )
 LABELS: dict[str, int] = {name: label for label, name in NAMES.items()}
+
+
+def parse_level(text: str) -> int | None:
+    """VerSe label of "19", "19.0", "T12", "t12", "Th12" or "D12" (dorsal); None where the text is no level."""
+    name = re.sub(r"^(TH|D)(?=\d)", "T", text.strip().upper())
+    if name in LABELS:
+        return LABELS[name]
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number in NAMES else None
 
 
 def craniocaudal_rank(label: int) -> float:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vertegrade.cohort.sheet import IDENTIFIER
-from vertegrade.levels import LABELS as LEVELS
-from vertegrade.levels import NAMES
+from vertegrade.cohort.sheet import IDENTIFIER, SheetError, table_text
+from vertegrade.levels import NAMES, parse_level
 from vertegrade.tables import LABELS, SPLITS, check_table
 
 REQUIRED = ["patient_id", "scan_id", "vertebra", "genant_grade"]
@@ -63,9 +62,9 @@ def read_label_table(path: str | Path) -> Labels:
     survive. vertebra: VerSe number or name (19 or T12). shape: wedge, biconcave, crush or VerSe's codes 1, 2, 3.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"{path}: cannot read the labels ({error}); check cohort.labels in the config") from error
+        text = table_text(path, "cohort.labels")
+    except SheetError as error:
+        raise LabelError(str(error)) from error
     header = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
     try:
@@ -155,17 +154,6 @@ def _record(row: _Row) -> tuple[dict[str, Any], list[str]]:
         "reason": reason,
     }
     return record, problems
-
-
-def parse_level(text: str) -> int | None:
-    """VerSe label of "19", "19.0" or "T12"; None where the text is no level."""
-    if text.upper() in LEVELS:
-        return LEVELS[text.upper()]
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return int(number) if number in NAMES else None
 
 
 def parse_grade(text: str) -> tuple[float | None, str]:

@@ -86,14 +86,21 @@ def delimited_rows(
     return [row for _, row in _numbered_rows(path, columns, required, setting)]
 
 
+def table_text(path: str | Path, setting: str) -> str:
+    """The text of a table that people write; SheetError where it cannot be read or is no text in UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SheetError(f"{path}: not a text in UTF-8; save the table as CSV in UTF-8 ({setting})") from error
+    except OSError as error:
+        raise SheetError(f"{path}: cannot be read ({error}); check {setting} in the config") from error
+
+
 def _numbered_rows(
     path: str | Path, columns: list[str] | None, required: list[str], setting: str
 ) -> list[tuple[int, dict[str, str]]]:
     """`delimited_rows` with the line on which each row ends; rows without any text are left out."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SheetError(f"{path}: cannot be read ({error}); check {setting} in the config") from error
+    text = table_text(path, setting)
     header = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
     try:
@@ -118,7 +125,7 @@ def _numbered_rows(
 
 def has_splits(path: str) -> bool:
     """Whether a label table comes with splits of its own: VerSe'19's sheet, or a table with a split column."""
-    if path.endswith(".xlsx"):
+    if path.lower().endswith(".xlsx"):
         return True
     try:
         with open(path, encoding="utf-8-sig") as file:

@@ -34,9 +34,10 @@ def read_verse19(path: str | Path) -> Labels:
     seen: dict[int, int] = {}
     for line, row in _rows(path):
         verse, subject = row["verse_ID"], row["subject_ID"]
-        if not isinstance(verse, int) or not isinstance(subject, int):
+        if not all(isinstance(value, int | float) and value == int(value) for value in (verse, subject)):
             problems.append(f"row {line}: verse_ID {verse!r} and subject_ID {subject!r} must be whole numbers")
             continue
+        verse, subject = int(verse), int(subject)
         if seen.setdefault(verse, line) != line:
             problems.append(f"row {line}: verse_ID {verse} stands already on row {seen[verse]}")
         patient = f"verse{subject:03d}"
@@ -47,6 +48,7 @@ def read_verse19(path: str | Path) -> Labels:
             problems.append(f"row {line}: subject {subject} is in {split} here and in {splits[patient]} above")
         for level in GRADED:
             grade, shape = row[f"{level}_fx-g"], row[f"{level}_fx-s"]
+            grade = grade.strip().lower() if isinstance(grade, str) else grade
             if grade is None and shape is None:
                 continue
             if grade != "x" and (grade not in (0, 1, 2, 3) or shape not in SHAPE_OF):
@@ -84,7 +86,10 @@ def _rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise LabelError(f"{path}: cannot read the VerSe'19 sheet ({error}); check cohort.labels") from error
     if SHEET not in book.sheetnames:
-        raise LabelError(f"{path}: sheet {SHEET!r} is missing; is this appendix E1 of Löffler 2020?")
+        raise LabelError(
+            f"{path}: not the grade sheet of VerSe'19 (sheet {SHEET!r} is missing), the only XLSX that is read; save a "
+            "table of your own as CSV in UTF-8"
+        )
     # The file claims 16384 columns; all that counts stands in the first 48.
     rows = book[SHEET].iter_rows(values_only=True, max_col=48)
     header = [str(cell) for cell in next(rows, ())]

@@ -256,6 +256,7 @@ FLAGS = {
     "contrast": "A contrast agent was given.",
     "multi_energy": "Spectral CT: mono-energetic or otherwise combined images.",
     "metal": "More than a cubic centimetre is brighter than bone can be: metal or cement.",
+    "unplaced_vertebra": "A vertebra of the given centroids has no position (NaN): it is left out, the others are not.",
     "clipped": "Values end at 3071 HU, where 12 bits end: metal is cut off.",
 }
 

@@ -36,7 +36,7 @@ def own_scan(row: ScanRow, volume: Volume, axcodes: str) -> tuple[Volume, pd.Dat
         bodies = _bodies_of_mask(path, volume)
     else:
         centres = read_centroids(path, volume.hu.shape, volume.affine)
-        bodies = _table({label: (centre, UNKNOWN) for label, centre in centres.items()})
+        bodies = _table({label: (at, UNKNOWN) for label, at in centres.items() if np.isfinite(at).all()})
     run = _longest_run(_sound(bodies, volume, path))
     if kind != "centroids":
         run = _between_complete(run)

@@ -1,5 +1,6 @@
 """The landmarks table of a scan whose vertebrae are given, by centroids or by a mask, with six points if by a mask."""
 
+import logging
 import math
 from itertools import pairwise
 
@@ -7,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
+from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.masks import Body, body_centres, read_mask
 from vertegrade.spine.morphometry import measure_mask
@@ -21,22 +22,25 @@ OUTSIDE = "centre_outside_scan"
 IMPLAUSIBLE = "implausible_spacing"
 
 MIN_DOWNWARD = 0.25
+LOG = logging.getLogger("vertegrade.localize")
 NEAR_MM = 10.0  # of a centroid lies the middle of its vertebra in the mask, or one of the two is another vertebra's
 
 
-def provided_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings) -> pd.DataFrame:
+def provided_landmarks(
+    row: ScanRow, volume: Volume, settings: LocalizeSettings, notes: Notes | None = None
+) -> pd.DataFrame:
     """Table LANDMARKS of one scan, head to feet, from the centroids (first choice) or the mask that its row names.
 
     Every vertebra that was given gets a row; evaluable is False with a reason for those outside the graded levels
     (`not_graded`), with a centre outside the scan, at an implausible distance from their neighbours, or cut or tiny in
     the mask. Confidence is 1. The six points are measured on the mask, whose vertebrae must lie at the centroids where
-    both are given; they are unknown (NaN) without a mask, and where a vertebra of it cannot be measured.
+    both are given; they are unknown (NaN) without a mask, and where a vertebra of it cannot be measured. A centroid
+    without a position (NaN) is taken from the mask; where there is none, the vertebra gets no row and `notes` a flag.
     Refused: nothing given, files unreadable or on another grid, labels unknown or twice, all centres outside.
     """
     mask = read_mask(row.mask, volume.hu.shape, volume.affine) if row.mask else None
     if row.centroids:
-        given = read_centroids(row.centroids, volume.hu.shape, volume.affine)
-        bodies = {label: Body(centre, "") for label, centre in given.items()}
+        bodies = _bodies_at_centroids(row, volume, mask, notes or Notes())
     elif mask is not None:
         bodies = body_centres(mask, volume.affine, row.mask)
     else:
@@ -70,6 +74,20 @@ def provided_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings)
         for label in labels
     ]
     return check_table(pd.DataFrame(rows), LANDMARKS, f"landmarks of scan {row.scan_id}")
+
+
+def _bodies_at_centroids(row: ScanRow, volume: Volume, mask: np.ndarray | None, notes: Notes) -> dict[int, Body]:
+    """Bodies at the scan's centroids; what these leave without a position is filled from the mask, or left out."""
+    given = read_centroids(row.centroids, volume.hu.shape, volume.affine)
+    bodies = {label: Body(centre, "") for label, centre in given.items() if np.isfinite(centre).all()}
+    unplaced = given.keys() - bodies.keys()
+    if unplaced and mask is not None:
+        in_mask = body_centres(mask, volume.affine, row.mask)
+        bodies |= {label: in_mask[label] for label in unplaced & in_mask.keys()}
+    if left_out := ", ".join(NAMES[label] for label in sorted(given.keys() - bodies.keys())):
+        notes.flags.add("unplaced_vertebra")
+        LOG.warning("%s: no position of %s in %s; the others are used", row.scan_id, left_out, row.centroids)
+    return bodies
 
 
 def _points(label: int, centre_mm: np.ndarray, mask: np.ndarray | None, volume: Volume) -> np.ndarray:

@@ -15,11 +15,12 @@ from vertegrade.ct.checksum import check_gzip
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import to_ras, voxel_to_mm
 from vertegrade.levels import NAMES
-from vertegrade.spine.verse import SACRUM_AND_COCCYX, check_label
+from vertegrade.spine.verse import LOWER_SACRUM, SACRUM_AND_COCCYX, check_label, is_disc_or_endplate
 
 # What nibabel raises over damaged headers.
 DAMAGE = (OSError, EOFError, zlib.error, ValueError, OverflowError, ImageFileError, HeaderDataError, OrientationError)
 GRID_TOLERANCE_MM = 0.1
+WHOLE = 1e-3  # of a label may be lost to a scale factor (scl_slope)
 SLAB_HALF_MM = 2.0
 SEARCH_MM = 10.0
 MIN_SHARE = 0.15
@@ -38,15 +39,17 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
     """A mask in the scan's canonical orientation: whole numbers, axes (i, j, k) in RAS+, the scan's shape.
 
     shape, affine: of the scan's canonical volume. The mask may lie on disk in any orientation, but its voxels must be
-    the scan's. Refused: unreadable, another grid (checked by the header before a voxel is read), not labels.
+    the scan's; axes of one voxel beyond the third count as none.
+    Refused: unreadable, another grid (checked by the header before a voxel is read), not labels.
     """
     try:
         image = nib.load(path)
-        if not isinstance(image, nib.Nifti1Image) or len(image.shape) != 3:
+        if not isinstance(image, nib.Nifti1Image) or len(image.shape) < 3 or any(n != 1 for n in image.shape[3:]):
             raise Refused("mask_unreadable", f"{path}: not a NIfTI mask of three dimensions")
+        on_disk = image.shape[:3]
         turn = nib.orientations.io_orientation(image.affine)
-        turned = image.affine @ nib.orientations.inv_ornt_aff(turn, image.shape)
-        canonical_shape = tuple(int(image.shape[axis]) for axis in np.argsort(turn[:, 0]))
+        turned = image.affine @ nib.orientations.inv_ornt_aff(turn, on_disk)
+        canonical_shape = tuple(int(on_disk[axis]) for axis in np.argsort(turn[:, 0]))
     except DAMAGE as error:
         raise Refused("mask_unreadable", f"{path}: cannot be read as a NIfTI mask ({error})") from error
     if canonical_shape != tuple(shape):
@@ -60,25 +63,32 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
             "mask_other_grid", f"{path}: lies up to {off_mm:.1f} mm away from the scan; resample it on the scan's grid"
         )
     try:
-        labels = np.asanyarray(image.dataobj)
+        labels = np.asanyarray(image.dataobj).reshape(on_disk)
         check_gzip(path, image.dataobj.offset + labels.size * image.get_data_dtype().itemsize)
     except (OSError, ValueError, EOFError, zlib.error) as error:
         raise Refused("mask_unreadable", f"{path}: its voxels cannot be read ({error})") from error
     if labels.dtype.kind == "f":
-        if not np.array_equal(labels, np.rint(labels)):
+        if not np.isfinite(labels).all():
+            raise Refused("mask_not_labels", f"{path}: holds NaN or infinite values; write 0 instead")
+        whole = np.rint(labels)
+        if np.abs(labels - whole).max(initial=0) > WHOLE:
             raise Refused("mask_not_labels", f"{path}: holds fractions; resample masks with nearest neighbour")
-        labels = labels.astype(np.int32)
+        labels = whole.astype(np.int32)
     return to_ras(labels, image.affine)[0]
 
 
 def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path) -> dict[int, Body]:
     """Bodies by VerSe label, from a mask (`read_mask`) with its affine to RAS mm; `path` is for messages.
 
+    SPINEPS's discs and endplates (100 and 200 + label) are left out, and in their company its S2-S6 (29-33), which
+    are L3-T11 to TotalSegmentator.
     A body that touches the front, back, top or bottom of the scan (`cut_by_scan_edge`) and one with less than a
     quarter of the median body's volume (`mask_too_small`) get a reason: their centres are not the vertebra's.
     Refused: unknown labels, or no vertebra at all.
     """
-    present = [label for label in np.unique(labels).tolist() if label != 0 and label not in SACRUM_AND_COCCYX]
+    found = set(np.unique(labels).tolist())
+    between = {label for label in found if is_disc_or_endplate(label)}
+    present = sorted(found - between - {0, *SACRUM_AND_COCCYX} - set(LOWER_SACRUM if between else ()))
     for label in present:
         check_label(label, path)
     if not present:

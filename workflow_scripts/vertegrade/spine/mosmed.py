@@ -9,6 +9,7 @@ file say which way they run in its series, so that neither InstanceNumber nor th
 """
 
 import json
+import logging
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.ct.volume import voxel_to_mm
-from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
+from vertegrade.levels import NAMES, craniocaudal_rank, parse_level
 from vertegrade.spine.verse import AXIS_OF_CODE
 
 Floats = NDArray[np.float64]
 AXIAL = "LP"
 APART_MM = 10.0
+LOG = logging.getLogger(__name__)
 
 
 class MosmedError(ValueError):
@@ -45,6 +47,7 @@ class Reading:
 def read_annotations(path: str | Path) -> list[Reading]:
     """All readings of all experts of a JSON file, or of all JSON files in a folder or zip, in the order of file names.
 
+    A vertebra with a point that is not known (NaN) is left out, with a warning.
     MosmedError: unreadable, another structure, an unknown vertebra, or a vertebra twice by one expert.
     """
     return [reading for name, text in _texts(Path(path)) for reading in _readings(name, text)]
@@ -83,6 +86,9 @@ def _readings(name: str, text: bytes) -> list[Reading]:
         for number, vertebra in enumerate(vertebrae):
             where = f"{name}: {expert}, vertebra {number + 1}"
             reading = Reading(uid, expert, _label(vertebra, where), _voxels(vertebra, where))
+            if not np.isfinite(reading.voxels).all():
+                LOG.warning("%s: a point is not known; the vertebra is left out", where)
+                continue
             if reading.vertebra in seen:
                 raise MosmedError(f"{where}: {vertebra['type']} stands twice")
             seen.add(reading.vertebra)
@@ -93,20 +99,23 @@ def _readings(name: str, text: bytes) -> list[Reading]:
 def _label(vertebra: Any, where: str) -> int:
     """VerSe label of a type such as Th8."""
     name = vertebra.get("type") if isinstance(vertebra, dict) else None
-    label = LABELS.get(str(name).replace("Th", "T"))
+    label = parse_level(name) if isinstance(name, str) and name[:1].isalpha() else None
     if label is None:
         raise MosmedError(f"{where}: type {name!r} is no vertebra such as Th8 or L1")
     return label
 
 
 def _voxels(vertebra: dict[str, Any], where: str) -> Floats:
-    """Points (6, 3) from three segments: from front to back, each from head to feet (rows and slices as stacked)."""
+    """Points (6, 3) from three segments: from front to back, each from head to feet (rows and slices as stacked).
+
+    They may be NaN: not known.
+    """
     try:
         segments = np.array(vertebra["segments"], dtype=np.float64)
     except (KeyError, ValueError, OverflowError, TypeError) as error:
         raise MosmedError(f"{where}: no segments of plain numbers ({type(error).__name__}: {error})") from error
-    if segments.shape != (3, 2, 3) or not np.isfinite(segments).all():
-        raise MosmedError(f"{where}: segments must be 3 pairs of points of 3 finite numbers, not {segments.shape}")
+    if segments.shape != (3, 2, 3):
+        raise MosmedError(f"{where}: segments must be 3 pairs of points of 3 numbers, not {segments.shape}")
     segments = segments[np.argsort(segments[:, :, 0].mean(axis=1), kind="stable")]
     ends = np.argsort(segments[:, :, 2], axis=1, kind="stable")
     return np.take_along_axis(segments, ends[:, :, None], axis=1).reshape(6, 3)

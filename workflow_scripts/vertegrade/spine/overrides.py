@@ -16,7 +16,7 @@ import pandera.pandas as pa
 
 from vertegrade.cohort.sheet import SheetError, delimited_rows
 from vertegrade.ct.reasons import Refused
-from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
+from vertegrade.levels import NAMES, craniocaudal_rank, parse_level
 from vertegrade.tables import (
     CENTRE_COLUMNS,
     IDENTIFIER,
@@ -81,7 +81,7 @@ def _row(texts: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     for column in ("vertebra", "new_vertebra"):
         text = texts.get(column, "")
         wanted = column == "vertebra" or action == "relabel"
-        row[column] = LABELS.get(text) or (int(text) if text.isdigit() and int(text) in NAMES else 0)
+        row[column] = parse_level(text) or 0
         if wanted and not row[column]:
             problems.append(f"{column} {text!r} is no VerSe vertebra (1-7, 8-19, 20-25, 28, or a name such as L1)")
         if not wanted and text:
@@ -94,7 +94,8 @@ def _row(texts: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
         except ValueError:
             row[column] = math.inf
         if math.isinf(row[column]):
-            problems.append(f"{column} {texts[column]!r} is not a number")
+            hint = "; write a decimal point" if "," in texts[column] else ""
+            problems.append(f"{column} {texts[column]!r} is not a number{hint}")
     return row, problems + _missing(action, row)
 
 

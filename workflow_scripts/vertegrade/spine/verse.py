@@ -19,6 +19,7 @@ from vertegrade.ct.volume import voxel_to_mm
 from vertegrade.levels import LABELS, NAMES
 
 SACRUM_AND_COCCYX = (26, 27)
+LOWER_SACRUM = range(29, 34)  # S2-S6 of TPTBox and SPINEPS, whose 26 is S1
 SACRAL_NAMES = ("S1", "S2", "S3", "S4", "S5", "S6", "COCC")
 BODY = 50
 BODY_NAMES = ("50", "Vertebra_Corpus")
@@ -36,9 +37,16 @@ def check_label(label: int, path: str | Path) -> int:
     return label
 
 
+def is_disc_or_endplate(label: int) -> bool:
+    """Whether SPINEPS calls the disc (100 + the vertebra above) or the endplates (200 + vertebra) by this label."""
+    part, vertebra = divmod(label, 100)
+    return part in (1, 2) and (vertebra in NAMES or vertebra in SACRUM_AND_COCCYX or vertebra in LOWER_SACRUM)
+
+
 def read_centroids(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> dict[int, np.ndarray]:
     """Body centres in RAS mm, float64 (3,), by VerSe label, from a centroid JSON that belongs to the scan.
 
+    A vertebra whose position the file leaves open (NaN, null) is there with a centre of NaN.
     shape, affine: of the scan's canonical volume (axes i, j, k in RAS+; affine to RAS mm).
     Refused: file unreadable or of another format, made on another grid, unknown or duplicate labels, empty.
     """
@@ -57,6 +65,8 @@ def read_centroids(path: str | Path, shape: tuple[int, ...], affine: np.ndarray)
         centres[label] = voxel_to_mm(affine, voxel)
     if not centres:
         raise Refused("no_vertebrae", f"{path}: no vertebra (label 1-25 or 28) in the file")
+    if not any(np.isfinite(centre).all() for centre in centres.values()):
+        raise Refused("centroids_unreadable", f"{path}: no centroid has a position (NaN); write the centroids anew")
     return centres
 
 
@@ -76,6 +86,8 @@ def _check_grid(path: str | Path, head: dict[str, Any], shape: list[int], spacin
             continue
         try:
             given = _point(list(head[key]))
+            if not all(map(math.isfinite, given)):
+                raise ValueError
         except (TypeError, ValueError, OverflowError) as error:
             raise Refused(
                 "centroids_unreadable", f"{path}: {key} is not three finite numbers; convert it to VerSe's JSON"
@@ -94,9 +106,9 @@ def _parse(path: str | Path) -> tuple[dict[str, Any], list[tuple[int, list[float
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         head = content[0]
         _check_direction(path, head)
-        if head.get("format") == "POI":
-            return head, _points_of_poi(content[1])
-        return head, _points_of_list(content[1:])
+        points = _points_of_poi(content[1]) if head.get("format") == "POI" else _points_of_list(content[1:])
+        sacral = LOWER_SACRUM if "format" in head else ()  # only TPTBox counts on
+        return head, [(label, point) for label, point in points if label not in sacral]
     except (OSError, ValueError, OverflowError, RecursionError, TypeError, LookupError, AttributeError) as error:
         raise Refused(
             "centroids_unreadable",
@@ -125,8 +137,9 @@ def _check_direction(path: str | Path, head: dict[str, Any]) -> None:
 def _points_of_list(entries: list[dict[str, Any]]) -> list[tuple[int, list[float]]]:
     points = []
     for entry in entries:
-        subregion, label = divmod(_whole(entry["label"]), 256)
-        if subregion in (0, BODY):
+        number = LABELS[entry["label"]] if entry["label"] in LABELS else _whole(entry["label"])
+        subregion, label = divmod(number, 256)
+        if subregion in (0, BODY) and not is_disc_or_endplate(number):
             points.append((label, _point([entry["X"], entry["Y"], entry["Z"]])))
     return points
 
@@ -147,7 +160,8 @@ def _whole(value: Any) -> int:
 
 
 def _point(values: list[Any]) -> list[float]:
-    point = [float(value) for value in values]
-    if len(point) != 3 or not all(math.isfinite(value) for value in point):
-        raise ValueError(f"{values!r} is not a point of three finite numbers")
-    return point
+    """Three numbers; all are NaN where one of them is not known."""
+    point = [math.nan if value is None else float(value) for value in values]
+    if len(point) != 3:
+        raise ValueError(f"{values!r} is not a point of three numbers")
+    return point if all(map(math.isfinite, point)) else [math.nan] * 3
