@@ -8,7 +8,13 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
-from vertegrade.code_hash import code_of, packages_of
+from vertegrade.code_hash import (
+    SCRIPTS,
+    leads_elsewhere,
+    other_code,
+    packages_of,
+    planned_code_of,
+)
 from vertegrade.cohort.sheet import (
     SheetError,
     delimited_rows,
@@ -24,6 +30,11 @@ from vertegrade.settings.loading import (
     check_settings,
 )
 
+# Jobs have the same paths but the first one.
+elsewhere = other_code(sys.path[1:])
+if elsewhere:
+    here = f"{workflow.basedir}/workflow_scripts"
+    sys.exit(f"Vertegrade cannot start: {leads_elsewhere(elsewhere, here)}")
 try:
     check_yaml(workflow.configfiles)
     SETTINGS = check_settings(config, workflow.configfiles)
@@ -63,6 +74,11 @@ ROWS = {}
 for row in SCANS:
     ROWS.setdefault(shard_of(row.scan_id, SETTINGS.cohort.shards), []).append(row)
 SHARDS = sorted(ROWS)
+
+
+def code_of(script):
+    """Hash of the code behind a script, for a rule's params; jobs refuse other code than the run was started with."""
+    return planned_code_of(script, workflow.remote_exec)
 
 
 def settings_of(*sections):

@@ -1,6 +1,8 @@
 """A rule's code hash changes with the code that it imports, and with nothing else."""
 
+import ast
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vertegrade import code_hash
+from vertegrade.code_hash import CodeError, LoadedCode
 
 
 @pytest.fixture
@@ -94,3 +97,75 @@ def test_a_memory_that_cannot_be_read_is_made_anew(scripts: Path) -> None:
     (scripts / "__pycache__" / f"code_hash.{sys.implementation.cache_tag}.json").write_text("{")
     forget()
     assert code_hash.code_of("a") == before
+
+
+def test_a_table_under_another_name_is_other_code(scripts: Path) -> None:
+    (scripts / "vertegrade/x/old.csv").write_text("1")
+    before = hash_after(scripts, "vertegrade/x/one.py", "from .two import f\n")
+    code_hash._remember(
+        scripts / "__pycache__" / f"code_hash.{sys.implementation.cache_tag}.json", code_hash._memory(), 0
+    )
+    (scripts / "vertegrade/x/old.csv").rename(scripts / "vertegrade/x/new.csv")
+    assert hash_after(scripts, "vertegrade/x/one.py", "from .two import f\n") != before
+
+
+def test_syntax_trees_of_other_pythons_are_the_same_text() -> None:
+    tree = ast.parse("def f(a, *, b=None):\n    return a[0] if a else -1.5e3\n")
+    before = code_hash._dump(tree)
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    function.type_params = []  # what Python 3.12 adds
+    function._fields = (*function._fields, "type_params")  # type: ignore[misc]
+    function.returns = None
+    assert code_hash._dump(tree) == before
+    function.body = []
+    assert code_hash._dump(tree) != before
+
+
+def test_code_of_a_cluster_job_is_that_of_the_runs_start(scripts: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # A3
+    monkeypatch.delenv("VERTEGRADE_CODE_OF_a", raising=False)
+    started = code_hash.planned_code_of("a", remote=False)
+    assert started == code_hash.code_of("a")
+    edited = hash_after(scripts, "vertegrade/x/two.py", "def f():\n    return 2\n")
+    assert code_hash.planned_code_of("a", remote=True) == started != edited
+    with pytest.raises(CodeError, match=r"its code in .* was changed after this run was started; start snakemake"):
+        LoadedCode("a", started, str(scripts))
+    assert code_hash.planned_code_of("a", remote=False) == edited
+    monkeypatch.delenv("VERTEGRADE_CODE_OF_a")
+    assert code_hash.planned_code_of("a", remote=True) == edited  # where the environment does not come along
+
+
+def test_a_module_that_is_loaded_after_an_edit_is_refused(  # field test A3
+    scripts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loaded:
+        __file__ = str(scripts / "vertegrade/x/two.py")
+
+    code = LoadedCode("a", code_hash.code_of("a"), str(scripts))
+    (scripts / "vertegrade/x/one.py").write_text("from .two import f as g\n")
+    code.require_unchanged()  # nothing was loaded since
+    monkeypatch.setitem(sys.modules, "vertegrade.x.two", Loaded)  # type: ignore[arg-type]
+    code.require_unchanged()
+    (scripts / "vertegrade/x/two.py").write_text("# why\ndef f():\n    return 1\n")
+    code.require_unchanged()
+    (scripts / "vertegrade/x/two.py").write_text("def f():\n    return 2\n")
+    with pytest.raises(CodeError, match=r"a: vertegrade/x/two\.py was changed while it worked"):
+        code.require_unchanged()
+
+
+def test_paths_that_lead_to_another_clone_are_seen(scripts: Path, tmp_path: Path) -> None:  # field test A3
+    there = tmp_path / "there"
+    (there / "vertegrade").mkdir(parents=True)
+    assert code_hash.other_code([str(there)]) is None  # a folder of that name is no package
+    (there / "vertegrade/__init__.py").touch()
+    assert code_hash.other_code([str(scripts), str(there)]) is None
+    assert code_hash.other_code([os.path.relpath(scripts)]) is None
+    assert code_hash.other_code([str(there), str(scripts)]) == there
+
+
+def test_all_code_that_scripts_load_is_in_their_hash() -> None:
+    """No module is imported by a name made at run time, which the hash could not see."""
+    for file in code_hash.SCRIPTS.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert "import_module(" not in text, file
+        assert "__import__(" not in text, file

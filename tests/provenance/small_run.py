@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from vertegrade.code_hash import hash_of
 from vertegrade.files import file_hashes, write_json
 from vertegrade.manifest import manifest_path
 
-PARAMS: dict[str, Any] = {"settings": {"crop.size": 64}, "packages": {"numpy": "2.0"}, "code": "c0de"}
+CODE = {"a.py": "1111"}
+PARAMS: dict[str, Any] = {"settings": {"crop.size": 64}, "packages": {"numpy": "2.0"}, "code": hash_of(CODE)}
 
 
 def write_job(rule: str, wildcards: dict[str, str], inputs: list[str], outputs: list[str], **more: Any) -> None:
@@ -17,7 +19,7 @@ def write_job(rule: str, wildcards: dict[str, str], inputs: list[str], outputs: 
         "inputs": file_hashes(inputs),
         "outputs": file_hashes(outputs),
         "params": PARAMS,
-        "code": {"a.py": "1111"},
+        "code": CODE,
         "resources": {"wall_s": 1.0, "cpu_s": 0.5, "peak_rss_mb": 100.0, "threads": 1, "device": "cpu"},
         "versions": {"python": "3.11.0"},
         "host": "node1",

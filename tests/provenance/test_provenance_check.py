@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provenance.small_run import PARAMS, write_job, write_run
+from provenance.small_run import CODE, PARAMS, write_job, write_run
 from vertegrade.provenance import check
 from vertegrade.provenance.check import audit
 
@@ -68,6 +68,14 @@ def test_other_packages_and_code_are_stale_and_named(monkeypatch: pytest.MonkeyP
     message = audit("results", lambda rule, _: now).findings[0].message
     for words in ("numpy was '2.0', is '2.1'", "code: a.py was changed", "code: b.py is new"):
         assert words in message
+
+
+def test_a_job_that_ran_other_code_than_it_was_planned_with_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:  # A3
+    write_job("crop", {"shard": "0"}, ["results/ct/0"], ["results/crops/0.txt"], code={"a.py": "another clone's"})
+    monkeypatch.setattr(check, "code_digests", lambda rule: CODE)
+    (finding,) = audit("results", params_now).findings
+    assert (finding.kind, finding.path) == ("stale", "results/crops/0.txt")
+    assert "crop (shard=0) ran other code than it was planned with: code: a.py was changed" in finding.message
 
 
 def test_job_that_the_workflow_no_longer_has_is_stale() -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,16 @@ def started(folder: Path, *arguments: str, config: Config | None = None, **varia
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+
+
+def clone(folder: Path) -> Path:
+    """Another clone of the workflow in `folder`, its files as new as a checkout's."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("rules", "workflow_scripts", "report", "envs", "profiles", "models"):
+        shutil.copytree(ROOT / name, folder / name, copy_function=shutil.copyfile, ignore=ignore)
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copyfile(ROOT / name, folder / name)
+    return folder
 
 
 def finished_tiny(factory: pytest.TempPathFactory) -> Path:

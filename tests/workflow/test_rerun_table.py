@@ -5,7 +5,6 @@ The jobs come from Snakemake itself, in this process; `test_dry_runs_agree` hold
 
 import importlib.util
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from vertegrade.provenance.workflow import OpenWorkflow, open_workflow
 from vertegrade.settings import Settings
 from vertegrade.settings.base import Section, section_kind
 from workflow import rerun_table as table
-from workflow.runs import ROOT, TINY, finished_tiny, snakemake
+from workflow.runs import ROOT, TINY, clone, finished_tiny, snakemake
 
 spec = importlib.util.spec_from_file_location("scale", ROOT / "benchmarks/scale.py")
 assert spec
@@ -237,19 +236,14 @@ def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, t
 
 
 def test_clone_touch_and_comments_re_run_nothing_and_an_edit_does(tiny: Path, tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    ignore = shutil.ignore_patterns("__pycache__")
-    for folder in ("rules", "workflow_scripts", "report", "envs", "profiles", "models"):
-        shutil.copytree(ROOT / folder, clone / folder, copy_function=shutil.copyfile, ignore=ignore)
-    for file in ("Snakefile", "config.yaml"):
-        shutil.copyfile(ROOT / file, clone / file)
-    assert rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=clone)) == set()
-    module = clone / "workflow_scripts/vertegrade/evaluation/bootstrap.py"
+    copied = clone(tmp_path / "clone")
+    assert rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=copied)) == set()
+    module = copied / "workflow_scripts/vertegrade/evaluation/bootstrap.py"
     text = module.read_text(encoding="utf-8")
     module.write_text('"""Other words."""\n# why\n' + text.split('"""', 2)[2], encoding="utf-8")
-    assert rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=clone)) == set()
+    assert rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=copied)) == set()
     module.write_text(text + "\nMORE = 1\n", encoding="utf-8")
-    edited = rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=clone))
+    edited = rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=copied))
     assert edited == table.with_followers(table.row_of("evaluation/bootstrap.py", table.MODULES))
 
 

@@ -4,17 +4,21 @@ Snakemake sees a script's mtime but no imported module, so rules carry this hash
 docstrings are hashed, not bytes: an edit of comments, docstrings or layout re-runs nothing. The settings classes are
 left out, because the values that a rule uses are in its params already, and so is the bookkeeping, which changes no
 result. Beside the hash, rules carry the versions of the packages that their code computes with.
+
+A job holds the code that it loaded against that hash (`LoadedCode`): PYTHONPATH, an installed package or an edit while
+a run works may give it another.
 """
 
 import ast
 import atexit
 import contextlib
 import hashlib
+import importlib.machinery
 import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,7 +77,8 @@ def _own_code() -> bytes:
 @cache
 def _parse(file: Path) -> Parsed:
     data = [path.read_bytes() for path in (file, *_data_files(file))]
-    key = hashlib.sha256(repr([_own_code(), file.parent.name, *data]).encode()).hexdigest()
+    names = [path.name for path in _data_files(file)]
+    key = hashlib.sha256(repr([_own_code(), file.parent.name, names, *data]).encode()).hexdigest()
     if key not in _memory():
         tree = ast.parse(data[0].decode(), filename=str(file))
         imports = _imports(tree, file)
@@ -90,7 +95,18 @@ def _dump_without_docstrings(tree: ast.Module) -> str:
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 del node.body[0]
-    return ast.dump(tree)
+    return _dump(tree)
+
+
+def _dump(node: Any) -> str:
+    """A syntax tree as text, unlike `ast.dump`'s the same in all versions of Python, which differ in empty fields.
+
+    The Snakemake that plans a run and the environment of its jobs may have two.
+    """
+    if isinstance(node, ast.AST):
+        fields = [(name, getattr(node, name, None)) for name in node._fields]
+        return f"{type(node).__name__}({','.join(f'{n}={_dump(v)}' for n, v in fields if v is not None and v != [])})"
+    return f"[{','.join(map(_dump, node))}]" if isinstance(node, list) else repr(node)
 
 
 def _imports(tree: ast.Module, file: Path) -> list[str]:
@@ -168,8 +184,88 @@ def code_digests(script: str) -> dict[str, str]:
 
 def code_of(script: str) -> str:
     """Content hash of all code behind a script."""
-    lines = [f"{file} {digest}" for file, digest in code_digests(script).items()]
+    return hash_of(code_digests(script))
+
+
+def hash_of(digests: dict[str, str]) -> str:
+    """`code_of` from `code_digests`."""
+    lines = [f"{file} {digest}" for file, digest in sorted(digests.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def planned_code_of(script: str, remote: bool) -> str:
+    """`code_of` when the run was started.
+
+    remote: this is a job on a cluster, which reads the workflow anew; it has the hash from its environment.
+    """
+    name = f"VERTEGRADE_CODE_OF_{script}"
+    if not remote or name not in os.environ:
+        os.environ[name] = code_of(script)
+    return os.environ[name]
+
+
+def digests_of(modules: Sequence[str]) -> dict[str, str]:
+    """Digests of modules, by their paths from workflow_scripts/: of what they mean, not of their bytes."""
+    return {module: _parse(SCRIPTS / module).digest for module in modules}
+
+
+class CodeError(RuntimeError):
+    """A job does not run the code that it was planned with; the message says what to do."""
+
+
+def other_code(paths: Sequence[str]) -> Path | None:
+    """The folder from which jobs would import vertegrade by these paths (sys.path), if it is not this one."""
+    spec = importlib.machinery.PathFinder.find_spec(PACKAGE, paths)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).resolve().parent.parent
+    return None if folder == SCRIPTS else folder
+
+
+def leads_elsewhere(there: Path, here: str) -> str:
+    """What is wrong where jobs import another clone's code, and what to do."""
+    return (
+        f"jobs would run the code in {there}, not this workflow's in {here}: PYTHONPATH "
+        f"({os.environ.get('PYTHONPATH') or 'empty'}) or an installed package leads there; unset PYTHONPATH, or remove "
+        "the package"
+    )
+
+
+class LoadedCode:
+    """The code of a script as this process has it. digests: `code_digests` of what was loaded."""
+
+    def __init__(self, script: str, planned: str, folder: str) -> None:
+        """CodeError unless it is the code `planned` (`code_of`; "" if nobody said) of the scripts in `folder`."""
+        self.digests = code_digests(script)
+        self._script, self._before = script, set(_loaded())
+        if not planned or hash_of(self.digests) == planned:
+            return
+        if folder and Path(folder).resolve() != SCRIPTS:
+            raise CodeError(f"{script}: {leads_elsewhere(SCRIPTS, str(Path(folder).resolve()))}")
+        raise CodeError(f"{script}: its code in {SCRIPTS} was changed after this run was started; {START_AGAIN}")
+
+    def require_unchanged(self) -> None:
+        """CodeError where a module that was loaded later (imports within the work) is not as it was at the start."""
+        later = sorted(_loaded() - self._before)
+        names = {file.relative_to(SCRIPTS).as_posix(): file for file in later if file.is_relative_to(SCRIPTS)}
+        changed = [n for n, f in names.items() if n in self.digests and _digest_now(f) != self.digests[n]]
+        if changed:
+            raise CodeError(f"{self._script}: {', '.join(changed)} was changed while it worked; {START_AGAIN}")
+
+
+START_AGAIN = (
+    "start snakemake again, and leave the code alone until it has ended (a second clone is the place for edits)"
+)
+
+
+def _loaded() -> set[Path]:
+    """Files of the vertegrade modules that this process has loaded."""
+    modules = [module for name, module in list(sys.modules.items()) if name.split(".")[0] == PACKAGE]
+    return {Path(file) for module in modules if (file := getattr(module, "__file__", None))}
+
+
+def _digest_now(file: Path) -> str:
+    return _parse.__wrapped__(file).digest[:16]
 
 
 def packages_of(script: str) -> dict[str, str]:

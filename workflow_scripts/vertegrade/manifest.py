@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vertegrade.code_hash import code_digests
 from vertegrade.files import file_hashes, read_json, write_json
 
 PACKAGES = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "nibabel", "pydicom", "highdicom", "torch", "monai"]
@@ -65,8 +64,11 @@ def manifest_path(results: str | Path, rule: str, wildcards: dict[str, str]) -> 
     return Path(results, FOLDER, rule, f"{'_'.join(wildcards[name] for name in sorted(wildcards)) or 'all'}.json")
 
 
-def write_manifest(job: Any, results: str, started: datetime, device: str) -> None:
-    """Write the manifest of a job that has just ended; `job` is the object that Snakemake gives a script."""
+def write_manifest(job: Any, results: str, started: datetime, device: str, code: dict[str, str]) -> None:
+    """Write the manifest of a job that has just ended; `job` is the object that Snakemake gives a script.
+
+    code: digests of the files that it loaded.
+    """
     wildcards = {name: str(value) for name, value in job.wildcards.items()}
     finished = datetime.now(UTC)
     manifest = Manifest(
@@ -75,7 +77,7 @@ def write_manifest(job: Any, results: str, started: datetime, device: str) -> No
         inputs=file_hashes(job.input),
         outputs=file_hashes(job.output),
         params=plain(dict(job.params.items())),
-        code=code_digests(job.rule),
+        code=code,
         resources=_resources(job.threads, device, (finished - started).total_seconds()),
         versions=_versions(),
         host=platform.node(),

@@ -14,6 +14,7 @@ import pandas as pd
 import pandera.pandas as pa
 from threadpoolctl import threadpool_limits
 
+from vertegrade.code_hash import LoadedCode
 from vertegrade.files import new_file
 from vertegrade.manifest import write_manifest
 from vertegrade.settings.base import Section, narrowed, section_paths
@@ -86,13 +87,16 @@ def run_stage(job: Any) -> Iterator[Stage]:
     started = datetime.now(UTC)
     stage.log.info("%s %s on %s thread(s)", stage.rule, dict(stage.wildcards.items()), stage.threads)
     try:
+        code = LoadedCode(stage.rule, dict(stage.params.items()).get("code", ""), job.scriptdir)
         with threadpool_limits(stage.threads):
             yield stage
+        code.require_unchanged()
     except Exception:
         stage.log.exception("%s failed", stage.rule)
         raise
     if stage.output:
-        write_manifest(job, stage.results, started, stage.device if "torch" in sys.modules else "cpu")
+        device = stage.device if "torch" in sys.modules else "cpu"
+        write_manifest(job, stage.results, started, device, code.digests)
     stage.log.info("%s done in %.1f s", stage.rule, (datetime.now(UTC) - started).total_seconds())
 
 

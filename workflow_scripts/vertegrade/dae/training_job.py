@@ -25,6 +25,7 @@ import torch
 from pydantic import BaseModel
 from torch import distributed
 
+from vertegrade.code_hash import LoadedCode
 from vertegrade.cohort.splits import in_split
 from vertegrade.dae.checkpoints import States
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
@@ -173,6 +174,7 @@ def _signal_all(number: signal.Signals) -> None:
 def main(description: Path) -> None:
     """One of several processes; ends well also where it was asked to stop: then there are no weights."""
     job = TrainingJob.model_validate_json(description.read_text(encoding="utf-8"))
+    LoadedCode("train_dae", job.states.code, "")
     _end_with_parent(signal.SIGTERM)
     continue_log(job.log)
     if job.device == "cuda":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vertegrade.code_hash import code_digests
+from vertegrade.code_hash import code_digests, hash_of
 from vertegrade.files import sha256_of
 from vertegrade.manifest import FOLDER, Manifest, ManifestError, manifest_files, read_manifest
 
@@ -102,6 +102,10 @@ def _stale(manifest: Manifest, params_now: Params) -> Iterator[Finding]:
     elif now != manifest.params:
         changes = "; ".join(describe_changes(manifest, now))
         yield Finding("stale", path, manifest.job, f"{manifest.job} ran otherwise: {changes}")
+    elif hash_of(manifest.code) != manifest.params.get("code", hash_of(manifest.code)):
+        changes = "; ".join(_code_changes(manifest))
+        words = f"{manifest.job} ran other code than it was planned with: {changes}; remove its outputs and run again"
+        yield Finding("stale", path, manifest.job, words)
 
 
 def describe_changes(manifest: Manifest, now: dict[str, Any]) -> list[str]:

@@ -1,0 +1,89 @@
+"""The code that runs is the code that was hashed: other clones, edits while a run works, states of trainings."""
+
+from pathlib import Path
+
+import pytest
+
+from faults.copies import copy_of
+from vertegrade.files import sha256_of
+from workflow.runs import Config, clone, snakemake
+
+# Runs in every job's process, before anything of it; `sys.argv` is not yet there.
+AT_A_JOB = """
+import sys
+if "/.snakemake/scripts/" in " ".join(sys.orig_argv):
+    {}
+"""
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Config:
+    """Config of a scan that is not there: its conversion is a job of no work."""
+    (tmp_path / "sheet.csv").write_text("scan_id,patient_id,path\na,p,nowhere\n")
+    return {"cohort": {"sheet": str(tmp_path / "sheet.csv"), "shards": 1}}
+
+
+def at_each_job(folder: Path, line: str) -> str:
+    """PYTHONPATH with which each job first runs a line of Python."""
+    (folder / "site").mkdir()
+    (folder / "site/sitecustomize.py").write_text(AT_A_JOB.format(line))
+    return str(folder / "site")
+
+
+def edit(module: Path) -> None:
+    module.write_text(module.read_text(encoding="utf-8") + "\nMORE = 1\n", encoding="utf-8")
+
+
+def test_another_clone_in_pythonpath_stops_the_run_at_its_start(tmp_path: Path, sheet: Config) -> None:  # A3
+    mine, theirs = clone(tmp_path / "mine"), clone(tmp_path / "theirs") / "workflow_scripts"
+    there = {"PYTHONPATH": str(theirs)}
+    run = snakemake(tmp_path, "--cores", "1", "results/ct/0.parquet", config=sheet, root=mine, **there)
+    assert run.returncode != 0
+    assert not (tmp_path / "results").exists()
+    assert f"jobs would run the code in {theirs}, not this workflow's in {mine}/workflow_scripts" in run.stderr
+    assert f"PYTHONPATH ({theirs})" in run.stderr
+    assert "unset PYTHONPATH" in run.stderr
+
+
+def test_a_job_that_loads_another_clones_code_refuses(tmp_path: Path, sheet: Config) -> None:  # A3
+    mine, theirs = clone(tmp_path / "mine"), clone(tmp_path / "theirs") / "workflow_scripts"
+    path = at_each_job(tmp_path, f"sys.path.insert(0, {str(theirs)!r})")
+    same = snakemake(tmp_path, "--cores", "1", "results/ct/0.parquet", config=sheet, root=mine, PYTHONPATH=path)
+    assert same.returncode == 0, same.stderr[-4000:]  # the same code, wherever it lies
+    edit(theirs / "vertegrade/ct/convert.py")
+    again = ("--cores", "1", "--force", "results/ct/0.parquet")
+    other = snakemake(tmp_path, *again, config=sheet, root=mine, PYTHONPATH=path)
+    assert other.returncode != 0
+    told = (tmp_path / "logs/convert/0.log").read_text()
+    assert f"CodeError: convert: jobs would run the code in {theirs}, not this workflow's in {mine}/work" in told
+
+
+def test_an_edit_while_the_run_works_stops_the_jobs_that_it_concerns(tmp_path: Path, sheet: Config) -> None:  # A3
+    mine = clone(tmp_path / "mine")
+    module = mine / "workflow_scripts/vertegrade/ct/convert.py"
+    path = at_each_job(tmp_path, f"open({str(module)!r}, 'a').write('MORE = 1')")
+    run = snakemake(tmp_path, "--cores", "1", "results/ct/0.parquet", config=sheet, root=mine, PYTHONPATH=path)
+    assert run.returncode != 0
+    told = (tmp_path / "logs/convert/0.log").read_text()
+    assert f"convert: its code in {mine}/workflow_scripts was changed after this run was started; start snake" in told
+    run = snakemake(tmp_path, "--cores", "1", "results/ct/0.parquet", config=sheet, root=mine)
+    assert run.returncode == 0, run.stderr[-4000:]
+
+
+@pytest.mark.slow
+def test_edited_training_code_trains_anew(finished: Path, tmp_path: Path) -> None:  # A1
+    folder = copy_of(finished, tmp_path)
+    mine = clone(tmp_path / "mine")
+    module = mine / "workflow_scripts/vertegrade/dae/training.py"
+    text = module.read_text(encoding="utf-8")
+    assert "train.learning_rate * warm * 0.5" in text
+    module.write_text(text.replace("train.learning_rate * warm * 0.5", "train.learning_rate * warm * 0.4"))
+    weights = folder / "results/dae/weights.safetensors"
+    before = sha256_of(weights)
+    run = snakemake(folder, "--cores", "2", "results/dae/weights.safetensors", root=mine)
+    assert run.returncode == 0, run.stderr[-4000:]
+    told = (folder / "logs/train_dae.log").read_text()
+    assert "starting from nothing: the state in results/dae/state is of other code" in told
+    assert "resumed" not in told
+    assert sha256_of(weights) != before
+    assert len(list((folder / "results/dae/state").iterdir())) == 1
