@@ -1,10 +1,14 @@
 """Losses and indices against what intact neighbours predict: right for each shape, blind to level, size and label."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from vertegrade import code_hash
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.rows import GradingError
 from vertegrade.levels import LABELS
@@ -238,6 +242,36 @@ def test_latents_name_the_definition_and_hold_numbers_for_every_row():
     assert set(latents["model_sha256"]) == {indices.definition_sha256("networks")}
     assert np.isfinite(np.stack(latents["z"])).all()
     assert np.stack(latents["z"]).shape == (len(THORACOLUMBAR), len(indices.LATENT_COLUMNS))
+
+
+def test_comments_in_its_code_change_no_definition_and_edits_do(  # field test A12
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = tmp_path / "workflow_scripts"
+    shutil.copytree(code_hash.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def definition() -> str:
+        code_hash._parse.cache_clear()
+        return indices.definition_sha256("masks")
+
+    before = definition()
+    monkeypatch.setattr(code_hash, "SCRIPTS", scripts)
+    assert definition() == before
+    for name in indices.DEFINITION:
+        text = (scripts / name).read_text(encoding="utf-8")
+        (scripts / name).write_text(f"{text}# a comment\n", encoding="utf-8")
+    assert definition() == before
+    for name in [*indices.DEFINITION, "vertegrade/spine/level_statistics.csv"]:
+        text = (scripts / name).read_text(encoding="utf-8")
+        (scripts / name).write_text(f"{text}\nMORE = 1\n", encoding="utf-8")
+        assert definition() != before, name
+        (scripts / name).write_text(text, encoding="utf-8")
+    code_hash._parse.cache_clear()
+
+
+def test_the_definition_is_all_code_of_the_indices() -> None:
+    spine = {name for name in code_hash.code_digests("measure") if name.startswith("vertegrade/spine/")}
+    assert spine <= set(indices.DEFINITION)
 
 
 def cohort(patients: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
