@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from dae.dae_tiny import MODEL, TRAIN, pixels, states
 from slurm.cluster import wait_for
+from vertegrade.code_hash import code_of
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.peers import Peers
 from vertegrade.dae.pixels import Crops
@@ -42,7 +43,8 @@ def training(folder: Path, train: DaeTrainSettings = TRAIN) -> TrainingJob:
     check_table(splits, PATIENT_SPLITS, "splits").to_csv(folder / "splits.tsv", sep="\t", index=False)
     return TrainingJob(
         crops=[folder / "0.parquet"], pixels=[folder / "0.npy"], splits=folder / "splits.tsv", crop_settings={},
-        model=DROPPING, train=train, states=states(folder / "state"), weights=folder / "weights.safetensors",
+        model=DROPPING, train=train, states=states(folder / "state", code_of("train_dae")),
+        weights=folder / "weights.safetensors",
         metrics=folder / "training.json", log=folder / "log", seed=3, device="cpu", threads=2,
     )  # fmt: skip
 
@@ -90,6 +92,15 @@ def test_two_processes_give_the_same_bytes_each_time(together: TrainingJob, tmp_
     again = training(tmp_path / "again")
     again.run_together(2, 1)
     assert again.weights.read_bytes() == together.weights.read_bytes()
+
+
+def test_processes_that_load_other_code_refuse_it(tmp_path: Path) -> None:  # field test A3
+    job = training(tmp_path / "job")
+    job = job.model_copy(update={"states": states(tmp_path / "state", "planned")})
+    job.metrics.write_text("{}")  # of an earlier attempt, which is no success of this one
+    with pytest.raises(RuntimeError, match="training in 2 processes failed"):
+        job.run_together(2, 1)
+    assert not job.metrics.exists()
 
 
 def test_stopped_together_and_resumed_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
