@@ -27,7 +27,7 @@ rule split:
 rule labels:
     """Read the Genant grades and say how many of the cropped vertebrae have one."""
     input:
-        tables=label_files,
+        tables=label_tables,
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         splits="<results>/cohort/splits.tsv",
     output:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
@@ -15,20 +16,9 @@ from vertegrade.code_hash import (
     packages_of,
     planned_code_of,
 )
-from vertegrade.cohort.sheet import (
-    SheetError,
-    delimited_rows,
-    has_splits,
-    read_sheet,
-    shard_of,
-)
-from vertegrade.phantom.roster import phantom_rows
+from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of
+from vertegrade.preflight.start import StartError, methods_of, no_labels, start
 from vertegrade.settings.base import rerun_values
-from vertegrade.settings.loading import (
-    SettingsError,
-    check_yaml,
-    check_settings,
-)
 
 # Jobs have the same paths but the first one.
 elsewhere = other_code(sys.path[1:])
@@ -36,33 +26,21 @@ if elsewhere:
     here = f"{workflow.basedir}/workflow_scripts"
     sys.exit(f"Vertegrade cannot start: {leads_elsewhere(elsewhere, here)}")
 try:
-    check_yaml(workflow.configfiles)
-    SETTINGS = check_settings(config, workflow.configfiles)
-    PHANTOM = not SETTINGS.cohort.sheet
-    SCANS = (
-        phantom_rows(SETTINGS.phantom, SETTINGS.cohort.shards, SETTINGS.run.results)
-        if PHANTOM
-        else read_sheet(SETTINGS.cohort.sheet)
+    START = start(
+        config,
+        workflow.configfiles,
+        workflow.config_settings.config,
+        Path(workflow.basedir),
     )
-    OVERRIDES = []
-    if SETTINGS.localize.overrides:
-        path = SETTINGS.localize.overrides
-        OVERRIDES = delimited_rows(path, None, ["scan_id"], "localize.overrides")
-        unknown = {row["scan_id"] for row in OVERRIDES} - {row.scan_id for row in SCANS}
-        if unknown:
-            raise SheetError(f"{path}: no scan of the cohort: {sorted(unknown)}")
-except (SettingsError, SheetError) as error:
+except StartError as error:
     sys.exit(f"Vertegrade cannot start: {error}")
 
+SETTINGS, SCANS, OVERRIDES = START.settings, START.scans, START.overrides
+config.update(SETTINGS.model_dump())  # scripts and audit see a given model's own too
+PHANTOM = not SETTINGS.cohort.sheet
 MODEL = SETTINGS.run.model or SETTINGS.run.results
-METHODS = ["dae"] if SETTINGS.run.model else ["dae", "pca"]
+METHODS = methods_of(SETTINGS, SCANS)
 POINTS_FROM = "networks" if SETTINGS.localize.method == "learned" else "masks"
-# Centroids alone have no six points. A given model may be older than the method, or without it.
-if (SETTINGS.localize.method != "provided" or all(row.mask for row in SCANS)) and (
-    not SETTINGS.run.model
-    or os.path.exists(f"{MODEL}/grading/keypoints/calibrator.json")
-):
-    METHODS.append("keypoints")
 SEED = SETTINGS.run.seed
 OWN_SCANS = SETTINGS.train_localizer.own_scans
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
@@ -133,9 +111,19 @@ def scan_files(wildcards):
             path
             for row in ROWS[wildcards.shard]
             for path in row.files()
-            if os.path.exists(path)
+            if os.path.exists(path) and not PATTERN.search(path)
         }
     )
+
+
+def unlisted(wildcards):
+    """Files and folders of a shard that cannot be inputs, as their names are patterns to Snakemake; with their times."""
+    return {
+        path: os.stat(path).st_mtime_ns
+        for row in ROWS[wildcards.shard]
+        for path in sorted(row.files())
+        if PATTERN.search(path) and os.path.exists(path)
+    }
 
 
 def localizer_files(wildcards):
@@ -166,7 +154,7 @@ def training_annotations():
     if PHANTOM and OWN_SCANS:
         return expand("<results>/phantom/{shard}/annotations", shard=SHARDS)
     annotations = {row.annotation()[1] for row in SCANS} if OWN_SCANS else set()
-    return sorted(annotations - {""})
+    return sorted(path for path in annotations if path and not PATTERN.search(path))
 
 
 def overrides_of(wildcards):
@@ -200,6 +188,13 @@ def label_files(wildcards=None):
         ""
     }
     return sorted(tables)
+
+
+def label_tables(wildcards):
+    """`label_files` for the rule that reads them: without any there is nothing to learn grades from."""
+    for problem in no_labels(SETTINGS, SCANS):
+        sys.exit(f"Vertegrade cannot start: {problem}")
+    return label_files()
 
 
 def labels_table():

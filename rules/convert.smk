@@ -17,6 +17,7 @@ rule convert:
         runtime=growing(60),
     params:
         rows=rows_of,
+        unlisted=unlisted,
         settings=settings_of("ct"),
         code=code_of("convert"),
         packages=packages_of("convert"),

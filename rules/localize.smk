@@ -54,6 +54,7 @@ rule localize:
         runtime=localize_minutes,
     params:
         rows=rows_of,
+        unlisted=unlisted,
         overrides=overrides_of,
         settings=settings_of("localize"),
         code=code_of("localize"),

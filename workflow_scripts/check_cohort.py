@@ -2,15 +2,13 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from vertegrade.preflight.config import read_settings
+from vertegrade.preflight.config import ROOT, read_settings
 from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.machine import check_machine
 from vertegrade.preflight.sheet import check_sheet
 from vertegrade.preflight.slurm import check_profile
-
-DEFAULTS = Path(__file__).resolve().parents[1] / "config.yaml"
+from vertegrade.preflight.start import no_labels, scans_of, start_problems
 
 
 def main() -> None:
@@ -19,9 +17,13 @@ def main() -> None:
     parser.add_argument("configfiles", nargs="*", help="as for snakemake's --configfile")
     parser.add_argument("--profile", help="as for snakemake's --profile, to check it against the cluster")
     given = parser.parse_args()
-    settings, problems = read_settings([str(DEFAULTS), *given.configfiles])
+    settings, problems = read_settings([str(ROOT / "config.yaml"), *given.configfiles])
     rows, found = check_sheet(settings)
     problems += found
+    scans = list(rows.values()) if settings.cohort.sheet else scans_of(settings)
+    problems += start_problems(settings, scans)
+    if scans:
+        problems += no_labels(settings, scans)
     found, notes = check_labels(settings, rows)
     problems += found
     problems += check_machine(settings, rows.values(), cluster=given.profile is not None)

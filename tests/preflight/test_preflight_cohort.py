@@ -14,6 +14,7 @@ from vertegrade.ct.headers import series_code
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.sheet import check_sheet
+from vertegrade.preflight.start import start_problems
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import check_settings
 
@@ -53,7 +54,7 @@ def settings_of(folder: Path, **localize: str) -> Settings:
 def problems_of(folder: Path, **localize: str) -> list[str]:
     settings = settings_of(folder, **localize)
     rows, problems = check_sheet(settings)
-    return problems + check_labels(settings, rows)[0]
+    return problems + start_problems(settings, rows.values()) + check_labels(settings, rows)[0]
 
 
 def add(folder: Path, *rows: str) -> None:
@@ -130,7 +131,7 @@ def test_provided_landmarks_that_are_not_there(cohort: Path) -> None:
 def test_overrides_of_unknown_scans(cohort: Path) -> None:
     (cohort / "hand.csv").write_text("scan_id,vertebra\nzzz,L1\n")
     (problem,) = problems_of(cohort, overrides=str(cohort / "hand.csv"))
-    assert problem.endswith("hand.csv: scan 'zzz' is not in the sheet; correct its scan_id or remove its rows")
+    assert problem.endswith("hand.csv: scan 'zzz' is not in the cohort; correct its scan_id or remove its rows")
 
 
 def test_a_key_file_that_others_may_read_or_that_is_an_output(cohort: Path) -> None:

@@ -45,20 +45,6 @@ def test_results_in_a_folder_of_others(tmp_path: Path, monkeypatch: pytest.Monke
     assert [problem.split(" = ")[0] for problem in told] == ["run.results", "run.logs"]
 
 
-def test_models_and_weights_that_are_not_there(tmp_path: Path) -> None:
-    (tmp_path / "model/dae").mkdir(parents=True)
-    (tmp_path / "model/dae/weights.safetensors").touch()
-    told = problems_of(
-        tmp_path, run={"model": str(tmp_path / "model")}, localize={"method": "learned", "weights": str(tmp_path)}
-    )
-    assert [problem.split(": ")[1].split(" is not")[0] for problem in told] == [
-        "grading/dae/hyperplane.json",
-        "grading/dae/calibrator.json",
-        "centreline.safetensors",
-        "vertebrae.safetensors",
-    ]
-
-
 def test_a_tool_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (problem,) = problems_of(tmp_path, localize={"method": "spineps"})

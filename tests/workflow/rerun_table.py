@@ -124,6 +124,7 @@ MODULES: dict[str, set[str]] = {
     "settings/": set(),
     "provenance/": set(),
     "levels.py": {"phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"} | PICTURES,
+    "model_files.py": DAE | GRADERS | {"fit_hyperplane"},
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},
     "cohort/__init__.py": ALL
     - {"encode", "figures", "summary", "cohort_page", "flow", "counterfactual_figure", "localization_picture"}

@@ -74,7 +74,7 @@ def write_manifest(job: Any, results: str, started: datetime, device: str, code:
     manifest = Manifest(
         rule=job.rule,
         wildcards=wildcards,
-        inputs=file_hashes(job.input),
+        inputs=file_hashes([*job.input, *job.params.get("unlisted", {})]),
         outputs=file_hashes(job.output),
         params=plain(dict(job.params.items())),
         code=code,

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from vertegrade.code_hash import LoadedCode
 from vertegrade.files import new_file
 from vertegrade.manifest import write_manifest
-from vertegrade.settings.base import Section, narrowed, section_paths
+from vertegrade.settings.base import Section, narrowed, nested, section_paths
 from vertegrade.tables import check_table
 
 T = TypeVar("T", bound=Section)
@@ -58,10 +58,7 @@ class Stage:
     def settings(self, kind: type[T]) -> T:
         """The settings of one section, with the keys that the rule's params carry and no others."""
         path = section_paths()[kind].split(".")
-        given: dict[str, Any] = {}
-        for name, value in self.params.settings.items():
-            *blocks, key = name.split(".")
-            reduce(lambda block, part: block.setdefault(part, {}), blocks, given)[key] = value
+        given = nested(self.params.settings)
         return narrowed(kind, reduce(getitem, path, given), reduce(getitem, path, self.config))
 
     def write_table(self, path: str, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:

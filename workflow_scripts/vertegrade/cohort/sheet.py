@@ -11,6 +11,8 @@ from vertegrade.cohort.verse_names import verse_ids
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9-]+")
 SPLITS = ("", "train", "validation", "test")
+# What Snakemake takes for a wildcard ({1}) or a path variable (<a>) of its own.
+PATTERN = re.compile(r"[{}<>]")
 
 
 class SheetError(ValueError):
@@ -152,6 +154,11 @@ def _problems(rows: dict[int, ScanRow]) -> list[str]:
         for column in PATHS:
             if not getattr(row, column).isprintable():
                 problems.append(f"line {line}: {column} holds a line break or another control character; rename it")
+        for column in ("labels", "points"):
+            if found := PATTERN.search(getattr(row, column)):
+                problems.append(
+                    f"line {line}: {column} holds {found[0]}, a pattern to Snakemake; rename it, or link to it"
+                )
         if row.split not in SPLITS:
             problems.append(f"line {line}: split {row.split!r} must be one of {', '.join(SPLITS[1:])} or empty")
         if row.scan_id in first_line:

@@ -9,10 +9,9 @@ import torch
 from vertegrade.dae.diffusion import Diffusion
 from vertegrade.dae.network import DaeNetwork
 from vertegrade.files import sha256_of
+from vertegrade.model_files import DAE_FORMAT
 from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.weights import WeightsError, read_weights, write_weights
-
-FORMAT = "vertegrade-dae-1"
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,16 @@ def save_dae(
     path: Path, network: DaeNetwork, settings: DaeModelSettings, crop_shape: tuple[int, int, int], facts: dict[str, str]
 ) -> None:
     """Write weights and metadata; the file is complete in itself."""
-    metadata = {"format": FORMAT, "model": settings.model_dump_json(), "crop_shape": json.dumps(crop_shape)}
+    metadata = {"format": DAE_FORMAT, "model": settings.model_dump_json(), "crop_shape": json.dumps(crop_shape)}
     write_weights(path, network, metadata | {"facts": facts})
 
 
 def load_dae(path: str | Path, device: str = "cpu") -> Dae:
     """Read weights written by `save_dae`; WeightsError where the file is damaged, foreign or of another format."""
     tensors, metadata = read_weights(path, "DAE")
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(f"{path}: not weights of this DAE (format {metadata.get('format')!r}, needed {FORMAT!r})")
+    if metadata.get("format") != DAE_FORMAT:
+        found = metadata.get("format")
+        raise WeightsError(f"{path}: not weights of this DAE (format {found!r}, needed {DAE_FORMAT!r})")
     settings = DaeModelSettings.model_validate_json(metadata["model"])
     slices, height, width = json.loads(metadata["crop_shape"])
     network = DaeNetwork(settings, height)

@@ -24,6 +24,7 @@ from vertegrade.grading.hyperplane import (
     plane_distance,
 )
 from vertegrade.grading.rows import Array, Flags, GradedLatents, Whole, graded_latents, patient_folds
+from vertegrade.model_files import CALIBRATION_KEYS, check_keys
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import GRADES
 
@@ -85,7 +86,8 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Calibration":
-        """The calibration of `to_dict`."""
+        """The calibration of `to_dict`; ModelFileError for that of another version."""
+        check_keys(numbers, CALIBRATION_KEYS, "the calibrator")
         calibrators = {kind: KINDS[kind].from_dict(plain) for kind, plain in numbers["calibrators"].items()}
         return cls(**(numbers | {"calibrators": calibrators, "intervals": Intervals.from_dict(numbers["intervals"])}))
 

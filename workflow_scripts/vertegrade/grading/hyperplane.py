@@ -26,6 +26,7 @@ from vertegrade.grading.rows import (
     patient_folds,
     stack_latents,
 )
+from vertegrade.model_files import HYPERPLANE_KEYS, check_keys
 from vertegrade.settings.grading import GradingSettings
 
 # How far latents are whitened: not at all (each dimension has unit variance), by half, wholly.
@@ -99,7 +100,8 @@ class Hyperplane:
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Hyperplane":
-        """The hyperplane of `to_dict`."""
+        """The hyperplane of `to_dict`; ModelFileError for that of another version."""
+        check_keys(numbers, HYPERPLANE_KEYS, "the hyperplane")
         arrays = {key: np.array(numbers[key], dtype=np.float64) for key in ("mean", "whitening", "w", "pattern")}
         return cls(**(numbers | arrays))
 

@@ -1,18 +1,22 @@
 """The config as Snakemake would merge it, and every problem of it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
+from vertegrade.preflight.start import settled
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import SettingsError, check_settings, check_yaml
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 def read_settings(files: Sequence[str]) -> tuple[Settings, list[str]]:
-    """Settings of the config files (a later one wins) and the problems.
+    """Settings of the config files (a later one wins), with a given model's own where it has its own; and the problems.
 
     Where there are problems, the settings are the defaults with the cohort that the files name, so that sheet and
     labels can be checked all the same.
@@ -32,7 +36,7 @@ def read_settings(files: Sequence[str]) -> tuple[Settings, list[str]]:
         except SettingsError as error:
             problems += [f"config: {line.strip()}" for line in str(error).splitlines()[1:]]
     if not problems:
-        return check_settings(config, readable), []
+        return settled(check_settings(config, readable), config, readable, {}, ROOT)
     cohort = config.get("cohort")
     named = cohort if isinstance(cohort, dict) else {}
     named = {key: named[key] for key in ("sheet", "labels") if isinstance(named.get(key), str)}

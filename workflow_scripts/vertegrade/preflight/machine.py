@@ -18,7 +18,7 @@ OVERHEAD_MB = 500  # models, tables, pictures, logs
 
 def check_machine(settings: Settings, rows: Iterable[ScanRow], cluster: bool) -> list[str]:
     """Problems of this machine; on a cluster the GPU is another machine's matter."""
-    problems = [*_disk(settings, list(rows)), *_models(settings), *_tool(settings)]
+    problems = [*_disk(settings, list(rows)), *_tool(settings)]
     if settings.run.device == "cuda" and not cluster:
         problems += _gpu()
     return problems
@@ -53,20 +53,6 @@ def _disk(settings: Settings, rows: list[ScanRow]) -> Iterator[str]:
             free, needed = shutil.disk_usage(folder).free / 1e6, needed_mb(settings, rows)
             if free < needed:
                 yield f"run.results = {name}: {free:.0f} MB are free, up to {needed:.0f} MB are needed; free some"
-
-
-def _models(settings: Settings) -> Iterator[str]:
-    """Weights and models that the settings name instead of training or shipping them."""
-    wanted = []
-    if settings.run.model:
-        parts = ["dae/weights.safetensors", "grading/dae/hyperplane.json", "grading/dae/calibrator.json"]
-        wanted += [("run.model", settings.run.model, part) for part in parts]
-    if settings.localize.method == "learned" and settings.localize.weights:
-        parts = ["centreline.safetensors", "vertebrae.safetensors"]
-        wanted += [("localize.weights", settings.localize.weights, part) for part in parts]
-    for key, folder, part in wanted:
-        if not os.access(Path(folder, part), os.R_OK):
-            yield f"{key} = {folder}: {part} is not in it, or may not be read; name the folder of a finished run"
 
 
 def _tool(settings: Settings) -> Iterator[str]:

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vertegrade.cohort.sheet import PATHS, ScanRow, SheetError, delimited_rows, sheet_rows
+from vertegrade.cohort.sheet import PATHS, ScanRow, SheetError, sheet_rows
 from vertegrade.ct.archive import open_source
 from vertegrade.ct.headers import series_code
 from vertegrade.ct.reasons import Refused
@@ -31,7 +31,7 @@ def check_sheet(settings: Settings) -> tuple[dict[int, ScanRow], list[str]]:
         problems += [f"line {line}: {problem}" for problem in _row_problems(row, settings, series)]
     problems += _twice(rows)
     told = [f"{sheet} {problem}" for problem in problems]
-    return rows, [*told, *_overrides(settings, rows), *_key_file(settings)]
+    return rows, [*told, *_key_file(settings)]
 
 
 def _row_problems(row: ScanRow, settings: Settings, series: dict[str, set[str]]) -> Iterator[str]:
@@ -64,7 +64,7 @@ def _missing(path: str) -> str:
     """Why a path cannot be read, "" where it can."""
     if not os.path.exists(path):
         kind = "a link that leads nowhere or in a circle" if os.path.islink(path) else "no such file or folder"
-        return f"{kind}; correct the path"
+        return f"{kind}; write the whole path, ~ is not read" if path.startswith("~") else f"{kind}; correct the path"
     return "" if os.access(path, os.R_OK) else "may not be read by you; change its permissions"
 
 
@@ -113,19 +113,6 @@ def _twice(rows: dict[int, ScanRow]) -> Iterator[str]:
             if key in first:
                 yield f"line {line}: path {row.path} is that of line {first[key]}; keep one of the rows"
             first.setdefault(key, line)
-
-
-def _overrides(settings: Settings, rows: dict[int, ScanRow]) -> list[str]:
-    """Hand-made corrections for scans that are not there."""
-    path = settings.localize.overrides
-    if not path:
-        return []
-    try:
-        named = {row["scan_id"] for row in delimited_rows(path, None, ["scan_id"], "localize.overrides")}
-    except SheetError as error:
-        return [str(error)]
-    unknown = sorted(named - {row.scan_id for row in rows.values()})
-    return [f"{path}: scan {scan!r} is not in the sheet; correct its scan_id or remove its rows" for scan in unknown]
 
 
 def _key_file(settings: Settings) -> Iterator[str]:

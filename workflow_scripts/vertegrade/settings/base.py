@@ -1,6 +1,7 @@
 """What every section of the settings shares: strict types, no unknown keys, a unit and a reason for each key."""
 
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, reduce
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,6 +71,23 @@ def rerun_values(block: Section) -> dict[str, Any]:
         if reruns(field):
             values[name] = rerun_values(value) if isinstance(value, Section) else value
     return values
+
+
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested blocks by dotted key."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested blocks of the values by dotted key; a value may be a block."""
+    blocks: dict[str, Any] = {}
+    for name, value in values.items():
+        *path, key = name.split(".")
+        reduce(lambda block, part: block.setdefault(part, {}), path, blocks)[key] = value
+    return blocks
 
 
 def narrowed(kind: type[T], given: dict[str, Any], config: dict[str, Any]) -> T:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from vertegrade.settings import Settings
+from vertegrade.settings.base import dotted
 
 Location = tuple[str | int, ...]
 NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
@@ -86,6 +87,20 @@ def _lines(files: Sequence[str]) -> dict[Location, str]:
         if node is not None:
             _walk(node, (), file, found, set())
     return found
+
+
+def where_given(config: dict[str, Any], files: Sequence[str], more: dict[str, Any], defaults: Path) -> dict[str, str]:
+    """Where a person gave each key that somebody gave, by dotted key: `file:line`, or --config.
+
+    config: merged. files: the YAML files that it came from. more: what --config said. defaults: config.yaml as it comes
+    with Vertegrade, in which only keys count whose value was changed.
+    """
+    own = [file for file in files if not (defaults.exists() and Path(file).exists() and defaults.samefile(file))]
+    defaults_of = dotted(Settings().model_dump())
+    changed = {key for key, value in dotted(config).items() if value != defaults_of.get(key, value)}
+    given = dict.fromkeys(changed, str(defaults))
+    given |= {".".join(map(str, location)): where for location, where in _lines(own).items()}
+    return given | dict.fromkeys(dotted(more), "--config")
 
 
 def _walk(node: yaml.Node, location: Location, file: str, found: dict[Location, str], seen: set[int]) -> None:

@@ -12,8 +12,9 @@ class RunSettings(Section):
     logs: str = setting("logs", "Folder of the log of every job.", reruns=False, min_length=1)
     model: str = setting(
         "",
-        "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans, nothing is trained. "
-        "Empty: train on the cohort.",
+        "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans. Its "
+        "settings of `crop`, `localize`, `dae.model` and `grading` count where you give none; another value of what "
+        "shaped the model is an error. Empty: train on the cohort.",
     )
     seed: int = setting(31415, "Seed from which the seed of every stage is derived.", ge=0)
     device: Literal["auto", "cpu", "cuda"] = setting(

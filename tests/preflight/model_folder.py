@@ -1,0 +1,46 @@
+"""A folder as a finished run leaves it, as far as what grades other scans: headers, keys and manifests, no networks."""
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS
+from vertegrade.settings import Settings
+from vertegrade.settings.loading import check_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "models/localizer"
+
+
+def write_model(folder: Path, config: dict[str, Any] | None = None, networks: Path = SHIPPED) -> Settings:
+    """Write what a run of this config leaves below `folder`, and return its settings."""
+    settings = check_settings(config or {})
+    crop = json.dumps(settings.crop.model_dump())
+    write_weights(
+        folder, {"format": DAE_FORMAT, "model": settings.dae.model.model_dump_json(), "facts": {"crop": crop}}
+    )
+    for method in ("dae", "keypoints"):
+        for name, keys in (("hyperplane", HYPERPLANE_KEYS), ("calibrator", CALIBRATION_KEYS)):
+            write_json(folder / f"grading/{method}/{name}.json", dict.fromkeys(keys, 1))
+    grading = {f"grading.{key}": value for key, value in settings.grading.model_dump().items() if key != "pca"}
+    for rule in ("fit_hyperplane", "calibrate"):
+        write_json(folder / f"manifest/{rule}/dae.json", {"inputs": {}, "params": {"settings": grading}})
+    found_by = sorted(networks.glob("*.safetensors")) if settings.localize.method == "learned" else []
+    inputs = {f"somewhere/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in found_by}
+    told = {"localize": settings.localize.model_dump()}
+    write_json(folder / "manifest/localize/0.json", {"inputs": inputs, "params": {"settings": told}})
+    return settings
+
+
+def write_weights(folder: Path, metadata: dict[str, Any]) -> None:
+    """Weights whose header holds nothing but metadata."""
+    header = json.dumps({"__metadata__": {"vertegrade": json.dumps(metadata)}}).encode()
+    (folder / "dae").mkdir(parents=True, exist_ok=True)
+    (folder / "dae/weights.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))

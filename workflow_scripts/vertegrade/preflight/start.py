@@ -1,0 +1,153 @@
+"""What stops a run before its first job: one list, for the Snakefile and for `make check-cohort`.
+
+Imported while the Snakefile is parsed, so nothing here may import torch, numpy or pandas.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vertegrade.cohort.sheet import PATTERN, ScanRow, SheetError, delimited_rows, read_sheet
+from vertegrade.model_files import NETWORKS, ModelFileError
+from vertegrade.phantom.roster import phantom_rows
+from vertegrade.preflight.model import model_problems, read_model, with_model
+from vertegrade.settings import Settings
+from vertegrade.settings.loading import SettingsError, check_settings, check_yaml, where_given
+
+PATHS = ["run.results", "run.logs", "run.model", "cohort.sheet", "cohort.labels", "localize.weights"]
+PATHS += ["localize.overrides"]
+
+
+class StartError(ValueError):
+    """The run cannot start; the message lists every problem."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts with: settings (a given model's own where it has its own), scans, corrections by hand."""
+
+    settings: Settings
+    scans: list[ScanRow]
+    overrides: list[dict[str, str]]
+
+
+def start(config: dict[str, Any], files: Sequence[str], more: dict[str, Any], root: Path) -> Start:
+    """What a run of a merged config starts with, or StartError.
+
+    files: the YAML files that it came from. more: what --config said. root: folder of the Snakefile.
+    """
+    try:
+        check_yaml(files)
+        settings, problems = settled(check_settings(config, files), config, files, more, root)
+        scans = scans_of(settings)
+        problems += start_problems(settings, scans)
+        overrides = _corrections(settings)
+    except (SettingsError, SheetError) as error:
+        raise StartError(str(error)) from None
+    if problems:
+        raise StartError("\n".join(problems))
+    return Start(settings, scans, overrides)
+
+
+def settled(
+    settings: Settings, config: dict[str, Any], files: Sequence[str], more: dict[str, Any], root: Path
+) -> tuple[Settings, list[str]]:
+    """The settings with a given model's own in place of defaults, and what of the config contradicts the model."""
+    if not settings.run.model:
+        return settings, []
+    given = where_given(config, files, more, root / "config.yaml")
+    try:
+        model = read_model(settings.run.model)
+    except ModelFileError as error:
+        return settings, [f"run.model = {settings.run.model}: {error}"]
+    return with_model(settings, given, model, root / "models/localizer")
+
+
+def scans_of(settings: Settings) -> list[ScanRow]:
+    """The scans of a run: the sheet's, or the phantoms'; SheetError with all problems of the sheet."""
+    if settings.cohort.sheet:
+        return read_sheet(settings.cohort.sheet)
+    return phantom_rows(settings.phantom, settings.cohort.shards, settings.run.results)
+
+
+def start_problems(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
+    """All that the files and folders named by the settings tell without opening images or tables of labels."""
+    scans = list(scans)
+    return [*_paths(settings), *_model(settings), *_weights(settings), *_overrides(settings, scans)]
+
+
+def no_labels(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
+    """A cohort from which nothing can be learned, and for which there is no model either."""
+    labelled = not settings.cohort.sheet or settings.cohort.labels or any(row.labels for row in scans)
+    if labelled or settings.run.model:
+        return []
+    return [
+        "cohort: no labels and no model: grades cannot be learned; give cohort.labels (or a column labels in the "
+        "sheet), or name the results of a finished run as run.model"
+    ]
+
+
+def methods_of(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
+    """The methods that grade. Centroids alone have no six points; a given model may be without `keypoints`."""
+    methods = ["dae"] if settings.run.model else ["dae", "pca"]
+    points = settings.localize.method != "provided" or all(row.mask for row in scans)
+    if points and (not settings.run.model or Path(settings.run.model, "grading/keypoints/calibrator.json").exists()):
+        methods.append("keypoints")
+    return methods
+
+
+def _paths(settings: Settings) -> Iterator[str]:
+    """Paths that would be taken for something else."""
+    for key in PATHS:
+        section, name = key.split(".")
+        path = getattr(getattr(settings, section), name)
+        if path.startswith("~"):
+            yield f"{key} = {path}: ~ is not read as your home here; write the whole path"
+        if found := PATTERN.search(path):
+            yield f"{key} = {path}: Snakemake takes {found[0]} for a pattern; rename the folder, or give a link to it"
+        if not path.isprintable():
+            yield f"{key} = {path!r}: it holds a line break or another control character; rename it"
+    for key, path in (("results", settings.run.results), ("logs", settings.run.logs)):
+        if Path(path).resolve() == Path("/"):
+            yield f"run.{key} = {path}: that is the root of the file system; name a folder of its own"
+    if settings.run.model and Path(settings.run.results).resolve() == Path(settings.run.model).resolve():
+        yield (
+            f"run.results = {settings.run.results}: it is the model's own folder, whose grades this run would replace; "
+            "name another"
+        )
+
+
+def _model(settings: Settings) -> Iterator[str]:
+    if settings.run.model:
+        methods = ["dae"]
+        if Path(settings.run.model, "grading/keypoints").is_dir():
+            methods.append("keypoints")
+        yield from model_problems(settings.run.model, methods)
+
+
+def _weights(settings: Settings) -> Iterator[str]:
+    folder = settings.localize.weights
+    trained_here = Path(settings.run.results, "localizer").resolve() == Path(folder).resolve()
+    if settings.localize.method == "learned" and folder and not trained_here:
+        for name in NETWORKS:
+            if not Path(folder, name).is_file():
+                yield f"localize.weights = {folder}: {name} is not in it; name the folder of a finished training"
+
+
+def _corrections(settings: Settings) -> list[dict[str, str]]:
+    path = settings.localize.overrides
+    return delimited_rows(path, None, ["scan_id"], "localize.overrides") if path else []
+
+
+def _overrides(settings: Settings, scans: list[ScanRow]) -> list[str]:
+    """Hand-made corrections for scans that are not there."""
+    try:
+        named = {row["scan_id"] for row in _corrections(settings)}
+    except SheetError as error:
+        return [str(error)]
+    unknown = sorted(named - {row.scan_id for row in scans})
+    return [
+        f"{settings.localize.overrides}: scan {scan!r} is not in the cohort; correct its scan_id or remove its rows"
+        for scan in unknown
+    ]
