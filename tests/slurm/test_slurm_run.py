@@ -12,6 +12,7 @@ from workflow.runs import snakemake
 
 pytestmark = pytest.mark.slow
 GPU_RULES = {"train_dae", "encode", "counterfactual"}
+MINUTES = {"measure": 10, "localization_picture": 30}
 
 
 def test_whole_workflow(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
@@ -31,6 +32,21 @@ def test_whole_workflow(cluster: Cluster, finished: Path, tmp_path: Path) -> Non
     mine, other = (json.loads((run / "results/summary.json").read_text()) for run in (tmp_path, finished))
     assert mine["methods"] == other["methods"]
     assert "Nothing to be done" in project.finish(project.start("-n"))
+
+
+def test_a_group_asks_slurm_for_what_its_jobs_take_in_turn(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
+    """The plugin runs a group's jobs one by one: CPUs and memory of the largest, the time of all."""  # field test C1
+    made = ["measurements", "latents/keypoints", "localization"]
+    folder = copy_of(finished, tmp_path, *made)
+    earlier = len(cluster.jobs())
+    goals = [f"results/{made[place]}/{shard}{end}" for place, end in ((0, ".parquet"), (2, "")) for shard in (0, 1)]
+    project = Project(folder, cluster)
+    project.finish(project.start(*goals))
+    (job,) = cluster.jobs()[earlier:]
+    minutes = 2 * (MINUTES["measure"] + MINUTES["localization_picture"])
+    asked = (job["NumCPUs"], job["MinMemoryNode"], job["TimeLimit"])
+    assert asked == ("1", "3000M", f"{minutes // 60:02d}:{minutes % 60:02d}:00")
+    assert_whole(folder, finished)
 
 
 def test_nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> None:
