@@ -2,6 +2,7 @@
 
 from vertegrade.dae.checkpoints import States
 from vertegrade.dae.training_job import TrainingJob
+from vertegrade.gpus import gpus_asked_for
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 from vertegrade.stage import run_stage
 
@@ -21,7 +22,8 @@ with run_stage(snakemake) as job:
         device=job.device,
         threads=job.threads,
     )
-    if job.resources.gpu > 1:
-        training.run_together(processes=job.resources.gpu, nodes=job.resources.get("nodes", 1))
+    processes, kind = gpus_asked_for(job.resources)
+    if processes > 1:
+        training.run_together(processes, job.resources.get("nodes", 1), kind)
     else:
         training.run()

@@ -177,6 +177,18 @@ def test_numbers_that_do_not_fit(
         job.run_together(processes, nodes)
 
 
+def test_slices_of_a_gpu_that_torch_does_not_see_cannot_train_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A type's name need not say that it is a slice (MIG): torch, which sees one of them, does."""  # field test C2
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    job = training(tmp_path / "job").model_copy(update={"device": "cuda"})
+    with pytest.raises(ValueError, match="has 2 GPUs on each node, but torch sees 1"):
+        job.run_together(2, 1, "a100")
+    with pytest.raises(ValueError, match=r"asks for 2 slices of a GPU \(1g.5gb\)"):
+        job.run_together(2, 1, "1g.5gb")
+
+
 def test_what_went_wrong_in_a_process_is_in_the_log(tmp_path: Path) -> None:
     job = training(tmp_path / "job")
     (tmp_path / "job/0.npy").write_bytes(b"no array")

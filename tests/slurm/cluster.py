@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,8 @@ from pathlib import Path
 CLIENTS = ["sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr", "sshare"]
 PROGRAMS = ["setpriv", "munged", "slurmctld", "slurmd", *CLIENTS]
 NODES = {"cpu1": "", "cpu2": "", "gpu1": "Gres=gpu:1", "gpu2": "Gres=gpu:1"}
+# Any character device will do as a GPU: SLURM counts it and sets CUDA_VISIBLE_DEVICES, nobody opens it.
+DEVICES = ["NodeName=gpu[1-2] Name=gpu File=/dev/null"]
 # Generous, for a loaded machine: a daemon that never answers still ends in an error that shows its log.
 PATIENCE_S = 180.0
 # Each process of a test session looks in a corner of its own.
@@ -54,10 +56,10 @@ ReturnToService=2
 SlurmdTimeout=0
 MinJobAge=3600
 KillWait=60
-{accounting}
 {nodes}
 PartitionName=cpu Nodes=cpu1,cpu2 Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=gpu1,gpu2 MaxTime=INFINITE State=UP
+{more}
 """
 
 
@@ -79,37 +81,39 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIEN
 class Cluster:
     """Daemons of a running cluster, and its commands."""
 
-    def __init__(self, folder: Path, accounting: str = "") -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, more: str = "", nodes: dict[str, str] = NODES, devices: Sequence[str] = DEVICES
+    ) -> None:
+        """more: lines of slurm.conf. nodes: what slurm.conf says of each. devices: lines of gres.conf."""
+        self.folder, self.nodes = folder, nodes
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
         self.environment["PATH"] = f"{folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
-        self._configure(accounting)
+        self._configure(more, devices)
         for program in CLIENTS:
             self.wrap(program)
 
-    def _configure(self, accounting: str) -> None:
-        host, ports = socket.gethostname(), free_ports(len(NODES) + 1)
+    def _configure(self, more: str, devices: Sequence[str]) -> None:
+        host, ports = socket.gethostname(), free_ports(len(self.nodes) + 1)
         nodes = [
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=64000 {gres}"
-            for (name, gres), port in zip(NODES.items(), ports[1:], strict=True)
+            for (name, gres), port in zip(self.nodes.items(), ports[1:], strict=True)
         ]
         text = CONFIGURATION.format(
             host=host,
             user=getpass.getuser(),
             folder=self.folder,
             control_port=ports[0],
-            accounting=accounting,
+            more=more,
             nodes="\n".join(nodes),
         )
         (self.folder / "slurm.conf").write_text(text)
-        # Any character device will do as a GPU: SLURM counts it and sets CUDA_VISIBLE_DEVICES, nobody opens it.
-        (self.folder / "gres.conf").write_text("NodeName=gpu[1-2] Name=gpu File=/dev/null\n")
+        (self.folder / "gres.conf").write_text("\n".join([*devices, ""]))
         (self.folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
         (self.folder / "munge.key").write_bytes(os.urandom(128))
         (self.folder / "munge.key").chmod(0o400)
         (self.folder / "state").mkdir()
-        for name in NODES:
+        for name in self.nodes:
             (self.folder / f"spool-{name}").mkdir()
 
     def wrap(self, program: str, before: str = "") -> None:
@@ -138,7 +142,7 @@ class Cluster:
     def start_nodes(self) -> None:
         """Start controller and nodes, and wait until every node is idle."""
         self.start_daemon("slurmctld", ["slurmctld", "-D", "-i"])
-        for name in NODES:
+        for name in self.nodes:
             self.start_daemon(name, ["slurmd", "-D", "-N", name])
         try:
             wait_for(self._all_idle, "every node idle")

@@ -42,7 +42,7 @@ class Project:
             return subprocess.Popen(
                 ["snakemake", "--profile", "slurm", *arguments, *self.options],
                 cwd=self.folder,
-                env={**self._variables(), **environment},
+                env={**self.variables(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -54,14 +54,15 @@ class Project:
         run = subprocess.run(
             ["sbatch", "--parsable", script, *arguments, *self.options],
             cwd=self.folder,
-            env={**self._variables(), **environment},
+            env={**self.variables(), **environment},
             check=True,
             capture_output=True,
             text=True,
         )
         return run.stdout.strip()
 
-    def _variables(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """Environment in which a person of this cluster works."""
         variables = {key: value for key, value in self.cluster.environment.items() if not key.startswith("SNAKEMAKE")}
         return {**variables, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"}
 

@@ -124,6 +124,7 @@ MODULES: dict[str, set[str]] = {
     "settings/": set(),
     "provenance/": set(),
     "levels.py": {"phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"} | PICTURES,
+    "gpus.py": {"train_dae"},
     "model_files.py": DAE | GRADERS | {"fit_hyperplane"},
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},
     "cohort/__init__.py": ALL
@@ -190,6 +191,7 @@ MODULES: dict[str, set[str]] = {
     "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow"} | PICTURES,
     "evaluation/cases.py": {"evaluate", "compare", "figures"},
     "evaluation/figures.py": {"figures", "cohort_page", "flow"} | PICTURES,
+    "evaluation/cost.py": {"summary"},
     "evaluation/summary.py": {"summary"},
     "evaluation/run_facts.py": {"summary"},
     "report/__init__.py": {"cohort_page", "flow"} | PICTURES,

@@ -31,6 +31,7 @@ from vertegrade.dae.checkpoints import States
 from vertegrade.dae.interruption import Interruption, TrainingInterrupted
 from vertegrade.dae.training import train_dae
 from vertegrade.files import read_array, write_json, write_text
+from vertegrade.gpus import check_together
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 from vertegrade.stage import continue_log
 from vertegrade.tables import CROPS, PATIENT_SPLITS, read_table
@@ -78,19 +79,19 @@ class TrainingJob(BaseModel):
         if metrics:
             write_json(self.metrics, metrics | {"patients": len(patients)})
 
-    def run_together(self, processes: int, nodes: int) -> None:
+    def run_together(self, processes: int, nodes: int, kind: str = "") -> None:
         """Train in several processes, one for each GPU, on this node or on all nodes of this SLURM job.
 
-        Raises as `run` does; RuntimeError where a process failed, whose own words are in the log.
+        kind: the GPUs' type, where the job named one. Raises as `run` does; ValueError where such GPUs cannot train
+        together, RuntimeError where a process failed, whose own words are in the log.
         """
-        if processes % nodes:
-            raise ValueError(f"train_dae asks for {processes} GPUs on {nodes} nodes: each node must have as many")
-        if self.train.batch_size % processes:
-            raise ValueError(
-                f"dae.train.batch_size is {self.train.batch_size}, which {processes} processes cannot share evenly: "
-                "choose a multiple, or ask for another number of GPUs"
-            )
+        check_together(processes, nodes, kind, self.train.batch_size)
         each = processes // nodes
+        if self.device == "cuda" and (seen := torch.cuda.device_count()) < each:
+            raise ValueError(
+                f"train_dae has {each} GPUs on each node, but torch sees {seen} on this one; of a GPU's slices (MIG) "
+                "it sees one, and they cannot train together"
+            )
         share = self.model_copy(update={"threads": max(1, self.threads // each)})
         description = self.states.folder / "job.json"
         write_text(description, share.model_dump_json())
