@@ -7,7 +7,7 @@ from vertegrade.preflight.config import ROOT, read_settings
 from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.machine import check_machine
 from vertegrade.preflight.sheet import check_sheet
-from vertegrade.preflight.slurm import check_profile
+from vertegrade.preflight.slurm import check_profile, check_submissions
 from vertegrade.preflight.start import no_labels, scans_of, start_problems
 
 
@@ -29,6 +29,9 @@ def main() -> None:
     problems += check_machine(settings, rows.values(), cluster=given.profile is not None)
     if given.profile:
         problems += check_profile(given.profile, settings.run.device)
+    if given.profile and not problems:
+        problems, more = check_submissions(given.profile, settings, ROOT / "Snakefile", given.configfiles)
+        notes += more
     for problem in problems:
         print(problem)
     for note in notes:

@@ -3,14 +3,28 @@
 import importlib.util
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from vertegrade.gpus import check_together, gpus_asked_for
+from vertegrade.settings import Settings
+
+if TYPE_CHECKING:
+    from vertegrade.preflight.submissions import Submission
+
 GPU_RULES = ("train_dae", "localize", "encode", "counterfactual")
 TIMEOUT_S = 60
+
+
+class Partition(NamedTuple):
+    """Generic resources of a partition, such as `gpu:a100:4`, and the minutes that a job may take (None: no limit)."""
+
+    gres: str
+    minutes: float | None
 
 
 def check_profile(profile: str, device: str) -> list[str]:
@@ -47,34 +61,122 @@ def _file(profile: str) -> Path:
     return next((folder / name for name in names if (folder / name).is_file()), folder)
 
 
-def _partitions() -> dict[str, str]:
-    """Generic resources (gres) of each partition of the cluster, such as `gpu:a100:4`."""
+def check_submissions(
+    profile: str, settings: Settings, snakefile: Path, configfiles: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Problems and notes of what the profile makes a run ask for: each kind of job is tried by `sbatch --test-only`.
+
+    A note is what would be refused only to the last try of a job that fails before. For a profile that `check_profile`
+    accepts.
+    """
+    content = yaml.safe_load(_file(profile).read_text(encoding="utf-8"))
+    if content.get("executor") != "slurm":
+        return [], []
+    from vertegrade.preflight.submissions import WorkflowError, submissions
+
+    try:
+        wanted, partitions = submissions(snakefile, profile, configfiles), _partitions()
+    except (WorkflowError, OSError, subprocess.SubprocessError) as error:
+        return [f"{_file(profile)}: no job could be tried with it ({type(error).__name__}: {error}); correct it"], []
+    first: dict[str, list[str]] = defaultdict(list)
+    last: dict[str, list[str]] = defaultdict(list)
+    names = set()
+    for one in wanted:
+        why = one.refusal or _not_together(one, settings) or _too_long(one, partitions) or _refusal_of_sbatch(one)
+        if why and one.attempt == 1:
+            names.add(one.name)
+            first[why].append(f"{one.name} (asks for {one.asked})")
+        elif why and one.name not in names:
+            last[why].append(f"{one.name} (then asks for {one.asked})")
+    path = _file(profile)
+    problems = [f"{path}: SLURM would refuse {'; '.join(jobs)}: {why}" for why, jobs in first.items()]
+    return problems, [
+        f"{path}: SLURM would refuse the last try of {'; '.join(jobs)}: {why}" for why, jobs in last.items()
+    ]
+
+
+def _not_together(one: "Submission", settings: Settings) -> str:
+    """Why the GPUs that a training asks for cannot train together; "" where they can, or for another job."""
+    processes, kind = gpus_asked_for(one.resources)
+    if one.name != "train_dae" or processes < 2:
+        return ""
+    try:
+        check_together(processes, int(one.resources.get("nodes") or 1), kind, settings.dae.train.batch_size)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _too_long(one: "Submission", partitions: dict[str, Partition]) -> str:
+    """Why a job would wait for ever: most clusters accept one that no partition lets run for so long."""
+    names = str(one.resources.get("slurm_partition") or "").split(",")
+    limits = [partitions[name].minutes for name in names if name in partitions]
+    allowed = [limit for limit in limits if limit is not None]
+    minutes = one.resources.get("runtime")
+    if not allowed or len(allowed) < len(limits) or not isinstance(minutes, int) or minutes <= max(allowed):
+        return ""
+    return f"partition {','.join(names)} allows {max(allowed):.0f} minutes; set its runtime, or name another"
+
+
+def _refusal_of_sbatch(one: "Submission") -> str:
+    """What `sbatch --test-only` says against a job; "" where nothing."""
+    trial = [*one.call, "--test-only", "--wrap", "true"]
+    try:
+        answer = subprocess.run(trial, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"sbatch fails ({type(error).__name__})"
+    lines = dict.fromkeys(line.strip() for line in answer.stderr.splitlines() if line.strip())
+    return "" if answer.returncode == 0 else " / ".join(lines) or f"sbatch ends with status {answer.returncode}"
+
+
+def _partitions() -> dict[str, Partition]:
+    """The cluster's partitions by name."""
     answer = subprocess.run(
-        ["sinfo", "--noheader", "--all", "--format=%R|%G"],
+        ["sinfo", "--noheader", "--all", "--format=%R|%G|%l"],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
         check=True,
     )
-    partitions: dict[str, str] = {}
+    partitions: dict[str, Partition] = {}
     for line in answer.stdout.splitlines():
-        name, _, resources = line.strip().partition("|")
-        partitions[name] = partitions.get(name, "") + resources
+        name, gres, limit = f"{line.strip()}||".split("|")[:3]
+        before = partitions[name].gres if name in partitions else ""
+        partitions[name] = Partition(before + gres, _minutes(limit))
     return partitions
 
 
-def _against_cluster(path: Path, content: dict[str, Any], partitions: dict[str, str], device: str) -> Iterator[str]:
+def _minutes(limit: str) -> float | None:
+    """Minutes of SLURM's `days-hours:minutes:seconds`; None for `infinite` and what is no time."""
+    days, _, rest = limit.rpartition("-")
+    parts = [days or "0", *rest.rjust(1, "0").split(":")]
+    if not all(part.isdigit() for part in parts):
+        return None
+    day, *clock = map(int, parts)
+    hours, minutes, seconds = ([0, 0, 0, *clock])[-3:]
+    return day * 1440 + hours * 60 + minutes + seconds / 60
+
+
+def _against_cluster(
+    path: Path, content: dict[str, Any], partitions: dict[str, Partition], device: str
+) -> Iterator[str]:
     common = _resources(content.get("default-resources")).get("slurm_partition")
     rules = content.get("set-resources") or {}
-    named = {rule: _resources(own).get("slurm_partition", common) for rule, own in rules.items()}
-    for name in sorted({str(name) for name in (common, *named.values()) if name} - partitions.keys()):
+    named = {rule: _names(_resources(own).get("slurm_partition", common)) for rule, own in rules.items()}
+    for name in sorted({name for names in (_names(common), *named.values()) for name in names} - partitions.keys()):
         yield f"{path}: partition {name!r} is not on this cluster; it has {', '.join(sorted(partitions))}"
     if device == "cpu":
         return
     for rule in GPU_RULES:
-        name = str(named.get(rule, common))
-        if name in partitions and "gpu" not in partitions[name]:
-            yield f"{path}: {rule} asks for a GPU, partition {name!r} has none; name another, or set run.device: cpu"
+        names = [name for name in named.get(rule, _names(common)) if name in partitions]
+        if names and not any("gpu" in partitions[name].gres for name in names):
+            given = ",".join(names)
+            yield f"{path}: {rule} asks for a GPU, partition {given!r} has none; name another, or set run.device: cpu"
+
+
+def _names(partition: Any) -> list[str]:
+    """Partitions of `slurm_partition`: one, or several, of which SLURM takes the first that is free."""
+    return [name.strip(" '\"") for name in str(partition or "").split(",") if name.strip(" '\"")]
 
 
 def _resources(block: Any) -> dict[str, Any]:
