@@ -130,3 +130,17 @@ def test_driver_job_that_is_stopped_and_submitted_again(cluster: Cluster, finish
     wait_for(lambda: cluster.job(again)["JobState"] == "COMPLETED", "the second driver's end", 900)
     assert "resumed at step 6 of 30" in (folder / "logs/train_dae.log").read_text()
     assert_whole(folder, finished)
+
+
+def test_jobs_of_a_driver_job_get_their_own_cpus(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
+    """Snakemake runs in a job of one CPU, where threads are limited too; its jobs get what their rules ask for."""
+    folder = copy_of(finished, tmp_path, "pca", "latents/pca.parquet")  # field test C4
+    project = Project(folder, cluster)
+    driver = project.submit("slurm/driver.sh", "results/pca/components.safetensors", OMP_NUM_THREADS="1")
+    wait_for(lambda: cluster.job(driver)["JobState"] != "RUNNING", "the driver's end", 900)
+    assert cluster.job(driver)["JobState"] == "COMPLETED", (folder / f"vertegrade-{driver}.log").read_text()
+    job = cluster.jobs()[-1]
+    assert (cluster.job(driver)["NumCPUs"], job["NumCPUs"], job["MinMemoryNode"]) == ("1", "2", "8000M")
+    log = (folder / "logs/encode_pca.log").read_text()
+    assert f"on 2 thread(s), SLURM job {job['JobId']} on {job['NodeList']}" in log
+    assert_whole(folder, finished)

@@ -1,6 +1,8 @@
 """What all scripts share: the rule's log, typed settings, seed, threads, device, and a manifest of what was made."""
 
 import logging
+import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +84,7 @@ def run_stage(job: Any) -> Iterator[Stage]:
     stage = Stage(job)
     new_log(stage.log_file)
     started = datetime.now(UTC)
-    stage.log.info("%s %s on %s thread(s)", stage.rule, dict(stage.wildcards.items()), stage.threads)
+    stage.log.info("%s %s on %s thread(s)%s", stage.rule, dict(stage.wildcards.items()), stage.threads, slurm_job())
     try:
         code = LoadedCode(stage.rule, dict(stage.params.items()).get("code", ""), job.scriptdir)
         with threadpool_limits(stage.threads):
@@ -95,6 +97,12 @@ def run_stage(job: Any) -> Iterator[Stage]:
         device = stage.device if "torch" in sys.modules else "cpu"
         write_manifest(job, stage.results, started, device, code.digests)
     stage.log.info("%s done in %.1f s", stage.rule, (datetime.now(UTC) - started).total_seconds())
+
+
+def slurm_job() -> str:
+    """Which job of SLURM this process is in, and where, for its log; "" outside SLURM."""
+    number = os.environ.get("SLURM_JOB_ID")
+    return f", SLURM job {number} on {os.environ.get('SLURMD_NODENAME', platform.node())}" if number else ""
 
 
 def new_log(path: Path) -> None:
