@@ -8,7 +8,8 @@ from vertegrade.stage import run_stage
 
 with run_stage(snakemake) as job:
     flow = read_json(job.input.flow)
-    run = read_json(job.input.summary)["run"]
+    summary = read_json(job.input.summary)
+    run = summary["run"]
     training = read_json(job.input.training)
     calibrations = {Path(path).parent.name: read_json(path) for path in job.input.calibrators}
     facts = {
@@ -22,4 +23,5 @@ with run_stage(snakemake) as job:
     figures |= {name: Path(job.input[name]) for name in ("montage", "counterfactuals")}
     metrics = {numbers["method"]: numbers for numbers in map(read_json, job.input.metrics)}
     differences = read_json(job.input.differences)
-    write_text(job.output[0], cohort_page(metrics, flow, figures, facts, differences, phantom=job.params.phantom))
+    more = {"phantom": job.params.phantom, "cost": summary["cost"]}
+    write_text(job.output[0], cohort_page(metrics, flow, figures, facts, differences, **more))

@@ -1,6 +1,7 @@
 """The figures of the run that other programs can rely on (docs/summary.md)."""
 
-from vertegrade.evaluation.run_facts import run_facts
+from vertegrade.evaluation.cost import cost
+from vertegrade.evaluation.run_facts import job_manifests, run_facts
 from vertegrade.evaluation.summary import summary
 from vertegrade.files import read_json, write_json
 from vertegrade.stage import run_stage
@@ -16,8 +17,9 @@ with run_stage(snakemake) as job:
         "vertebrae_graded": int(predictions["evaluable"].sum()),
     }
     metrics = {content["method"]: content for content in map(read_json, job.input.metrics)}
-    facts = run_facts(job.params.manifests, job.params.settings_sha256)
-    numbers = summary(metrics, cohort, facts)
+    jobs = job_manifests(job.params.manifests)
+    facts = run_facts(jobs, job.params.settings_sha256)
+    numbers = summary(metrics, cohort, facts, cost(jobs, len(scans)))
     for method, figures in numbers["methods"].items():
         job.log.info("%s: %s", method, {name: value and round(value, 3) for name, value in figures.items()})
     write_json(job.output.summary, numbers)

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from evaluation.synthetic_predictions import make_cohort
+from vertegrade.evaluation.cost import cost
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.evaluation.run_facts import run_facts
 from vertegrade.evaluation.summary import summary
@@ -15,6 +16,7 @@ from vertegrade.settings.evaluation import EvaluationSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "summary.md"
 COUNTS = {"scans": 40, "scans_done": 38, "vertebrae": 532, "vertebrae_graded": 500}
+COST = cost([], 40)
 FACTS = {"commit": "abc", "settings_sha256": "0" * 64, "jobs": 31, "wall_s": 12.5}
 
 
@@ -36,29 +38,29 @@ def _metrics(usable: bool = True):
 
 def test_the_summary_keeps_the_documented_schema(schema):
     metrics = _metrics()
-    result = summary(metrics, COUNTS, FACTS)
+    result = summary(metrics, COUNTS, FACTS, COST)
     jsonschema.validate(json.loads(json.dumps(result, allow_nan=False)), schema)
     assert result["methods"]["dae"]["vertebra_auc"] == metrics["dae"]["splits"]["test"]["vertebra"]["auc"]["value"]
     assert result["methods"]["pca"]["vertebra_auc"] < result["methods"]["dae"]["vertebra_auc"]
 
 
 def test_a_run_without_labels_gives_null_and_still_keeps_the_schema(schema):
-    result = summary(_metrics(usable=False), COUNTS, FACTS)
+    result = summary(_metrics(usable=False), COUNTS, FACTS, COST)
     jsonschema.validate(result, schema)
     assert set(result["methods"]["dae"].values()) == {None}
 
 
 def test_facts_that_are_not_in_the_contract_stay_out(schema):
-    jsonschema.validate(summary(_metrics(), COUNTS | {"patients": 3}, FACTS | {"host": "x"}), schema)
+    jsonschema.validate(summary(_metrics(), COUNTS | {"patients": 3}, FACTS | {"host": "x"}, COST), schema)
 
 
 def test_a_missing_count_is_an_error():
     with pytest.raises(KeyError, match="scans_done"):
-        summary({}, {"scans": 1, "vertebrae": 1, "vertebrae_graded": 1}, FACTS)
+        summary({}, {"scans": 1, "vertebrae": 1, "vertebrae_graded": 1}, FACTS, COST)
 
 
 def test_the_schema_can_refuse(schema):
-    broken = summary(_metrics(), COUNTS, FACTS)
+    broken = summary(_metrics(), COUNTS, FACTS, COST)
     broken["methods"]["dae"]["mae"] = "0.3"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema)
@@ -66,4 +68,4 @@ def test_the_schema_can_refuse(schema):
 
 def test_the_commit_is_null_where_there_is_no_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_facts(str(tmp_path), "0" * 64)["commit"] is None
+    assert run_facts([], "0" * 64)["commit"] is None

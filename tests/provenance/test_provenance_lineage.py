@@ -8,7 +8,7 @@ import pytest
 
 from provenance.small_run import PARAMS, write_job, write_run
 from vertegrade.ct.reasons import FLAGS
-from vertegrade.evaluation.run_facts import run_facts
+from vertegrade.evaluation.run_facts import job_manifests, run_facts
 from vertegrade.files import file_hashes
 from vertegrade.manifest import read_manifests
 from vertegrade.provenance.lineage import lineage_page, lineage_table, paths_by_scan, steps_behind
@@ -70,4 +70,4 @@ def test_manifests_that_another_job_is_writing_are_left_alone() -> None:
     file = next(Path("results/manifest").glob("*/*.json"))
     file.with_name(f".tmp-1-{file.name}").write_text("{")
     assert list(read_manifests("results")) == before
-    assert run_facts("results/manifest", "0" * 64)["jobs"] == len(before) > 0
+    assert run_facts(job_manifests("results/manifest"), "0" * 64)["jobs"] == len(before) > 0

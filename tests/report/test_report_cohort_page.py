@@ -8,6 +8,7 @@ import pytest
 
 from evaluation.synthetic_predictions import make_cohort
 from vertegrade.ct.reasons import FLAGS
+from vertegrade.evaluation.cost import cost
 from vertegrade.evaluation.evaluate import compare, evaluate
 from vertegrade.evaluation.figures import NOTICE
 from vertegrade.report.cohort_page import PageError, cohort_page
@@ -150,3 +151,15 @@ def test_a_page_without_pictures_labels_or_comparison_still_stands():
 def test_only_phantoms_are_called_phantoms(figures):
     assert "digital phantoms" in cohort_page(METRICS, _flow(), figures, FACTS, phantom=True)
     assert "phantoms" not in cohort_page(METRICS, _flow(), figures, FACTS, phantom=False)
+
+
+def test_what_each_rule_took_stands_with_the_dearest_first_and_a_scans_share(figures):
+    used = {"wall_s": 3600.0, "cpu_s": 1800.0, "peak_rss_mb": 512.0, "device": "cpu", "gpus": 0}
+    gpu = used | {"device": "NVIDIA A100", "gpus": 2}
+    taken = cost([{"rule": "convert", "resources": used}, {"rule": "train_dae", "resources": gpu}], 4)  # field test C5
+    page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES, cost=taken)
+    assert "<caption>What it took</caption>" in page
+    assert page.index(">train_dae</th>") < page.index(">convert</th>") < page.index(">All, for each scan</th>")
+    cells = "".join(f'<td class="number">{text}</td>' for text in ("1", "0.5", "2", "512"))
+    assert f'<th scope="row">train_dae</th>{cells}' in page
+    assert "300 W a GPU" in page

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vertegrade.files import file_hashes, read_json, write_json
+from vertegrade.gpus import gpus_asked_for
 
 PACKAGES = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "nibabel", "pydicom", "highdicom", "torch", "monai"]
 PACKAGES += ["diffusers", "statsmodels", "matplotlib", "snakemake"]
@@ -31,7 +32,7 @@ class Manifest:
 
     inputs, outputs: sha256 by path, folders file by file. params: the rule's params, with settings, code hash and seed.
     code: digest of each file of the rule's code, by its path from workflow_scripts/.
-    resources: wall_s, cpu_s (of the script and the programs it called), peak_rss_mb, threads, device.
+    resources: wall_s, cpu_s (of the script and the programs it called), peak_rss_mb, threads, device, gpus.
     started, finished: UTC.
     """
 
@@ -78,7 +79,7 @@ def write_manifest(job: Any, results: str, started: datetime, device: str, code:
         outputs=file_hashes(job.output),
         params=plain(dict(job.params.items())),
         code=code,
-        resources=_resources(job.threads, device, (finished - started).total_seconds()),
+        resources=_resources(job, device, (finished - started).total_seconds()),
         versions=_versions(),
         host=platform.node(),
         started=started.isoformat(timespec="milliseconds"),
@@ -111,15 +112,16 @@ def read_manifests(results: str | Path) -> Iterator[Manifest]:
     return map(read_manifest, manifest_files(results))
 
 
-def _resources(threads: int, device: str, wall_s: float) -> dict[str, Any]:
+def _resources(job: Any, device: str, wall_s: float) -> dict[str, Any]:
     """What the job took. Linux gives the resident set in kB."""
     own, called = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "wall_s": round(wall_s, 3),
         "cpu_s": round(sum(use.ru_utime + use.ru_stime for use in (own, called)), 3),
         "peak_rss_mb": round(max(own.ru_maxrss, called.ru_maxrss) / 1024, 1),
-        "threads": threads,
+        "threads": job.threads,
         "device": _device_name(device),
+        "gpus": max(1, gpus_asked_for(job.resources)[0]) if device == "cuda" else 0,
     }
 
 

@@ -8,24 +8,28 @@ from typing import Any
 from vertegrade.files import read_json
 
 
-def run_facts(manifests: str | Path, settings_sha256: str) -> dict[str, Any]:
+def job_manifests(folder: str | Path) -> list[dict[str, Any]]:
+    """What the figures of a run need of each job's manifest: rule, started, finished, resources."""
+    needed = ("rule", "started", "finished", "resources")
+    files = sorted(Path(folder).rglob("[!.]*.json"))
+    return [{key: manifest[key] for key in needed} for manifest in map(read_json, files)]
+
+
+def run_facts(jobs: list[dict[str, Any]], settings_sha256: str) -> dict[str, Any]:
     """`run` of summary.json: commit (null outside git), settings_sha256, jobs that are done, wall_s.
 
     wall_s counts the seconds in which at least one job ran: pauses between runs that were resumed do not count.
     """
-    spans = []
-    for file in sorted(Path(manifests).rglob("[!.]*.json")):
-        manifest = read_json(file)
-        spans.append(tuple(datetime.fromisoformat(manifest[key]).timestamp() for key in ("started", "finished")))
+    times = [[datetime.fromisoformat(job[key]).timestamp() for key in ("started", "finished")] for job in jobs]
     return {
         "commit": _commit(),
         "settings_sha256": settings_sha256,
-        "jobs": len(spans),
-        "wall_s": round(_covered(spans), 1),
+        "jobs": len(jobs),
+        "wall_s": round(_covered(times), 1),
     }
 
 
-def _covered(spans: list[tuple[float, ...]]) -> float:
+def _covered(spans: list[list[float]]) -> float:
     """Length of the union of the spans."""
     total, end = 0.0, float("-inf")
     for start, stop in sorted(spans):

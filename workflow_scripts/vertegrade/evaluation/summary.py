@@ -8,17 +8,22 @@ RUN = ["commit", "settings_sha256", "jobs", "wall_s"]
 
 
 def summary(
-    metrics_by_method: dict[str, dict[str, Any]], cohort_counts: dict[str, int], run_facts: dict[str, Any]
+    metrics_by_method: dict[str, dict[str, Any]],
+    cohort_counts: dict[str, int],
+    run_facts: dict[str, Any],
+    cost: dict[str, Any],
 ) -> dict[str, Any]:
     """The content of summary.json.
 
     metrics_by_method: what `evaluate` returned, by method name. cohort_counts and run_facts: at least the keys of
-    `cohort` and `run` (others are left out); a missing key is a KeyError. All figures are of the test split.
+    `cohort` and `run` (others are left out); a missing key is a KeyError. cost: what `cost` returned. All figures of
+    methods are of the test split.
     """
     return {
         "methods": {name: _method(metrics["splits"]["test"]) for name, metrics in metrics_by_method.items()},
         "cohort": {key: cohort_counts[key] for key in COHORT},
         "run": {key: run_facts[key] for key in RUN},
+        "cost": cost,
     }
 
 

@@ -63,14 +63,15 @@ def cohort_page(
     facts: dict[str, str],
     differences: dict[str, Any] | None = None,
     phantom: bool = False,
+    cost: dict[str, Any] | None = None,
 ) -> str:
     """The page as HTML.
 
     metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method.
     figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
     counterfactuals; a missing one leaves its section out. facts: what was run, shown as they are, in their order.
-    differences: `compare` of the first two methods. phantom: whether the cohort is the embedded one. Raises PageError
-    when flow and metrics count different vertebrae.
+    differences: `compare` of the first two methods. phantom: whether the cohort is the embedded one. cost: that
+    of summary.json. Raises PageError when flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
     counted = flow["splits"]["test"]["vertebrae"]["evaluated"]
@@ -100,6 +101,8 @@ def cohort_page(
         flags=[row | {"meaning": FLAGS[row["flag"]]} for row in flow["flags"]],
         images={name: data_uri(path) for name, path in figures.items()},
         facts=facts,
+        taken=_taken(cost) if cost else [],
+        assumed=cost["assumed"] if cost else {},
         differing=bool(differences),
         estimate_text=estimate_text,
     )
@@ -173,3 +176,18 @@ def _overfit(metrics: Metrics) -> list[dict[str, Any]]:
             cells = [estimate_text(block["splits"][s]["vertebra"][metric], 3) for s in ("train", "validation", "test")]
             rows.append({"name": f"{method_label(method)}: {name}", "cells": cells})
     return rows
+
+
+def _taken(cost: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each rule took, the dearest first, then all of them, and a scan's share."""
+    rules = sorted(cost["rules"].items(), key=lambda rule: -rule[1]["energy_kwh"])
+    rows = [*rules, ("All", cost["total"])]
+    if cost["per_scan"]:
+        rows.append(("All, for each scan", cost["per_scan"]))
+    shown = []
+    for name, used in rows:
+        jobs, memory = used.get("jobs", ""), used.get("peak_memory_mb")
+        hours = [f"{used[key]:.3g}" for key in ("cpu_h", "gpu_h")]
+        cells = [jobs, *hours, "" if memory is None else f"{memory:.0f}", f"{used['energy_kwh']:.2g}"]
+        shown.append({"name": name, "cells": cells})
+    return shown
