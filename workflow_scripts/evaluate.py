@@ -20,5 +20,5 @@ with run_stage(snakemake) as job:
         calibration.fracture_grade,
         job.seed,
     )
-    write_json(job.output.metrics, metrics)
+    write_json(job.output.metrics, metrics, sort_keys=False)  # levels from head to feet, slices from thin to thick
     write_frame(job.output.table, metrics_table(metrics))

@@ -1,5 +1,7 @@
 """Pictures: the order of the montage, the window, the watermark and the differences."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from vertegrade.report.montage import (
     difference_map,
     mid_sagittal,
     montage_figure,
+    scan_text,
     true_grades,
     watermarked,
     windowed,
@@ -98,6 +101,39 @@ def test_the_montage_names_level_severity_and_truth(tmp_path):
     for run in ("a", "b"):
         save_figure(figure, tmp_path / f"{run}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def _ink(figure, text) -> tuple[float, float]:
+    """Left and right end of a text in pixels."""
+    figure.canvas.draw()
+    box = text.get_window_extent()
+    return box.x0, box.x1
+
+
+@pytest.mark.parametrize("scan", ["p-1", "sub-verse400-ct", "ABCDEFGHIJ-" * 3, "ABCDEFGHIJ-" * 12])
+def test_montage_and_strips_name_the_scan_and_never_cut_it_off_or_into_the_next(scan):
+    rows = spread_by_severity(PREDICTIONS, 9).assign(scan_id=scan)  # field test B13
+    montage = montage_figure(mid_sagittal(make_crops(rows["severity"])), rows, np.full(9, np.nan), SETTINGS)
+    shown = [text for text in montage.axes[0].texts if text.get_text() == scan_text(scan)]
+    assert len(shown) == 9
+    ends = [_ink(montage, text) for text in shown[:8]]
+    assert ends[0][0] >= 0
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(ends))
+    assert ends[-1][1] <= montage.bbox.x1
+    images, strips = _strips()
+    figure = counterfactual_figure(images, strips.assign(scan_id=scan), np.array([0.0, np.nan]), SETTINGS)
+    beside = [text for text in figure.axes[0].texts if text.get_text() == f"Scan\n{scan_text(scan)}"]
+    assert len(beside) == 2
+    assert all(_ink(figure, text)[1] <= figure.axes[0].transData.transform((1.02, 0))[0] for text in beside)
+
+
+def test_a_long_scan_id_keeps_both_of_its_ends():
+    assert scan_text("short-1") == "short-1"
+    assert scan_text("a" * 30) == "a" * 20 + "\n" + "a" * 10
+    text = scan_text("begin" + "x" * 100 + "end")
+    assert text.startswith("begin")
+    assert text.endswith("end")
+    assert [len(line) for line in text.split("\n")] == [20, 20]
 
 
 def _strips() -> tuple[np.ndarray, pd.DataFrame]:

@@ -64,9 +64,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON with sorted keys; NaN is refused, so that every reader can parse it."""
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+def write_json(path: str | Path, value: Any, sort_keys: bool = True) -> None:
+    """Write JSON; NaN is refused, so that every reader can parse it. sort_keys: False where their order counts."""
+    text = json.dumps(value, indent=2, sort_keys=sort_keys, allow_nan=False, ensure_ascii=False) + "\n"
     write_text(path, text)
 
 

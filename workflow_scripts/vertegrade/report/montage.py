@@ -28,6 +28,8 @@ TILE = 256  # px: side of an enlarged image, so that the watermark is legible wh
 GRADE_COLOURS = ["#9aa5b1", "#56B4E9", "#E69F00", "#D55E00"]
 UNKNOWN_COLOUR = "#ffffff"
 COLUMNS = 8  # images a row of the montage
+LINE = 1.34  # a row of the montage, in tiles: the image and three lines of text
+SCAN_CHARACTERS = 20  # of a scan's id in a line below a tile
 
 
 def true_grades(rows: pd.DataFrame, labels: pd.DataFrame) -> np.ndarray:
@@ -57,19 +59,27 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
     """
     lines = max(1, -(-len(rows) // COLUMNS))
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(COLUMNS * 1.3, lines * 1.55 + 0.75, COLUMNS, lines * 1.19, top=0.45)
+        figure, axes = _canvas(COLUMNS * 1.3, lines * LINE * 1.3 + 0.75, COLUMNS, lines * LINE, top=0.45)
         for place, (vertebra, row) in enumerate(zip(rows["vertebra"].tolist(), rows.itertuples(), strict=True)):
             line, column = divmod(place, COLUMNS)
-            x, y = column, line * 1.19
+            x, y = column, line * LINE
             grade = true_grade[place]
             colour = UNKNOWN_COLOUR if np.isnan(grade) else GRADE_COLOURS[int(grade)]
             _show(axes, windowed(hu[place], settings), x, y, colour)
             truth = "?" if np.isnan(grade) else f"{grade:.0f}"
             text = f"{NAMES[vertebra]}  {row.severity:.1f}  true {truth}"
-            axes.text(x + 0.49, y + 1.0, text, ha="center", va="top", fontsize=7.5)
+            axes.text(x + 0.5, y + 1.0, text, ha="center", va="top", fontsize=7.5)
+            axes.text(x + 0.5, y + 1.1, scan_text(str(row.scan_id)), ha="center", va="top", fontsize=6, color="#4a5560")
         _montage_heading(figure)
         _say_if_empty(axes, rows)
     return figure
+
+
+def scan_text(scan_id: str) -> str:
+    """A scan's id as it fits below a tile: in two lines where it is long, without its middle where it is longer."""
+    if len(scan_id) > 2 * SCAN_CHARACTERS:
+        scan_id = f"{scan_id[:SCAN_CHARACTERS]}…{scan_id[1 - SCAN_CHARACTERS :]}"
+    return "\n".join(filter(None, (scan_id[:SCAN_CHARACTERS], scan_id[SCAN_CHARACTERS:])))
 
 
 def _say_if_empty(axes: Axes, rows: pd.DataFrame) -> None:
@@ -80,7 +90,7 @@ def _say_if_empty(axes: Axes, rows: pd.DataFrame) -> None:
 def _montage_heading(figure: Figure) -> None:
     """The title, and which frame stands for which grade."""
     height = figure.get_size_inches()[1]
-    title = "Test vertebrae from least to most severe: level, predicted severity, true grade"
+    title = "Test vertebrae from least to most severe: level, predicted severity, true grade, scan"
     figure.text(0.01, 1 - 0.12 / height, title, va="top", fontsize=9, weight="bold")
     for grade, colour in enumerate(GRADE_COLOURS):
         patch = (0.68 + 0.078 * grade, 1 - 0.25 / height)
@@ -159,6 +169,7 @@ def counterfactual_figure(
             facts = f"True grade {grade}\nSeverity {row.severity:.1f}\n({row.severity_low:.1f}–{row.severity_high:.1f})"
             axes.text(0.05, y + 0.1, NAMES[vertebra], va="top", fontsize=13, weight="bold")
             axes.text(0.05, y + 0.3, facts, va="top", fontsize=9, linespacing=1.4)
+            axes.text(0.05, y + 0.85, f"Scan\n{scan_text(str(row.scan_id))}", va="top", fontsize=7, linespacing=1.4)
             axes.text(
                 1.5,
                 y + 1.06,
