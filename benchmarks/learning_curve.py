@@ -48,7 +48,7 @@ def curve(results: Path, draws: int) -> pd.DataFrame:
                 calibration = calibrate(table, kept, splits, plane, settings.grading, draw)
                 predictions = predict(table, plane, calibration, splits, method)
                 test = evaluate(
-                    predictions, labels, scans, crops, splits, evaluation, calibration.decision_threshold,
+                    predictions, labels, scans, crops, splits, evaluation,
                     calibration.fracture_grade, draw,
                 )["splits"]["test"]  # fmt: skip
                 row = {"method": method, "share": share, "draw": draw, "labelled_patients": plane.patients}

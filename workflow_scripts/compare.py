@@ -18,7 +18,6 @@ with run_stage(snakemake) as job:
         read_tables(job.input.crops, CROPS),
         read_table(job.input.splits, PATIENT_SPLITS),
         job.settings(EvaluationSettings),
-        (calibrations[0].decision_threshold, calibrations[1].decision_threshold),
         calibrations[0].fracture_grade,
         job.seed,
     )

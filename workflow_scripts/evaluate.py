@@ -16,7 +16,6 @@ with run_stage(snakemake) as job:
         read_tables(job.input.crops, CROPS),
         read_table(job.input.splits, PATIENT_SPLITS),
         job.settings(EvaluationSettings),
-        calibration.decision_threshold,
         calibration.fracture_grade,
         job.seed,
     )

@@ -20,7 +20,7 @@ COHORT = make_cohort(40)
 def _evaluate(cohort: Cohort = COHORT, **changes):
     tables = {name: getattr(cohort, name) for name in ("labels", "scans", "crops", "splits")} | changes
     predictions = tables.pop("predictions", cohort.dae)
-    return evaluate(predictions, **tables, settings=SETTINGS, threshold=0.5, fracture_grade=1, seed=7)
+    return evaluate(predictions, **tables, settings=SETTINGS, fracture_grade=1, seed=7)
 
 
 def _cases(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -63,13 +63,13 @@ def test_a_fracture_in_a_vertebra_that_was_not_graded_makes_its_patient_positive
             "patient_id": ["A", "A", "B"],
             "genant_grade": [0, 2, 0],
             "severity": [0.2, np.nan, 0.1],
-            "p_fracture": [0.1, np.nan, 0.2],
+            "grade": [0, -1, 0],
             "evaluable": [True, False, True],
         }
     )
     patients = patient_cases(cases, fracture_grade=1).set_index("patient_id")
     assert patients["fractured"].to_dict() == {"A": True, "B": False}
-    assert patients.loc["A", "severity"] == 0.2
+    assert patients.loc["A", ["severity", "grade"]].tolist() == [0.2, 0]
 
 
 def test_strata_add_up_to_the_whole():
@@ -129,8 +129,8 @@ def test_labels_of_scans_outside_the_cohort_are_left_out():
     assert _evaluate(labels=pd.concat([COHORT.labels, stranger])) == _evaluate()
 
 
-def _compare(first: pd.DataFrame, second: pd.DataFrame, thresholds=(0.5, 0.5)):
-    return compare(first, second, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits, SETTINGS, thresholds, 1, 7)
+def _compare(first: pd.DataFrame, second: pd.DataFrame):
+    return compare(first, second, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits, SETTINGS, 1, 7)
 
 
 def test_a_method_compared_with_itself_differs_by_exactly_nothing():
@@ -172,14 +172,18 @@ def test_thickness_bands_must_ascend(edges):
         EvaluationSettings(thickness_bands_mm=edges)
 
 
-def test_decisions_use_p_fracture_against_the_given_threshold():
+def test_a_vertebra_is_called_fractured_by_its_grade():  # field test B12
     merged = COHORT.dae.merge(COHORT.labels, on=["scan_id", "vertebra"])
-    fractures = merged[
-        (merged["split"] == "test") & merged["usable"] & merged["evaluable"] & (merged["genant_grade"] >= 1)
-    ]
-    result = _evaluate()["splits"]["test"]["vertebra"]["sensitivity"]
-    assert result["value"] == pytest.approx((fractures["p_fracture"] >= 0.5).mean())
-    assert result["value"] != pytest.approx((fractures["severity"] >= 0.5).mean())
+    test = merged[(merged["split"] == "test") & merged["usable"] & merged["evaluable"]]
+    fractured, called = test["genant_grade"] >= 1, test["grade"] >= 1
+    result = _evaluate()["splits"]["test"]
+    assert result["vertebra"]["sensitivity"]["value"] == pytest.approx(called[fractured].mean())
+    assert result["vertebra"]["specificity"]["value"] == pytest.approx((~called[~fractured]).mean())
+    whatever = COHORT.dae.assign(p_fracture=0.0)
+    assert (
+        _evaluate(predictions=whatever)["splits"]["test"]["vertebra"]["sensitivity"]
+        == result["vertebra"]["sensitivity"]
+    )
 
 
 def test_spearman_with_height_loss_is_among_fractures_of_known_height_loss():

@@ -1,14 +1,13 @@
-"""Calibrators, their choice, thresholds and grades."""
+"""Calibrators and their choice."""
 
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score
 
 from grading.simulated_latents import cohort
-from vertegrade.grading.calibration import Calibration, best_grade_limits, best_kind, calibrate, youden_threshold
+from vertegrade.grading.calibration import Calibration, best_kind, calibrate
 from vertegrade.grading.calibrators import (
     KINDS,
     Calibrator,
@@ -157,33 +156,6 @@ def test_the_distance_of_a_severity_has_that_severity() -> None:
 def test_ranked_probability_score_by_hand() -> None:
     p_grade = np.array([[1.0, 0, 0, 0], [0.5, 0.5, 0, 0]])
     assert ranked_probability_scores(p_grade, np.array([2, 0])) == pytest.approx([2.0, 0.25])
-
-
-def test_youden_threshold_separates_when_it_can() -> None:
-    score, event = np.array([0.1, 0.2, 0.6, 0.9]), np.array([False, False, True, True])
-    assert youden_threshold(score, event) == pytest.approx(0.4)
-
-
-def test_youden_threshold_of_useless_scores_is_still_a_number() -> None:
-    assert 0 <= youden_threshold(np.full(4, 0.3), np.array([False, True, False, True])) <= 0.3
-
-
-def test_grade_limits_have_the_best_macro_f1_of_all() -> None:
-    random = np.random.default_rng(3)
-    grade = random.integers(0, 4, 14)
-    severity = grade / 1.3 + random.normal(0, 0.6, 14)
-    found = np.searchsorted(best_grade_limits(severity, grade), severity, side="right")
-    middles = np.concatenate([[-9], (np.sort(severity)[1:] + np.sort(severity)[:-1]) / 2, [9]])
-    every = [(a, b, c) for a in middles for b in middles for c in middles if a <= b <= c]
-    best = max(f1_score(grade, np.searchsorted(limits, severity), average="macro") for limits in every)
-    assert f1_score(grade, found, average="macro") == pytest.approx(best)
-
-
-def test_a_grade_that_does_not_occur_is_never_given() -> None:
-    severity, grade = np.linspace(0, 3, 31), np.repeat([0, 1, 3], [10, 10, 11])
-    assert set(np.searchsorted(best_grade_limits(severity, grade), severity, side="right")) == {0, 1, 3}
-    limits = best_grade_limits(np.array([0.5, 1.0, 2.0, 2.5]), np.array([1, 1, 2, 2]))
-    assert limits == [0.0, 1.5, 4.0]
 
 
 def test_the_kind_with_the_best_score_is_chosen_and_all_scores_are_kept(fitted: Fitted) -> None:

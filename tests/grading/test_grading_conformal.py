@@ -5,6 +5,7 @@ import pytest
 
 from vertegrade.grading.calibrators import Graded, expected_grade
 from vertegrade.grading.conformal import Intervals, fit_intervals, predicted_error
+from vertegrade.grading.grade_scale import grade_of
 from vertegrade.grading.rows import GradingError
 
 
@@ -21,8 +22,8 @@ def simulated(patients: int, seed: int) -> tuple[Graded, np.ndarray, np.ndarray]
 
 
 def coverage(intervals: Intervals, graded: Graded, grade: np.ndarray) -> float:
-    low, high = intervals.bounds(graded)
-    return float(np.mean((low <= grade) & (grade <= high)))
+    """Share inside, before intervals are widened to the vertebra's own grade."""
+    return float(np.mean(np.abs(grade - graded.severity) <= intervals.quantile * predicted_error(graded)))
 
 
 @pytest.mark.parametrize("nominal", [0.8, 0.9])
@@ -30,6 +31,17 @@ def test_coverage_over_new_patients_is_the_stated_one(nominal: float) -> None:
     new = simulated(1000, 99)
     found = [coverage(fit_intervals(*simulated(20, seed), nominal), *new[:2]) for seed in range(60)]
     assert np.mean(found) == pytest.approx(nominal, abs=0.02)
+
+
+def test_an_interval_holds_the_grade_that_it_stands_beside() -> None:
+    graded, grade, patient = simulated(50, 1)
+    intervals = fit_intervals(graded, grade, patient, 0.8)
+    low, high = intervals.bounds(graded)
+    own = grade_of(graded.severity)
+    assert ((low <= own) & (own <= high)).all()
+    assert np.mean((low <= grade) & (grade <= high)) >= coverage(intervals, graded, grade)
+    widened = np.abs(graded.severity - own) > intervals.quantile * predicted_error(graded)
+    assert widened.any()
 
 
 def test_patients_count_equally_however_many_vertebrae_they_have() -> None:

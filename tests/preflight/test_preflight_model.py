@@ -149,14 +149,13 @@ def test_a_model_that_lacks_a_key_of_this_version_is_told_before_the_run(tmp_pat
     write_model(tmp_path / "model")
     calibrator = tmp_path / "model/grading/dae/calibrator.json"
     numbers = json.loads(calibrator.read_text())
-    del numbers["grade_limits"]
+    del numbers["scale"]
     write_json(calibrator, numbers | {"limits": 1})
     settings, problems = settings_of(tmp_path)
     assert problems == []
     (problem,) = start_problems(settings, [])
     assert problem == (
-        f"{calibrator}: no 'grade_limits', 'limits' too much: another version wrote it; "
-        "train the model again with this one"
+        f"{calibrator}: no 'scale', 'limits' too much: another version wrote it; train the model again with this one"
     )
     calibrator.write_text("{")
     assert "is damaged; copy it again" in start_problems(settings, [])[0]

@@ -74,14 +74,14 @@ def patient_codes(cases: pd.DataFrame) -> np.ndarray:
 
 def patient_cases(cases: pd.DataFrame, fracture_grade: int) -> pd.DataFrame:
     """One row a patient: `fractured` (any labelled vertebra >= fracture_grade, evaluable or not), `severity` and
-    `p_fracture` (largest over the evaluable labelled vertebrae, NaN if there is none), `evaluable`.
+    `grade` (largest over the evaluable labelled vertebrae; NaN and -1 if there is none), `evaluable`.
     """
     table = pd.DataFrame(
         {
             "patient_id": cases["patient_id"],
             "fractured": cases["genant_grade"] >= fracture_grade,
             "severity": cases["severity"].where(cases["evaluable"]),
-            "p_fracture": cases["p_fracture"].where(cases["evaluable"]),
+            "grade": cases["grade"].where(cases["evaluable"], -1),
             "evaluable": cases["evaluable"],
         }
     )

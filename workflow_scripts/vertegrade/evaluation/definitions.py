@@ -1,10 +1,8 @@
 """What is measured: the metrics of vertebrae and of patients, each with the cases that it needs.
 
-Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`, never hard labels; decisions use `p_fracture`
-against a threshold that the grading stage fixed on training data; grades are compared as grades.
+Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`, never hard labels; a vertebra is called
+fractured by its `grade`, whose limits the grading stage fixed on training data; grades are compared as grades.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,13 +25,6 @@ from vertegrade.evaluation.metrics import (
 from vertegrade.tables import GRADES
 
 
-class Decision(NamedTuple):
-    """What counts as a fracture: truly (genant_grade >= fracture_grade) and as called (p_fracture >= threshold)."""
-
-    fracture_grade: int
-    threshold: float
-
-
 def numbers(cases: pd.DataFrame, column: str) -> Array:
     """A column as float64."""
     return cases[column].to_numpy(dtype=float)
@@ -44,9 +35,8 @@ def size(flags: Flags) -> int:
     return int(flags.sum())
 
 
-def detection_metrics(severity: Array, p_fracture: Array, fractured: Flags, threshold: float) -> Metrics:
-    """ROC and PR AUC of the severity, sensitivity and specificity of p_fracture >= threshold."""
-    called = p_fracture >= threshold
+def detection_metrics(severity: Array, called: Flags, fractured: Flags) -> Metrics:
+    """ROC and PR AUC of the severity, sensitivity and specificity of what is called fractured."""
     positives, negatives = size(fractured), size(~fractured)
 
     def metrics(weights: Array) -> dict[str, Metric]:
@@ -60,17 +50,17 @@ def detection_metrics(severity: Array, p_fracture: Array, fractured: Flags, thre
     return metrics
 
 
-def vertebra_metrics(cases: pd.DataFrame, decision: Decision) -> Metrics:
+def vertebra_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
     """All vertebra-level metrics of labelled cases; all but non_evaluable_rate are over the evaluable ones."""
     evaluable = cases["evaluable"].to_numpy(dtype=bool)
     graded = cases[evaluable]
     true, predicted = graded["genant_grade"].to_numpy(), graded["grade"].to_numpy()
     severity, p_fracture = numbers(graded, "severity"), numbers(graded, "p_fracture")
     low, high = numbers(graded, "severity_low"), numbers(graded, "severity_high")
-    fractured = true >= decision.fracture_grade
+    fractured = true >= fracture_grade
     classes, everyone = (size(fractured), size(~fractured)), np.full(len(graded), True)
     has_interval = np.isfinite(low) & np.isfinite(high)
-    detection = detection_metrics(severity, p_fracture, fractured, decision.threshold)
+    detection = detection_metrics(severity, predicted >= fracture_grade, fractured)
 
     def metrics(weights: Array) -> dict[str, Metric]:
         weights, all_weights = weights[:, evaluable], weights
@@ -107,12 +97,12 @@ def _height_loss(graded: pd.DataFrame, weights: Array) -> Metric:
     return Metric(value, (size(known),))
 
 
-def patient_metrics(patients: pd.DataFrame, decision: Decision) -> Metrics:
-    """Patient-level metrics: a patient's score is the largest over its vertebrae (`patient_cases`)."""
+def patient_metrics(patients: pd.DataFrame, fracture_grade: int) -> Metrics:
+    """Patient-level metrics: a patient's severity and grade are the largest over its vertebrae (`patient_cases`)."""
     evaluable = patients["evaluable"].to_numpy(dtype=bool)
     graded = patients[evaluable]
-    severity, p_fracture = numbers(graded, "severity"), numbers(graded, "p_fracture")
-    detection = detection_metrics(severity, p_fracture, graded["fractured"].to_numpy(dtype=bool), decision.threshold)
+    called, fractured = (graded["grade"] >= fracture_grade).to_numpy(), graded["fractured"].to_numpy(dtype=bool)
+    detection = detection_metrics(numbers(graded, "severity"), called, fractured)
 
     def metrics(weights: Array) -> dict[str, Metric]:
         rate = share(~evaluable, np.full(len(patients), True), weights)

@@ -1,7 +1,7 @@
 """Evaluate a method: predictions against Genant grades, with intervals, by vertebra, patient, level and thickness.
 
-Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`; decisions use `p_fracture` against a threshold
-that the grading stage fixed on training data; grades are compared as grades. Nothing is chosen here.
+Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`; a vertebra is called fractured by its grade,
+whose limits the grading stage fixed on training data. Nothing is chosen here.
 """
 
 import itertools
@@ -14,7 +14,6 @@ import pandas as pd
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
 from vertegrade.evaluation.cases import labelled_cases, method_name, patient_cases, patient_codes, split_cases
 from vertegrade.evaluation.definitions import (
-    Decision,
     detection_metrics,
     numbers,
     patient_metrics,
@@ -36,7 +35,6 @@ def evaluate(
     crops: pd.DataFrame,
     splits: pd.DataFrame,
     settings: EvaluationSettings,
-    threshold: float,
     fracture_grade: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -46,35 +44,39 @@ def evaluate(
     `{value, low, high, n, skipped}`, null where undefined. EvaluationError for tables that do not fit.
     """
     cases = labelled_cases(predictions, labels, scans, crops, splits)
-    decision = Decision(fracture_grade, threshold)
     return {
         "method": method_name(predictions),
         "fracture_grade": fracture_grade,
-        "threshold": threshold,
         "confidence": settings.confidence,
         "resamples": settings.bootstrap_resamples,
         "seed": seed,
-        "splits": {split: _evaluate_split(split_cases(cases, split), decision, settings, seed) for split in SPLITS},
+        "splits": {
+            split: _evaluate_split(split_cases(cases, split), fracture_grade, settings, seed) for split in SPLITS
+        },
     }
 
 
-def _evaluate_split(cases: pd.DataFrame, decision: Decision, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+def _evaluate_split(
+    cases: pd.DataFrame, fracture_grade: int, settings: EvaluationSettings, seed: int
+) -> dict[str, Any]:
     graded = cases[cases["evaluable"]].reset_index(drop=True)
-    patients = patient_cases(cases, decision.fracture_grade)
+    patients = patient_cases(cases, fracture_grade)
     counts = confusion(graded["genant_grade"].to_numpy(), graded["grade"].to_numpy(), np.ones((1, len(graded))))[0]
     return {
-        "counts": _counts(cases, patients, decision),
-        "vertebra": estimate(vertebra_metrics(cases, decision), patient_codes(cases), settings, seed),
-        "patient": estimate(patient_metrics(patients, decision), np.arange(len(patients)), settings, seed),
+        "counts": _counts(cases, patients, fracture_grade),
+        "vertebra": estimate(vertebra_metrics(cases, fracture_grade), patient_codes(cases), settings, seed),
+        "patient": estimate(patient_metrics(patients, fracture_grade), np.arange(len(patients)), settings, seed),
         "confusion": counts.astype(int).tolist(),
-        "calibration": _calibration(graded, decision, settings, seed),
-        "by_region": _strata(graded, graded["vertebra"].map(region), REGIONS, decision, settings, seed),
-        "by_level": _strata(graded, graded["vertebra"].map(NAMES.get), _level_names(graded), decision, settings, seed),
-        "by_thickness": _strata(graded, *_thickness_bands(graded, settings), decision, settings, seed),
+        "calibration": _calibration(graded, fracture_grade, settings, seed),
+        "by_region": _strata(graded, graded["vertebra"].map(region), REGIONS, fracture_grade, settings, seed),
+        "by_level": _strata(
+            graded, graded["vertebra"].map(NAMES.get), _level_names(graded), fracture_grade, settings, seed
+        ),
+        "by_thickness": _strata(graded, *_thickness_bands(graded, settings), fracture_grade, settings, seed),
     }
 
 
-def _counts(cases: pd.DataFrame, patients: pd.DataFrame, decision: Decision) -> dict[str, Any]:
+def _counts(cases: pd.DataFrame, patients: pd.DataFrame, fracture_grade: int) -> dict[str, Any]:
     reasons = cases.loc[~cases["evaluable"], "reason"].value_counts().sort_index()
     return {
         "patients": len(patients),
@@ -82,17 +84,17 @@ def _counts(cases: pd.DataFrame, patients: pd.DataFrame, decision: Decision) -> 
         "patients_fractured": int(patients["fractured"].sum()),
         "vertebrae_labelled": len(cases),
         "vertebrae_evaluated": int(cases["evaluable"].sum()),
-        "vertebrae_fractured": int((cases["genant_grade"] >= decision.fracture_grade).sum()),
+        "vertebrae_fractured": int((cases["genant_grade"] >= fracture_grade).sum()),
         "not_evaluable": {str(reason): int(count) for reason, count in reasons.items()},
     }
 
 
 def _calibration(
-    graded: pd.DataFrame, decision: Decision, settings: EvaluationSettings, seed: int
+    graded: pd.DataFrame, fracture_grade: int, settings: EvaluationSettings, seed: int
 ) -> list[dict[str, float | int | None]]:
     """Calibration curve: bins of about equal size by p_fracture; observed share of fractures with its interval."""
     p = numbers(graded, "p_fracture")
-    fractured = (graded["genant_grade"] >= decision.fracture_grade).to_numpy(dtype=bool)
+    fractured = (graded["genant_grade"] >= fracture_grade).to_numpy(dtype=bool)
     if not len(p):
         return []
     edges = np.unique(np.quantile(p, np.linspace(0, 1, settings.calibration_bins + 1)))
@@ -124,7 +126,7 @@ def _strata(
     graded: pd.DataFrame,
     stratum: pd.Series,
     names: list[str],
-    decision: Decision,
+    fracture_grade: int,
     settings: EvaluationSettings,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
@@ -134,10 +136,9 @@ def _strata(
         cases = graded[stratum == name]
         if not len(cases):
             continue
-        fractured = (cases["genant_grade"] >= decision.fracture_grade).to_numpy(dtype=bool)
-        detection = detection_metrics(
-            numbers(cases, "severity"), numbers(cases, "p_fracture"), fractured, decision.threshold
-        )
+        fractured = (cases["genant_grade"] >= fracture_grade).to_numpy(dtype=bool)
+        called = (cases["grade"] >= fracture_grade).to_numpy(dtype=bool)
+        detection = detection_metrics(numbers(cases, "severity"), called, fractured)
         estimates = estimate(detection, patient_codes(cases), settings, seed)
         counts = {"vertebrae": len(cases), "fractured": size(fractured), "patients": cases["patient_id"].nunique()}
         result[name] = {"counts": counts, **estimates}
@@ -152,7 +153,6 @@ def compare(
     crops: pd.DataFrame,
     splits: pd.DataFrame,
     settings: EvaluationSettings,
-    thresholds: tuple[float, float],
     fracture_grade: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -164,10 +164,9 @@ def compare(
     sides = [split_cases(labelled_cases(side, labels, scans, crops, splits), "test") for side in (first, second)]
     both = (sides[0]["evaluable"] & sides[1]["evaluable"]).to_numpy(dtype=bool)
     sides = [side[both].reset_index(drop=True) for side in sides]
-    decisions = [Decision(fracture_grade, threshold) for threshold in thresholds]
     patients = [patient_cases(side, fracture_grade) for side in sides]
-    vertebra = [vertebra_metrics(side, decision) for side, decision in zip(sides, decisions, strict=True)]
-    patient = [patient_metrics(side, decision) for side, decision in zip(patients, decisions, strict=True)]
+    vertebra = [vertebra_metrics(side, fracture_grade) for side in sides]
+    patient = [patient_metrics(side, fracture_grade) for side in patients]
     return {
         "methods": [method_name(first), method_name(second)],
         "vertebrae": len(sides[0]),

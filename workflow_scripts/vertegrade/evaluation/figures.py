@@ -105,7 +105,7 @@ def _scored(table: pd.DataFrame, metrics: dict[str, Any]) -> tuple[np.ndarray, n
 
 
 def roc_figure(cases: Cases, metrics: Metrics) -> Figure:
-    """ROC curves of the severity with the operating point (p_fracture >= the threshold fixed on training data)."""
+    """ROC curves of the severity with the operating point (graded as a fracture)."""
     from sklearn.metrics import roc_curve  # a second, which the rules that draw pictures need not wait
 
     figure, (axes,) = _figure()

@@ -1,4 +1,4 @@
-"""The calibration of a hyperplane: which calibrator, the decision threshold, the grades' limits and the intervals.
+"""The calibration of a hyperplane: which calibrator, the scale of its grades, and the intervals.
 
 Everything but the intervals comes from the training split by nested cross-validation over patients: in each outer fold
 the penalty, the hyperplane and the calibrators are fitted anew on the other folds, and inside these the calibrators see
@@ -16,6 +16,7 @@ import pandas as pd
 from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_scores
 from vertegrade.grading.conformal import Intervals, fit_intervals
 from vertegrade.grading.errors import mean_prediction, unusual, usual_lengths
+from vertegrade.grading.grade_scale import GradeScale, fit_grade_scale, on_scale
 from vertegrade.grading.hyperplane import (
     Hyperplane,
     choose_penalty,
@@ -23,13 +24,11 @@ from vertegrade.grading.hyperplane import (
     fit_plane,
     plane_distance,
 )
-from vertegrade.grading.rows import Array, Flags, GradedLatents, Whole, graded_latents, patient_folds
+from vertegrade.grading.rows import Array, GradedLatents, Whole, graded_latents, patient_folds
 from vertegrade.model_files import CALIBRATION_KEYS, check_keys
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import GRADES
 
-# Places that a grade's limit may take: bounds the memory of the search (its square) for large cohorts.
-MOST_PLACES = 2000
 # Repeats of the nested cross-validation with other folds; one alone chooses now this kind, now that.
 REPEATS = 3
 
@@ -38,8 +37,7 @@ REPEATS = 3
 class Calibration:
     """All that turns signed distances into predictions.
 
-    chosen: kind that grades. calibrators: all kinds, fitted on the whole training split. decision_threshold: a vertebra
-    is called fractured from this p_fracture on. grade_limits: severities from which the grade is 1, 2, 3 (4: never).
+    chosen: kind that grades. calibrators: all kinds, fitted on the whole training split. scale: of the chosen kind.
     scores: one row a kind, out of fold. usual_errors: lengths of the latents' errors in training, in z (errors.py;
     empty where unknown). hyperplane_sha256: the plane that this belongs to.
     """
@@ -48,39 +46,35 @@ class Calibration:
     fracture_grade: int
     chosen: str
     calibrators: dict[str, Calibrator]
-    decision_threshold: float
-    grade_limits: list[float]
+    scale: GradeScale
     intervals: Intervals
     scores: list[dict[str, Any]]
     usual_errors: list[float]
 
     def predict(self, distance: Array, z_n: Array) -> Graded:
-        """Severity and grade probabilities by the chosen kind."""
-        return self.calibrators[self.chosen].predict(distance, z_n)
+        """Severity on Genant's scale, which rounds to the grade, and grade probabilities, by the chosen kind."""
+        return on_scale(self.calibrators[self.chosen].predict(distance, z_n), self.scale)
 
     def predict_measured(self, z: Array, errors: Array, hyperplane: Hyperplane) -> Graded:
         """The same for latents (N, D) with errors (N, K, D), as `rows` stacks them, of this calibration's plane."""
         doubt = unusual(errors, self.usual_errors) @ hyperplane.whitening
         predict = _on_plane(self.calibrators[self.chosen], hyperplane.w, hyperplane.b)
-        return mean_prediction(predict, hyperplane.normalise(z), doubt)
+        return on_scale(mean_prediction(predict, hyperplane.normalise(z), doubt), self.scale)
 
-    def grades(self, severity: Array) -> Whole:
-        """Genant grades (N,) of severities."""
-        return np.searchsorted(self.grade_limits, severity, side="right").astype(np.int64)
-
-    def distance_of(self, severity: float) -> float:
-        """Signed distance that stands for a severity, for counterfactuals.
+    def distance_of(self, expected: float) -> float:
+        """Signed distance that stands for an expected grade, for counterfactuals.
 
         Always by the ordinal model on the distance, so that all vertebrae of a grade share one distance.
         """
         on_distance = self.calibrators[OrdinalDistance.kind]
         assert isinstance(on_distance, OrdinalDistance)
-        return on_distance.distance_of(severity)
+        return on_distance.distance_of(expected)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
         return vars(self) | {
             "calibrators": {kind: calibrator.to_dict() for kind, calibrator in self.calibrators.items()},
+            "scale": self.scale.to_dict(),
             "intervals": self.intervals.to_dict(),
         }
 
@@ -89,7 +83,8 @@ class Calibration:
         """The calibration of `to_dict`; ModelFileError for that of another version."""
         check_keys(numbers, CALIBRATION_KEYS, "the calibrator")
         calibrators = {kind: KINDS[kind].from_dict(plain) for kind, plain in numbers["calibrators"].items()}
-        return cls(**(numbers | {"calibrators": calibrators, "intervals": Intervals.from_dict(numbers["intervals"])}))
+        scale, intervals = GradeScale.from_dict(numbers["scale"]), Intervals.from_dict(numbers["intervals"])
+        return cls(**(numbers | {"calibrators": calibrators, "scale": scale, "intervals": intervals}))
 
 
 def calibrate(
@@ -124,6 +119,7 @@ def calibrate(
     distance = cross_fitted_distance(z_n, fractured, folds, hyperplane.classifier, hyperplane.C)
     calibrators = {name: kind.fit(distance, z_n, train.grade, folds) for name, kind in KINDS.items()}
 
+    scale = fit_grade_scale(out_of_fold[chosen].severity, grade, settings.fracture_grade)
     validation = graded_latents(latents, labels, splits, "validation")
     held_out = mean_prediction(
         _on_plane(calibrators[chosen], hyperplane.w, hyperplane.b),
@@ -135,11 +131,8 @@ def calibrate(
         fracture_grade=settings.fracture_grade,
         chosen=chosen,
         calibrators=calibrators,
-        decision_threshold=youden_threshold(
-            out_of_fold[chosen].p_at_least(settings.fracture_grade), grade >= settings.fracture_grade
-        ),
-        grade_limits=best_grade_limits(out_of_fold[chosen].severity, grade),
-        intervals=fit_intervals(held_out, validation.grade, validation.patient, settings.coverage),
+        scale=scale,
+        intervals=fit_intervals(on_scale(held_out, scale), validation.grade, validation.patient, settings.coverage),
         scores=scores,
         usual_errors=usual,
     )
@@ -224,54 +217,3 @@ def best_kind(scores: list[dict[str, Any]]) -> str:
     """
     near = [row for row in scores if row["worse_than_best"] <= row["standard_error"]]
     return str(max(near, key=lambda row: row["order_of_fractures"])["kind"])
-
-
-def youden_threshold(p_fracture: Array, fractured: Flags) -> float:
-    """The p_fracture with the largest sensitivity + specificity (Youden, Cancer 1950), midway to the next lower one."""
-    from sklearn.metrics import roc_curve
-
-    false_alarms, hits, thresholds = roc_curve(fractured, p_fracture, drop_intermediate=False)
-    best = int(np.argmax(hits - false_alarms))
-    best = max(best, 1)  # the first threshold is infinite: nothing is called fractured
-    lower = thresholds[best + 1] if best + 1 < len(thresholds) else 0.0
-    return float((thresholds[best] + lower) / 2)
-
-
-def best_grade_limits(severity: Array, grade: Whole) -> list[float]:
-    """Severities from which the grade is 1, 2, 3, with the largest macro-F1 over the grades that occur.
-
-    Exact, by dynamic programming over the sorted severities: macro-F1 is a sum over the stretches between limits.
-    Rounding (the released code) hardly ever gives the rare high grades: their expected grade is drawn to the many 0s.
-    A grade that does not occur is never given.
-    """
-    order = np.argsort(severity, kind="stable")
-    value, sorted_grade = severity[order], grade[order]
-    # positions where a limit may stand: before, between distinct severities, after
-    places = np.concatenate([[0], np.flatnonzero(np.diff(value) > 0) + 1, [len(value)]])
-    if len(places) > MOST_PLACES:
-        places = places[np.linspace(0, len(places) - 1, MOST_PLACES).round().astype(int)]
-    occurring = np.unique(grade)
-    best = np.where(places == 0, 0.0, -np.inf)
-    came_from: list[np.ndarray] = []
-    for wanted in occurring:
-        hits = np.concatenate([[0], np.cumsum(sorted_grade == wanted)])[places]
-        f1 = 2 * (hits[None, :] - hits[:, None]) / (np.maximum(places[None, :] - places[:, None], 0) + hits[-1])
-        total = np.where(places[None, :] >= places[:, None], best[:, None] + f1, -np.inf)
-        came_from.append(np.argmax(total, axis=0))
-        best = np.max(total, axis=0)
-    limits = [4.0] * len(GRADES)
-    at = len(places) - 1
-    for wanted, before in zip(occurring[::-1], came_from[::-1], strict=True):
-        at = int(before[at])
-        limits[wanted] = _between(value, int(places[at]))
-    # a grade that does not occur begins where the next higher one begins
-    for wanted in reversed(GRADES[:-1]):
-        limits[wanted] = min(limits[wanted], limits[wanted + 1])
-    return limits[1:]
-
-
-def _between(value: Array, place: int) -> float:
-    """A limit midway between the severities on both sides of a place."""
-    if place == 0:
-        return 0.0
-    return 4.0 if place == len(value) else float((value[place - 1] + value[place]) / 2)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vertegrade.grading.calibrators import Graded
+from vertegrade.grading.grade_scale import grade_of
 from vertegrade.grading.rows import Array, GradingError, Whole
 from vertegrade.tables import GRADES
 
@@ -32,9 +33,14 @@ class Intervals:
     vertebrae: int
 
     def bounds(self, graded: Graded) -> tuple[Array, Array]:
-        """(severity_low, severity_high), each (N,), clipped to 0-3."""
-        half = self.quantile * predicted_error(graded)
-        return np.clip(graded.severity - half, 0.0, 3.0), np.clip(graded.severity + half, 0.0, 3.0)
+        """(severity_low, severity_high), each (N,), clipped to 0-3; widened to the vertebra's own grade.
+
+        A severity of 1.4 is grade 1: an interval of 1.2 to 1.6 without that grade would contradict it. Coverage can
+        only grow by this.
+        """
+        half, grade = self.quantile * predicted_error(graded), grade_of(graded.severity)
+        low, high = np.clip(graded.severity - half, 0.0, 3.0), np.clip(graded.severity + half, 0.0, 3.0)
+        return np.minimum(low, grade), np.maximum(high, grade)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""

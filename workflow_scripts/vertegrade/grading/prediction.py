@@ -5,6 +5,7 @@ import pandas as pd
 
 from vertegrade.cohort.splits import split_of
 from vertegrade.grading.calibration import Calibration
+from vertegrade.grading.grade_scale import grade_of
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.rows import KEY, GradingError, stack_errors, stack_latents
 from vertegrade.tables import GRADES, PREDICTIONS, check_table, doubt_of
@@ -41,5 +42,5 @@ def predict(
         table.loc[here, [*numbers, "severity_low", "severity_high"]] = np.stack(
             [*values, *calibration.intervals.bounds(graded)], axis=1
         )
-        table.loc[here, "grade"] = calibration.grades(graded.severity)
+        table.loc[here, "grade"] = grade_of(graded.severity)
     return check_table(table[list(PREDICTIONS.columns)], PREDICTIONS, f"predictions of {method}")
