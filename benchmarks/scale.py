@@ -55,13 +55,13 @@ class Ran(NamedTuple):
         }
 
 
-def snakemake(folder: Path, *arguments: str, settings: str = "mine.yaml") -> Ran:
-    """Run `snakemake` on the cohort in `folder`."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(ROOT / "config.yaml"), str(folder / settings), *arguments]
+def snakemake(folder: Path, *arguments: str, settings: str = "mine.yaml", root: Path = ROOT) -> Ran:
+    """Run `snakemake` of the clone `root` on the cohort in `folder`."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(folder)]
+    command += ["--configfile", str(root / "config.yaml"), str(folder / settings), *arguments]
     with (folder / "output.txt").open("w+", encoding="utf-8") as output:
         started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=root, stdout=output, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         output.seek(0)

@@ -16,6 +16,7 @@ from vertegrade.code_hash import (
     packages_of,
     planned_code_of,
 )
+from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of
 from vertegrade.preflight.start import StartError, methods_of, no_labels, start
 from vertegrade.settings.base import rerun_values
@@ -42,6 +43,7 @@ MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
 POINTS_FROM = "networks" if SETTINGS.localize.method == "learned" else "masks"
 SEED = SETTINGS.run.seed
+OWN_COLUMNS = ("path", "points", "mask", "centroids")
 OWN_SCANS = SETTINGS.train_localizer.own_scans
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
 WINDOW = ("report.window_centre_hu", "report.window_width_hu")
@@ -80,16 +82,31 @@ def this_workflow(wildcards):
     }
 
 
-def rows_of(wildcards):
-    """Sample-sheet rows of a shard, as plain values."""
-    return [row.plain() for row in ROWS[wildcards.shard]]
+def rows_of(*read):
+    """Sample-sheet rows of a shard for a rule that reads these columns, as plain values."""
+
+    def rows(wildcards):
+        return [row.plain(read) for row in ROWS[wildcards.shard]]
+
+    return rows
 
 
 def given_splits():
-    """Splits that the sample sheet gives, by patient; they win over the hash. A given model's patients are all test."""
+    """Splits that the sample sheet gives, by patient; they win over the hash. A given model's patients are all test.
+
+    Those that the hash gives anyway are left out, so that writing them down re-runs nothing; but not where a label
+    table gives splits too, which they must not contradict.
+    """
     default = "test" if SETTINGS.run.model else ""
-    return {
+    given = {
         row.patient_id: row.split or default for row in SCANS if row.split or default
+    }
+    if SETTINGS.run.model or official_split_files():
+        return dict(sorted(given.items()))
+    return {
+        patient: split
+        for patient, split in sorted(given.items())
+        if split != hashed_split(patient, SETTINGS.cohort.splits)
     }
 
 
@@ -142,7 +159,10 @@ def own_rows():
         return []
     folder = f"{SETTINGS.run.results}/ct"
     return [
-        {"row": row.plain(), "volume": f"{folder}/{shard}/{row.scan_id}_ct.nii.gz"}
+        {
+            "row": row.plain(OWN_COLUMNS),
+            "volume": f"{folder}/{shard}/{row.scan_id}_ct.nii.gz",
+        }
         for shard in SHARDS
         for row in ROWS[shard]
         if row.annotation()[1]
@@ -160,7 +180,8 @@ def training_annotations():
 def overrides_of(wildcards):
     """Rows of the overrides table that name scans of a shard: a correction re-runs no other shard."""
     scans = {row.scan_id for row in ROWS[wildcards.shard]}
-    return [row for row in OVERRIDES if row["scan_id"] in scans]
+    mine = [row | {"comment": ""} for row in OVERRIDES if row["scan_id"] in scans]
+    return sorted(mine, key=lambda row: sorted(row.items()))
 
 
 def growing(value):

@@ -16,7 +16,7 @@ rule convert:
         mem_mb=growing(SETTINGS.ct.memory_mb + 500),
         runtime=growing(60),
     params:
-        rows=rows_of,
+        rows=rows_of("path", "series"),
         unlisted=unlisted,
         settings=settings_of("ct"),
         code=code_of("convert"),

@@ -53,7 +53,7 @@ rule localize:
         mem_mb=growing(3000 if SETTINGS.localize.method == "provided" else 6000),
         runtime=localize_minutes,
     params:
-        rows=rows_of,
+        rows=rows_of("mask", "centroids"),
         unlisted=unlisted,
         overrides=overrides_of,
         settings=settings_of("localize"),

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vertegrade.cohort.hashed_split import hash_fraction
 from vertegrade.cohort.splits import (
     LeakageError,
     assign_splits,
-    hash_fraction,
     merge_given_splits,
     split_map,
     split_of,

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vertegrade.files import new_file, new_folder, read_array, sha256_of, write_array, write_json
+from vertegrade.ct.archive import open_source
+from vertegrade.files import file_hashes, new_file, new_folder, read_array, sha256_of, write_array, write_json
 
 
 def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
@@ -76,3 +77,15 @@ def test_arrays_are_what_numpy_writes(tmp_path: Path, array: np.ndarray) -> None
     write_array(tmp_path / "ours.npy", array)
     np.save(tmp_path / "numpy.npy", np.ascontiguousarray(array))
     assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+
+
+def test_what_file_managers_leave_is_no_part_of_a_folder(tmp_path: Path) -> None:  # field test B11
+    (tmp_path / "1.dcm").write_text("slice")
+    before = sha256_of(tmp_path), file_hashes([tmp_path])
+    for name in (".DS_Store", "._1.dcm", "Thumbs.db", "desktop.ini", ".snakemake_timestamp"):
+        (tmp_path / name).write_text("x")
+    assert (sha256_of(tmp_path), file_hashes([tmp_path])) == before
+    with open_source(tmp_path, 10) as files:
+        assert [file.name for file in files] == ["1.dcm"]
+    (tmp_path / "2.dcm").write_text("slice")
+    assert sha256_of(tmp_path) != before[0]

@@ -133,6 +133,7 @@ MODULES: dict[str, set[str]] = {
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/splits.py": {"split", "labels", "train_dae", "encode_pca", "fit_hyperplane"} | GRADERS,
+    "cohort/hashed_split.py": {"split", "labels", "train_dae", "encode_pca", "fit_hyperplane"} | GRADERS,
     "cohort/labels.py": {"split", "labels"},
     "cohort/sources.py": {"split", "labels"},
     "cohort/verse19.py": {"split", "labels"},

@@ -14,9 +14,10 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from vertegrade import code_hash
+from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import shard_of
 from vertegrade.provenance.workflow import OpenWorkflow, open_workflow
-from vertegrade.settings import Settings
+from vertegrade.settings import Settings, SplitSettings
 from vertegrade.settings.base import Section, section_kind
 from workflow import rerun_table as table
 from workflow.runs import ROOT, TINY, clone, finished_tiny, snakemake
@@ -181,6 +182,53 @@ def test_a_scan_added_to_a_sheet_re_runs_its_shard_and_what_learns_from_it(tmp_p
     assert rules_in(text) == table.with_followers({"convert"})
     for rule in ("convert", "localize", "localization_picture", "measure", "crop"):
         assert shards_of(rule, text) == {shard_of("s6", 3)}, rule
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run of six scans, found by the shipped networks; its files are empty."""
+    (tmp_path / "run").mkdir()
+    scale.write_finished_run(tmp_path / "run", scale.write_cohort(tmp_path / "run", scans=6, shards=3))
+    return tmp_path / "run"
+
+
+def planned_rules(run: Path, **more: Any) -> set[str]:
+    text = scale.snakemake(run, "-n", **more).text
+    assert ("Nothing to be done" in text) is (rules_in(text) == set())
+    return rules_in(text)
+
+
+def sheet_of(run: Path, *rows: str) -> None:
+    (run / "sheet.csv").write_text("\n".join(("scan_id,patient_id,path,split", *rows)) + "\n", encoding="utf-8")
+
+
+def test_a_sheet_in_another_order_re_runs_nothing(run: Path) -> None:  # field test B11
+    sheet_of(run, *(f"s{n},p{n},scans/0/s{n}.nii.gz," for n in (3, 5, 0, 4, 1, 2)))
+    assert planned_rules(run) == set()
+
+
+def test_slashes_too_many_re_run_nothing(run: Path) -> None:  # field test B11
+    sheet_of(run, *(f"s{n},p{n},.//scans/0//s{n}.nii.gz," for n in range(6)))
+    more = "run: {results: ./results/, logs: logs/}\n"
+    (run / "slash.yaml").write_text((run / "mine.yaml").read_text() + more)
+    assert planned_rules(run, settings="slash.yaml") == set()
+
+
+def test_a_split_by_hand_re_runs_what_it_changes_and_nothing_where_the_hash_says_so_too(run: Path) -> None:  # B11
+    splits = [hashed_split(f"p{n}", SplitSettings()) for n in range(6)]
+    sheet_of(run, *(f"s{n},p{n},scans/0/s{n}.nii.gz,{split}" for n, split in enumerate(splits)))
+    assert planned_rules(run) == set()
+    splits[2] = "test" if splits[2] == "train" else "train"
+    sheet_of(run, *(f"s{n},p{n},scans/0/s{n}.nii.gz,{split}" for n, split in enumerate(splits)))
+    assert planned_rules(run) == table.with_followers({"split"})
+
+
+def test_another_fingerprint_or_path_re_runs_its_shard(run: Path) -> None:
+    rows = ["scan_id,patient_id,path,fingerprint", *(f"s{n},p{n},scans/0/s{n}.nii.gz," for n in range(6))]
+    (run / "sheet.csv").write_text("\n".join([*rows[:6], rows[6] + "new"]) + "\n", encoding="utf-8")
+    text = scale.snakemake(run, "-n").text
+    assert rules_in(text) == table.with_followers({"convert"})
+    assert shards_of("convert", text) == {shard_of("s5", 3)}
 
 
 def test_another_way_to_find_vertebrae_re_runs_localization_and_what_follows(opened: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from localizer.mosmed_file import write_mosmed
-from vertegrade.cohort.splits import hashed_split
+from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.ct.volume import read_volume
 from vertegrade.localizer.centreline_samples import load_centreline_sample
 from vertegrade.localizer.refiner_samples import load_looks

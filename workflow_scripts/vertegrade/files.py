@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}  # of Windows; macOS's names (.DS_Store, ._x) begin with a dot
+
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[Path]:
@@ -97,29 +99,31 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def is_litter(name: str) -> bool:
+    """Whether a file is a file manager's, Snakemake's or half-done, and so no part of the folder that it lies in."""
+    return name.startswith(".") or name.lower() in LITTER
+
+
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file, or of a folder's files and their names in sorted order (names that start with . left out)."""
+    """SHA-256 of a file, or of a folder's files and their names in sorted order, without litter."""
     path = Path(path)
     if path.is_file():
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")):
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and not is_litter(p.name)):
         digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n".encode())
     return digest.hexdigest()
 
 
 def file_hashes(paths: Iterable[str | Path]) -> dict[str, str]:
-    """SHA-256 by path, sorted, of files and of every file in folders; what is not there is left out.
-
-    Names that start with a dot are left out: Snakemake and half-done writes put such files into folders.
-    """
+    """SHA-256 by path, sorted, of files and of every file in folders but litter; what is not there is left out."""
     files = {file for path in paths for file in _files_of(Path(path))}
     return {str(file): sha256_of(file) for file in sorted(files)}
 
 
 def _files_of(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        yield from (file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        yield from (file for file in path.rglob("*") if file.is_file() and not is_litter(file.name))
     elif path.is_file():
         yield path

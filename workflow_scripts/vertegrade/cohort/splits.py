@@ -1,32 +1,18 @@
 """Which patient belongs to which split: given, or by a stable hash of the patient's id."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.settings.cohort import SplitSettings
 from vertegrade.tables import PATIENT_SPLITS, SPLITS, check_table
 
 
 class LeakageError(ValueError):
     """A patient or an image would be seen in two splits; the run must stop."""
-
-
-def hash_fraction(patient_id: str, key: str) -> float:
-    """Position of a patient in [0, 1): the first 8 bytes of SHA-256 of "key/patient_id". No other patient matters."""
-    digest = hashlib.sha256(f"{key}/{patient_id}".encode()).digest()
-    return (int.from_bytes(digest[:8], "big") >> 11) / 2.0**53
-
-
-def hashed_split(patient_id: str, settings: SplitSettings) -> str:
-    """Split of a patient to whom none was given."""
-    position = hash_fraction(patient_id, settings.key)
-    if position < settings.train:
-        return "train"
-    return "validation" if position < settings.train + settings.validation else "test"
 
 
 def merge_given_splits(

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from vertegrade.ct.reasons import Refused
+from vertegrade.files import is_litter
 
 # Deflate gives at most about 1030:1; CT slices of air and padding stay below 100:1.
 MAX_RATIO = 200
@@ -31,7 +32,7 @@ class SourceFile:
 
 @contextmanager
 def open_source(path: Path, max_files: int) -> Iterator[list[SourceFile]]:
-    """The files below a folder or in a zip, sorted by name, hidden ones (`.snakemake_timestamp`, `._x`) left out.
+    """The files below a folder or in a zip, sorted by name, without litter (`.snakemake_timestamp`, `Thumbs.db`).
 
     Raises Refused where there are too many, or where the zip is damaged, encrypted or unsafe.
     """
@@ -53,7 +54,7 @@ def _folder_files(folder: Path, max_files: int) -> list[SourceFile]:
     for parent, _, names in os.walk(folder, onerror=_unreadable):
         for name in names:
             file = Path(parent, name)
-            if not name.startswith(".") and file.is_file():
+            if not is_litter(name) and file.is_file():
                 opener = _file_opener(file)
                 files.append(SourceFile(file.relative_to(folder).as_posix(), file.stat().st_size, opener))
         _check_count(folder, len(files), max_files)
@@ -76,7 +77,7 @@ def _zip_files(path: Path, archive: zipfile.ZipFile, max_files: int) -> list[Sou
             f"{path}: {packed} bytes would unpack to {unpacked} (more than {MAX_RATIO}:1); unpack it yourself if it is "
             "what it should be and give the folder",
         )
-    visible = [member for member in members if not PurePosixPath(member.filename).name.startswith(".")]
+    visible = [member for member in members if not is_litter(PurePosixPath(member.filename).name)]
     files = [SourceFile(item.filename, item.file_size, _member_opener(archive, item), zipped=True) for item in visible]
     return sorted(files, key=lambda file: file.name)
 

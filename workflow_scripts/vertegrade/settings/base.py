@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from functools import cache, reduce
-from typing import Any, TypeVar
+from pathlib import PurePosixPath
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 
@@ -15,6 +16,14 @@ class Section(BaseModel):
 
 
 T = TypeVar("T", bound=Section)
+
+
+def plain_path(text: str) -> str:
+    """A path without what changes nothing: a slash at its end, slashes twice, `./`. Empty stays empty."""
+    return str(PurePosixPath(text)) if text else ""
+
+
+PlainPath = Annotated[str, AfterValidator(plain_path)]
 
 
 def setting(default: Any, description: str, unit: str = "", *, reruns: bool = True, **limits: Any) -> Any:

@@ -1,6 +1,6 @@
 """Settings of the cohort: which scans, in which shards and splits, with which labels."""
 
-from .base import Section, section, setting
+from .base import PlainPath, Section, section, setting
 
 
 class SplitSettings(Section):
@@ -18,12 +18,12 @@ class SplitSettings(Section):
 class CohortSettings(Section):
     """The scans to grade. With an empty sheet the embedded phantom cohort is made and graded."""
 
-    sheet: str = setting(
+    sheet: PlainPath = setting(
         "",
         "Sample sheet (CSV): scan_id, patient_id, path[, labels, mask, centroids, split, fingerprint, points, series]; "
         "`make index DIR=...` writes one (docs/index.md).",
     )
-    labels: str = setting(
+    labels: PlainPath = setting(
         "",
         "Label table (CSV or TSV: patient_id, scan_id, vertebra, genant_grade[, shape][, split]) or the VerSe'19 grade "
         "sheet (XLSX, Loeffler 2020, appendix E1). Empty: labels that the sample sheet names, or the phantoms' truth.",

@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from .base import Section, setting
+from .base import PlainPath, Section, setting
 
 
 class RunSettings(Section):
     """Where files go and on what they are computed."""
 
-    results: str = setting("results", "Folder of every output.", min_length=1)
-    logs: str = setting("logs", "Folder of the log of every job.", reruns=False, min_length=1)
-    model: str = setting(
+    results: PlainPath = setting("results", "Folder of every output.", min_length=1)
+    logs: PlainPath = setting("logs", "Folder of the log of every job.", reruns=False, min_length=1)
+    model: PlainPath = setting(
         "",
         "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans. Its "
         "settings of `crop`, `localize`, `dae.model` and `grading` count where you give none; another value of what "

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from .base import Section, section, setting
+from .base import PlainPath, Section, section, setting
 from .localizer import CentrelineSettings
 
 
@@ -18,7 +18,7 @@ class LocalizeSettings(Section):
         "which six points are measured. `totalsegmentator`, `spineps`: the command line of the tool that you "
         "have installed with its weights (see docs/morphometry.md); nothing is downloaded.",
     )
-    weights: str = setting(
+    weights: PlainPath = setting(
         "",
         "Folder of the networks of `learned` (centreline.safetensors, vertebrae.safetensors). Empty: those that ship "
         "with Vertegrade (`models/localizer`), trained on phantoms alone.",
@@ -32,7 +32,7 @@ class LocalizeSettings(Section):
         le=1,
     )
     centreline: CentrelineSettings = section(CentrelineSettings, "With `learned`: the spine's centreline.")
-    overrides: str = setting(
+    overrides: PlainPath = setting(
         "",
         "CSV of landmarks corrected by hand (docs/morphometry.md), which win over whatever method found; empty: none.",
     )
