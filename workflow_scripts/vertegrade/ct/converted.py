@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import nibabel as nib
 import numpy as np
 
+from vertegrade.ct.outside import METAL_HU, check_range, fill_outside
 from vertegrade.ct.passes import check_alike
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume
@@ -12,7 +13,9 @@ from vertegrade.ct.volume import Volume
 SPACING_LIMITS_MM = (0.05, 20.0)
 MAX_SIZE = 32767  # NIfTI-1 counts voxels in 16 bits
 # Metal and cement are brighter than any bone; a cubic centimetre of it is no calcification.
-METAL_HU, METAL_MM3 = 2500, 1000.0
+METAL_MM3 = 1000.0
+LIMITS = np.iinfo(np.int16)
+MOST_ABOVE = 1e-4  # of a scan's voxels: metal in extended scales, spikes of a reconstruction
 CLIPPED_HU = 3071  # the largest HU of 12 bits with intercept -1024
 PADDING_HU = -1500  # below any noise of air: what scanners write outside their circle
 
@@ -43,20 +46,52 @@ def axcodes(affine: np.ndarray) -> str:
     return "".join(nib.orientations.aff2axcodes(affine))
 
 
-def to_int16(values: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
-    """HU (any dtype) rounded to the nearest int16, halves to even, and whether anything had to be rounded."""
-    whole = values if values.dtype.kind in "iu" else np.rint(values)
-    limits = np.iinfo(np.int16)
-    if whole.size and (whole.min() < limits.min or whole.max() > limits.max):
-        raise Refused("hu_out_of_range", f"{name}: values beyond int16 ({limits.min} to {limits.max}) are no HU")
-    return whole.astype(np.int16), whole is not values and bool((whole != values).any())
+class Rounding:
+    """Turns HU into int16, part after part of a scan, and tells in the notes what that changed."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._voxels = self._above = 0
+        self._rounded = False
+
+    def to_int16(self, values: np.ndarray, name: str) -> np.ndarray:
+        """HU (any dtype) rounded to the nearest int16, halves to even; what is brighter than int16 holds is cut off.
+
+        Refused where values lie below int16.
+        """
+        whole = values if values.dtype.kind in "iu" else np.rint(values)
+        self._rounded |= whole is not values and bool((whole != values).any())
+        self._voxels += whole.size
+        if whole.size and whole.max() > LIMITS.max:
+            self._above += int((whole > LIMITS.max).sum())
+            whole = np.minimum(whole, LIMITS.max)
+        if whole.size and whole.min() < LIMITS.min:
+            raise _no_hu(f"{name}: values below {LIMITS.min}")
+        return whole.astype(np.int16)
+
+    def finish(self) -> None:
+        """To be called after the last part; Refused where more was cut off than metal and broken pixels explain."""
+        if self._above > MOST_ABOVE * self._voxels:
+            raise _no_hu(f"{self._above} voxels above {LIMITS.max}")
+        if self._above:
+            self._notes.flags.add("clipped")
+            self._notes.warnings.append(f"{self._above} voxel(s) above {LIMITS.max} HU cut off there")
+        if self._rounded:
+            self._notes.warnings.append("fractions of a HU rounded")
+
+
+def _no_hu(found: str) -> Refused:
+    return Refused(
+        "hu_out_of_range", f"{found} are no HU; check RescaleSlope and RescaleIntercept, or scl_slope of a NIfTI"
+    )
 
 
 def check_volume(converted: Converted) -> None:
     """Check the result against what CT can be; Refused where it cannot be one, else warnings and flags in the notes.
 
     Thresholds look for gross errors only: a mask or a windowed image given as CT, a lost rescale intercept
-    (air at 0, soft tissue at 1000). A small offset is left to calibration.
+    (air at 0, soft tissue at 1000). A small offset is left to calibration. What was filled in outside of the scan
+    becomes air (`fill_outside`).
     """
     _check_geometry(converted)
     check_alike(converted.volume.hu, _slice_axis(converted))
@@ -75,6 +110,8 @@ def check_volume(converted: Converted) -> None:
             "implausible_hu", f"no soft tissue ({found}); the rescale intercept is wrong, export the series again"
         )
     notes, voxel_mm3 = converted.notes, float(np.prod(converted.volume.spacing_mm))
+    check_range(converted.volume.hu, notes)
+    fill_outside(converted.volume.hu, _slice_axis(converted), voxel_mm3, notes)
     air = sample[(sample < -900) & (sample > PADDING_HU)]
     if air.size > 0.01 * sample.size and abs(np.median(air) + 1000) > 50:
         notes.warnings.append(f"air lies at {np.median(air):.0f} HU")

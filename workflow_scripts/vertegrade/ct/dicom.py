@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vertegrade.ct.archive import open_source
-from vertegrade.ct.converted import Converted, HeaderValue, axcodes, to_int16
+from vertegrade.ct.converted import Converted, HeaderValue, Rounding, axcodes
 from vertegrade.ct.headers import read_series
 from vertegrade.ct.reasons import Notes
 from vertegrade.ct.resample import resampled
@@ -62,17 +62,14 @@ def _stacked(frames: Iterator[np.ndarray], shape: tuple[int, int, int]) -> np.nd
 
 def _frames(stack: Stack, notes: Notes) -> Iterator[np.ndarray]:
     """HU of slice after slice, int16 (columns, rows): only what takes them knows how many must be in memory."""
-    rounded = 0
+    rounding = Rounding(notes)
     for item in stack.slices:
-        frame, was_rounded = _slice_hu(item)
-        rounded += was_rounded
-        yield frame.T
-    if rounded:
-        notes.warnings.append(f"fractions of a HU rounded in {rounded} slice(s)")
+        yield rounding.to_int16(_slice_hu(item), item.name).T
+    rounding.finish()
 
 
-def _slice_hu(item: Slice) -> tuple[np.ndarray, bool]:
-    """One slice in HU, int16 (rows, columns): stored value * slope + intercept, padding as air; and whether rounded.
+def _slice_hu(item: Slice) -> np.ndarray:
+    """One slice in HU, int32 or float64 (rows, columns): stored value * slope + intercept, padding as air.
 
     No presentation LUT: MONOCHROME1 says how to show a slice, not what its HU are. No real-world value map: it may
     map to something else than HU.
@@ -83,7 +80,7 @@ def _slice_hu(item: Slice) -> tuple[np.ndarray, bool]:
     frame = stored * number(slope) + number(intercept)
     if item.header.get("PixelPaddingValue") is not None:
         frame[_padding(stored, item.header)] = AIR_HU
-    return to_int16(frame, item.name)
+    return frame
 
 
 def _whole(stored: np.ndarray, slope: float, intercept: float) -> bool:

@@ -12,7 +12,7 @@ from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
 from vertegrade.ct.checksum import BLOCK
-from vertegrade.ct.converted import SPACING_LIMITS_MM, Converted, axcodes, to_int16
+from vertegrade.ct.converted import SPACING_LIMITS_MM, Converted, Rounding, axcodes
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.stack import MAX_TILT_DEGREES, check_thickness
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
@@ -114,7 +114,7 @@ def _read_hu(path: Path, proxy: ArrayProxy, shape: tuple[int, ...], notes: Notes
     slope, intercept = float(proxy.slope), float(proxy.inter)
     hu = np.empty(shape, dtype=np.int16, order="F")
     size = shape[0] * shape[1] * proxy.dtype.itemsize
-    rounded = False
+    rounding = Rounding(notes)
     with ImageOpener(path) as file:
         file.seek(proxy.offset)
         for k in range(shape[2]):
@@ -125,9 +125,7 @@ def _read_hu(path: Path, proxy: ArrayProxy, shape: tuple[int, ...], notes: Notes
             values = stored.astype(np.float64) * slope + intercept
             if not np.isfinite(values).all():
                 raise Refused("not_finite", "NaN or infinite values; fill them with -1024")
-            hu[:, :, k], was_rounded = to_int16(values, "the NIfTI")
-            rounded |= was_rounded
+            hu[:, :, k] = rounding.to_int16(values, "the NIfTI")
         file.read(BLOCK)  # a .gz ends with a checksum, which only a reader that comes there sees (ct/checksum.py)
-    if rounded:
-        notes.warnings.append("fractions of a HU rounded")
+    rounding.finish()
     return hu

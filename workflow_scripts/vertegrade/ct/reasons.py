@@ -140,6 +140,11 @@ REASONS: dict[str, Reason] = {
     "implausible_hu": Reason(
         "failed", "The values cannot be Hounsfield units of a body.", "Give the CT itself, with its rescale intercept."
     ),
+    "clipped_hu": Reason(
+        "excluded",
+        "Values end within tissue: the image was windowed for a display or clipped for a network.",
+        "Give the CT itself, with all its Hounsfield units.",
+    ),
     "not_3d": Reason("excluded", "The NIfTI is not one 3-D image of plain numbers.", "Give one 3-D volume of numbers."),
     "no_orientation": Reason(
         "excluded",
@@ -257,7 +262,8 @@ FLAGS = {
     "multi_energy": "Spectral CT: mono-energetic or otherwise combined images.",
     "metal": "More than a cubic centimetre is brighter than bone can be: metal or cement.",
     "unplaced_vertebra": "A vertebra of the given centroids has no position (NaN): it is left out, the others are not.",
-    "clipped": "Values end at 3071 HU, where 12 bits end: metal is cut off.",
+    "clipped": "Values end where those of metal go on (3071 HU, where 12 bits end, or elsewhere): metal is cut off.",
+    "filled": "A value that air cannot have was filled in outside of the scan; it was taken as outside (-1024 HU).",
 }
 
 
