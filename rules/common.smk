@@ -19,6 +19,7 @@ from vertegrade.code_hash import (
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of
 from vertegrade.preflight.start import StartError, methods_of, no_labels, start
+from vertegrade.provenance.locks import remove_own_locks_only
 from vertegrade.settings.base import rerun_values
 
 # Jobs have the same paths but the first one.
@@ -26,6 +27,9 @@ elsewhere = other_code(sys.path[1:])
 if elsewhere:
     here = f"{workflow.basedir}/workflow_scripts"
     sys.exit(f"Vertegrade cannot start: {leads_elsewhere(elsewhere, here)}")
+
+remove_own_locks_only()
+
 try:
     START = start(
         config,

@@ -3,12 +3,15 @@
 import pandas as pd
 
 from vertegrade.provenance.check import Finding, audit
+from vertegrade.provenance.locks import WORKS, is_locked
 from vertegrade.provenance.workflow import open_workflow
 from vertegrade.stage import run_stage, write_frame
 
 SHOWN = 20  # findings in the log; all are in the table
 
 with run_stage(snakemake) as job:
+    if is_locked():
+        job.log.warning(WORKS)
     with open_workflow(job.config, **job.params.workflow) as now:
         found = audit(job.results, now.params, job.params.elsewhere, job.threads)
     table = pd.DataFrame(map(vars, found.findings), columns=list(Finding.__annotations__))
