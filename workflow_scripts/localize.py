@@ -9,6 +9,7 @@ from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.adapters import tool_landmarks
+from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.landmarks import provided_landmarks
 from vertegrade.spine.overrides import adds_to, apply_overrides, read_overrides
 from vertegrade.stage import run_stage
@@ -62,5 +63,6 @@ with run_stage(snakemake) as job:
             scans.loc[row.scan_id, ["state", "reason", "message"]] = [refusal.state, refusal.reason, str(refusal)]
     landmarks = pd.concat(tables)
     landmarks["flags"] = landmarks["scan_id"].map(scans["flags"])
+    landmarks = with_flags(landmarks)
     job.write_table(job.output.landmarks, landmarks, LANDMARKS)
     job.write_table(job.output.states, scans, SCANS)

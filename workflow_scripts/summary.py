@@ -10,11 +10,15 @@ from vertegrade.tables import PREDICTIONS, SCANS, read_table, read_tables
 with run_stage(snakemake) as job:
     scans = read_tables(job.input.scans, SCANS)
     predictions = read_table(job.input.predictions, PREDICTIONS)
+    graded = predictions[predictions["evaluable"]]
+    flags = [set(text.split()) for text in graded["flags"]]
     cohort = {
         "scans": len(scans),
         "scans_done": int((scans["state"] == "done").sum()),
         "vertebrae": len(predictions),
-        "vertebrae_graded": int(predictions["evaluable"].sum()),
+        "vertebrae_graded": len(graded),
+        "vertebrae_uncertain_level": sum("uncertain_level" in those for those in flags),
+        "vertebrae_doubtful_points": sum("doubtful_points" in those for those in flags),
     }
     metrics = {content["method"]: content for content in map(read_json, job.input.metrics)}
     jobs = job_manifests(job.params.manifests)

@@ -1,13 +1,14 @@
 """The lineage page shows texts that people wrote as texts."""
 
 import copy
+import html
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from provenance.small_run import PARAMS, write_job, write_run
-from vertegrade.ct.reasons import FLAGS
+from vertegrade.ct.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.evaluation.run_facts import job_manifests, run_facts
 from vertegrade.files import file_hashes
 from vertegrade.manifest import read_manifests
@@ -59,9 +60,20 @@ def test_flags_of_the_scan_are_told_in_plain_words() -> None:
     assert "no flag" not in page
 
 
+def test_an_uncertain_level_and_doubtful_points_are_told() -> None:  # field test A11
+    rows = pd.DataFrame([GRADE | {"flags": "doubtful_points uncertain_level", "label_confidence": 0.41}])
+    page = lineage_page(rows, [], lineage_table([], "a", {}), "L1")
+    assert "Where the grade of a, about L1 comes from" in page
+    assert "a probability of 0.41" in page
+    assert VERTEBRA_FLAGS["doubtful_points"] in html.unescape(page)
+    assert "Where the grade of a L1 comes from" in lineage_page(
+        pd.DataFrame([GRADE]), [], lineage_table([], "a", {}), "L1"
+    )
+
+
 def test_a_scan_without_flags_is_told_to_have_none() -> None:
     page = lineage_page(pd.DataFrame([GRADE]), [], lineage_table([], "a", {}), "L1")
-    assert "The scan carries no flag" in page
+    assert "Scan and vertebra carry no flag" in page
     assert [flag for flag in FLAGS if flag in page] == []
 
 

@@ -60,11 +60,21 @@ def test_flags_count_localized_scans_and_their_graded_vertebrae():
     flags = {"P001-1": "metal", "P002-1": "metal clipped", "P003-1": "metal"}  # P001-1 was left out
     scans = COHORT.scans.assign(flags=COHORT.scans["scan_id"].map(flags).fillna(""))
     graded = COHORT.dae[COHORT.dae["evaluable"]].groupby("scan_id").size()
-    assert _flow(replace(COHORT, scans=scans))["flags"] == [
+    predictions = COHORT.dae.assign(flags=COHORT.dae["scan_id"].map(flags).fillna(""))
+    assert _flow(replace(COHORT, scans=scans, dae=predictions))["flags"] == [
         {"flag": "metal", "scans": 2, "graded": graded["P002-1"] + graded["P003-1"]},
         {"flag": "clipped", "scans": 1, "graded": graded["P002-1"]},
     ]
     assert _flow()["flags"] == []
+
+
+def test_flags_of_single_vertebrae_are_counted_with_their_scans():  # field test A11
+    """One of a scan's vertebrae, not all of them; one that is not graded does not count."""
+    mine = COHORT.dae[COHORT.dae["evaluable"]].groupby("scan_id").head(1).iloc[:2].index
+    out = COHORT.dae[~COHORT.dae["evaluable"]].index[0]
+    predictions = COHORT.dae.assign(flags="")
+    predictions.loc[[*mine, out], "flags"] = "doubtful_points"
+    assert _flow(replace(COHORT, dae=predictions))["flags"] == [{"flag": "doubtful_points", "scans": 2, "graded": 2}]
 
 
 def test_vertebrae_of_levels_that_are_not_graded_have_no_crop_but_a_reason():

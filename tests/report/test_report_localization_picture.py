@@ -51,6 +51,14 @@ def test_the_picture_follows_the_spine_to_the_side(volume: Volume) -> None:
     assert (image[:, 1] == 40).all()
 
 
+def test_uncertain_levels_and_doubtful_points_are_seen(volume: Volume) -> None:  # field test A11
+    doubtful = landmarks().assign(label_confidence=[0.95, 0.4, math.nan, 0.89], flags=["", "", "doubtful_points", ""])
+    figure = localization_figure(volume, doubtful, ReportSettings())
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert [text.split("  ")[0] for text in texts] == ["T12", "about L1", "L2", "about L3"]
+    assert ["doubtful points" in text for text in texts] == [False, False, True, False]
+
+
 def test_every_vertebra_is_named_with_its_confidence_and_why_it_is_not_evaluable(volume: Volume) -> None:
     figure = localization_figure(volume, landmarks(), ReportSettings())
     texts = [text.get_text() for text in figure.axes[0].texts]

@@ -10,6 +10,7 @@ from evaluation.synthetic_predictions import make_cohort
 from report.synthetic_crops import make_crops
 from vertegrade.evaluation.figures import NOTICE, save_figure
 from vertegrade.grading.counterfactual import spread_by_severity
+from vertegrade.levels import NAMES
 from vertegrade.report.montage import (
     TILE,
     counterfactual_figure,
@@ -134,6 +135,17 @@ def test_a_long_scan_id_keeps_both_of_its_ends():
     assert text.startswith("begin")
     assert text.endswith("end")
     assert [len(line) for line in text.split("\n")] == [20, 20]
+
+
+def test_uncertain_levels_are_no_names_in_montage_and_strips():  # field test A11
+    rows = spread_by_severity(PREDICTIONS, 2).assign(label_confidence=[0.3, 0.97])
+    names = [NAMES[vertebra] for vertebra in rows["vertebra"]]
+    text = _texts(montage_figure(mid_sagittal(make_crops(rows["severity"])), rows, np.full(2, np.nan), SETTINGS))
+    assert f"about {names[0]}  " in text
+    assert f"about {names[1]}" not in text
+    images, strips = _strips()
+    text = _texts(counterfactual_figure(images, strips.assign(label_confidence=0.3), np.full(2, np.nan), SETTINGS))
+    assert text.count("about ") == 2
 
 
 def _strips() -> tuple[np.ndarray, pd.DataFrame]:

@@ -149,6 +149,7 @@ MODULES: dict[str, set[str]] = {
     "ct/reasons.py": {"convert", "localize", "cohort_page"},
     "spine/__init__.py": {"phantom", "localize", "measure", "crop", "localization_picture"},
     "spine/adapters.py": {"localize"},
+    "spine/doubt.py": {"localize"},
     "spine/labelling.py": {"localize"},
     "spine/overrides.py": {"localize"},
     "spine/level_statistics.py": {"phantom", "localize", "measure"},

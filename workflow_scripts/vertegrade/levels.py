@@ -1,6 +1,7 @@
 """VerSe's vertebra labels: 1-7 C1-C7, 8-19 T1-T12, 20-25 L1-L6, 28 T13."""
 
 import re
+from typing import Any
 
 NAMES: dict[int, str] = (
     {i: f"C{i}" for i in range(1, 8)}
@@ -9,6 +10,19 @@ NAMES: dict[int, str] = (
     | {28: "T13"}
 )
 LABELS: dict[str, int] = {name: label for label, name in NAMES.items()}
+
+# A level whose probability is lower is shown as uncertain (spine/doubt.py says how the limit was set).
+UNCERTAIN_LEVEL = 0.9
+
+
+def is_uncertain(label_confidence: Any) -> Any:
+    """Whether a level is uncertain, of one number or of an array or series; NaN (given with the scan) is certain."""
+    return label_confidence < UNCERTAIN_LEVEL
+
+
+def level_text(label: int, label_confidence: float) -> str:
+    """The level's name for people, `about T9` where it is uncertain."""
+    return f"about {NAMES[label]}" if is_uncertain(label_confidence) else NAMES[label]
 
 
 def parse_level(text: str) -> int | None:

@@ -266,6 +266,15 @@ FLAGS = {
     "filled": "A value that air cannot have was filled in outside of the scan; it was taken as outside (-1024 HU).",
 }
 
+# What is told of one vertebra (spine/doubt.py); it stands beside the scan's flags from localization on.
+VERTEBRA_FLAGS = {
+    "uncertain_level": "Its `label_confidence` is below 0.9: it may be the level above or below, and is shown as "
+    "`about T9`.",
+    "doubtful_points": "The expected error of a height is a millimetre or more, and half as much again as that of the "
+    "scan's other vertebrae: look at the picture of the scan before you trust what `keypoints` says.",
+    "corrected": "A person added, moved or renamed it (localize.overrides).",
+}
+
 
 @dataclass
 class Notes:
@@ -296,5 +305,10 @@ def reasons_table() -> str:
 
 
 def flags_table() -> str:
-    """FLAGS as a table in Markdown, as docs/inputs.md shows it."""
-    return "\n".join(["| flag | what it means |", "|---|---|", *(f"| `{k}` | {v} |" for k, v in FLAGS.items())]) + "\n"
+    """FLAGS and VERTEBRA_FLAGS as a table in Markdown, as docs/inputs.md shows it."""
+    lines = [
+        f"| `{flag}` | {whose} | {meaning} |"
+        for whose, flags in (("scan", FLAGS), ("vertebra", VERTEBRA_FLAGS))
+        for flag, meaning in flags.items()
+    ]
+    return "\n".join(["| flag | of a | what it means |", "|---|---|---|", *lines]) + "\n"

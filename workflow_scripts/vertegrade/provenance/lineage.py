@@ -1,6 +1,7 @@
 """The lineage of one vertebra's grade: every job, file, setting and code version behind it, back to its scan."""
 
 import difflib
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from vertegrade.ct.reasons import FLAGS
-from vertegrade.levels import LABELS
+from vertegrade.ct.reasons import FLAGS, VERTEBRA_FLAGS
+from vertegrade.levels import LABELS, is_uncertain, level_text
 from vertegrade.manifest import Manifest
 from vertegrade.provenance.check import flat
+from vertegrade.tables import doubt_of
 
 # How a job or file stands to the vertebra.
 OWN, SHARED, LEARNED = "this scan", "cohort", "learned from"
@@ -129,16 +131,18 @@ def _run(manifest: Manifest) -> dict[str, Any]:
 
 
 def lineage_page(rows: pd.DataFrame, steps: list[Step], table: pd.DataFrame, level: str) -> str:
-    """The page as HTML: the grades, the scan's flags, then each job with its files; other scans' files are counted."""
+    """The page as HTML: the grades, what is doubtful, then each job with its files; other scans' files are counted."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("lineage.html.j2")
+    confidence = float(doubt_of(rows)["label_confidence"].iloc[0])
+    name = level_text(LABELS[level], confidence)
     own = [_shown(step, table) for step in steps if step.relation != LEARNED]
     learned = table[table["relation"] == LEARNED]
     return template.render(
-        scan=rows["scan_id"].iloc[0],
-        level=level,
+        vertebra=f"{rows['scan_id'].iloc[0]}{',' if is_uncertain(confidence) else ''} {name}",
+        label_confidence=None if math.isnan(confidence) else confidence,
         grades=rows.to_dict("records"),
-        flags=[(flag, FLAGS[flag]) for flag in sorted(set(rows["flags"].str.split().sum()))],
+        flags=[(flag, (FLAGS | VERTEBRA_FLAGS)[flag]) for flag in sorted(set(rows["flags"].str.split().sum()))],
         steps=own,
         learned=learned[learned["kind"] == "written"].groupby("rule").size().to_dict(),
         learned_jobs=sum(step.relation == LEARNED for step in steps),

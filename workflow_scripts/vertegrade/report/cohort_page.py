@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from vertegrade.ct.reasons import FLAGS
+from vertegrade.ct.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.evaluation.figures import NOTICE, estimate_text, method_label
 from vertegrade.report.flow import flow_steps
 
@@ -98,7 +98,7 @@ def cohort_page(
         overfit=_overfit(metrics),
         flow=flow,
         steps=flow_steps(flow),
-        flags=[row | {"meaning": FLAGS[row["flag"]]} for row in flow["flags"]],
+        flags=[row | {"meaning": (FLAGS | VERTEBRA_FLAGS)[row["flag"]]} for row in flow["flags"]],
         images={name: data_uri(path) for name, path in figures.items()},
         facts=facts,
         taken=_taken(cost) if cost else [],

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from vertegrade.tables import SPLITS
+from vertegrade.tables import SPLITS, doubt_of
 
 KEY = ["scan_id", "vertebra"]
 UNLABELLED = "unlabelled"
@@ -33,7 +33,7 @@ def cohort_flow(
     Returns `all` and `splits.<split>`, each `{patients, scans: {in_sheet, not_converted, converted, not_localized,
     localized}, vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`, where the
     left-out parts are counts by reason; `exclusions`, one dict a scan; `flags`, one dict `{flag, scans, graded}`
-    for each flag of conversion: the localized scans that carry it and their graded vertebrae; and `index`, None
+    for each flag: the localized scans and the graded vertebrae that carry it; and `index`, None
     where there is none: `{files: {found, left_out, ct}, images: {found, left_out, scans}, sheet: {removed,
     added}}`, the last what a person changed.
     Raises FlowError, naming the rows, when anything does not add up.
@@ -182,18 +182,23 @@ def _exclusions(scans: pd.DataFrame, split: "pd.Series[str]") -> list[dict[str, 
 
 
 def _flags(scans: pd.DataFrame, predictions: pd.DataFrame) -> list[dict[str, str | int]]:
-    """How many localized scans, and graded vertebrae of theirs, carry each flag; the most frequent first."""
-    done = scans[scans["state"] == "done"]
-    carried = done.assign(flag=done["flags"].str.split()).explode("flag").dropna(subset="flag")
-    graded = predictions[predictions["evaluable"]].groupby("scan_id").size()
-    counts = (
-        carried.assign(graded=carried["scan_id"].map(graded).fillna(0)).groupby("flag")["graded"].agg(["size", "sum"])
-    )
+    """How many localized scans and graded vertebrae carry each flag; the most frequent first.
+
+    A scan carries its own flags, and those of its graded vertebrae.
+    """
+    graded = _flagged(predictions[predictions["evaluable"]])
+    of_scan = pd.concat([_flagged(scans[scans["state"] == "done"]), graded])[["scan_id", "flag"]].drop_duplicates()
+    counts = of_scan["flag"].value_counts()
+    vertebrae = graded["flag"].value_counts().reindex(counts.index, fill_value=0)
     rows: list[dict[str, str | int]] = [
-        {"flag": str(flag), "scans": int(counts.loc[flag, "size"]), "graded": int(counts.loc[flag, "sum"])}
-        for flag in counts.index
+        {"flag": str(flag), "scans": int(counts[flag]), "graded": int(vertebrae[flag])} for flag in counts.index
     ]
     return sorted(rows, key=lambda row: (-int(row["scans"]), row["flag"]))
+
+
+def _flagged(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each flag of each row, in the column `flag`."""
+    return table.assign(flag=doubt_of(table)["flags"].str.split()).explode("flag").dropna(subset="flag")
 
 
 def _check_sums(flow: dict[str, Any]) -> None:

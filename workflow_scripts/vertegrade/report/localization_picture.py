@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.evaluation.figures import COLOURS, NOTICE, STYLE
-from vertegrade.levels import NAMES
+from vertegrade.levels import level_text
 from vertegrade.report.montage import windowed
 from vertegrade.settings.report import ReportSettings
 from vertegrade.spine.centreline import Centreline, fit_centreline
@@ -103,7 +103,9 @@ def _lines(z: Floats) -> Floats:
 
 def _text(row: dict[Any, Any]) -> str:
     reason = "" if row["evaluable"] else f"  not evaluable: {row['reason']}"
-    return f"{NAMES[row['vertebra']]}  {row['confidence']:.2f}{reason}"
+    doubt = "  doubtful points" if "doubtful_points" in row.get("flags", "") else ""
+    level = level_text(row["vertebra"], row.get("label_confidence", np.nan))
+    return f"{level}  {row['confidence']:.2f}{doubt}{reason}"
 
 
 def _draw(axes: Axes, row: dict[Any, Any], centres: Floats, place: int) -> None:

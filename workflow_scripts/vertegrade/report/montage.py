@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from vertegrade.evaluation.figures import NOTICE, STYLE
-from vertegrade.levels import NAMES
+from vertegrade.levels import level_text
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import GRADES
+from vertegrade.tables import GRADES, doubt_of
 
 Pixels = NDArray[np.uint8]
 
@@ -60,14 +60,14 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
     lines = max(1, -(-len(rows) // COLUMNS))
     with matplotlib.rc_context(STYLE):
         figure, axes = _canvas(COLUMNS * 1.3, lines * LINE * 1.3 + 0.75, COLUMNS, lines * LINE, top=0.45)
-        for place, (vertebra, row) in enumerate(zip(rows["vertebra"].tolist(), rows.itertuples(), strict=True)):
+        for place, (level, row) in enumerate(zip(_levels(rows), rows.itertuples(), strict=True)):
             line, column = divmod(place, COLUMNS)
             x, y = column, line * LINE
             grade = true_grade[place]
             colour = UNKNOWN_COLOUR if np.isnan(grade) else GRADE_COLOURS[int(grade)]
             _show(axes, windowed(hu[place], settings), x, y, colour)
             truth = "?" if np.isnan(grade) else f"{grade:.0f}"
-            text = f"{NAMES[vertebra]}  {row.severity:.1f}  true {truth}"
+            text = f"{level}  {row.severity:.1f}  true {truth}"
             axes.text(x + 0.5, y + 1.0, text, ha="center", va="top", fontsize=7.5)
             axes.text(x + 0.5, y + 1.1, scan_text(str(row.scan_id)), ha="center", va="top", fontsize=6, color="#4a5560")
         _montage_heading(figure)
@@ -80,6 +80,11 @@ def scan_text(scan_id: str) -> str:
     if len(scan_id) > 2 * SCAN_CHARACTERS:
         scan_id = f"{scan_id[:SCAN_CHARACTERS]}…{scan_id[1 - SCAN_CHARACTERS :]}"
     return "\n".join(filter(None, (scan_id[:SCAN_CHARACTERS], scan_id[SCAN_CHARACTERS:])))
+
+
+def _levels(rows: pd.DataFrame) -> list[str]:
+    """The levels' names of PREDICTIONS as people are to read them."""
+    return [level_text(*of) for of in zip(rows["vertebra"], doubt_of(rows)["label_confidence"], strict=True)]
 
 
 def _say_if_empty(axes: Axes, rows: pd.DataFrame) -> None:
@@ -154,7 +159,7 @@ def counterfactual_figure(
         figure, axes = _canvas(7 * 1.5, lines * 1.5 + 0.75, 7, lines, top=0.45)
         for column, head in enumerate(heads):
             axes.text(column + 1.5, -0.04, head, ha="center", va="bottom", weight="bold", fontsize=10)
-        for place, (vertebra, row) in enumerate(zip(strips["vertebra"].tolist(), strips.itertuples(), strict=True)):
+        for place, (level, row) in enumerate(zip(_levels(strips), strips.itertuples(), strict=True)):
             y = place * step
             crop, own, *decoded = mid_sagittal(images[place])
             _show(axes, windowed(crop, settings), 1, y)
@@ -167,7 +172,7 @@ def counterfactual_figure(
                 axes.text(wanted + 3.5, y + 2.0, graded, ha="center", va="top", fontsize=9)
             grade = "unknown" if np.isnan(true_grade[place]) else f"{true_grade[place]:.0f}"
             facts = f"True grade {grade}\nSeverity {row.severity:.1f}\n({row.severity_low:.1f}–{row.severity_high:.1f})"
-            axes.text(0.05, y + 0.1, NAMES[vertebra], va="top", fontsize=13, weight="bold")
+            axes.text(0.05, y + 0.1, level, va="top", fontsize=13, weight="bold")
             axes.text(0.05, y + 0.3, facts, va="top", fontsize=9, linespacing=1.4)
             axes.text(0.05, y + 0.85, f"Scan\n{scan_text(str(row.scan_id))}", va="top", fontsize=7, linespacing=1.4)
             axes.text(
