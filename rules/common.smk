@@ -119,32 +119,41 @@ def official_split_files():
     return [path for path in label_files() if has_splits(path)]
 
 
-def scan_files(wildcards):
-    """Files and folders that a shard's rows name and that exist; a missing one fails its scan, not the shard."""
-    if PHANTOM:
-        shard = wildcards.shard
-        return [
-            f"{SETTINGS.run.results}/phantom/{shard}/{part}"
-            for part in ("dicom", "annotations")
-        ]
-    return sorted(
-        {
-            path
-            for row in ROWS[wildcards.shard]
-            for path in row.files()
-            if os.path.exists(path) and not PATTERN.search(path)
-        }
-    )
-
-
-def unlisted(wildcards):
-    """Files and folders of a shard that cannot be inputs, as their names are patterns to Snakemake; with their times."""
-    return {
-        path: os.stat(path).st_mtime_ns
-        for row in ROWS[wildcards.shard]
-        for path in sorted(row.files())
-        if PATTERN.search(path) and os.path.exists(path)
+def named_files(wildcards, columns):
+    """Files and folders named by columns of a shard's rows that exist; a missing one fails its scan, not the shard."""
+    named = {
+        getattr(row, column) for row in ROWS[wildcards.shard] for column in columns
     }
+    return sorted(path for path in named if path and os.path.exists(path))
+
+
+def scan_files(wildcards):
+    """The scans of a shard."""
+    if PHANTOM:
+        return [f"{SETTINGS.run.results}/phantom/{wildcards.shard}/dicom"]
+    return [
+        path for path in named_files(wildcards, ["path"]) if not PATTERN.search(path)
+    ]
+
+
+def annotation_files(wildcards):
+    """The landmarks that come with the scans of a shard."""
+    if PHANTOM:
+        return [f"{SETTINGS.run.results}/phantom/{wildcards.shard}/annotations"]
+    paths = named_files(wildcards, ["mask", "centroids"])
+    return [path for path in paths if not PATTERN.search(path)]
+
+
+def unlisted(*columns):
+    """Files and folders of a shard that cannot be inputs, as their names are patterns to Snakemake; with their times."""
+
+    def times(wildcards):
+        paths = named_files(wildcards, columns)
+        return {
+            path: os.stat(path).st_mtime_ns for path in paths if PATTERN.search(path)
+        }
+
+    return times
 
 
 def localizer_files(wildcards):
@@ -154,7 +163,7 @@ def localizer_files(wildcards):
         shipped = os.path.relpath(f"{workflow.basedir}/models/localizer")
         folder = SETTINGS.localize.weights or shipped
         return [f"{folder}/{part}.safetensors" for part in ("centreline", "vertebrae")]
-    return scan_files(wildcards) if SETTINGS.localize.method == "provided" else []
+    return annotation_files(wildcards) if SETTINGS.localize.method == "provided" else []
 
 
 def own_rows():

@@ -17,7 +17,7 @@ rule convert:
         runtime=growing(60),
     params:
         rows=rows_of("path", "series"),
-        unlisted=unlisted,
+        unlisted=unlisted("path"),
         settings=settings_of("ct"),
         code=code_of("convert"),
         packages=packages_of("convert"),

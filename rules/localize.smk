@@ -54,7 +54,7 @@ rule localize:
         runtime=localize_minutes,
     params:
         rows=rows_of("mask", "centroids"),
-        unlisted=unlisted,
+        unlisted=unlisted("mask", "centroids"),
         overrides=overrides_of,
         settings=settings_of("localize"),
         code=code_of("localize"),

@@ -44,10 +44,6 @@ class ScanRow:
     points: str = ""
     series: str = ""
 
-    def files(self) -> list[str]:
-        """The paths that this row names and its shard's rules read."""
-        return [path for path in (self.path, self.mask, self.centroids) if path]
-
     def annotation(self) -> tuple[str, str]:
         """Column and path of what the localizer's training learns from, the first that says most; ("", "") if none."""
         given = (("points", self.points), ("mask", self.mask), ("centroids", self.centroids))

@@ -55,10 +55,14 @@ def _folder_files(folder: Path, max_files: int) -> list[SourceFile]:
         for name in names:
             file = Path(parent, name)
             if not is_litter(name) and file.is_file():
-                opener = _file_opener(file)
-                files.append(SourceFile(file.relative_to(folder).as_posix(), file.stat().st_size, opener))
+                files.append(file_source(file, file.relative_to(folder).as_posix()))
         _check_count(folder, len(files), max_files)
     return sorted(files, key=lambda file: file.name)
+
+
+def file_source(file: Path, name: str) -> SourceFile:
+    """A file on disk as a scan's; name: for messages."""
+    return SourceFile(name, file.stat().st_size, _file_opener(file))
 
 
 def _unreadable(error: OSError) -> None:
