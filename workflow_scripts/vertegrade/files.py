@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,20 @@ LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}  # of Windows; macOS's name
 
 
 @contextmanager
-def new_file(path: str | Path) -> Iterator[Path]:
-    """A temporary path (same folder, same suffixes) that becomes `path` when the block ends without an error."""
+def new_file(path: str | Path, private: bool = False) -> Iterator[Path]:
+    """A temporary file (same folder, same suffixes) that becomes `path` when the block ends without an error.
+
+    It may be read by whom the umask says, whatever wrote it (safetensors makes files for their owner alone); private:
+    by its owner alone, from the first byte on.
+    """
     path = Path(path)
     temporary = _temporary(path)
     try:
+        temporary.touch(0o600 if private else 0o666)
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
+        if stat.S_IMODE(temporary.stat().st_mode) != mode:
+            temporary.chmod(mode)
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)

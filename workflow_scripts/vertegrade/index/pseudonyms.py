@@ -8,7 +8,6 @@ import csv
 import hashlib
 import hmac
 import io
-import os
 import re
 import secrets
 from collections.abc import Iterable
@@ -58,7 +57,5 @@ def write_key_file(path: Path, key: bytes, rows: Iterable[dict[str, str]]) -> No
     writer = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n")
     writer.writeheader()
     writer.writerows(by_scan[scan] for scan in sorted(by_scan))
-    with new_file(path) as temporary:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text.getvalue())
+    with new_file(path, private=True) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")
