@@ -39,7 +39,7 @@ def start(config: dict[str, Any], files: Sequence[str], more: dict[str, Any], ro
     """
     try:
         check_yaml(files)
-        settings, problems = settled(check_settings(config, files), config, files, more, root)
+        settings, problems = settled(check_settings(config, files, more), config, files, more, root)
         scans = scans_of(settings)
         problems += start_problems(settings, scans)
         overrides = _corrections(settings)
@@ -108,7 +108,7 @@ def _paths(settings: Settings) -> Iterator[str]:
             yield f"{key} = {path}: Snakemake takes {found[0]} for a pattern; rename the folder, or give a link to it"
         if not path.isprintable():
             yield f"{key} = {path!r}: it holds a line break or another control character; rename it"
-    for key, path in (("results", settings.run.results), ("logs", settings.run.logs)):
+    for key, path in (("results", settings.run.results), ("logs", settings.run.log_folder)):
         if Path(path).resolve() == Path("/"):
             yield f"run.{key} = {path}: that is the root of the file system; name a folder of its own"
     if settings.run.model and Path(settings.run.results).resolve() == Path(settings.run.model).resolve():

@@ -3,15 +3,16 @@
 import difflib
 import re
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from vertegrade.settings import Settings
-from vertegrade.settings.base import dotted
+from vertegrade.settings.base import dotted, section_kind
 
 Location = tuple[str | int, ...]
 NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
@@ -26,14 +27,55 @@ class SettingsError(ValueError):
     """The config cannot be used; the message lists every problem."""
 
 
-def check_settings(config: dict[str, Any], files: Sequence[str] = ()) -> Settings:
-    """Settings from a merged config, or SettingsError. `files` are the YAML files it came from, to name lines."""
+def check_settings(
+    config: dict[str, Any], files: Sequence[str] = (), command_line: Mapping[str, Any] | None = None
+) -> Settings:
+    """Settings from a merged config, or SettingsError.
+
+    files: the YAML files it came from, to name lines. command_line: what Snakemake's --config gave, which is in
+    `config` already; Snakemake leaves the values below the first level as texts, which become here (in `config` too)
+    what YAML makes of them where the key is no text.
+    """
+    _read_texts(config, command_line or {}, Settings)
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
-        lines = _lines(files)
+        lines = _lines(files) | dict.fromkeys(_locations(command_line or {}), "--config")
         problems = [_problem(dict(case), lines) for case in error.errors()]
         raise SettingsError(f"{len(problems)} problem(s) in the config:\n" + "\n".join(problems)) from None
+
+
+def _read_texts(config: dict[str, Any], given: Mapping[str, Any], kind: type[BaseModel]) -> None:
+    """Give the texts of `given` in `config` the types that YAML has for them."""
+    for name, value in given.items():
+        field = kind.model_fields.get(name)
+        inner = section_kind(field) if field else None
+        if inner and isinstance(value, Mapping) and isinstance(config.get(name), dict):
+            _read_texts(config[name], value, inner)
+        elif field and not inner and not _takes_text(field) and config.get(name) == value:
+            config[name] = [_read_text(item) for item in value] if isinstance(value, list) else _read_text(value)
+
+
+def _takes_text(field: FieldInfo) -> bool:
+    kind = field.annotation
+    return kind is str or (get_origin(kind) is Literal and all(isinstance(choice, str) for choice in get_args(kind)))
+
+
+def _read_text(value: Any) -> Any:
+    """The value of a text in YAML; what is no text, or a number that YAML reads otherwise than people, as it is."""
+    if not isinstance(value, str) or OTHER_BASE.match(value):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+
+
+def _locations(given: Mapping[str, Any], above: Location = ()) -> Iterator[Location]:
+    for name, value in given.items():
+        yield (*above, name)
+        if isinstance(value, Mapping):
+            yield from _locations(value, (*above, name))
 
 
 def _problem(case: dict[str, Any], lines: dict[Location, str]) -> str:
@@ -41,10 +83,21 @@ def _problem(case: dict[str, Any], lines: dict[Location, str]) -> str:
     name = ".".join(map(str, location))
     where = next((lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines), "--config")
     if case["type"] == "extra_forbidden":
-        return f"  {where}: unknown key `{name}`{_nearest(location)}"
+        return f"  {where}: unknown key `{name}`{_nearest(location)}{_nested(where, location)}"
     found = case["input"]
-    hint = " (in YAML write 1.0e-4, not 1e-4)" if isinstance(found, str) and _is_number(found) else ""
+    hint = ""
+    if isinstance(found, str) and OTHER_BASE.match(found):
+        hint = " (base 8 or 60 to YAML; write it plainly)"
+    elif isinstance(found, str) and _is_number(found):
+        hint = " (in YAML write 1.0e-4, not 1e-4)"
     return f"  {where}: `{name}` is {SHORT.repr(found)}: {case['msg'].lower()}{hint}"
+
+
+def _nested(where: str, location: Location) -> str:
+    """How a key is written on the command line, where it stands there without its block."""
+    return "; on the command line write a block, such as --config 'run={seed: 3}'" * (
+        where == "--config" and len(location) == 1
+    )
 
 
 def _nearest(location: Location) -> str:
