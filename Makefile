@@ -5,9 +5,12 @@ BIN := .venv/bin
 
 .PHONY: demo test check index check-cohort why config lock clean
 
+# An environment is made where there is none; commands that only look or ask never change one (a run may be using it).
+ENVIRONMENT := $(if $(wildcard .venv/ready),,.venv/ready)
+
 .venv/ready: envs/requirements.lock envs/requirements-dev.lock
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11), "Vertegrade needs Python 3.11 or newer"'
+	@$(PYTHON) -c 'import sys; sys.exit("Vertegrade needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --requirement envs/requirements.lock --requirement envs/requirements-dev.lock
 	touch $@
 
@@ -29,17 +32,18 @@ check: .venv/ready
 	$(BIN)/python -m pytest -q tests/house/test_documents.py
 
 # Write a sample sheet of all CT below DIR, from headers alone: make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]
-index: .venv/ready
+index: $(ENVIRONMENT)
 	@test -n "$(DIR)" || { echo "give the folder: make index DIR=/data/ct"; exit 2; }
 	@PYTHONPATH=workflow_scripts $(BIN)/python workflow_scripts/index.py "$(DIR)" --sheet "$(or $(SHEET),scans.csv)" $(if $(REPLACE),--replace)
 
 # Say everything that would go wrong before any work: make check-cohort [CONFIG="mine.yaml"] [PROFILE=slurm]
-check-cohort: .venv/ready
+check-cohort: $(ENVIRONMENT)
 	@PYTHONPATH=workflow_scripts $(BIN)/python workflow_scripts/check_cohort.py $(CONFIG) $(if $(PROFILE),--profile $(PROFILE))
 
-# What `snakemake` would run now, and because of what; of one file or rule: make why TARGET=results/predictions/dae.parquet
-why: .venv/ready
-	@TARGET="$(TARGET)" $(BIN)/snakemake --cores 1 --quiet all why
+# What `snakemake` would run now, and because of what: make why [CONFIG="mine.yaml"] [TARGET=results/predictions/dae.parquet]
+why:
+	@test -e .venv/ready || { echo "there is no environment yet, so nothing was run: make demo, or make .venv/ready"; exit 2; }
+	@TARGET="$(TARGET)" $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) --quiet all -- why
 
 # Write config.yaml, docs/config.schema.json and docs/config.md from the settings classes.
 config: .venv/ready
@@ -49,5 +53,8 @@ config: .venv/ready
 lock:
 	$(PYTHON) envs/lock.py
 
+# Remove what tools keep for speed. Results stay: to remove a run, remove its folder.
 clean:
-	rm -rf results logs .snakemake
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Caches are removed; results, logs and .snakemake (what Snakemake knows of them) are not: rm -r them yourself."
