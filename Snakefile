@@ -5,7 +5,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config.yaml"
+# Of this clone, whichever folder it is used from.
+configfile: str(workflow.current_basedir.join("config.yaml"))
 
 
 include: "rules/common.smk"
@@ -16,8 +17,8 @@ report: "report/workflow.rst"
 
 pathvars:
     results=SETTINGS.run.results,
-    logs=SETTINGS.run.logs,
-    benchmarks=f"{SETTINGS.run.logs}/benchmarks",
+    logs=SETTINGS.run.log_folder,
+    benchmarks=f"{SETTINGS.run.log_folder}/benchmarks",
 
 
 wildcard_constraints:

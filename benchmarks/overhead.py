@@ -48,7 +48,7 @@ def report(run: Path) -> None:
     for file in sorted((run / "results/manifest").glob("*/*.json")):
         manifest = json.loads(file.read_text(encoding="utf-8"))
         if manifest["rule"] not in ASKED_FOR:
-            seconds, span = parts_of(manifest, run / "logs", file.stem)
+            seconds, span = parts_of(manifest, run / "results/logs", file.stem)
             rules[manifest["rule"]].append(seconds)
             spans.append(span)
     sums = {rule: {part: sum(job[part] for job in jobs) for part in PARTS} for rule, jobs in rules.items()}
@@ -64,5 +64,5 @@ def report(run: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder that a finished local run has its results/ and logs/ in")
+    parser.add_argument("run", type=Path, help="folder that a finished local run has its results/ in")
     report(parser.parse_args().run)

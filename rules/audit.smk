@@ -10,8 +10,8 @@ rule audit:
         runtime=240,
     params:
         workflow=this_workflow,
-        elsewhere=[SETTINGS.run.logs],
-        findings=f"{SETTINGS.run.logs}/audit.tsv",
+        elsewhere=[SETTINGS.run.log_folder],
+        findings=f"{SETTINGS.run.log_folder}/audit.tsv",
     script:
         "../workflow_scripts/audit.py"
 

@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
+# Not workflow.basedir: that is another workflow's folder where it uses this one as a module or includes it.
+CLONE = os.path.dirname(str(workflow.current_basedir))
+sys.path.insert(0, f"{CLONE}/workflow_scripts")
 
 from vertegrade.code_hash import (
     SCRIPTS,
@@ -25,7 +27,7 @@ from vertegrade.settings.base import rerun_values
 # Jobs have the same paths but the first one.
 elsewhere = other_code(sys.path[1:])
 if elsewhere:
-    here = f"{workflow.basedir}/workflow_scripts"
+    here = f"{CLONE}/workflow_scripts"
     sys.exit(f"Vertegrade cannot start: {leads_elsewhere(elsewhere, here)}")
 
 remove_own_locks_only()
@@ -35,10 +37,15 @@ try:
         config,
         workflow.configfiles,
         workflow.config_settings.config,
-        Path(workflow.basedir),
+        Path(CLONE),
     )
 except StartError as error:
     sys.exit(f"Vertegrade cannot start: {error}")
+if workflow.modifier.modify_rulename("all") != "all":
+    sys.exit(
+        "Vertegrade cannot start: its rules cannot be renamed, since manifests go by their names; write `use rule * from "
+        "vertegrade` without `as`, and a Snakefile for each run"
+    )
 
 SETTINGS, SCANS, OVERRIDES = START.settings, START.scans, START.overrides
 config.update(SETTINGS.model_dump())  # scripts and audit see a given model's own too
@@ -160,7 +167,7 @@ def localizer_files(wildcards):
     """What vertebrae are found by: the networks' weights, or the landmarks that come with a shard's scans."""
     if SETTINGS.localize.method == "learned":
         # Relative, so that moving a clone with its results re-runs nothing.
-        shipped = os.path.relpath(f"{workflow.basedir}/models/localizer")
+        shipped = os.path.relpath(f"{CLONE}/models/localizer")
         folder = SETTINGS.localize.weights or shipped
         return [f"{folder}/{part}.safetensors" for part in ("centreline", "vertebrae")]
     return annotation_files(wildcards) if SETTINGS.localize.method == "provided" else []

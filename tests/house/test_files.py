@@ -1,12 +1,15 @@
 """Nothing half-written ever carries a final name."""
 
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from vertegrade.ct.archive import open_source
-from vertegrade.files import file_hashes, new_file, new_folder, read_array, sha256_of, write_array, write_json
+from vertegrade.files import new_file, new_folder, read_array, sha256_of, write_array, write_json, write_text
+from vertegrade.weights import write_weights
 
 
 def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
@@ -79,13 +82,20 @@ def test_arrays_are_what_numpy_writes(tmp_path: Path, array: np.ndarray) -> None
     assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
 
 
-def test_what_file_managers_leave_is_no_part_of_a_folder(tmp_path: Path) -> None:  # field test B11
-    (tmp_path / "1.dcm").write_text("slice")
-    before = sha256_of(tmp_path), file_hashes([tmp_path])
-    for name in (".DS_Store", "._1.dcm", "Thumbs.db", "desktop.ini", ".snakemake_timestamp"):
-        (tmp_path / name).write_text("x")
-    assert (sha256_of(tmp_path), file_hashes([tmp_path])) == before
-    with open_source(tmp_path, 10) as files:
-        assert [file.name for file in files] == ["1.dcm"]
-    (tmp_path / "2.dcm").write_text("slice")
-    assert sha256_of(tmp_path) != before[0]
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_files_may_be_read_by_whom_the_umask_says_whatever_writes_them(  # field test B10
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        write_weights(tmp_path / "a.safetensors", torch.nn.Linear(2, 2), {})
+        with new_file(tmp_path / "b") as temporary:  # as mkstemp does
+            temporary.unlink()
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))
+        write_text(tmp_path / "c", "x")
+        with new_file(tmp_path / "key", private=True) as temporary:
+            temporary.write_text("x")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"a.safetensors": mode, "b": mode, "c": mode, "key": 0o600}

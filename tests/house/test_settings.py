@@ -1,9 +1,12 @@
 """A wrong config is refused with every problem at once, the line, and the nearest valid key."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
 
 from vertegrade.settings.base import section_paths
 from vertegrade.settings.loading import SettingsError, check_settings, check_yaml
@@ -97,3 +100,47 @@ def test_aliases_that_repeat_without_end_are_refused_at_once(text: str, tmp_path
     message = problems_of(text, tmp_path)
     assert "`crop.size` is [" in message
     assert len(message) < 5000
+
+
+def given_on_command_line(*entries: str) -> dict[str, Any]:
+    """What Snakemake makes of --config: below the first level it leaves all as text."""
+    return parse_config(entries)
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "value"),
+    [
+        ("run={seed: 3}", "run.seed", 3),
+        ("grading={coverage: 0.8}", "grading.coverage", 0.8),
+        ("train_localizer={own_scans: true}", "train_localizer.own_scans", True),
+        ("evaluation={thickness_bands_mm: [1, 2.5]}", "evaluation.thickness_bands_mm", [1.0, 2.5]),
+        ("cohort={splits: {train: 0.5}}", "cohort.splits.train", 0.5),
+        ("run={results: 007, device: cpu}", "run.results", "007"),
+    ],
+)
+def test_values_of_the_command_line_are_read_as_in_a_file(entry: str, key: str, value: object) -> None:  # field test B6
+    given = given_on_command_line(entry)
+    found: Any = check_settings(copy.deepcopy(given), (), given)
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("run={seed: x}", "--config: `run.seed` is 'x': input should be a valid integer"),
+        ("run={seed: 010}", "--config: `run.seed` is '010': .*base 8 or 60 to YAML; write it plainly"),
+        ("run={sede: 3}", "--config: unknown key `run.sede`; did you mean `run.seed`"),
+        ("seed=3", "--config: unknown key `seed`; .* write a block, such as --config 'run={seed: 3}'"),
+    ],
+)
+def test_a_wrong_value_of_the_command_line_blames_no_file(
+    tmp_path: Path, entry: str, told: str
+) -> None:  # field test B6
+    file = tmp_path / "config.yaml"
+    file.write_text("run:\n  seed: 31415\n")
+    given = given_on_command_line(entry)
+    config = given | {"run": {"seed": 31415} | given.get("run", {})}
+    with pytest.raises(SettingsError, match=told):
+        check_settings(config, [str(file)], given)

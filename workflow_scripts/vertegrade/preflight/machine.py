@@ -43,7 +43,8 @@ def _size(path: Path) -> int:
 
 
 def _disk(settings: Settings, rows: list[ScanRow]) -> Iterator[str]:
-    for key, name in (("results", settings.run.results), ("logs", settings.run.logs)):
+    named = {"results": settings.run.results} | ({"logs": settings.run.logs} if settings.run.logs else {})
+    for key, name in named.items():
         folder = Path(name).absolute()
         while not folder.exists():
             folder = folder.parent

@@ -122,6 +122,6 @@ def _key_file(settings: Settings) -> Iterator[str]:
         return
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         yield f"{path}: others may read the key of the pseudonyms; chmod 600 it"
-    for folder in (settings.run.results, settings.run.logs):
+    for folder in filter(None, (settings.run.results, settings.run.logs)):
         if path.resolve().is_relative_to(Path(folder).resolve()):
             yield f"{path}: the key of the pseudonyms lies in {folder}, among the outputs; move it and the sheet"

@@ -13,8 +13,8 @@ from typing import Any
 from snakemake.api import SnakemakeApi
 from snakemake.exceptions import MissingInputException, MissingRuleException
 from snakemake.iocontainers import Wildcards
-from snakemake.settings.enums import Quietness, RerunTrigger
-from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
+from snakemake.settings.enums import Quietness, RerunTrigger, SharedFSUsage
+from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings, StorageSettings
 
 from vertegrade.manifest import plain
 
@@ -107,6 +107,7 @@ def open_workflow(
     with SnakemakeApi(quiet) as api:
         opened = api.workflow(
             resource_settings=ResourceSettings(cores=1),
+            storage_settings=StorageSettings(shared_fs_usage=SharedFSUsage.all() - {SharedFSUsage.SOURCE_CACHE}),
             config_settings=ConfigSettings(config=config, configfiles=[Path(file) for file in files]),
             snakefile=Path(snakefile),
         )

@@ -21,7 +21,7 @@ class CentrelineSettings(Section):
 
 
 class LocalizerTrainSettings(Section):
-    """Training of the learned localizer's networks (`snakemake train_localizer`); no part of a usual run.
+    """Training of the learned localizer's networks (`snakemake --cores 1 train_localizer`); no part of a usual run.
 
     The defaults are the training of the weights that ship (docs/localizer.md).
     """

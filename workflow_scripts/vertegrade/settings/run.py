@@ -9,7 +9,11 @@ class RunSettings(Section):
     """Where files go and on what they are computed."""
 
     results: PlainPath = setting("results", "Folder of every output.", min_length=1)
-    logs: PlainPath = setting("logs", "Folder of the log of every job.", reruns=False, min_length=1)
+    logs: PlainPath = setting(
+        "",
+        "Folder of the log of every job. Empty: `logs` in `run.results`, so that no two runs share it.",
+        reruns=False,
+    )
     model: PlainPath = setting(
         "",
         "Results folder of a finished run: its DAE, hyperplane and calibrator grade these scans. Its "
@@ -23,3 +27,8 @@ class RunSettings(Section):
         "differ in the last digits; a new value re-runs nothing.",
         reruns=False,
     )
+
+    @property
+    def log_folder(self) -> str:
+        """Where the logs are."""
+        return self.logs or f"{self.results}/logs"
