@@ -56,3 +56,6 @@ rule all:
     default_target: True
     input:
         targets(),
+
+
+decide_by_content(workflow, SETTINGS.run.results)

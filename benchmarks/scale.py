@@ -3,10 +3,10 @@
     PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/scale.py FOLDER 10000 --scans-a-shard 50
 
 Makes in FOLDER a sheet of that many scans (empty NIfTI files), and a finished run of it: every file that the workflow
-makes, empty, recorded by Snakemake's own function for a job that has ended. So the plan and the run with nothing to do
-are those of a real cohort; only the jobs' work is left out. Last a setting of the first stage is changed, after which
-everything would run again. CPU time is given beside wall time: on a machine that others use it says more. Appends a
-line to FOLDER/scale.tsv. Results: docs/scale.md.
+makes, empty, with its manifest, and recorded by Snakemake's own function for a job that has ended. So the plan and the
+run with nothing to do are those of a real cohort; only the jobs' work is left out. Last a setting of the first stage is
+changed, after which everything would run again. CPU time is given beside wall time: on a machine that others use it
+says more. Appends a line to FOLDER/scale.tsv. Results: docs/scale.md.
 """
 
 import argparse
@@ -17,15 +17,19 @@ import re
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib import pyplot
 from snakemake.io import is_flagged
 from snakemake.settings.types import ExecutionSettings
 
+from vertegrade.code_hash import code_digests
 from vertegrade.cohort.sheet import shard_of
+from vertegrade.manifest import write_manifest
 from vertegrade.provenance.workflow import open_workflow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,10 +108,17 @@ def write_finished_run(folder: Path, of_shard: dict[str, list[str]]) -> None:
             for file in inside if is_flagged(path, "directory") else [Path(path)]:
                 file.touch()
         now = time.time()
+        for path in (path for job in jobs for path in job.output):
+            os.utime(path, (now, now))
         for job in jobs:
-            for path in job.output:
-                os.utime(path, (now, now))
+            write_manifest(as_script_sees(job), "results", datetime.now(UTC), "cpu", code_digests(job.rule.name))
             workflow.async_run(workflow.persistence.finished(job))
+
+
+def as_script_sees(job: Any) -> SimpleNamespace:
+    """A planned job as Snakemake gives it to a script."""
+    parts = {"rule": job.rule.name, "wildcards": job.wildcards_dict, "threads": 1}
+    return SimpleNamespace(**parts, input=job.input, output=job.output, params=job.params)
 
 
 def fastest(folder: Path, *arguments: str, repeats: int) -> Ran:
@@ -137,8 +148,8 @@ def measure(folder: Path, scans: int, shards: int, repeats: int) -> dict[str, fl
     figures: dict[str, float] = {"scans": scans, "shards": shards, "jobs": int(jobs[1])}
     for name, run in named.items():
         figures |= run.figures(name)
-    # beside these each job leaves a log, a benchmark and a manifest
-    figures["files"] = 3 * int(jobs[1]) + sum(len(files) for _, _, files in os.walk(folder)) - scans
+    # beside these each job leaves a log and a benchmark
+    figures["files"] = 2 * int(jobs[1]) + sum(len(files) for _, _, files in os.walk(folder)) - scans
     return figures
 
 

@@ -22,6 +22,7 @@ from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of
 from vertegrade.preflight.start import StartError, methods_of, no_labels, start
 from vertegrade.provenance.locks import remove_own_locks_only
+from vertegrade.provenance.reruns import decide_by_content
 from vertegrade.settings.base import rerun_values
 
 # Jobs have the same paths but the first one.
@@ -152,15 +153,13 @@ def annotation_files(wildcards):
 
 
 def unlisted(*columns):
-    """Files and folders of a shard that cannot be inputs, as their names are patterns to Snakemake; with their times."""
+    """Files and folders of a shard that cannot be inputs, as their names are patterns to Snakemake."""
 
-    def times(wildcards):
-        paths = named_files(wildcards, columns)
-        return {
-            path: os.stat(path).st_mtime_ns for path in paths if PATTERN.search(path)
-        }
+    def paths(wildcards):
+        named = named_files(wildcards, columns)
+        return [path for path in named if PATTERN.search(path)]
 
-    return times
+    return paths
 
 
 def localizer_files(wildcards):

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from vertegrade.manifest import job_name, manifest_files
 from vertegrade.provenance.check import Finding, audit
 from vertegrade.provenance.locks import WORKS, is_locked
 from vertegrade.provenance.workflow import open_workflow
@@ -10,14 +11,18 @@ from vertegrade.stage import run_stage, write_frame
 SHOWN = 20  # findings in the log; all are in the table
 
 with run_stage(snakemake) as job:
+    if not manifest_files(job.results):
+        raise SystemExit(f"{job.results}: no job has left anything here; is run.results right?")
     if is_locked():
         job.log.warning(WORKS)
     with open_workflow(job.config, **job.params.workflow) as now:
-        found = audit(job.results, now.params, job.params.elsewhere, job.threads)
+        wanted = {path: job_name(plan.rule, plan.wildcards) for plan in now.planned() for path in plan.missing}
+        found = audit(job.results, now.params, wanted, job.params.elsewhere, job.threads)
     table = pd.DataFrame(map(vars, found.findings), columns=list(Finding.__annotations__))
     write_frame(job.params.findings, table)
     for finding in found.findings[:SHOWN]:
         job.log.error("%s: %s: %s", finding.kind, finding.path, finding.message)
     job.log.info("%d jobs, %d files, %.0f MB: %s", found.jobs, found.files, found.bytes / 1e6, found.counts())
+    job.log.info("seal of all manifests: %s", found.seal)
     if found.findings:
         raise SystemExit(f"{len(found.findings)} finding(s), all in {job.params.findings}")

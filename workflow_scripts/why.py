@@ -7,7 +7,7 @@ from vertegrade.stage import run_stage
 
 with run_stage(snakemake) as job, open_workflow(job.config, **job.params.workflow) as now:
     try:
-        lines = explain(now, job.results, job.params.targets)
+        lines = explain(now, job.params.targets)
     except TargetError as error:
         raise SystemExit(str(error)) from None
     if is_locked():

@@ -4,20 +4,24 @@ from pathlib import Path
 from typing import Any
 
 from vertegrade.code_hash import hash_of
-from vertegrade.files import file_hashes, write_json
-from vertegrade.manifest import manifest_path
+from vertegrade.files import file_hashes
+from vertegrade.manifest import Manifest, look_of, manifest_path, save_manifest
 
 CODE = {"a.py": "1111"}
 PARAMS: dict[str, Any] = {"settings": {"crop.size": 64}, "packages": {"numpy": "2.0"}, "code": hash_of(CODE)}
 
 
 def write_job(rule: str, wildcards: dict[str, str], inputs: list[str], outputs: list[str], **more: Any) -> None:
-    """The manifest of a job in the run `results` of the current folder; its files must be there."""
+    """The manifest of a job in the run `results` of the current folder, or in another; its files must be there."""
+    read, written = file_hashes(inputs), file_hashes(outputs)
     manifest = {
         "rule": rule,
         "wildcards": wildcards,
-        "inputs": file_hashes(inputs),
-        "outputs": file_hashes(outputs),
+        "results": "results",
+        "given": inputs,
+        "inputs": read,
+        "outputs": written,
+        "looks": {path: look_of(path) for path in (*read, *written)},
         "params": PARAMS,
         "code": CODE,
         "resources": {"wall_s": 1.0, "cpu_s": 0.5, "peak_rss_mb": 100.0, "threads": 1, "device": "cpu"},
@@ -26,7 +30,8 @@ def write_job(rule: str, wildcards: dict[str, str], inputs: list[str], outputs: 
         "started": "2026-01-01T00:00:00.000+00:00",
         "finished": "2026-01-01T00:00:01.000+00:00",
     }
-    write_json(manifest_path("results", rule, wildcards), manifest | more)
+    written_as = Manifest(**(manifest | more))
+    save_manifest(manifest_path(written_as.results, rule, wildcards), written_as)
 
 
 def write_run() -> None:

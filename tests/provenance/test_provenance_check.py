@@ -21,8 +21,8 @@ def params_now(rule: str, wildcards: dict[str, str]) -> dict[str, Any] | None:
     return PARAMS
 
 
-def found(params: check.Params = params_now, elsewhere: list[str] | None = None) -> list[tuple[str, str]]:
-    return [(finding.kind, finding.path) for finding in audit("results", params, elsewhere or []).findings]
+def found(params: check.Params = params_now, **more: Any) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.path) for finding in audit("results", params, **more).findings]
 
 
 def test_clean_run_has_no_finding() -> None:
@@ -96,7 +96,67 @@ def test_logs_training_state_and_other_runs_inside_are_no_orphans() -> None:
     Path("results/weights").write_text("w")
     write_job("train_dae", {}, [], ["results/weights"], params=PARAMS | {"state_dir": "results/dae/state"})
     same = {"train_dae": PARAMS | {"state_dir": "results/dae/state"}}
-    assert found(lambda rule, _: same.get(rule, PARAMS), ["results/logs"]) == []
+    assert found(lambda rule, _: same.get(rule, PARAMS), elsewhere=["results/logs"]) == []
+
+
+def test_a_file_added_to_a_folder_that_a_job_read_is_found() -> None:
+    # field test A5
+    Path("scans/a/3.dcm").write_text("slice of another scan")
+    assert found() == [("added", "scans/a/3.dcm")]
+    Path("scans/a/3.dcm").rename("scans/a/.DS_Store")
+    assert found() == []
+
+
+def test_orphans_by_link_are_found() -> None:
+    # field test A5
+    Path("elsewhere").mkdir()
+    Path("elsewhere/b_ct.txt").write_text("volume")
+    Path("results/ct/1").symlink_to(Path("elsewhere").absolute())
+    Path("results/ct/0/b_ct.txt").symlink_to(Path("elsewhere/b_ct.txt").absolute())
+    assert found() == [("orphaned", "results/ct/0/b_ct.txt"), ("orphaned", "results/ct/1")]
+
+
+def test_results_on_another_disk_behind_a_link_are_no_orphans() -> None:
+    Path("results/ct").rename("disk")
+    Path("results/ct").symlink_to(Path("disk").absolute())
+    assert found() == []
+    Path("disk/0/notes.txt").write_text("x")
+    assert found() == [("orphaned", "results/ct/0/notes.txt")]
+
+
+def test_orphans_among_the_manifests_are_found() -> None:
+    # field test A5
+    manifests = Path("results/manifest")
+    (manifests / "notes.txt").write_text("x")
+    (manifests / "crop/0.png").write_text("x")
+    (manifests / ".hashed.json").write_text("{}")  # what `why` and a run hashed again
+    copied = manifests / "crop/1.json"
+    copied.write_bytes((manifests / "crop/0.json").read_bytes())
+    Path("results/other").mkdir()
+    (Path("results/other") / "manifest").mkdir()  # a folder of that name makes no other run
+    Path("results/other/table.tsv").write_text("x")
+    names = ["manifest/crop/0.png", "manifest/crop/1.json", "manifest/notes.txt", "other/table.tsv"]
+    assert found() == [("orphaned", f"results/{name}") for name in names]
+
+
+def test_what_the_workflow_is_to_make_and_no_job_has_made_is_missing() -> None:
+    # field test A5
+    assert found(wanted={"results/summary.json": "summary"}) == [("missing", "results/summary.json")]
+
+
+def test_an_edited_manifest_is_altered_and_changes_the_seal() -> None:
+    # field test A5
+    before = audit("results", params_now).seal
+    manifest = Path("results/manifest/crop/0.json")
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"crop.size": 64', '"crop.size": 32'))
+    assert ("altered", str(manifest)) in found()
+    manifest.write_text(text)
+    assert found() == []
+    write_job("crop", {"shard": "0"}, ["results/ct/0"], ["results/crops/0.txt"], host="node2")  # whole, but another
+    report = audit("results", params_now)
+    assert report.findings == []
+    assert report.seal != before
 
 
 def test_broken_manifest_is_altered() -> None:

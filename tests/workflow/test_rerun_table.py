@@ -3,7 +3,6 @@
 The jobs come from Snakemake itself, in this process; `test_dry_runs_agree` holds that against dry runs.
 """
 
-import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +20,7 @@ from vertegrade.settings import Settings, SplitSettings
 from vertegrade.settings.base import Section, section_kind
 from workflow import rerun_table as table
 from workflow.runs import ROOT, TINY, clone, finished_tiny, snakemake
-
-spec = importlib.util.spec_from_file_location("scale", ROOT / "benchmarks/scale.py")
-assert spec
-assert spec.loader
-scale = importlib.util.module_from_spec(spec)  # how it makes a finished run of empty files
-spec.loader.exec_module(scale)
+from workflow.scale import scale
 
 TRIGGERS = ["mtime", "params", "input", "software-env"]
 TARGETS = ("all", "localization_pictures")

@@ -1,5 +1,6 @@
 """The audit of a run: every file that a job read or wrote is hashed again and held against the manifests."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +10,24 @@ from typing import Any
 
 from vertegrade.code_hash import code_digests, hash_of
 from vertegrade.files import sha256_of
-from vertegrade.manifest import FOLDER, Manifest, ManifestError, manifest_files, read_manifest
+from vertegrade.manifest import (
+    FOLDER,
+    HASHED,
+    Manifest,
+    ManifestError,
+    files_below,
+    manifest_files,
+    manifest_path,
+    read_manifest,
+)
 
-KINDS = ("missing", "altered", "stale", "inconsistent", "orphaned")
+KINDS = ("missing", "altered", "added", "stale", "inconsistent", "orphaned")
 Params = Callable[[str, dict[str, str]], dict[str, Any] | None]
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something that does not hold. kind: one of KINDS; job: whose manifest says otherwise ("" for orphans)."""
+    """Something that does not hold. kind: one of KINDS; job: whose manifest says otherwise ("" where there is none)."""
 
     kind: str
     path: str
@@ -27,11 +37,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was looked at (jobs, files, bytes hashed) and what was found, sorted."""
+    """What was looked at (jobs, files, bytes hashed) and what was found, sorted.
+
+    seal: one sha256 over all manifests: the same as long as none is edited, lost, added or written anew.
+    """
 
     jobs: int
     files: int
     bytes: int
+    seal: str
     findings: list[Finding]
 
     def counts(self) -> dict[str, int]:
@@ -39,27 +53,41 @@ class Audit:
         return {kind: sum(finding.kind == kind for finding in self.findings) for kind in KINDS}
 
 
-def audit(results: str | Path, params_now: Params, elsewhere: Iterable[str] = (), threads: int = 1) -> Audit:
+def audit(
+    results: str | Path,
+    params_now: Params,
+    wanted: dict[str, str] | None = None,
+    elsewhere: Iterable[str] = (),
+    threads: int = 1,
+) -> Audit:
     """Audit the run in `results`, seen from the folder that it ran in.
 
-    params_now: params that a job has now, None where the workflow has it no longer. elsewhere: folders, such as logs,
-    that are not of the run though they may lie in `results`.
+    params_now: params that a job has now, None where the workflow has it no longer. wanted: what the workflow is to
+    make, and the job that makes it. elsewhere: folders, such as logs, that are not of the run though they may lie in
+    `results`.
     """
-    findings, manifests = [], []
+    findings, manifests = [], dict[Path, Manifest]()
     for file in manifest_files(results):
         try:
-            manifests.append(read_manifest(file))
+            manifests[file] = read_manifest(file, results)
         except ManifestError as error:
             findings.append(Finding("altered", str(file), "", str(error)))
-    made = {path: (sha, manifest.job) for manifest in manifests for path, sha in manifest.outputs.items()}
-    used = {(path, sha): manifest.job for manifest in manifests for path, sha in manifest.inputs.items()}
+    jobs = list(manifests.values())
+    made = {path: (sha, manifest.job) for manifest in jobs for path, sha in manifest.outputs.items()}
+    used = {(path, sha): manifest.job for manifest in jobs for path, sha in manifest.inputs.items()}
+    folders = {str(folder) for path in made for folder in Path(path).parents}
     now, size = _hash_all(sorted(made.keys() | {path for path, _ in used}), threads)
     findings += _missing(made, used, now)
+    findings += _wanted(wanted or {}, made)
     findings += _changed(made, used, now)
-    findings += [finding for manifest in manifests for finding in _stale(manifest, params_now)]
-    private = {str(manifest.params["state_dir"]) for manifest in manifests if "state_dir" in manifest.params}
-    findings += _orphaned(Path(results), made.keys(), {os.path.abspath(path) for path in (*private, *elsewhere)})
-    return Audit(len(manifests), len(now), size, sorted(findings))
+    findings += _added(jobs, folders)
+    findings += [finding for manifest in jobs for finding in _stale(manifest, params_now)]
+    private = {str(manifest.params["state_dir"]) for manifest in jobs if "state_dir" in manifest.params}
+    others = {os.path.abspath(path) for path in (*private, *elsewhere)}
+    findings += _orphaned(Path(results), made.keys(), folders, others)
+    findings += _orphaned_manifests(Path(results), manifests, {finding.path for finding in findings})
+    seal = hashlib.sha256("".join(sorted(manifest.digest for manifest in jobs)).encode()).hexdigest()
+    return Audit(len(jobs), len(now), size, seal, sorted(findings))
 
 
 def _hash_all(paths: list[str], threads: int) -> tuple[dict[str, str], int]:
@@ -81,6 +109,24 @@ def _missing(made: Made, used: Used, now: dict[str, str]) -> Iterator[Finding]:
     for path in {path for path, _ in used} - made.keys() - now.keys():
         job = next(job for (name, _), job in used.items() if name == path)
         yield Finding("missing", path, job, f"{job} read it, it is no longer there")
+
+
+def _wanted(wanted: dict[str, str], made: Made) -> Iterator[Finding]:
+    """What the workflow is to make and no job has made, such as a summary that was removed with its manifest."""
+    for path, job in wanted.items():
+        if path not in made and not os.path.exists(path):
+            yield Finding("missing", path, job, f"{job} is to make it and has left no manifest")
+
+
+def _added(manifests: list[Manifest], folders: set[str]) -> Iterator[Finding]:
+    """Files that were put into a folder after a job had read it; folders of the run itself can have orphans."""
+    found: dict[str, str] = {}
+    for manifest in manifests:
+        for folder in manifest.given:
+            if folder not in folders and os.path.isdir(folder):
+                found |= {path: manifest.job for path in files_below(folder) if path not in manifest.inputs}
+    for path, job in found.items():
+        yield Finding("added", path, job, f"in a folder that {job} read, and was not there then")
 
 
 def _changed(made: Made, used: Used, now: dict[str, str]) -> Iterator[Finding]:
@@ -138,7 +184,7 @@ def flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         path = "" if not prefix and name in ("settings", "packages") else f"{prefix}{name}."
         if isinstance(value, dict):
             values |= flat(value, path)
-        elif _are_rows(value):
+        elif are_rows(value):
             for row in value:
                 values |= flat(row, f"{path[:-1]}[{' '.join(str(row[key]) for key in ROW_KEYS if key in row)}].")
         else:
@@ -149,23 +195,42 @@ def flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 ROW_KEYS = ("scan_id", "vertebra", "label")
 
 
-def _are_rows(value: Any) -> bool:
+def are_rows(value: Any) -> bool:
+    """Whether a param is rows of the sample sheet or of another table by scan."""
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) and "scan_id" in row for row in value)
 
 
-def _orphaned(results: Path, known: Iterable[str], elsewhere: set[str]) -> Iterator[Finding]:
-    """Files below `results` that no manifest names; another run's results in it have manifests of their own."""
+def _orphaned(results: Path, known: Iterable[str], folders: set[str], elsewhere: set[str]) -> Iterator[Finding]:
+    """Files and links below `results` that no manifest names; another run's results in it have manifests of their own.
+
+    folders: those that hold outputs of jobs; only into these are links followed.
+    """
     known = {os.path.normpath(path) for path in known}
-    for folder, folders, files in os.walk(results):
-        inside = (os.path.join(folder, name) for name in sorted(folders))
-        folders[:] = [
+    for folder, inside, files in os.walk(results, followlinks=True):
+        paths = [os.path.join(folder, name) for name in sorted(inside)]
+        links = [path for path in paths if os.path.islink(path) and path not in folders]
+        inside[:] = [
             os.path.basename(path)
-            for path in inside
-            if path != str(results / FOLDER)
+            for path in paths
+            if path not in links
+            and path != str(results / FOLDER)
             and os.path.abspath(path) not in elsewhere
-            and not os.path.isdir(os.path.join(path, FOLDER))
+            and not manifest_files(path)
         ]
-        for name in files:
-            path = os.path.join(folder, name)
-            if path not in known and name != ".snakemake_timestamp":
+        for path in [*links, *(os.path.join(folder, name) for name in files)]:
+            if path not in known and os.path.basename(path) != ".snakemake_timestamp":
                 yield Finding("orphaned", path, "", "no job says that it made this")
+
+
+def _orphaned_manifests(results: Path, manifests: dict[Path, Manifest], told: set[str]) -> Iterator[Finding]:
+    """What lies among the manifests and is none, or not in its place, but for what was told to be altered."""
+    own = {
+        file
+        for file, manifest in manifests.items()
+        if file == manifest_path(results, manifest.rule, manifest.wildcards)
+    }
+    for folder, inside, files in os.walk(results / FOLDER):
+        links = [name for name in inside if os.path.islink(os.path.join(folder, name))]
+        for path in (Path(folder, name) for name in (*links, *files)):
+            if path not in own and path != results / FOLDER / HASHED and str(path) not in told:
+                yield Finding("orphaned", str(path), "", "not the manifest of a job in its place")

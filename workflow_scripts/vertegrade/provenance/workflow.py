@@ -27,8 +27,8 @@ class TargetError(ValueError):
 class Planned:
     """A job that a run would execute.
 
-    causes: what Snakemake found at the job itself (input_changed, params_changed, ...). updated: inputs that changed.
-    from_jobs: inputs that a job before it makes anew. missing: outputs that are not there.
+    causes: what Snakemake found at the job itself, beside contradictions: forced, software_stack_changed. from_jobs:
+    inputs that a job before it makes anew. missing: outputs that are not there.
     """
 
     rule: str
@@ -36,7 +36,6 @@ class Planned:
     inputs: list[str]
     outputs: list[str]
     causes: list[str]
-    updated: list[str]
     from_jobs: list[str]
     missing: list[str]
 
@@ -63,6 +62,17 @@ class OpenWorkflow:
                 return None
         return plain(found)
 
+    @property
+    def contradictions(self) -> dict[str, list[str]]:
+        """After `planned`: what speaks against the results of jobs, in words, by the job's name."""
+        found: dict[str, list[str]] = self._workflow.contradictions
+        return found
+
+    @property
+    def checked(self) -> int:
+        """After `planned`: number of jobs whose results were held against their manifests."""
+        return int(self._workflow.checked)
+
     def planned(self, targets: Sequence[str] = ()) -> list[Planned]:
         """Jobs that a run of the targets (none: the default one) would execute, in the order of the workflow.
 
@@ -81,14 +91,13 @@ class OpenWorkflow:
 
 
 def _planned(job: Any, reason: Any) -> Planned:
-    causes = [name for name in ("input_changed", "params_changed", "software_stack_changed") if getattr(reason, name)]
+    causes = ["software_stack_changed"] * bool(reason.software_stack_changed)
     return Planned(
         rule=job.rule.name,
         wildcards={name: str(value) for name, value in job.wildcards_dict.items()},
         inputs=sorted(map(str, job.input)),
         outputs=sorted(map(str, job.output)),
         causes=causes + ["forced"] * bool(reason.forced),
-        updated=sorted(map(str, reason.updated_input - reason.updated_input_run)),
         from_jobs=sorted(map(str, reason.updated_input_run)),
         missing=sorted(map(str, reason.missing_output)),
     )
