@@ -1,11 +1,20 @@
 """Every file, setting and code version behind one vertebra's grade, as a page and as a table."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from vertegrade.cohort.sheet import shard_of
-from vertegrade.files import write_text
+from vertegrade.files import file_hashes, write_text
 from vertegrade.manifest import read_manifests
-from vertegrade.provenance.lineage import graded_rows, lineage_page, lineage_table, paths_by_scan, steps_behind
+from vertegrade.provenance.lineage import (
+    graded_rows,
+    learned_splits,
+    lineage_page,
+    lineage_table,
+    scans_of,
+    steps_behind,
+)
 from vertegrade.stage import run_stage, write_frame
 from vertegrade.tables import PREDICTIONS, read_table
 
@@ -13,10 +22,16 @@ with run_stage(snakemake) as job:
     scan, level = job.wildcards.scan, job.wildcards.level
     predictions = [read_table(path, PREDICTIONS) for path in job.input.predictions]
     rows = graded_rows(pd.concat(predictions), scan, level)
+    own, model = (str(Path(name)) if name else "" for name in (job.results, job.config["run"]["model"]))
+    runs = {results: list(read_manifests(results)) for results in filter(None, (own, model))}
+    manifests = [manifest for of_run in runs.values() for manifest in of_run]
     shard = shard_of(scan, job.config["cohort"]["shards"])
-    steps = steps_behind(job.input.predictions, list(read_manifests(job.results)), shard)
-    cohort = [row for step in steps for row in step.manifest.params.get("rows", [])]
-    table = lineage_table(steps, scan, paths_by_scan(cohort))
+    steps = steps_behind(file_hashes(job.input.predictions), manifests, shard, own)
+    scans = {
+        results: scans_of(of_run, learned_splits(results, of_run) if results == (model or own) else None)
+        for results, of_run in runs.items()
+    }
+    table = lineage_table(steps, scan, scans)
     write_frame(job.output.table, table)
-    write_text(job.output.page, lineage_page(rows, steps, table, level))
+    write_text(job.output.page, lineage_page(rows, steps, table, level, model))
     job.log.info("%s", table.groupby(["relation", "kind"]).size().to_dict())
