@@ -107,7 +107,7 @@ def write_manifest(job: Any, results: str, started: datetime, device: str, code:
 
 
 def inputs_of(named: Iterable[str], params: Any) -> list[str]:
-    """A job's inputs, files and folders, sorted: with those whose names are patterns to Snakemake (rules/common.smk)."""
+    """A job's inputs, files and folders, sorted, with those that are no inputs to Snakemake (rules/common.smk)."""
     return sorted({str(Path(path)) for path in (*named, *params.get("unlisted", []))})
 
 
