@@ -11,6 +11,7 @@ from vertegrade.ct.reasons import FLAGS
 from vertegrade.evaluation.cost import cost
 from vertegrade.evaluation.evaluate import compare, evaluate
 from vertegrade.evaluation.figures import NOTICE
+from vertegrade.files import read_json, write_json
 from vertegrade.report.cohort_page import PageError, cohort_page
 from vertegrade.report.flow import cohort_flow
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -163,3 +164,21 @@ def test_what_each_rule_took_stands_with_the_dearest_first_and_a_scans_share(fig
     cells = "".join(f'<td class="number">{text}</td>' for text in ("1", "0.5", "2", "512"))
     assert f'<th scope="row">train_dae</th>{cells}' in page
     assert "300 W a GPU" in page
+
+
+def test_whatever_scrolls_sideways_takes_the_keyboards_focus(figures):
+    outline = _Outline(cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES))  # field test B13
+    wide = [attributes for attributes in outline.named("figure") if attributes.get("class") == "wide"]
+    boxes = [attributes for attributes in outline.named("div") if attributes.get("class") == "scroll"]
+    assert len(wide) == 5
+    assert len(boxes) == len(outline.named("table"))
+    assert all(attributes["tabindex"] == "0" and attributes["aria-label"] for attributes in [*wide, *boxes])
+
+
+def test_levels_and_slices_stand_in_their_order_after_the_file(figures, tmp_path):
+    """From head to feet and from thin to thick, not by their text: L1 after T12, `<= 1 mm` first."""  # field test B13
+    write_json(tmp_path / "metrics.json", METRICS["dae"], sort_keys=False)
+    page = cohort_page({"dae": read_json(tmp_path / "metrics.json")}, _flow(), figures, FACTS)
+    rows = re.findall(r'<th scope="row">([TL]\d+|&lt;= 1 mm|[12]-[23] mm|&gt; 3 mm)</th>', page)
+    assert rows == [f"T{n}" for n in range(4, 13)] + [f"L{n}" for n in range(1, 6)] + rows[14:]
+    assert rows[14:] == ["&lt;= 1 mm", "1-2 mm", "2-3 mm", "&gt; 3 mm"]

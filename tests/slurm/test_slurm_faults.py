@@ -61,6 +61,9 @@ def test_sbatch_status_memory_and_kills(cluster: Cluster, finished: Path, tmp_pa
     assert plan.all_happened()
     first, second = jobs_of(cluster, "crop_wildcards_0")
     assert (first["JobState"], second["JobState"]) == ("FAILED", "COMPLETED")
+    # What is said of a failed job: its number, and its own log, which names number and node.  # field test C4
+    assert f"SLURM-job '{first['JobId']}' failed" in output
+    assert f"on 1 thread(s), SLURM job {first['JobId']} on {first['NodeList']}" in output
     first, second = jobs_of(cluster, "crop_wildcards_1")
     assert first["JobState"] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED")
     assert "exceeded memory limit" in cluster.logs(10**9) + output

@@ -12,6 +12,7 @@ from faults.copies import assert_whole, copy_of
 from faults.plan import Fault, Plan
 from slurm.cluster import Cluster, missing, running
 from slurm.project import Project
+from workflow.runs import Config
 
 pytestmark = pytest.mark.slow
 NODES = {"cpu1": "", "cpu2": "", "slices": "Gres=gpu:1g.5gb:2"}
@@ -24,7 +25,7 @@ PARTITIONS = """
 PartitionName=gpu-long Nodes=gpu1,gpu2 MaxTime=60 State=UP
 PartitionName=slices Nodes=slices MaxTime=INFINITE State=UP
 """
-ENCODED = ["latents/dae/0.parquet", "latents/dae/1.parquet"]
+LOCALIZED = [f"landmarks/{shard}{end}.parquet" for shard in (0, 1) for end in ("", "_scans")]
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +58,14 @@ def new_jobs(cluster: Cluster, earlier: int, rule: str) -> list[dict[str, str]]:
 
 def test_gpus_by_gres_alone_as_the_profile_says(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
     """The commented lines of the profile, on a cluster whose `sbatch` refuses `--gpus`."""  # field test C2
-    folder = copy_of(finished, tmp_path, *ENCODED)
+    folder = copy_of(finished, tmp_path, *LOCALIZED)
     project = Project(folder, cluster)
     uncommented(project, "gpu: 0", 'gres: "gpu:1"')
     cluster.wrap("sbatch", 'case "$*" in *--gpus*) echo "sbatch: error: use --gres" >&2; exit 1;; esac')
     earlier = len(cluster.jobs())
-    project.finish(project.start(*(f"results/{name}" for name in ENCODED)))
+    project.finish(project.start(*(f"results/{name}" for name in LOCALIZED)))
     cluster.wrap("sbatch")
-    jobs = new_jobs(cluster, earlier, "encode")
+    jobs = new_jobs(cluster, earlier, "localize")
     assert [(job["Partition"], job["TresPerNode"], job["JobState"]) for job in jobs] == [
         ("gpu", "gres:gpu:1", "COMPLETED")
     ] * 2
@@ -75,8 +76,9 @@ def test_training_on_all_gpus_that_gres_asks_for(cluster: Cluster, finished: Pat
     """Of two nodes, by `gres`: a process for each GPU, whichever resource asks for them."""  # field test C2
     folder = copy_of(finished, tmp_path, "dae")
     earlier = len(cluster.jobs())
+    short: Config = {"dae": {"train": {"steps": 4}}}
     wanted = ["gpu=0", "gres=gpu:1", "nodes=2", "tasks=2", "tasks_per_gpu=0", "mpi=srun"]
-    project = Project(folder, cluster)
+    project = Project(folder, cluster, config=short)
     goal = "results/dae/weights.safetensors"
     project.finish(project.start(goal, "--set-threads", "train_dae=1", *resources("train_dae", *wanted)))
     (job,) = new_jobs(cluster, earlier, "train_dae")
@@ -86,13 +88,13 @@ def test_training_on_all_gpus_that_gres_asks_for(cluster: Cluster, finished: Pat
 
 def test_a_type_with_a_hyphen_mail_and_several_partitions(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
     """What the plugin refuses in `gres` goes through `slurm_extra`; SLURM chooses among partitions."""  # field test C2
-    folder = copy_of(finished, tmp_path, ENCODED[0])
+    folder = copy_of(finished, tmp_path, *LOCALIZED[:2])
     earlier = len(cluster.jobs())
     extra = "slurm_extra=--gpus-per-node=nvidia-a100:2 --mail-type=FAIL --mail-user=me@example.org"
-    wanted = resources("encode", "gpu=0", "slurm_partition=slices,gpu-long", extra)
+    wanted = resources("localize", "gpu=0", "runtime=50", "slurm_partition=slices,gpu-long", extra)
     project = Project(folder, cluster)
-    project.finish(project.start(f"results/{ENCODED[0]}", *wanted))
-    (job,) = new_jobs(cluster, earlier, "encode")
+    project.finish(project.start(f"results/{LOCALIZED[0]}", *wanted))
+    (job,) = new_jobs(cluster, earlier, "localize")
     seen = [job[name] for name in ("Partition", "TresPerNode", "MailUser", "MailType", "JobState")]
     assert seen == ["gpu-long", "gres:gpu:nvidia-a100:2", "me@example.org", "FAIL", "COMPLETED"]
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from lidc_data import lidc_folder
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABELS, craniocaudal_rank
 from vertegrade.spine.masks import body_centres
 from workflow.runs import ROOT, finished_tiny, snakemake
 
@@ -32,6 +32,21 @@ def test_summary_keeps_its_contract(tiny: Path) -> None:
     jsonschema.validate(summary, schema)
     assert set(summary["methods"]) == {"dae", "keypoints", "pca"}
     assert summary["cohort"]["scans"] == summary["cohort"]["scans_done"] > 0
+    assert summary["cost"]["total"]["jobs"] == summary["run"]["jobs"]
+    assert {"phantom", "convert", "train_dae"} <= set(summary["cost"]["rules"])
+    assert summary["cost"]["per_scan"]["cpu_h"] > 0  # field test C5
+
+
+def test_levels_stand_from_head_to_feet_in_what_people_read(tiny: Path) -> None:
+    """In the files too that the page and the figures are made of, not by the text of their names."""  # field test B13
+    for method in ("dae", "keypoints", "pca"):
+        metrics = json.loads((tiny / f"results/evaluation/{method}/metrics.json").read_text())
+        table = pd.read_csv(tiny / f"results/evaluation/{method}/metrics.tsv", sep="\t")
+        groups = dict.fromkeys(table.loc[table["split"] == "test", "group"])
+        in_table = [name.removeprefix("level ") for name in groups if name.startswith("level ")]
+        for levels in (list(metrics["splits"]["test"]["by_level"]), in_table):
+            assert levels == sorted(levels, key=lambda name: craniocaudal_rank(LABELS[name])), (method, levels)
+            assert len(levels) > 9
 
 
 def test_every_scan_and_vertebra_is_accounted_for(tiny: Path) -> None:
