@@ -14,7 +14,7 @@ rule measure:
     threads: 1
     resources:
         mem_mb=growing(1000),
-        runtime=growing(10),
+        runtime=growing(5),
     params:
         points_from=POINTS_FROM,
         code=code_of("measure"),

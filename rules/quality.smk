@@ -14,7 +14,7 @@ rule localization_picture:
     threads: 1
     resources:
         mem_mb=growing(3000),
-        runtime=growing(30),
+        runtime=growing(15),
     params:
         settings=settings_of(*WINDOW),
         code=code_of("localization_picture"),

@@ -12,7 +12,7 @@ from workflow.runs import snakemake
 
 pytestmark = pytest.mark.slow
 GPU_RULES = {"train_dae", "encode", "counterfactual"}
-MINUTES = {"measure": 10, "localization_picture": 30}
+MINUTES = {"measure": 5, "localization_picture": 15}
 
 
 def test_whole_workflow(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
