@@ -74,6 +74,16 @@ def test_boxes_tell_by_colour_what_is_evaluable_and_points_are_drawn_where_known
     assert [np.ptp(line.get_ydata()) for line in segments] == [20, 20, 20]
 
 
+@pytest.mark.parametrize("reason", ["low_confidence", "landmarks_contradict_image"])
+def test_no_text_is_cut_off_at_the_pictures_edge(volume: Volume, reason: str) -> None:
+    """Neither the usual ones nor the longest: uncertain level, doubtful points, a long reason."""  # field test B13
+    rows = landmarks().assign(evaluable=False, reason=reason, label_confidence=0.4, flags="doubtful_points")
+    figure = localization_figure(volume, rows, ReportSettings())
+    figure.canvas.draw()
+    for text in [*figure.axes[0].texts, *figure.texts]:
+        assert text.get_window_extent().x1 <= figure.bbox.x1, text.get_text()
+
+
 def test_texts_of_crowded_vertebrae_do_not_overlap(volume: Volume) -> None:
     crowded = landmarks().assign(centre_z_mm=[60.0, 59.0, 58.0, 20.0])
     heights = [text.get_position()[1] for text in localization_figure(volume, crowded, ReportSettings()).axes[0].texts]

@@ -34,6 +34,7 @@ BOX_MM = 12.0  # where there is only one vertebra
 COLOUR = {True: COLOURS[4], False: COLOURS[5]}  # evaluable or not
 LINE, POINT = COLOURS[2], "#ffffff"
 TEXT_MM, LINE_MM, HEADING_MM = 90.0, 7.0, 14.0  # room for the texts on the right, above and below
+CHARACTER_MM = 1.9  # of a text; where the longest needs more than TEXT_MM, the picture is wider
 MM_PER_INCH = 40.0
 
 
@@ -44,7 +45,9 @@ def localization_figure(volume: Volume, landmarks: pd.DataFrame, settings: Repor
     line = fit_centreline(_distinct(centres), SMOOTHING_MM)
     z, y = _canvas(volume, centres)
     image = windowed(_reformat(volume, line, z, y), settings)
-    height, width = len(z) * PIXEL_MM + 2 * HEADING_MM, len(y) * PIXEL_MM + TEXT_MM
+    texts = [_text(row) for row in rows.to_dict("records")]
+    room = max(TEXT_MM, CHARACTER_MM * max(map(len, texts)))
+    height, width = len(z) * PIXEL_MM + 2 * HEADING_MM, len(y) * PIXEL_MM + room
     with rc_context(STYLE):
         figure = Figure(figsize=(width / MM_PER_INCH, height / MM_PER_INCH))
         axes = figure.add_axes((0, HEADING_MM / height, 1, 1 - 2 * HEADING_MM / height))
@@ -55,8 +58,8 @@ def localization_figure(volume: Volume, landmarks: pd.DataFrame, settings: Repor
         heights = _lines(centres[:, 2])
         for place, row in enumerate(rows.to_dict("records")):
             _draw(axes, row, centres, place)
-            axes.text(y[-1] - 2, heights[place], _text(row), va="center", fontsize=6, clip_on=False)
-        axes.set(xlim=(y[0], y[-1] - TEXT_MM), ylim=(z[-1], z[0]))
+            axes.text(y[-1] - 2, heights[place], texts[place], va="center", fontsize=6, clip_on=False)
+        axes.set(xlim=(y[0], y[-1] - room), ylim=(z[-1], z[0]))
         found = f"{', '.join(sorted(set(rows['source'])))}: {rows['evaluable'].sum()} of {len(rows)} evaluable"
         figure.text(0.01, 1 - 2 / height, rows["scan_id"].iloc[0], va="top", fontsize=7, weight="bold")
         figure.text(0.01, 1 - 8 / height, found, va="top", fontsize=6.5)
