@@ -13,8 +13,15 @@ from typing import Any
 from snakemake.api import SnakemakeApi
 from snakemake.exceptions import MissingInputException, MissingRuleException
 from snakemake.iocontainers import Wildcards
-from snakemake.settings.enums import Quietness, RerunTrigger, SharedFSUsage
-from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings, StorageSettings
+from snakemake.settings.enums import Quietness, RerunTrigger
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    OutputSettings,
+    ResourceSettings,
+    SharedFSUsage,
+    StorageSettings,
+)
 
 from vertegrade.manifest import plain
 
