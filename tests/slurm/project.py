@@ -61,6 +61,19 @@ class Project:
         )
         return run.stdout.strip()
 
+    def check_cohort(self, *configfiles: str) -> list[str]:
+        """What `make check-cohort PROFILE=slurm` says, line by line."""
+        run = subprocess.run(
+            [sys.executable, "workflow_scripts/check_cohort.py", *configfiles, "--profile", "slurm"],
+            cwd=self.folder,
+            env={**self.variables(), "PYTHONPATH": "workflow_scripts"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert run.returncode in (0, 1), run.stderr
+        return run.stdout.splitlines()
+
     def variables(self) -> dict[str, str]:
         """Environment in which a person of this cluster works."""
         variables = {key: value for key, value in self.cluster.environment.items() if not key.startswith("SNAKEMAKE")}

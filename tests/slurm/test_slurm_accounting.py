@@ -28,6 +28,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort={port}
 AccountingStoragePass={folder}/munge.socket
 AccountingStoreFlags=job_comment
+AccountingStorageEnforce=associations
 """
 DATABASE = """
 AuthType=auth/munge
@@ -67,6 +68,8 @@ class AccountedCluster(Cluster):
         self.start_daemon("slurmdbd", ["slurmdbd", "-D"])
         wait_for(lambda: self.command("sacctmgr", "show", "cluster", check=False).returncode == 0, "slurmdbd's answer")
         self.command("sacctmgr", "--immediate", "add", "cluster", "vertegrade")
+        self.command("sacctmgr", "--immediate", "add", "account", "lab")
+        self.command("sacctmgr", "--immediate", "add", "user", getpass.getuser(), "account=lab")
         self.start_nodes()
 
     def _start_database(self) -> None:
@@ -101,3 +104,17 @@ def test_states_by_sacct_and_the_efficiency_report(cluster: Cluster, finished: P
         rows = list(csv.DictReader(file))
     assert {row["RuleName"] for row in rows} == {"rule_crop_wildcards_0", "rule_crop_wildcards_1"}
     assert all(float(row["MaxRSS_MB"]) > 0 and float(row["CPU Efficiency (%)"]) > 0 for row in rows), rows
+
+
+def test_check_cohort_knows_a_wrong_account_before_the_first_job(cluster: Cluster, tmp_path: Path) -> None:
+    project = Project(tmp_path, cluster, status="sacct")  # field test C3
+    profile = tmp_path / "slurm/profile.yaml"
+    given = profile.read_text()
+    assert '  # slurm_account: "my-account"' in given
+    for account, last in (("lab", "nothing stands in the way"), ("nobodys", "1 problem(s)")):
+        profile.write_text(given.replace('# slurm_account: "my-account"', f'slurm_account: "{account}"'))
+        *told, end = project.check_cohort("tests/workflow/tiny.yaml")
+        assert end == f"the phantom cohort: {last}", told
+    (problem,) = [line for line in told if not line.startswith("note: ")]
+    assert "Invalid account" in problem
+    assert all(rule in problem for rule in ("train_dae (asks for slurm_account nobodys, ", "crop (", "measure ("))

@@ -1,7 +1,5 @@
 """GPUs asked for in other ways, on a SLURM that has such GPUs; and what is found before the first job."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,7 +75,7 @@ def test_training_on_all_gpus_that_gres_asks_for(cluster: Cluster, finished: Pat
     folder = copy_of(finished, tmp_path, "dae")
     earlier = len(cluster.jobs())
     short: Config = {"dae": {"train": {"steps": 4}}}
-    wanted = ["gpu=0", "gres=gpu:1", "nodes=2", "tasks=2", "tasks_per_gpu=0", "mpi=srun"]
+    wanted = ["slurm_partition=gpu", "gpu=0", "gres=gpu:1", "nodes=2", "tasks=2", "tasks_per_gpu=0", "mpi=srun"]
     project = Project(folder, cluster, config=short)
     goal = "results/dae/weights.safetensors"
     project.finish(project.start(goal, "--set-threads", "train_dae=1", *resources("train_dae", *wanted)))
@@ -121,20 +119,6 @@ def test_without_requeue_a_lost_job_comes_again_with_more_memory(
     assert_whole(folder, finished)
 
 
-def check_cohort(project: Project, *configfiles: str) -> list[str]:
-    """What `make check-cohort PROFILE=slurm` says, its last line last."""
-    run = subprocess.run(
-        [sys.executable, "workflow_scripts/check_cohort.py", *configfiles, "--profile", "slurm"],
-        cwd=project.folder,
-        env={**project.variables(), "PYTHONPATH": "workflow_scripts"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert run.returncode in (0, 1), run.stderr
-    return run.stdout.splitlines()
-
-
 def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, tmp_path: Path) -> None:
     """`sbatch --test-only` for each kind: wrong gres, memory, plugin's refusals, slices, a time that none allows."""
     project = Project(tmp_path, cluster)  # field test C3
@@ -143,7 +127,7 @@ def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, 
     for lock in locks:
         lock.write_text("a run that works\n")
     tiny = "tests/workflow/tiny.yaml"
-    assert check_cohort(project, tiny)[-1] == "the phantom cohort: nothing stands in the way"
+    assert project.check_cohort(tiny)[-1] == "the phantom cohort: nothing stands in the way"
     profile = tmp_path / "slurm/profile.yaml"
     wrong = """\
   encode: {slurm_partition: "gpu,gpu-long", gpu: 0, gres: "gpu:h100:1"}
@@ -155,7 +139,7 @@ def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, 
 """
     head, _, tail = profile.read_text().partition("set-resources:\n")
     profile.write_text(f"{head}set-resources:\n{wrong}{tail[tail.index('# Instead of these names') :]}")
-    *told, last = check_cohort(project, tiny)
+    *told, last = project.check_cohort(tiny)
     assert last == "the phantom cohort: 4 problem(s)", told
     refused = "slurm/profile.yaml: SLURM would refuse"
     threads = "threads 2, mem_mb 4000, runtime 30"
