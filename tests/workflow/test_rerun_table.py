@@ -11,10 +11,13 @@ from typing import Any, get_args
 
 import pytest
 from pydantic.fields import FieldInfo
+from pydicom.dataset import Dataset
 
+from ct.ct_series import SERIES_UID, body_hu, write_series
 from vertegrade import code_hash
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import shard_of
+from vertegrade.ct.headers import series_code
 from vertegrade.provenance.workflow import OpenWorkflow, open_workflow
 from vertegrade.settings import Settings, SplitSettings
 from vertegrade.settings.base import Section, section_kind
@@ -223,6 +226,36 @@ def test_another_fingerprint_or_path_re_runs_its_shard(run: Path) -> None:
     text = scale.snakemake(run, "-n").text
     assert rules_in(text) == table.with_followers({"convert"})
     assert shards_of("convert", text) == {shard_of("s5", 3)}
+
+
+def test_a_new_clone_or_folder_of_the_run_re_runs_nothing(run: Path, tmp_path: Path) -> None:  # field test B11
+    copied = clone(tmp_path / "deep/er/clone")
+    weights = copied / "models/localizer/vertebrae.safetensors"
+    assert weights.stat().st_mtime > (run / "results/cohort/splits.tsv").stat().st_mtime
+    assert planned_rules(run, root=copied) == set()
+    run.rename(tmp_path / "moved")
+    assert planned_rules(tmp_path / "moved", root=copied) == set()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+    assert planned_rules(tmp_path / "moved", root=copied) == table.with_followers({"localize"})
+
+
+def test_a_new_file_in_a_shared_folder_re_runs_the_scans_of_its_series_alone(tmp_path: Path) -> None:  # field test B11
+    run = tmp_path / "run"
+    write_series(run / "dump/first", body_hu(3))
+    scale.write_cohort(run, scans=1, shards=1)
+    sheet = f"scan_id,patient_id,path,series\ns0,p0,dump,{series_code(SERIES_UID)}\n"
+    (run / "sheet.csv").write_text(sheet, encoding="utf-8")
+    scale.write_finished_run(run, {"0": ["s0"]})
+    for name in (".DS_Store", "Thumbs.db"):
+        (run / "dump/first" / name).write_text("x")
+    write_series(run / "dump/second", body_hu(3), change=of_another_series)
+    assert planned_rules(run) == set()
+    write_series(run / "dump/third", body_hu(1))
+    assert planned_rules(run) == table.with_followers({"convert"})
+
+
+def of_another_series(dataset: Dataset, number: int) -> None:
+    dataset.SeriesInstanceUID = "1.2.3"
 
 
 def test_another_way_to_find_vertebrae_re_runs_localization_and_what_follows(opened: Callable[..., Any]) -> None:

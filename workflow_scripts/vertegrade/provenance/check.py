@@ -20,6 +20,7 @@ from vertegrade.manifest import (
     manifest_path,
     read_manifest,
 )
+from vertegrade.provenance.shared_folders import of_other_series
 
 KINDS = ("missing", "altered", "added", "stale", "inconsistent", "orphaned")
 Params = Callable[[str, dict[str, str]], dict[str, Any] | None]
@@ -124,7 +125,8 @@ def _added(manifests: list[Manifest], folders: set[str]) -> Iterator[Finding]:
     for manifest in manifests:
         for folder in manifest.given:
             if folder not in folders and os.path.isdir(folder):
-                found |= {path: manifest.job for path in files_below(folder) if path not in manifest.inputs}
+                new = [path for path in files_below(folder) if path not in manifest.inputs]
+                found |= dict.fromkeys(set(new) - of_other_series(new, manifest.params), manifest.job)
     for path, job in found.items():
         yield Finding("added", path, job, f"in a folder that {job} read, and was not there then")
 

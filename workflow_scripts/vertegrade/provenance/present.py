@@ -28,6 +28,7 @@ from vertegrade.manifest import (
     read_manifest,
 )
 from vertegrade.provenance.check import describe_changes
+from vertegrade.provenance.shared_folders import of_other_series
 
 SHOWN = 3
 
@@ -129,7 +130,8 @@ def _of_inputs(job: Job, manifest: Manifest, made: Collection[str], hashes: Hash
             gone.append(path)
         elif now not in (None, sha):
             changed.append(path)
-    new = sorted(path for path in _files(manifest, named, made) if path not in manifest.inputs)
+    new = [path for path in _files(manifest, named, made) if path not in manifest.inputs]
+    new = sorted(set(new) - of_other_series(new, job.params))
     for path, twin in _moved(gone, new, manifest, hashes):
         gone.remove(path)
         new.remove(twin)
