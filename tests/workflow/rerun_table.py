@@ -159,7 +159,7 @@ MODULES: dict[str, set[str]] = {
     "spine/verse.py": {"localize"},
     "spine/crop.py": {"localize", "crop"},
     "spine/straighten.py": {"localize", "crop"},
-    "spine/heights.py": {"phantom", "measure"},
+    "spine/heights.py": {"phantom", "localize", "measure"},
     "spine/indices.py": {"measure"},
     "spine/normal_ratios.py": {"measure"},
     "spine/morphometry.py": {"localize"},
