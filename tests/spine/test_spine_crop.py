@@ -219,3 +219,21 @@ def test_the_same_scan_gives_the_same_bytes() -> None:
 def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         CropSettings(**wrong)
+
+
+@pytest.mark.parametrize(("cut", "reason"), [(4.0, "outside_scan"), (60.0, "")])
+def test_a_core_that_was_filled_in_lies_outside_the_scan(cut: float, reason: str) -> None:  # field test A8
+    centres = normal_spine()[5:8]
+    volume = ramp((180, 280, 400), OBLIQUE)
+    above = mm_to_voxel(OBLIQUE, centres[0] + [0, 0, cut])[2]
+    hu = volume.hu + np.random.default_rng(0).normal(0, 9, volume.hu.shape).astype(np.int16)
+    hu[:, :, int(above) :] = -1024
+    crops = crop_scan(Volume(hu, OBLIQUE), table_of(centres, 13), SETTINGS, 1.5)[2]
+    assert crops["reason"].tolist() == [reason, "", ""]
+
+
+def test_air_of_one_value_far_before_a_body_is_inside_the_scan() -> None:
+    centres = normal_spine()[5:8]
+    volume = ramp((180, 280, 400), OBLIQUE)
+    volume.hu[:, int(mm_to_voxel(OBLIQUE, centres[1] + [0, 14, 0])[1]) :] = -1000
+    assert crop_scan(volume, table_of(centres, 13), SETTINGS, 1.5)[2]["evaluable"].all()

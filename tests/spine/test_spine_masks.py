@@ -72,6 +72,15 @@ def test_a_body_at_the_edge_of_the_scan_and_a_scrap_of_one_get_reasons() -> None
     }
 
 
+@pytest.mark.parametrize("cut", [np.s_[:, :, :49], np.s_[:, :, 72:], np.s_[:, 85:], np.s_[:, 80:]])
+def test_a_body_that_ends_in_a_filling_is_cut(cut: tuple[slice, ...]) -> None:  # field test A8
+    labels = vertebra().astype(np.uint8) * 20
+    hu = np.random.default_rng(0).normal(100, 30, SHAPE).astype(np.int16)
+    assert body_centres(labels, AFFINE, "mask", hu)[20].reason == ""
+    hu[cut] = -1024
+    assert body_centres(labels, AFFINE, "mask", hu)[20].reason == "cut_by_scan_edge"
+
+
 @pytest.mark.parametrize("codes", [("P", "I", "R"), ("L", "P", "S"), ("S", "R", "A")], ids="".join)
 def test_a_mask_in_any_orientation_on_disk_is_turned_to_the_scan(tmp_path: Path, codes: tuple[str, ...]) -> None:
     labels = vertebra().astype(np.uint8) * 20

@@ -8,6 +8,7 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor, nn
 
+from vertegrade.ct.outside import OUTSIDE_HU, in_filling
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.localizer.detector_network import (
     HEAT,
@@ -22,7 +23,8 @@ from vertegrade.localizer.detector_samples import MARGIN_MM
 from vertegrade.localizer.endplates import at_outer_edge
 from vertegrade.localizer.image_augmentation import windowed
 from vertegrade.localizer.refiner_network import RefinerNetwork
-from vertegrade.localizer.refiner_samples import LOOK, body_axes
+from vertegrade.localizer.refiner_samples import ANTERIOR, LOOK, body_axes
+from vertegrade.localizer.refiner_samples import POSTERIOR as BEHIND
 from vertegrade.localizer.straight_image import StraightImage, body_frames, straight_image
 from vertegrade.localizer.weights import load_weights
 from vertegrade.spine.centreline import Centreline, fit_centreline
@@ -35,7 +37,8 @@ KIND = "vertegrade-vertebrae-1"
 MIN_CONFIDENCE, SURE = 0.05, 0.3
 CORRECTED_MM, CORRECTED_SMOOTHING_MM = 4.0, 60.0
 NEAREST_MM = 8.0  # of two detections nearer than this along the line one goes; crushed neighbours are 9 mm apart
-CLEAR_MM, BEYOND_MM, PADDING_HU = 1.0, 2.0, -1000
+CLEAR_MM, BEYOND_MM = 1.0, 2.0
+CLEAR_AT_EDGE_MM = (CLEAR_MM, BEYOND_MM, CLEAR_MM)  # along i, j, k; errors are known along the body's height alone
 LOOKS = 2  # the second look is centred and turned by what the first one found
 LARGEST_CORRECTION_MM = 8.0  # a refiner that moves a body further has slipped to a neighbour
 
@@ -148,18 +151,33 @@ def corrected_line(line: Centreline, start_arc_mm: float, end_arc_mm: float, cen
 def complete_probability(volume: Volume, points_mm: np.ndarray, point_sd_mm: np.ndarray) -> float:
     """That a body lies in the scan wholly, from its six points (6, 3), RAS mm, and their expected errors (6,) in mm.
 
-    A body that the scan cuts has its points put on the edge, so they must lie CLEAR_MM inside it. Scans that were
-    turned or cropped end within their grid, in air: what lies just beyond an endplate must not be air (0 if it is).
+    A body that the scan cuts has its points put on the edge: a half where a point is as far inside as its error and a
+    voxel, CLEAR_AT_EDGE_MM at least. Scans that were turned, cropped or masked end within their grid, in a filling: 0
+    where that begins just beyond an endplate, or just before or behind the body.
     """
-    down = body_axes(points_mm)[1]
-    beyond = points_mm + BEYOND_MM * np.where(np.arange(len(POINTS))[:, None] % 2, down, -down)
+    _, down, left = body_axes(points_mm)
+    back = np.cross(left, down)
+    outward = np.where(np.arange(len(POINTS))[:, None] % 2, down, -down)
+    voxel_mm = np.abs(np.linalg.inv(volume.affine[:3, :3] / volume.spacing_mm) @ down) @ volume.spacing_mm
+    far_mm = point_sd_mm[:, None] + max(voxel_mm, CLEAR_MM)
     last = np.array(volume.hu.shape) - 1
-    near = np.rint(mm_to_voxel(volume.affine, beyond)).astype(int).clip(0, last)
-    if (volume.hu[tuple(near.T)] <= PADDING_HU).any():
+    if any(_padded(volume, points_mm + mm * outward).any() for mm in (BEYOND_MM, far_mm)):
+        return 0.0
+    across_mm = BEYOND_MM + volume.spacing_mm[1]  # there may be true air here, in the gullet or the lung
+    beside = np.concatenate([points_mm[ANTERIOR] - across_mm * back, points_mm[BEHIND] + across_mm * back])
+    if in_filling(volume.hu, mm_to_voxel(volume.affine, beside)).any():
         return 0.0
     voxels = mm_to_voxel(volume.affine, points_mm)
     room = np.minimum(voxels + 0.5, last + 0.5 - voxels) * volume.spacing_mm
-    return float(ndtr((room.min(axis=1) - CLEAR_MM) / point_sd_mm).min())
+    clear = room - np.maximum(volume.spacing_mm, CLEAR_AT_EDGE_MM) - point_sd_mm[:, None]
+    return float(ndtr(clear.min(axis=1) / point_sd_mm).min())
+
+
+def _padded(volume: Volume, points_mm: np.ndarray) -> np.ndarray:
+    """Which of the points (n, 3), RAS mm, lie in what is no tissue, not even gas in a disc."""
+    near = np.rint(mm_to_voxel(volume.affine, points_mm)).astype(int).clip(0, np.array(volume.hu.shape) - 1)
+    padded: np.ndarray = volume.hu[tuple(near.T)] <= OUTSIDE_HU
+    return padded
 
 
 def network_input(image: StraightImage) -> Tensor:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from vertegrade.ct.outside import in_filling
 from vertegrade.ct.volume import AIR_HU, Volume, mm_to_voxel
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.settings.spine import CropSettings
@@ -16,6 +17,7 @@ OUTSIDE_SCAN = "outside_scan"
 FOLDED = "folded_crop"
 
 MAX_SAMPLES = 4
+BODY_HALF_MM = 10.0  # depth on either side of its centre that even a small vertebra's body has
 
 
 def crop_scan(
@@ -45,6 +47,7 @@ def crop_scan(
     rows = []
     for crop, vertebra in enumerate(vertebrae.itertuples()):
         pixels[crop], inside = sample_crop(volume, frames[crop], settings)
+        inside &= ~_filled(volume, frames[crop], settings)
         in_core = _core(inside, heights[crop], settings).mean()
         reason = OUTSIDE_SCAN if in_core < settings.min_inside else FOLDED if folded[crop] else ""
         rows.append(
@@ -118,6 +121,19 @@ def _voxels(volume: Volume, frames: np.ndarray, slices_mm: np.ndarray, columns_m
     in_row = origin[:, None] + columns_mm[:, None] * posterior[:, None]
     points: np.ndarray = in_row[None] + slices_mm[:, None, None, None] * left[None, :, None]
     return points
+
+
+def _filled(volume: Volume, frames: np.ndarray, settings: CropSettings) -> np.ndarray:
+    """Which pixels (S, H, W) of a crop, where its body is, lie in a filling of the scan's outside.
+
+    Not those far before and behind: there the windpipe and the room have air that some scanners clip to one value.
+    """
+    columns = (np.arange(settings.size) - (settings.size - 1) / 2) * settings.pixel_mm
+    slices = (np.arange(settings.slices) - (settings.slices - 1) / 2) * settings.slice_spacing_mm
+    near = np.abs(columns) <= BODY_HALF_MM
+    filled = np.zeros((settings.slices, settings.size, settings.size), bool)
+    filled[:, :, near] = in_filling(volume.hu, _voxels(volume, frames, slices, columns[near]))
+    return filled
 
 
 def _core(inside: np.ndarray, height_mm: float, settings: CropSettings) -> np.ndarray:

@@ -42,7 +42,7 @@ def provided_landmarks(
     if row.centroids:
         bodies = _bodies_at_centroids(row, volume, mask, notes or Notes())
     elif mask is not None:
-        bodies = body_centres(mask, volume.affine, row.mask)
+        bodies = body_centres(mask, volume.affine, row.mask, volume.hu)
     else:
         raise Refused(
             "no_landmarks", f"scan {row.scan_id}: the sample sheet names neither centroids nor a mask; add one of them"

@@ -12,6 +12,7 @@ from nibabel.spatialimages import HeaderDataError
 from scipy import ndimage
 
 from vertegrade.ct.checksum import check_gzip
+from vertegrade.ct.outside import in_filling
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import to_ras, voxel_to_mm
 from vertegrade.levels import NAMES
@@ -25,6 +26,7 @@ SLAB_HALF_MM = 2.0
 SEARCH_MM = 10.0
 MIN_SHARE = 0.15
 SMALL_SHARE = 0.25
+FILLED_SHARE = 0.005  # of a body's voxels; a plane through a body of fine voxels has twice as many
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,16 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
     return to_ras(labels, image.affine)[0]
 
 
-def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path) -> dict[int, Body]:
+def body_centres(
+    labels: np.ndarray, affine: np.ndarray, path: str | Path, hu: np.ndarray | None = None
+) -> dict[int, Body]:
     """Bodies by VerSe label, from a mask (`read_mask`) with its affine to RAS mm; `path` is for messages.
 
     SPINEPS's discs and endplates (100 and 200 + label) are left out, and in their company its S2-S6 (29-33), which
     are L3-T11 to TotalSegmentator.
-    A body that touches the front, back, top or bottom of the scan (`cut_by_scan_edge`) and one with less than a
-    quarter of the median body's volume (`mask_too_small`) get a reason: their centres are not the vertebra's.
+    A body that touches the front, back, top or bottom of the scan, or of what is filled in outside of it (where hu, its
+    voxels, are given), is `cut_by_scan_edge`, and one with less than a quarter of the median body's volume
+    `mask_too_small`: their centres are not the vertebra's.
     Refused: unknown labels, or no vertebra at all.
     """
     found = set(np.unique(labels).tolist())
@@ -102,6 +107,7 @@ def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path) -> di
         centres[label] = voxel_to_mm(affine, voxels.mean(axis=0))
         sizes[label] = len(voxels)
         cut[label] = bool((voxels[:, 1:] == 0).any() or (voxels[:, 1:] == np.array(labels.shape[1:]) - 1).any())
+        cut[label] |= hu is not None and _at_filling(hu, voxels)
     small = SMALL_SHARE * np.median(list(sizes.values()))
     return {
         label: Body(
@@ -109,6 +115,12 @@ def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path) -> di
         )
         for label in present
     }
+
+
+def _at_filling(hu: np.ndarray, voxels: np.ndarray) -> bool:
+    """Whether a body's voxels (n, 3) end in a filling: above, below, before or behind."""
+    steps = ((0, 0, 1), (0, 0, -1), (0, 2, 0), (0, -2, 0))  # in a slice, a filling is seen with a pixel around it
+    return any(in_filling(hu, voxels + step).mean() > FILLED_SHARE for step in steps)
 
 
 def body_of(vertebra: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
