@@ -157,13 +157,18 @@ def test_only_phantoms_are_called_phantoms(figures):
 def test_what_each_rule_took_stands_with_the_dearest_first_and_a_scans_share(figures):
     used = {"wall_s": 3600.0, "cpu_s": 1800.0, "peak_rss_mb": 512.0, "device": "cpu", "gpus": 0}
     gpu = used | {"device": "NVIDIA A100", "gpus": 2}
-    taken = cost([{"rule": "convert", "resources": used}, {"rule": "train_dae", "resources": gpu}], 4)  # field test C5
+    small, large = used | {"wall_s": 0.5, "cpu_s": 0.5}, used | {"cpu_s": 3.6e9}
+    rules = {"convert": used, "train_dae": gpu, "split": small}
+    taken = cost([{"rule": rule, "resources": each} for rule, each in rules.items()], 4)  # field test C5
     page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES, cost=taken)
     assert "<caption>What it took</caption>" in page
     assert page.index(">train_dae</th>") < page.index(">convert</th>") < page.index(">All, for each scan</th>")
     cells = "".join(f'<td class="number">{text}</td>' for text in ("1", "0.5", "2", "512"))
     assert f'<th scope="row">train_dae</th>{cells}' in page
     assert "300 W a GPU" in page
+    for each in (taken, cost([{"rule": "train_dae", "resources": large}], 1)):
+        page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES, cost=each)
+        assert not re.search(r'<td class="number">[0-9.]+e[-+]', page)
 
 
 def test_whatever_scrolls_sideways_takes_the_keyboards_focus(figures):

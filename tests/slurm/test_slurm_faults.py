@@ -140,7 +140,8 @@ def test_jobs_of_a_driver_job_get_their_own_cpus(cluster: Cluster, finished: Pat
     folder = copy_of(finished, tmp_path, "pca", "latents/pca.parquet")  # field test C4
     project = Project(folder, cluster)
     driver = project.submit("slurm/driver.sh", "results/pca/components.safetensors", OMP_NUM_THREADS="1")
-    wait_for(lambda: cluster.job(driver)["JobState"] != "RUNNING", "the driver's end", 900)
+    on_its_way = ("PENDING", "RUNNING", "COMPLETING")
+    wait_for(lambda: cluster.job(driver)["JobState"] not in on_its_way, "the driver's end", 900)
     assert cluster.job(driver)["JobState"] == "COMPLETED", (folder / f"vertegrade-{driver}.log").read_text()
     job = cluster.jobs()[-1]
     assert (cluster.job(driver)["NumCPUs"], job["NumCPUs"], job["MinMemoryNode"]) == ("1", "2", "8000M")

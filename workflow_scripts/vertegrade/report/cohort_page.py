@@ -187,7 +187,16 @@ def _taken(cost: dict[str, Any]) -> list[dict[str, Any]]:
     shown = []
     for name, used in rows:
         jobs, memory = used.get("jobs", ""), used.get("peak_memory_mb")
-        hours = [f"{used[key]:.3g}" for key in ("cpu_h", "gpu_h")]
-        cells = [jobs, *hours, "" if memory is None else f"{memory:.0f}", f"{used['energy_kwh']:.2g}"]
+        hours = [_amount(used[key]) for key in ("cpu_h", "gpu_h")]
+        cells = [jobs, *hours, "" if memory is None else f"{memory:.0f}", _amount(1000 * used["energy_kwh"])]
         shown.append({"name": name, "cells": cells})
     return shown
+
+
+def _amount(value: float) -> str:
+    """Two digits or all whole ones, and never an exponent."""
+    if value == 0:
+        return "0"
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
