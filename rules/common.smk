@@ -12,7 +12,6 @@ CLONE = os.path.dirname(str(workflow.current_basedir))
 sys.path.insert(0, f"{CLONE}/workflow_scripts")
 
 from vertegrade.code_hash import (
-    SCRIPTS,
     leads_elsewhere,
     other_code,
     packages_of,

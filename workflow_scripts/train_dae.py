@@ -1,5 +1,6 @@
 """Train the diffusion autoencoder on the unlabelled crops of the training split; resumes by itself."""
 
+from vertegrade.code_hash import packages_of
 from vertegrade.dae.checkpoints import States
 from vertegrade.dae.training_job import TrainingJob
 from vertegrade.gpus import gpus_asked_for
@@ -14,7 +15,7 @@ with run_stage(snakemake) as job:
         crop_settings=job.params.settings["crop"],
         model=job.settings(DaeModelSettings),
         train=job.settings(DaeTrainSettings),
-        states=States(folder=job.params.state_dir, code=job.params.code, packages=job.params.packages),
+        states=States(folder=job.params.state_dir, code=job.params.code, packages=packages_of(job.rule)),
         weights=job.output.weights,
         metrics=job.output.metrics,
         log=job.log_file,

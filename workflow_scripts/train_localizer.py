@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from vertegrade.code_hash import packages_of
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.cohort.sources import read_labels
 from vertegrade.cohort.splits import assign_splits, in_split, merge_given_splits
@@ -59,7 +60,7 @@ with run_stage(snakemake) as job, ExitStack() as stack:
         scan: [sha256_of(volume), *row.annotation()[:1], sha256_of(row.annotation()[1]), axcodes]
         for scan, (row, volume, axcodes) in own.items()
     }
-    states = States(folder=job.params.state_dir, code=job.params.code, packages=job.params.packages)
+    states = States(folder=job.params.state_dir, code=job.params.code, packages=packages_of(job.rule))
     state = states.of(settings=settings.model_dump(), seed=job.seed, device=job.device, inputs=given)
     job.log.info("%d phantom scans and %d of the cohort; state in %s", settings.scans, len(own), state)
     stack.enter_context(locked(state))

@@ -33,7 +33,8 @@ class InUseError(RuntimeError):
 class States(BaseModel):
     """Where the trainings of a rule keep their states, and by what code and packages they are made.
 
-    folder: of all states. code, packages: as in the params of the job, which Snakemake re-runs it by.
+    folder: of all states. code: as in the params of the job. packages: those that compute here (`packages_of`), which
+    may be others than the params', as Snakemake need not run in the environment of its jobs.
     """
 
     folder: Path
