@@ -10,6 +10,7 @@ from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.adapters import tool_landmarks
 from vertegrade.spine.doubt import with_flags
+from vertegrade.spine.foreign import without_foreign
 from vertegrade.spine.landmarks import provided_landmarks
 from vertegrade.spine.overrides import adds_to, apply_overrides, read_overrides
 from vertegrade.stage import run_stage
@@ -39,7 +40,10 @@ with run_stage(snakemake) as job:
         return tool_landmarks(row, volume, settings, job.device)
 
     def landmarks_of(row: ScanRow, volume: Volume, notes: Notes) -> pd.DataFrame:
-        """Table LANDMARKS of one scan after corrections; those that add vertebrae do without any that were found."""
+        """Table LANDMARKS of one scan after corrections, bodies with foreign material marked.
+
+        Corrections that add vertebrae do without any that were found.
+        """
         try:
             found = found_in(row, volume, notes)
         except Refused as refusal:
@@ -47,7 +51,7 @@ with run_stage(snakemake) as job:
                 raise
             job.log.warning("%s: %s, but localize.overrides adds vertebrae", row.scan_id, refusal.reason)
             found = empty_table(LANDMARKS)
-        return apply_overrides(found, overrides, row.scan_id, row.patient_id)
+        return without_foreign(apply_overrides(found, overrides, row.scan_id, row.patient_id), volume)
 
     tables = [empty_table(LANDMARKS)]
     for row in (ScanRow(**plain) for plain in job.params.rows):

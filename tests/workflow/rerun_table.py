@@ -150,6 +150,7 @@ MODULES: dict[str, set[str]] = {
     "spine/__init__.py": {"phantom", "localize", "measure", "crop", "localization_picture"},
     "spine/adapters.py": {"localize"},
     "spine/doubt.py": {"localize"},
+    "spine/foreign.py": {"localize"},
     "spine/labelling.py": {"localize"},
     "spine/overrides.py": {"localize"},
     "spine/level_statistics.py": {"phantom", "localize", "measure"},

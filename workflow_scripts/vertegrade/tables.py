@@ -69,6 +69,8 @@ SCANS = _schema(
 
 # A reason in LANDMARKS: the vertebra is sound and shapes the centreline; it just gets no crop.
 NOT_GRADED = "not_graded"
+# Another: its body holds metal or cement (spine/foreign.py), so that nothing of it is measured; its place is right.
+FOREIGN_MATERIAL = "foreign_material"
 
 # One row a vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
 # What only a detector knows may be left out: the standard deviation of each point along its column, and how sure the

@@ -10,7 +10,7 @@ from vertegrade.levels import craniocaudal_rank
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.centreline import fit_centreline
 from vertegrade.spine.straighten import LEFT, ORIGIN, POSTERIOR, crop_frames, folds
-from vertegrade.tables import CROPS, NOT_GRADED, check_table, doubt_of, empty_table
+from vertegrade.tables import CROPS, FOREIGN_MATERIAL, NOT_GRADED, check_table, doubt_of, empty_table
 
 # Reasons of this stage.
 OUTSIDE_SCAN = "outside_scan"
@@ -32,7 +32,7 @@ def crop_scan(
     slice_thickness_mm: of the scan, for the table; NaN where unknown.
     """
     landmarks = landmarks.sort_values("vertebra", key=lambda labels: labels.map(craniocaudal_rank))
-    sound = landmarks["evaluable"] | (landmarks["reason"] == NOT_GRADED)
+    sound = landmarks["evaluable"] | landmarks["reason"].isin([NOT_GRADED, FOREIGN_MATERIAL])
     vertebrae = landmarks[landmarks["reason"] != NOT_GRADED]
     size, shape = settings.size, (settings.slices, settings.size, settings.size)
     if vertebrae.empty:
