@@ -13,7 +13,10 @@ from ct.conftest import InShard
 from ct.ct_enhanced import write_enhanced
 from ct.ct_series import body_hu, make_slice, positions, write_series
 from vertegrade.ct.headers import series_code
+from vertegrade.ct.reasons import Notes, Refused
+from vertegrade.ct.stack import check_thickness
 from vertegrade.ct.volume import read_volume
+from vertegrade.settings.ct import CtSettings
 
 Change = Callable[[Dataset, int], None]
 
@@ -215,6 +218,25 @@ def test_16_thick_slices(thickness: str, outcome: tuple[str, ...], tmp_path: Pat
     state = in_shard(write_series(tmp_path / "in", body_hu(), change=tag("SliceThickness", thickness)))
     assert (*verdict(state), state["flags"]) == outcome
     assert outcome[0] == "done" or "slices of 7.5 mm" in state["message"]
+
+
+@pytest.mark.parametrize(("step", "outcome"), [(5.0, "thick_slices"), (3.0, ""), (5.2, None), (3.1, "thick_slices")])
+def test_16_usual_thicknesses_are_not_beyond_their_limits_wherever_the_stack_starts(  # field test B3
+    step: float, outcome: str | None
+) -> None:
+    def stack_from(start: float) -> str | None:
+        places = [f"{start + step * n:.4f}".rstrip("0") for n in range(40)]  # as scanners write them
+        thickest = float(np.diff(np.array(places, dtype=float)).max())
+        notes = Notes()
+        try:
+            check_thickness(thickest, CtSettings(), notes)
+        except Refused:
+            return None
+        return " ".join(notes.flags)
+
+    starts = np.random.default_rng(3).uniform(-1500, 1500, 300)
+    assert {stack_from(start) for start in starts} == {outcome}
+    assert {stack_from(round(start, 2)) for start in starts} == {outcome}
 
 
 @pytest.mark.parametrize("count", [1, 9])

@@ -212,6 +212,13 @@ def test_the_rule_chooses_and_is_written_down(kernel: str, tmp_path: Path) -> No
     assert [item["thickness_mm"] for item in choice[3:]] == [3.0, 0.6, 0.5]
 
 
+@pytest.mark.parametrize("thickness", [0.625, 0.75, 1.25, 3.75])
+def test_a_rounding_of_thickness_does_not_choose(thickness: float, tmp_path: Path) -> None:  # field test B3
+    more = {"SliceThickness": f"{thickness + 1e-4:.4f}", "count": 30}
+    kinds = {"few": {"SliceThickness": f"{thickness - 1e-4:.4f}"}, "many": more}
+    assert convert(series_folder(tmp_path, kinds), tmp_path, choose_series="soft")["slices"] == 30
+
+
 def test_the_choice_does_not_depend_on_the_order_of_files(tmp_path: Path) -> None:
     chosen = set()
     for number, names in enumerate(permutations(["soft", "bone", "thick"])):

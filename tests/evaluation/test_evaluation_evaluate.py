@@ -166,6 +166,12 @@ def test_the_table_holds_every_estimate():
     assert set(table["group"]) >= {"vertebra", "patient", "region lumbar", "thickness > 3 mm"}
 
 
+def test_a_rounding_of_thickness_is_of_the_same_band():  # field test B3
+    even = _evaluate(crops=COHORT.crops.assign(slice_thickness_mm=2.0))["splits"]["test"]["by_thickness"]
+    rounded = COHORT.crops.assign(slice_thickness_mm=[2.0 + (-1) ** n * 1e-4 for n in range(len(COHORT.crops))])
+    assert _evaluate(crops=rounded)["splits"]["test"]["by_thickness"] == even
+
+
 @pytest.mark.parametrize("edges", [[2.0, 1.0], [0.0, 1.0], []])
 def test_thickness_bands_must_ascend(edges):
     with pytest.raises(ValueError, match="thickness_bands_mm"):

@@ -42,10 +42,13 @@ def choose_series(series: list[list[Slice]], kernel: str, notes: Notes) -> list[
 
 
 def _rank(group: list[Slice], kernel: str) -> tuple[bool, bool, float, bool, int]:
-    """Sorts the best series first. Thickness counts in steps of 0.1 mm, so that rounding does not decide."""
+    """Sorts the best series first. Thickness counts in steps of 0.1 mm, so that rounding does not decide.
+
+    Steps end at 0.09 mm, where no usual thickness is: 1.25 and 3.75 mm would lie on the edge between rounded ones.
+    """
     about = _description(group)
     thickness = about["thickness_mm"]
-    thick = round(float(thickness), 1) if thickness is not None else np.inf
+    thick = float(np.floor(float(thickness) * 10 + 0.1)) if thickness is not None else np.inf
     return not about["original"], not about["axial"], thick, about["kernel"] != kernel, -len(group)
 
 

@@ -80,14 +80,17 @@ def place_affine(first: Slice, corner: np.ndarray, step: np.ndarray) -> np.ndarr
 
 
 def check_thickness(thickest: float, settings: CtSettings, notes: Notes) -> None:
-    """Refused where slices (or gaps) of so many mm are too thick; flagged where they are thick."""
-    if thickest > settings.max_slice_thickness_mm:
+    """Refused where slices (or gaps) of so many mm are too thick; flagged where they are thick.
+
+    Limits are usual thicknesses, and gaps are differences of positions with few decimals: they may jitter about them.
+    """
+    if thickest > settings.max_slice_thickness_mm * (1 + JITTER_FRACTION):
         raise Refused(
             "thick_slices",
             f"slices of {thickest:g} mm, more than ct.max_slice_thickness_mm = {settings.max_slice_thickness_mm:g}; "
             "give a thinner reconstruction",
         )
-    if thickest > settings.flag_slice_thickness_mm:
+    if thickest > settings.flag_slice_thickness_mm * (1 + JITTER_FRACTION):
         notes.flags.add("thick_slices")
 
 

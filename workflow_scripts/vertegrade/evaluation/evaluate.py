@@ -117,7 +117,7 @@ def _thickness_bands(graded: pd.DataFrame, settings: EvaluationSettings) -> tupl
     edges = settings.thickness_bands_mm
     names = [f"<= {edges[0]:g} mm", *(f"{a:g}-{b:g} mm" for a, b in itertools.pairwise(edges))]
     names += [f"> {edges[-1]:g} mm", "unknown"]
-    thickness = graded["slice_thickness_mm"].to_numpy(dtype=float)
+    thickness = graded["slice_thickness_mm"].to_numpy(dtype=float).round(2)  # 1.9999 or 2.0001 mm are 2 mm
     index = np.where(np.isnan(thickness), len(names) - 1, np.searchsorted(edges, thickness, side="left"))
     return pd.Series([names[i] for i in index], index=graded.index, dtype=object), names
 

@@ -132,8 +132,7 @@ def body_of(vertebra: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
     the body where the body is crushed. A mask of bodies alone is one piece everywhere, and that piece is the body.
     """
     middle = round(float(np.argwhere(vertebra)[:, 0].mean()))
-    half = int(SLAB_HALF_MM / spacing_mm[0])
-    reach = int(SEARCH_MM / spacing_mm[0])
+    half, reach = (int(mm / spacing_mm[0] + 0.01) for mm in (SLAB_HALF_MM, SEARCH_MM))  # 1.0001 mm are 1 mm
     candidates = sorted(range(-reach, reach + 1), key=lambda step: (abs(step), step))
     planes = [middle + step for step in candidates if 0 <= middle + step < len(vertebra)]
     for plane in planes:
