@@ -19,10 +19,8 @@ UPPER_NEEDED_HU, LOWER_NEEDED_HU = 950, -200
 AROUND, SPIKE, SPIKE_SHARE = 10, 1.5, 1e-3
 END_SPIKE, UPPER_END_SHARE = 5.0, 1e-5
 LEAST_END = 10  # voxels at an upper end that is one
-OUTSIDE_HU = -1000  # or less: what canonical volumes have outside of the scan
 BLOCK = 5  # side of a square in a slice, in pixels: never the same value in all of them, noise being what it is
 LEAST_MM3 = 1000.0
-AROUND_VOXEL = [(i, j, 0) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 
 
 def check_range(hu: np.ndarray, notes: Notes) -> None:
@@ -66,22 +64,6 @@ def fill_outside(hu: np.ndarray, slice_axis: int, voxel_mm3: float, notes: Notes
             hu[filled.view(bool)] = AIR_HU
             notes.flags.add("filled")
             notes.warnings.append(f"{count / hu.size:.1%} of the voxels, filled with {value} HU, taken as outside")
-
-
-def in_filling(hu: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Which points (..., 3), in voxels of HU (i, j, k) in RAS, lie in a filling of the scan's outside, bool (...).
-
-    There the nearest voxel and those around it in its slice are air, or less, and all alike: what the scanner sees as
-    air has noise. Points beyond the volume are judged by its edge.
-    """
-    last = np.array(hu.shape) - 1
-    near = np.rint(voxels).astype(int).clip(0, last)
-    value = hu[tuple(np.moveaxis(near, -1, 0))]
-    alike = value <= OUTSIDE_HU
-    for step in AROUND_VOXEL:
-        beside = (near + step).clip(0, last)
-        alike &= hu[tuple(np.moveaxis(beside, -1, 0))] == value
-    return alike
 
 
 def _histogram(hu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,6 +11,8 @@ from isal import igzip
 from vertegrade.files import new_file
 
 AIR_HU = -1024
+OUTSIDE_HU = -1000  # or less: what canonical volumes have outside of the scan
+AROUND_VOXEL = [(i, j, 0) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 
 
 class VolumeError(ValueError):
@@ -51,6 +53,22 @@ def voxel_to_mm(affine: np.ndarray, voxels: np.ndarray) -> np.ndarray:
 def mm_to_voxel(affine: np.ndarray, points_mm: np.ndarray) -> np.ndarray:
     """Points (..., 3) from RAS millimetres to fractional voxel indices (i, j, k)."""
     return (np.asarray(points_mm, dtype=np.float64) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+
+
+def in_filling(hu: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Which points (..., 3), in voxels of HU (i, j, k) in RAS, lie in a filling of the scan's outside, bool (...).
+
+    There the nearest voxel and those around it in its slice are air, or less, and all alike: what the scanner sees as
+    air has noise. Points beyond the volume are judged by its edge.
+    """
+    last = np.array(hu.shape) - 1
+    near = np.rint(voxels).astype(int).clip(0, last)
+    value = hu[tuple(np.moveaxis(near, -1, 0))]
+    alike = value <= OUTSIDE_HU
+    for step in AROUND_VOXEL:
+        beside = (near + step).clip(0, last)
+        alike &= hu[tuple(np.moveaxis(beside, -1, 0))] == value
+    return alike
 
 
 def to_ras(array: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

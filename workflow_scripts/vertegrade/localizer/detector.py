@@ -8,8 +8,7 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor, nn
 
-from vertegrade.ct.outside import OUTSIDE_HU, in_filling
-from vertegrade.ct.volume import Volume, mm_to_voxel
+from vertegrade.ct.volume import OUTSIDE_HU, Volume, in_filling, mm_to_voxel
 from vertegrade.localizer.detector_network import (
     HEAT,
     POINT,

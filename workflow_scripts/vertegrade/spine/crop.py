@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from vertegrade.ct.outside import in_filling
-from vertegrade.ct.volume import AIR_HU, Volume, mm_to_voxel
+from vertegrade.ct.volume import AIR_HU, Volume, in_filling, mm_to_voxel
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.centreline import fit_centreline

@@ -12,9 +12,8 @@ from nibabel.spatialimages import HeaderDataError
 from scipy import ndimage
 
 from vertegrade.ct.checksum import check_gzip
-from vertegrade.ct.outside import in_filling
 from vertegrade.ct.reasons import Refused
-from vertegrade.ct.volume import to_ras, voxel_to_mm
+from vertegrade.ct.volume import in_filling, to_ras, voxel_to_mm
 from vertegrade.levels import NAMES
 from vertegrade.spine.verse import LOWER_SACRUM, SACRUM_AND_COCCYX, check_label, is_disc_or_endplate
 
