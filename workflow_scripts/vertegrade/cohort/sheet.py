@@ -6,7 +6,6 @@ import io
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from operator import attrgetter
 from pathlib import Path, PurePath
 
 from vertegrade.cohort.verse_names import verse_ids
@@ -64,11 +63,11 @@ PATHS = ("path", "labels", "mask", "centroids", "points")
 
 
 def read_sheet(path: str | Path) -> list[ScanRow]:
-    """Scans of a sample sheet, sorted by their ids, as their order is to mean nothing; SheetError with all problems."""
+    """Read a sample sheet, or raise SheetError with all problems."""
     rows, problems = sheet_rows(path)
     if problems:
         raise SheetError(f"{path}:\n" + "\n".join(problems))
-    return sorted(rows.values(), key=attrgetter("scan_id"))
+    return list(rows.values())
 
 
 def sheet_rows(path: str | Path) -> tuple[dict[int, ScanRow], list[str]]:

@@ -5,6 +5,7 @@ Imported while the Snakefile is parsed, so nothing here may import torch, numpy 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,12 @@ def settled(
 
 
 def scans_of(settings: Settings) -> list[ScanRow]:
-    """The scans of a run: the sheet's, or the phantoms'; SheetError with all problems of the sheet."""
+    """The scans of a run: the sheet's by their ids, as its order is to mean nothing, or the phantoms'.
+
+    SheetError with all problems of the sheet.
+    """
     if settings.cohort.sheet:
-        return read_sheet(settings.cohort.sheet)
+        return sorted(read_sheet(settings.cohort.sheet), key=attrgetter("scan_id"))
     return phantom_rows(settings.phantom, settings.cohort.shards, settings.run.results)
 
 
