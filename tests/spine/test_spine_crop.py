@@ -57,7 +57,7 @@ def test_crops_keep_what_is_doubtful_of_their_vertebra() -> None:  # field test 
     centres = normal_spine()[5:8]
     doubtful = table_of(centres, 13, {14: "cut"}).iloc[[2, 0, 1]]
     doubtful = doubtful.assign(label_confidence=[0.3, 0.1, 0.2], flags=["lossy metal", "lossy", ""])
-    crops = crop_scan(ramp((180, 280, 400), OBLIQUE), check_table(doubtful, LANDMARKS, "test"), SETTINGS, 1.5)[2]
+    crops = crop_scan(ramp((180, 280, 400), OBLIQUE), doubtful, SETTINGS, 1.5)[2]
     assert crops["vertebra"].tolist() == [13, 14, 15]
     assert crops["label_confidence"].tolist() == [0.1, 0.2, 0.3]
     assert crops["flags"].tolist() == ["lossy", "", "lossy metal"]
