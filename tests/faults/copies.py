@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from vertegrade.files import sha256_of
+from vertegrade.manifest import HASHED
 
 # Times, process ids and counts of a run differ from one run to the next; state goes with the weights that it led to.
 NOT_COMPARED = ("manifest/", "dae/state/", "dae/training.json", "summary.json", "report/cohort.html")
@@ -25,9 +26,10 @@ def copy_of(finished: Path, folder: Path, *removed: str, linked: bool = True) ->
 
 
 def results_of(folder: Path) -> set[str]:
-    """Names of all files below `results`, temporary ones too."""
+    """Names of all files below `results`, temporary ones too, but for what a run remembers of files hashed again."""
     results = folder / "results"
-    return {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
+    names = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
+    return names - {f"manifest/{HASHED}"}
 
 
 def assert_whole(folder: Path, finished: Path) -> None:

@@ -3,11 +3,14 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from workflow import rerun_table as table
+from workflow.runs import ROOT, plain_environment
 from workflow.scale import scale
 
 pytestmark = pytest.mark.slow
@@ -25,6 +28,13 @@ def run(made: Path, tmp_path: Path) -> Path:
     """A copy of the finished run, with all times."""
     shutil.copytree(made, tmp_path / "run")
     return tmp_path / "run"
+
+
+def typed(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`snakemake` as a person types it for the run in a folder."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--configfile", str(ROOT / "config.yaml"), str(folder / "mine.yaml"), "--cores", "1", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=plain_environment(), capture_output=True, text=True)
 
 
 def planned(folder: Path, settings: str = "") -> tuple[set[str], str]:
@@ -95,3 +105,36 @@ def test_times_decide_where_the_command_asks_for_it(run: Path) -> None:
     (run / "labels.csv").write_text("patient_id,scan_id,vertebra,genant_grade\np0,s0,L1,3\n", encoding="utf-8")
     os.utime(run / "labels.csv", (1, 1))
     assert "Nothing to be done" in scale.snakemake(run, "-n", "--rerun-triggers", "mtime").text
+
+
+def test_why_says_what_it_looked_at_and_what_it_found(run: Path) -> None:
+    # field test A5
+    asked = typed(run, "why")
+    assert asked.returncode == 0, asked.stderr
+    assert "Nothing would run: the manifests of 42 jobs agree with the present inputs, results" in asked.stdout
+    shutil.rmtree(run / ".snakemake")
+    (run / "results/crops/0.npy").write_bytes(b"other")
+    asked = typed(run, "why")
+    assert "crop (shard=0): results/crops/0.npy is not as it was written" in asked.stdout
+    assert "Nothing would run" not in asked.stdout
+
+
+def test_audit_misses_a_summary_and_a_page_that_left_with_their_manifests(run: Path) -> None:
+    # field test A5
+    assert typed(run, "audit").returncode == 0
+    for output, manifest in (("summary.json", "summary"), ("report/cohort.html", "cohort_page")):
+        (run / "results" / output).unlink()
+        shutil.rmtree(run / "results/manifest" / manifest)
+    failed = typed(run, "audit")
+    assert failed.returncode != 0
+    for words in ("results/summary.json: summary is to make it", "results/report/cohort.html: cohort_page is to make"):
+        assert f"missing: {words}" in failed.stderr
+
+
+def test_audit_of_results_that_are_not_there_fails(run: Path) -> None:
+    # field test A5
+    with (run / "mine.yaml").open("a", encoding="utf-8") as mine:
+        mine.write("run: {results: nowhere}\n")
+    failed = typed(run, "audit")
+    assert failed.returncode != 0
+    assert "nowhere: no job has left anything here; is run.results right?" in failed.stderr
