@@ -49,7 +49,7 @@ def curve(results: Path, draws: int) -> pd.DataFrame:
                 predictions = predict(table, plane, calibration, splits, method)
                 test = evaluate(
                     predictions, labels, scans, crops, splits, evaluation,
-                    calibration.fracture_grade, draw,
+                    calibration.fracture_grade, draw, method,
                 )["splits"]["test"]  # fmt: skip
                 row = {"method": method, "share": share, "draw": draw, "labelled_patients": plane.patients}
                 row["patient_auc"] = test["patient"]["auc"]["value"]

@@ -20,5 +20,6 @@ with run_stage(snakemake) as job:
         job.settings(EvaluationSettings),
         calibrations[0].fracture_grade,
         job.seed,
+        ("dae", "pca"),
     )
     write_json(job.output.differences, differences)

@@ -18,6 +18,7 @@ with run_stage(snakemake) as job:
         job.settings(EvaluationSettings),
         calibration.fracture_grade,
         job.seed,
+        job.wildcards.method,
     )
     write_json(job.output.metrics, metrics, sort_keys=False)  # levels from head to feet, slices from thin to thick
     write_frame(job.output.table, metrics_table(metrics))

@@ -20,7 +20,8 @@ COHORT = make_cohort(40)
 def _evaluate(cohort: Cohort = COHORT, **changes):
     tables = {name: getattr(cohort, name) for name in ("labels", "scans", "crops", "splits")} | changes
     predictions = tables.pop("predictions", cohort.dae)
-    return evaluate(predictions, **tables, settings=SETTINGS, fracture_grade=1, seed=7)
+    method = predictions["method"].iloc[0]
+    return evaluate(predictions, **tables, settings=SETTINGS, fracture_grade=1, seed=7, method=method)
 
 
 def _cases(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -120,7 +121,7 @@ def test_predictions_of_another_split_than_the_patients_are_refused():
 
 def test_predictions_of_two_methods_in_one_table_are_refused():
     both = pd.concat([COHORT.dae, COHORT.pca.assign(vertebra=COHORT.pca["vertebra"].replace(24, 25))])
-    with pytest.raises(EvaluationError, match="one method"):
+    with pytest.raises(EvaluationError, match="predictions of pca where those of dae belong"):
         _evaluate(predictions=both[~both.duplicated(["scan_id", "vertebra"])])
 
 
@@ -130,7 +131,8 @@ def test_labels_of_scans_outside_the_cohort_are_left_out():
 
 
 def _compare(first: pd.DataFrame, second: pd.DataFrame):
-    return compare(first, second, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits, SETTINGS, 1, 7)
+    methods = (first["method"].iloc[0], second["method"].iloc[0])
+    return compare(first, second, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits, SETTINGS, 1, 7, methods)
 
 
 def test_a_method_compared_with_itself_differs_by_exactly_nothing():

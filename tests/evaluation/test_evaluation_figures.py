@@ -16,7 +16,7 @@ def _figures(labelled: bool = True) -> dict[str, Figure]:
     tables = (labels, cohort.scans, cohort.crops, cohort.splits)
     settings = EvaluationSettings(bootstrap_resamples=20)
     methods = {"dae": cohort.dae, "pca": cohort.pca}
-    metrics = {name: evaluate(table, *tables, settings, 1, 7) for name, table in methods.items()}
+    metrics = {name: evaluate(table, *tables, settings, 1, 7, name) for name, table in methods.items()}
     cases = {name: split_cases(labelled_cases(table, *tables), "test") for name, table in methods.items()}
     return all_figures(cases, metrics)
 

@@ -32,7 +32,7 @@ def _metrics(usable: bool = True):
     tables = (labels, cohort.scans, cohort.crops, cohort.splits)
     settings = EvaluationSettings(bootstrap_resamples=50)
     return {
-        name: evaluate(predictions, *tables, settings=settings, fracture_grade=1, seed=7)
+        name: evaluate(predictions, *tables, settings=settings, fracture_grade=1, seed=7, method=name)
         for name, predictions in (("dae", cohort.dae), ("pca", cohort.pca))
     }
 

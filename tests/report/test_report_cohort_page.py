@@ -19,8 +19,8 @@ from vertegrade.settings.evaluation import EvaluationSettings
 SETTINGS = EvaluationSettings(bootstrap_resamples=50)
 COHORT = make_cohort(20)
 TABLES = (COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits)
-METRICS = {name: evaluate(getattr(COHORT, name), *TABLES, SETTINGS, 1, 7) for name in ("dae", "pca")}
-DIFFERENCES = compare(COHORT.dae, COHORT.pca, *TABLES, SETTINGS, 1, 7)
+METRICS = {name: evaluate(getattr(COHORT, name), *TABLES, SETTINGS, 1, 7, name) for name in ("dae", "pca")}
+DIFFERENCES = compare(COHORT.dae, COHORT.pca, *TABLES, SETTINGS, 1, 7, ("dae", "pca"))
 FACTS = {"Commit": "b684443"}
 VOID = {"meta", "img", "br"}
 
@@ -138,7 +138,7 @@ def test_a_flow_of_another_cohort_than_the_metrics_is_refused(figures):
 
 def test_a_page_without_pictures_labels_or_comparison_still_stands():
     tables = (COHORT.labels.iloc[:0], *TABLES[1:])
-    metrics = {"dae": evaluate(COHORT.dae, *tables, SETTINGS, 1, 7)}
+    metrics = {"dae": evaluate(COHORT.dae, *tables, SETTINGS, 1, 7, "dae")}
     scans = [scan for scan, _ in COHORT.sheet]
     flow = cohort_flow(
         scans, COHORT.scans, COHORT.scans, COHORT.landmarks, COHORT.crops, tables[0], COHORT.dae, COHORT.splits

@@ -30,6 +30,9 @@ def counterfactuals(
     dae: Dae, pixels: np.ndarray, z: np.ndarray, z_targets: np.ndarray, inversion_steps: int, render_steps: int
 ) -> Counterfactuals:
     """Decode crops (M, S, H, W) int16 HU with latents z (M, z_dim) at z_targets (M, K, z_dim), raw latent space."""
+    if not len(pixels):
+        none = np.zeros((0, z_targets.shape[1], dae.settings.image_channels, *dae.crop_shape[1:]), np.int16)
+        return Counterfactuals(none[:, 0], none[:, 0], none, np.zeros(0), np.zeros(z_targets.shape))
     rows = [
         _one(dae, pixels[m : m + 1], z[m : m + 1], z_targets[m], inversion_steps, render_steps)
         for m in range(len(pixels))

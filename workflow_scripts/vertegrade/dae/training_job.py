@@ -70,6 +70,10 @@ class TrainingJob(BaseModel):
             wanted = crops["evaluable"] & in_split(splits, crops["patient_id"], "train")
             pixels.append(read_array(pixels_file)[crops.loc[wanted, "crop"].to_numpy()])
             patients.update(crops.loc[wanted, "patient_id"])
+        if not any(map(len, pixels)):
+            raise ValueError(
+                "the training split has no evaluable crop to learn from; see the reasons in crops/*.parquet"
+            )
         facts = {
             "training_patients_sha256": hashlib.sha256("\n".join(sorted(patients)).encode()).hexdigest(),
             "crop": json.dumps(self.crop_settings, sort_keys=True),

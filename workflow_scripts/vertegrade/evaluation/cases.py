@@ -54,12 +54,11 @@ def _check_splits(predictions: pd.DataFrame, scans: pd.DataFrame, splits: pd.Dat
         )
 
 
-def method_name(predictions: pd.DataFrame) -> str:
-    """The one method of a predictions table."""
-    methods = sorted(set(predictions["method"]))
-    if len(methods) != 1:
-        raise EvaluationError(f"a predictions table must hold one method, this one holds {len(methods)}: {methods}")
-    return str(methods[0])
+def check_method(predictions: pd.DataFrame, method: str) -> None:
+    """EvaluationError where a predictions table holds another method; one without a row holds none."""
+    others = sorted(set(predictions["method"]) - {method})
+    if others:
+        raise EvaluationError(f"predictions of {', '.join(others)} where those of {method} belong; rerun grade")
 
 
 def split_cases(cases: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
-from vertegrade.evaluation.cases import labelled_cases, method_name, patient_cases, patient_codes, split_cases
+from vertegrade.evaluation.cases import check_method, labelled_cases, patient_cases, patient_codes, split_cases
 from vertegrade.evaluation.definitions import (
     detection_metrics,
     numbers,
@@ -37,15 +37,17 @@ def evaluate(
     settings: EvaluationSettings,
     fracture_grade: int,
     seed: int,
+    method: str,
 ) -> dict[str, Any]:
     """metrics.json of one method: the same block for each split; `test` is the result, the others show over-fitting.
 
     Tables as in `vertegrade.tables` (PREDICTIONS of one method, LABELS, SCANS, CROPS, PATIENT_SPLITS). Every metric is
     `{value, low, high, n, skipped}`, null where undefined. EvaluationError for tables that do not fit.
     """
+    check_method(predictions, method)
     cases = labelled_cases(predictions, labels, scans, crops, splits)
     return {
-        "method": method_name(predictions),
+        "method": method,
         "fracture_grade": fracture_grade,
         "confidence": settings.confidence,
         "resamples": settings.bootstrap_resamples,
@@ -155,12 +157,15 @@ def compare(
     settings: EvaluationSettings,
     fracture_grade: int,
     seed: int,
+    methods: tuple[str, str],
 ) -> dict[str, Any]:
     """Paired differences (first - second) of two methods' PREDICTIONS on the test vertebrae that both graded.
 
     Both methods see the same resampled patients, so that what is hard for both cancels. Returns `methods`,
     `vertebrae`, and for `vertebra` and `patient` the estimates of the differences.
     """
+    for side, method in zip((first, second), methods, strict=True):
+        check_method(side, method)
     sides = [split_cases(labelled_cases(side, labels, scans, crops, splits), "test") for side in (first, second)]
     both = (sides[0]["evaluable"] & sides[1]["evaluable"]).to_numpy(dtype=bool)
     sides = [side[both].reset_index(drop=True) for side in sides]
@@ -168,7 +173,7 @@ def compare(
     vertebra = [vertebra_metrics(side, fracture_grade) for side in sides]
     patient = [patient_metrics(side, fracture_grade) for side in patients]
     return {
-        "methods": [method_name(first), method_name(second)],
+        "methods": list(methods),
         "vertebrae": len(sides[0]),
         "vertebra": estimate(_difference(*vertebra), patient_codes(sides[0]), settings, seed),
         "patient": estimate(_difference(*patient), np.arange(len(patients[0])), settings, seed),

@@ -31,5 +31,7 @@ def grade_latents(z: Array, hyperplane: Hyperplane, calibration: Calibration, se
     The direction comes from the model alone, never from the true grade. seen: signed distances of the cohort; a target
     beyond them is drawn back to their ends, because the decoder never saw a latent out there.
     """
+    if not len(z):
+        return np.empty((0, len(SEVERITY_OF_GRADE), len(hyperplane.mean)))
     targets = np.clip([calibration.distance_of(severity) for severity in SEVERITY_OF_GRADE], seen.min(), seen.max())
     return np.stack([hyperplane.move_to_distance(z, float(target)) for target in targets], axis=1)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from vertegrade.tables import SPLITS, doubt_of
@@ -77,7 +78,8 @@ def _check(
     done = _done(scans)
     found, cropped, predicted = (set(_keys(table)) for table in (landmarks, crops, predictions))
     silent = crops[~crops["evaluable"] & (crops["reason"] == "")]
-    uncropped = landmarks[[key not in cropped for key in _keys(landmarks)]]
+    # An array: a list without an element would choose columns, none.
+    uncropped = landmarks[np.array([key not in cropped for key in _keys(landmarks)], dtype=bool)]
     problems = {
         "scans of the sheet without a state": set(sheet) - set(scans["scan_id"]),
         "scans that are not in the sheet": set(scans["scan_id"]) - set(sheet),

@@ -155,9 +155,10 @@ def keypoint_latents(measurements: pd.DataFrame, points_from: str) -> pd.DataFra
         measurements[[name.format(column) for column in HEIGHTS]].to_numpy(np.float64)
         for name in ("height_{}_mm", "height_{}_sd_mm", "intact_height_{}_mm")
     )
+    errors = _index_errors(heights, sds, intact)
     numbers = {
         "z": measurements[LATENT_COLUMNS].fillna(0.0).to_numpy(np.float64),
-        "z_errors": _index_errors(heights, sds, intact).reshape(len(table), -1),
+        "z_errors": errors.reshape(len(table), int(np.prod(errors.shape[1:]))),
     }
     for name, values in numbers.items():
         table[name] = pd.Series(list(values.astype(np.float32)), index=table.index, dtype=object)

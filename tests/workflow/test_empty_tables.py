@@ -1,0 +1,363 @@
+"""Every script on a cohort of which nothing is left: it ends well, or says in one sentence what is missing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+
+from dae.dae_tiny import MODEL
+from grading.simulated_latents import cohort
+from vertegrade.cohort.labels import LabelError
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.dae.network import DaeNetwork
+from vertegrade.dae.weights import save_dae
+from vertegrade.files import sha256_of, write_json
+from vertegrade.grading.calibration import calibrate
+from vertegrade.grading.hyperplane import fit_hyperplane
+from vertegrade.grading.rows import GradingError
+from vertegrade.settings.grading import GradingSettings
+from vertegrade.tables import (
+    CROPS,
+    LABELS,
+    LANDMARKS,
+    LATENTS,
+    MEASUREMENTS,
+    PATIENT_SPLITS,
+    PREDICTIONS,
+    SCANS,
+    check_table,
+    empty_table,
+    read_table,
+)
+from workflow.runs import ROOT
+from workflow.script_jobs import run_script
+
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+
+CROP = (5, 64, 64)
+METHODS = ["dae", "keypoints", "pca"]
+UNKNOWN = {"slices": np.nan, "slice_spacing_mm": np.nan, "slice_thickness_mm": np.nan, "pixel_mm": np.nan}
+TEXTS = dict.fromkeys(["manufacturer", "kernel", "image_sha256", "warnings", "flags"], "")
+
+
+def write(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checked = check_table(table, schema, str(path))
+    if path.suffix == ".tsv":
+        checked.to_csv(path, sep="\t", index=False)
+    else:
+        checked.to_parquet(path, index=False)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights, hyperplane and calibrator, as a finished run has them."""
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "dae").mkdir()
+    weights = folder / "dae/weights.safetensors"
+    save_dae(weights, DaeNetwork(MODEL, 16), MODEL, (3, 16, 16), {"crop": "{}"})
+    latents, labels, splits = cohort(dimensions=MODEL.z_dim, model=sha256_of(weights))
+    hyperplane = fit_hyperplane(latents, labels, splits, GradingSettings(), 0)
+    calibration = calibrate(latents, labels, splits, hyperplane, GradingSettings(), 0)
+    for method in METHODS:
+        write_json(folder / f"grading/{method}/hyperplane.json", hyperplane.to_dict())
+        write_json(folder / f"grading/{method}/calibrator.json", calibration.to_dict())
+    return folder
+
+
+class Cohort:
+    """Files of a cohort of one scan that failed: no volume, no vertebra; labels as asked."""
+
+    def __init__(self, folder: Path, model: Path, labels: pd.DataFrame) -> None:
+        self.folder, self.model = folder, model
+        (folder / "ct/0").mkdir(parents=True)
+        state = {"state": "failed", "reason": "missing", "message": "no such file"}
+        scan = pd.DataFrame([{"patient_id": "p", "scan_id": "a"} | state | UNKNOWN | TEXTS])
+        split = pd.DataFrame([{"patient_id": "p", "split": "test", "origin": "given"}])
+        self.scans = write(folder / "ct/0.parquet", scan, SCANS)
+        self.landmarks = write(folder / "landmarks/0.parquet", empty_table(LANDMARKS), LANDMARKS)
+        self.states = write(folder / "landmarks/0_scans.parquet", scan, SCANS)
+        self.crops = write(folder / "crops/0.parquet", empty_table(CROPS), CROPS)
+        self.latents = write(folder / "latents/dae/0.parquet", empty_table(LATENTS), LATENTS)
+        self.splits = write(folder / "cohort/splits.tsv", split, PATIENT_SPLITS)
+        self.labels = write(folder / "cohort/labels.parquet", labels, LABELS)
+        self.pixels = str(folder / "crops/0.npy")
+        np.save(self.pixels, np.empty((0, *CROP), np.int16))
+        for method in METHODS:
+            write(folder / f"predictions/{method}.parquet", empty_table(PREDICTIONS), PREDICTIONS)
+
+    def predictions(self, method: str = "dae") -> str:
+        return str(self.folder / f"predictions/{method}.parquet")
+
+    def calibrator(self, method: str = "dae") -> str:
+        return str(self.model / f"grading/{method}/calibrator.json")
+
+    def hyperplane(self) -> str:
+        return str(self.model / "grading/dae/hyperplane.json")
+
+    def tables(self) -> dict[str, Any]:
+        """What evaluation reads of the cohort."""
+        scans, crops = [self.states], [self.crops]
+        return {"labels": self.labels, "splits": self.splits, "scans": scans, "crops": crops}
+
+    def out(self, name: str) -> str:
+        path = self.folder / "out" / name
+        path.parent.mkdir(exist_ok=True)
+        return str(path)
+
+    def run(self, rule: str, inputs: dict[str, Any], outputs: dict[str, Any], **more: Any) -> None:
+        run_script(self.folder, rule, inputs, outputs, **more)
+
+
+def no_labels() -> pd.DataFrame:
+    return empty_table(LABELS)
+
+
+def labels_of(scan: str, patient: str) -> pd.DataFrame:
+    known = {"genant_grade": 1.0, "shape": "", "height_loss": np.nan, "usable": True, "reason": ""}
+    return pd.DataFrame([{"patient_id": patient, "scan_id": scan, "vertebra": 20} | known])
+
+
+LABELLED = {
+    "nobody": no_labels,
+    "the failed scan": lambda: labels_of("a", "p"),
+    "another scan of the patient": lambda: labels_of("b", "p"),
+    "a stranger": lambda: labels_of("z", "zz"),
+}
+
+
+@pytest.fixture(params=LABELLED)
+def empty(request: pytest.FixtureRequest, tmp_path: Path, model: Path) -> Cohort:
+    return Cohort(tmp_path, model, LABELLED[request.param]())
+
+
+@pytest.fixture
+def bare(tmp_path: Path, model: Path) -> Cohort:
+    return Cohort(tmp_path, model, no_labels())
+
+
+def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Cohort) -> None:  # field test B1
+    volumes, landmarks, states = str(bare.folder / "ct/0"), bare.out("landmarks.parquet"), bare.out("states.parquet")
+    rows = [ScanRow("a", "p", "nowhere").plain()]
+    bare.run(
+        "localize",
+        {"found_by": [str(ROOT / "models/localizer/centreline.safetensors")], "volumes": volumes, "scans": bare.scans},
+        {"landmarks": landmarks, "states": states},
+        params={"rows": rows, "overrides": []},
+        sections=["localize"],
+    )
+    assert read_table(states, SCANS)["reason"].tolist() == ["missing"]
+    measurements, latents = bare.out("measurements.parquet"), bare.out("latents.parquet")
+    bare.run(
+        "measure",
+        {"landmarks": landmarks},
+        {"measurements": measurements, "latents": latents},
+        params={"points_from": "networks"},
+    )
+    pixels, frames, crops = bare.out("crops.npy"), bare.out("frames.npy"), bare.out("crops.parquet")
+    bare.run(
+        "crop",
+        {"volumes": volumes, "scans": states, "landmarks": landmarks},
+        {"pixels": pixels, "frames": frames, "crops": crops},
+        sections=["crop"],
+    )
+    pictures = bare.out("pictures")
+    window = ["report.window_centre_hu", "report.window_width_hu"]
+    bare.run("localization_picture", {"volumes": volumes, "landmarks": landmarks}, {"": pictures}, sections=window)
+    assert np.load(pixels).shape == (0, *CROP)
+    for path, schema in ((measurements, MEASUREMENTS), (latents, LATENTS), (crops, CROPS)):
+        assert read_table(path, schema).empty
+
+
+def test_no_crop_is_encoded_and_graded(bare: Cohort) -> None:  # field test B1
+    latents, predictions = bare.out("latents.parquet"), bare.out("predictions.parquet")
+    weights = str(bare.model / "dae/weights.safetensors")
+    crops = {"pixels": bare.pixels, "crops": bare.crops}
+    bare.run("encode", crops | {"weights": weights}, {"latents": latents}, sections=["dae.encode"])
+    bare.run(
+        "grade",
+        {"latents": [latents], "splits": bare.splits, "hyperplane": bare.hyperplane(), "calibrator": bare.calibrator()},
+        {"predictions": predictions},
+        wildcards={"method": "dae"},
+    )
+    assert read_table(predictions, PREDICTIONS).empty
+
+
+def test_a_cohort_of_failed_scans_is_split_and_its_labels_are_read(empty: Cohort) -> None:  # field test B1
+    splits, labels, coverage = empty.out("splits.tsv"), empty.out("labels.parquet"), empty.out("coverage.tsv")
+    scans = {"scans": [empty.states], "official": []}
+    empty.run("split", scans, {"splits": splits}, params={"given": {"p": "test"}}, sections=["cohort.splits"])
+    rows = read_table(empty.labels, LABELS)
+    if not len(rows):
+        return  # a label table without a row is refused: see below
+    table = empty.folder / "labels.csv"
+    lines = [f"{row.patient_id},{row.scan_id},L1,1\n" for row in rows.itertuples()]
+    table.write_text("patient_id,scan_id,vertebra,genant_grade\n" + "".join(lines))
+    outputs = {"labels": labels, "coverage": coverage}
+    empty.run("labels", {"tables": [str(table)], "crops": [empty.crops], "splits": splits}, outputs)
+    assert len(read_table(labels, LABELS)) == len(rows)
+
+
+def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # field test B1
+    metrics = {}
+    for method in METHODS:
+        metrics[method] = empty.out(f"{method}.json")
+        empty.run(
+            "evaluate",
+            empty.tables() | {"predictions": empty.predictions(method), "calibrator": empty.calibrator(method)},
+            {"metrics": metrics[method], "table": empty.out(f"{method}.tsv")},
+            sections=["evaluation"],
+            wildcards={"method": method},
+        )
+        assert json.loads(Path(metrics[method]).read_text())["method"] == method
+    differences, figures, summary = empty.out("differences.json"), empty.out("figures"), empty.out("summary.json")
+    methods = ["dae", "pca"]
+    empty.run(
+        "compare",
+        empty.tables()
+        | {"predictions": list(map(empty.predictions, methods)), "calibrators": list(map(empty.calibrator, methods))},
+        {"differences": differences},
+        sections=["evaluation.bootstrap_resamples", "evaluation.confidence", "evaluation.minimum_cases"],
+    )
+    assert json.loads(Path(differences).read_text())["methods"] == methods
+    predictions = list(map(empty.predictions, METHODS))
+    empty.run(
+        "figures", empty.tables() | {"metrics": list(metrics.values()), "predictions": predictions}, {"": figures}
+    )
+    empty.run(
+        "summary",
+        {"metrics": list(metrics.values()), "predictions": empty.predictions(), "scans": [empty.states]},
+        {"summary": summary},
+        params={"manifests": str(empty.folder / "manifest"), "settings_sha256": ""},
+    )
+    numbers = json.loads(Path(summary).read_text())
+    assert numbers["cohort"] == {"scans": 1, "scans_done": 0, "vertebrae": 0, "vertebrae_graded": 0}
+    assert numbers["methods"]["dae"]["vertebra_auc"] is None
+    page(empty, metrics, differences, figures, summary)
+
+
+def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str, summary: str) -> None:
+    """The flow, the pictures and the page of the same cohort."""
+    flow = empty.out("flow.json")
+    empty.run(
+        "flow",
+        {
+            "index": [],
+            "converted": [empty.scans],
+            "scans": [empty.states],
+            "landmarks": [empty.landmarks],
+            "crops": [empty.crops],
+            "labels": [empty.labels],
+            "predictions": empty.predictions(),
+            "splits": empty.splits,
+        },
+        {"numbers": flow, "table": empty.out("flow.tsv"), "figure": empty.out("flow.svg")},
+        params={"sheet": ["a"]},
+    )
+    assert json.loads(Path(flow).read_text())["all"]["scans"]["not_converted"] == {"missing (failed)": 1}
+    images, strips = empty.out("images.npy"), empty.out("strips.parquet")
+    pixels = {"pixels": [empty.pixels], "crops": [empty.crops]}
+    empty.run(
+        "counterfactual",
+        pixels
+        | {
+            "latents": [empty.latents],
+            "weights": str(empty.model / "dae/weights.safetensors"),
+            "hyperplane": empty.hyperplane(),
+            "calibrator": empty.calibrator(),
+            "predictions": empty.predictions(),
+        },
+        {"images": images, "strips": strips},
+        sections=["dae.counterfactual"],
+    )
+    window = ["report.window_centre_hu", "report.window_width_hu"]
+    shown, montage = empty.out("counterfactuals.png"), empty.out("montage.png")
+    empty.run(
+        "counterfactual_figure",
+        {"images": images, "strips": strips, "labels": empty.labels},
+        {"": shown},
+        sections=["report.difference_hu", *window],
+    )
+    empty.run(
+        "montage",
+        pixels | {"predictions": empty.predictions(), "labels": empty.labels},
+        {"": montage},
+        sections=["report.montage_crops", *window],
+    )
+    training = {"steps": 1, "seconds": 1.0, "patients": 1}
+    write_json(empty.out("training.json"), training)
+    empty.run(
+        "cohort_page",
+        {
+            "metrics": list(metrics.values()),
+            "figures": figures,
+            "flow": flow,
+            "training": empty.out("training.json"),
+            "calibrators": [empty.calibrator(method) for method in METHODS],
+            "montage": montage,
+            "counterfactuals": shown,
+            "differences": differences,
+            "summary": summary,
+        },
+        {"": empty.out("cohort.html")},
+        params={"phantom": False},
+    )
+    assert "missing" in Path(empty.out("cohort.html")).read_text(encoding="utf-8")
+
+
+TRAININGS: dict[str, tuple[str, Callable[[Cohort], tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]]] = {
+    "train_dae": (
+        "no evaluable crop",
+        lambda c: (
+            {"pixels": [c.pixels], "crops": [c.crops], "splits": c.splits},
+            {"weights": c.out("w.safetensors"), "metrics": c.out("m.json")},
+            {"params": {"state_dir": c.out("state")}, "sections": ["crop", "dae.model", "dae.train"]},
+        ),
+    ),
+    "encode_pca": (
+        "needs at least three evaluable training crops, there are 0",
+        lambda c: (
+            {"pixels": [c.pixels], "crops": [c.crops], "splits": c.splits},
+            {"components": c.out("c.safetensors"), "latents": c.out("pca.parquet")},
+            {"params": {"window": [0.0, 400.0]}, "sections": ["grading.pca"]},
+        ),
+    ),
+    "fit_hyperplane": (
+        "no latents at all",
+        lambda c: (
+            {"latents": [c.latents], "labels": c.labels, "splits": c.splits},
+            {"hyperplane": c.out("h.json")},
+            {"sections": ["grading"]},
+        ),
+    ),
+    "calibrate": (
+        "no latents at all",
+        lambda c: (
+            {"latents": [c.latents], "labels": c.labels, "splits": c.splits, "hyperplane": c.hyperplane()},
+            {"calibrator": c.out("c.json")},
+            {"sections": ["grading"]},
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", TRAININGS)
+def test_training_on_nothing_says_what_is_missing(rule: str, bare: Cohort) -> None:  # field test B1
+    words, files = TRAININGS[rule]
+    inputs, outputs, more = files(bare)
+    with pytest.raises((GradingError, ValueError), match=words):
+        bare.run(rule, inputs, outputs, **more)
+
+
+def test_a_label_table_without_a_row_is_named(bare: Cohort) -> None:  # field test B1
+    table = bare.folder / "labels.csv"
+    table.write_text("patient_id,scan_id,vertebra,genant_grade\n")
+    outputs = {"labels": bare.out("labels.parquet"), "coverage": bare.out("coverage.tsv")}
+    with pytest.raises(LabelError, match=r"labels.csv:\nthe table has no rows"):
+        bare.run("labels", {"tables": [str(table)], "crops": [bare.crops], "splits": bare.splits}, outputs)
