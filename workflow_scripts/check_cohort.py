@@ -9,6 +9,7 @@ from vertegrade.preflight.machine import check_machine
 from vertegrade.preflight.sheet import check_sheet
 from vertegrade.preflight.slurm import check_profile, check_submissions
 from vertegrade.preflight.start import no_labels, scans_of, start_problems
+from vertegrade.preflight.training import check_training
 
 
 def main() -> None:
@@ -26,6 +27,8 @@ def main() -> None:
         problems += no_labels(settings, scans)
     found, notes = check_labels(settings, rows)
     problems += found
+    if not problems:
+        problems += check_training(settings, rows)
     problems += check_machine(settings, rows.values(), cluster=given.profile is not None)
     if given.profile:
         problems += check_profile(given.profile, settings.run.device)

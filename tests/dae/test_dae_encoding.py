@@ -9,7 +9,8 @@ import torch
 from dae.dae_tiny import MODEL, TRAIN, pixels, states
 from vertegrade.dae.counterfactual import counterfactuals
 from vertegrade.dae.encoding import encode
-from vertegrade.dae.pixels import central, hounsfield, to_hu, windowed
+from vertegrade.dae.pixels import hounsfield, to_hu, windowed
+from vertegrade.dae.shapes import central
 from vertegrade.dae.training import train_dae
 from vertegrade.dae.weights import Dae, WeightsError, load_dae
 

@@ -1,6 +1,7 @@
 """Everything that is wrong with config, sheet and labels is told at once, with its line and what to do."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,14 @@ import pytest
 
 from ct.ct_series import SERIES_UID, body_hu, write_series
 from vertegrade.ct.headers import series_code
+from vertegrade.grading.calibrators import Graded
+from vertegrade.grading.conformal import fit_intervals, patients_needed
+from vertegrade.grading.rows import LEAST_PATIENTS, GradingError, patient_folds
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.sheet import check_sheet
-from vertegrade.preflight.start import start_problems
+from vertegrade.preflight.start import no_labels, start_problems
+from vertegrade.preflight.training import check_training
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import check_settings
 
@@ -190,10 +195,116 @@ def test_label_tables(case: str, cohort: Path) -> None:
     assert problems_of(cohort) == [f"{cohort}/labels.csv{line.format(folder=cohort)}" for line in told]
 
 
-def test_one_class_only(cohort: Path) -> None:
-    (cohort / "labels.csv").write_text(HEADER + "p1,a,L1,0\np2,007,L1,1\np2,007,L2,0\n")
-    (problem,) = problems_of(cohort)
-    assert problem.startswith("labels: 1 patient(s) with a fractured vertebra (grading.fracture_grade = 1)")
+def training_cohort(folder: Path, train: int, validation: int, labels: str = "") -> Settings:
+    """A sheet of patients of given splits, each with an intact and a fractured vertebra, or with these labels."""
+    splits = ["train"] * train + ["validation"] * validation
+    rows = [f"s{n},p{n},{folder}/b.nii.gz,{split}\n" for n, split in enumerate(splits)]
+    (folder / "sheet.csv").write_text("scan_id,patient_id,path,split\n" + "".join(rows))
+    both = "".join(f"p{n},s{n},L1,0\np{n},s{n},L2,2\n" for n in range(len(splits)))
+    (folder / "labels.csv").write_text(labels or HEADER + both)
+    return settings_of(folder)
+
+
+def shortages(settings: Settings) -> list[str]:
+    return check_training(settings, check_sheet(settings)[0])
+
+
+def test_too_few_patients_to_train_are_told_by_split(tmp_path: Path) -> None:  # field test B8
+    write_nifti(tmp_path / "b.nii.gz")
+    assert shortages(training_cohort(tmp_path, train=3, validation=9)) == []
+    intact, fractured, validation = shortages(training_cohort(tmp_path, train=2, validation=8))
+    assert intact.startswith("labels: the training split has 2 patient(s) with an intact vertebra (grading.fracture_")
+    assert fractured.startswith("labels: the training split has 2 patient(s) with a fractured vertebra")
+    assert validation.startswith(
+        "labels: the validation split has 8 graded patient(s), intervals of coverage 0.9 need 9"
+    )
+
+
+def test_the_least_that_the_check_asks_for_is_the_least_that_can_be_fitted(tmp_path: Path) -> None:  # field test B8
+    train, random = np.repeat([0, 1, 2], 8), np.random.default_rng(0)
+    grade = np.tile([0, 0, 0, 0, 0, 1, 2, 3], 3)
+    with pytest.raises(GradingError, match="fitting needs at least 3 patients"):
+        patient_folds(grade[:16], train[:16], 1, 5, 0, least=LEAST_PATIENTS)
+    assert len(patient_folds(grade, train, 1, 5, 0, least=LEAST_PATIENTS)) == len(train)
+    p_grade = random.dirichlet(np.ones(4), 9)
+    for patients in (patients_needed(0.9) - 1, patients_needed(0.9)):
+        graded = Graded(p_grade[:patients] @ np.arange(4), p_grade[:patients])
+        numbers = np.zeros(patients, int), np.arange(patients)
+        if patients < patients_needed(0.9):
+            with pytest.raises(GradingError, match="need 9 validation patients"):
+                fit_intervals(graded, *numbers, 0.9)
+        else:
+            assert fit_intervals(graded, *numbers, 0.9).patients == patients
+
+
+def test_labels_of_scans_that_are_not_in_the_sheet_do_not_count(tmp_path: Path) -> None:  # field test B8
+    write_nifti(tmp_path / "b.nii.gz")
+    good = training_cohort(tmp_path, train=3, validation=9)
+    text = (tmp_path / "labels.csv").read_text()
+    (tmp_path / "labels.csv").write_text(text + "zz,zz,L1,1\n")
+    rows = check_sheet(good)[0]
+    assert check_labels(good, rows) == ([], ["labels of 1 scans that are not in the sheet are not used ('zz' first)"])
+    settings = training_cohort(tmp_path, 3, 9, labels=text.replace(",s0,", ",t0,"))
+    assert [problem.split(" patient(s)")[0] for problem in shortages(settings)] == [
+        "labels: the training split has 2"
+    ] * 2
+
+
+def test_two_splits_of_a_patient_are_told(tmp_path: Path) -> None:  # field test B8
+    write_nifti(tmp_path / "b.nii.gz")
+    text = "patient_id,scan_id,vertebra,genant_grade,split\np0,s0,L1,0,test\n"
+    (problem,) = shortages(training_cohort(tmp_path, train=3, validation=9, labels=text))
+    assert problem.startswith("labels: two different splits are given for p0 (train in the sheet, test in the labels)")
+
+
+def test_neither_labels_nor_a_model(cohort: Path) -> None:  # field test B8
+    settings = settings_of(cohort)
+    rows = check_sheet(settings)[0].values()
+    assert no_labels(settings, rows) == []
+    without = settings.model_copy(update={"cohort": settings.cohort.model_copy(update={"labels": ""})})
+    (problem,) = no_labels(without, rows)
+    assert problem.startswith("cohort: no labels and no model: grades cannot be learned; give cohort.labels")
+    assert no_labels(check_settings({}), []) == []  # phantoms know their grades
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "told"),
+    [
+        ("run.results", "~/x", "run.results = ~/x: ~ is not read as your home here; write the whole path"),
+        ("run.results", "/", "run.results = /: that is the root of the file system; name a folder of its own"),
+        ("run.logs", "//", "run.logs = //: that is the root of the file system; name a folder of its own"),
+        ("run.results", "a {1}", "run.results = a {1}: Snakemake takes { for a pattern; rename the folder, or give a"),
+        ("cohort.labels", "<a>.csv", "cohort.labels = <a>.csv: Snakemake takes < for a pattern; rename the folder"),
+        ("localize.overrides", "a\nb", "localize.overrides = 'a\\nb': it holds a line break"),
+    ],
+)
+def test_paths_that_would_be_taken_for_something_else(key: str, path: str, told: str) -> None:  # field test B2, B8
+    section, name = key.split(".")
+    problems = start_problems(check_settings({section: {name: path}}), [])
+    assert problems[0].startswith(told)
+
+
+def test_results_in_the_models_own_folder(tmp_path: Path) -> None:  # field test B8
+    run = {"model": str(tmp_path), "results": f"{tmp_path}/../{tmp_path.name}/"}
+    problems = start_problems(check_settings({"run": run}), [])
+    assert "it is the model's own folder, whose grades this run would replace; name another" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"crop": {"slices": 3}}, "dae.model.slices is 5 but the crops have 3"),
+        ({"crop": {"size": 50}}, "crops of 50 px cannot be unshuffled by 4"),
+        (
+            {"dae": {"model": {"attention_resolutions": [7]}}},
+            "dae.model.attention_resolutions [7] px is the side of no",
+        ),
+        ({"dae": {"model": {"hu_low": 400.0}}}, "dae.model.hu_low (400) must be below dae.model.hu_high (400)"),
+    ],
+)
+def test_crops_that_the_networks_cannot_take(config: dict[str, dict[str, object]], told: str) -> None:  # field test B8
+    (problem,) = start_problems(check_settings(config), [])
+    assert problem.startswith(f"config: {told}")
 
 
 def test_scans_without_labels_are_a_note(cohort: Path) -> None:
@@ -223,10 +334,17 @@ def test_config_problems_do_not_hide_those_of_the_cohort(cohort: Path) -> None:
         assert told in run.stdout
 
 
-def test_a_good_cohort_ends_with_status_0(cohort: Path) -> None:
-    (cohort / "mine.yaml").write_text(f"cohort: {{sheet: {cohort}/sheet.csv, labels: {cohort}/labels.csv}}\n")
-    run = check_cohort(cohort, "mine.yaml")
-    assert (run.returncode, run.stdout) == (0, "2 scans of 2 patients: nothing stands in the way\n"), run.stderr
+def test_a_good_cohort_ends_with_status_0(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "b.nii.gz")
+    training_cohort(tmp_path, train=3, validation=9)
+    text = (tmp_path / "sheet.csv").read_text().splitlines()
+    for number in range(12):  # each its own file
+        shutil.copyfile(tmp_path / "b.nii.gz", tmp_path / f"b{number}.nii.gz")
+        text[number + 1] = text[number + 1].replace("b.nii.gz", f"b{number}.nii.gz")
+    (tmp_path / "sheet.csv").write_text("\n".join(text) + "\n")
+    (tmp_path / "mine.yaml").write_text(f"cohort: {{sheet: {tmp_path}/sheet.csv, labels: {tmp_path}/labels.csv}}\n")
+    run = check_cohort(tmp_path, "mine.yaml")
+    assert (run.returncode, run.stdout) == (0, "12 scans of 12 patients: nothing stands in the way\n"), run.stderr
 
 
 def check_cohort(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

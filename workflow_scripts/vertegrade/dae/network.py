@@ -8,17 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vertegrade.dae.layers import Attention, EncoderBlock, Resample, ResBlock, group_norm, time_features, zeroed
+from vertegrade.dae.shapes import check_attention, sides
 from vertegrade.settings.dae import DaeModelSettings
-
-
-def sides(size: int, unshuffle: int, levels: int) -> list[int]:
-    """Side of the feature map of each level, in pixels after unshuffling; ValueError where it does not divide."""
-    if size % (unshuffle * 2 ** (levels - 1)):
-        raise ValueError(
-            f"crops of {size} px cannot be unshuffled by {unshuffle} and halved {levels - 1} times: change crop.size, "
-            "or unshuffle and multipliers under dae.model"
-        )
-    return [size // unshuffle // 2**level for level in range(levels)]
 
 
 class SemanticEncoder(nn.Module):
@@ -133,17 +124,7 @@ class DaeNetwork(nn.Module):
 
     def __init__(self, settings: DaeModelSettings, size: int) -> None:
         super().__init__()
-        reached = {
-            *sides(size, settings.unshuffle, len(settings.multipliers)),
-            *sides(size, settings.encoder_unshuffle, len(settings.encoder_multipliers)),
-        }
-        missed = sorted(set(settings.attention_resolutions) - reached)
-        if missed:
-            # Attention that silently never happens is a known trap of released code (methods.md 2.7: 96 px).
-            raise ValueError(
-                f"dae.model.attention_resolutions {missed} px is the side of no feature map of crops of {size} px; "
-                f"the sides are {sorted(reached, reverse=True)}"
-            )
+        check_attention(settings, size)
         self.encoder = SemanticEncoder(settings, size)
         self.unet = UNet(settings, size)
 

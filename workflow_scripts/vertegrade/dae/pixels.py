@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vertegrade.dae.shapes import central
 from vertegrade.settings.dae import DaeModelSettings
 
 
@@ -41,16 +42,6 @@ class Crops:
             for start in range(0, len(array), 256):
                 digest.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
         return digest.hexdigest()
-
-
-def central(slices: int, wanted: int) -> slice:
-    """The central `wanted` of `slices` slices; ValueError where that is not possible."""
-    if wanted > slices or (slices - wanted) % 2:
-        raise ValueError(
-            f"dae.model.slices is {wanted} but the crops have {slices}: the central ones exist only for a smaller "
-            "number that is odd or even as theirs"
-        )
-    return slice((slices - wanted) // 2, (slices + wanted) // 2)
 
 
 def hounsfield(pixels: np.ndarray, settings: DaeModelSettings) -> Tensor:

@@ -24,7 +24,7 @@ from vertegrade.grading.hyperplane import (
     fit_plane,
     plane_distance,
 )
-from vertegrade.grading.rows import Array, GradedLatents, Whole, graded_latents, patient_folds
+from vertegrade.grading.rows import LEAST_PATIENTS, Array, GradedLatents, Whole, graded_latents, patient_folds
 from vertegrade.model_files import CALIBRATION_KEYS, check_keys
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import GRADES
@@ -150,7 +150,7 @@ def _nested(z_n: Array, doubt: Array, train: GradedLatents, settings: GradingSet
     """
     grade, level = train.grade, settings.fracture_grade
     fractured = grade >= level
-    outer = patient_folds(grade, train.patient, level, settings.folds, seed, least=3)
+    outer = patient_folds(grade, train.patient, level, settings.folds, seed, least=LEAST_PATIENTS)
     severity = {kind: np.empty(len(grade)) for kind in KINDS}
     p_grade = {kind: np.empty((len(grade), len(GRADES))) for kind in KINDS}
     for fold in np.unique(outer):

@@ -58,6 +58,11 @@ def predicted_error(graded: Graded) -> Array:
     return np.maximum(np.sqrt(np.sum(graded.p_grade * error**2, axis=1)), LEAST_SCALE)
 
 
+def patients_needed(coverage: float) -> int:
+    """Validation patients below which a single one outweighs what may lie outside."""
+    return int(np.ceil(1 / (1 - coverage) - 1 - 1e-9))
+
+
 def fit_intervals(graded: Graded, grade: Whole, patient: Whole, coverage: float) -> Intervals:
     """The patient-weighted quantile of |grade - severity| / predicted error; all (N,), of the validation split.
 
@@ -66,7 +71,7 @@ def fit_intervals(graded: Graded, grade: Whole, patient: Whole, coverage: float)
     """
     _, inverse, vertebrae_of = np.unique(patient, return_inverse=True, return_counts=True)
     patients = len(vertebrae_of)
-    needed = int(np.ceil(1 / (1 - coverage) - 1 - 1e-9))
+    needed = patients_needed(coverage)
     if patients < needed:
         raise GradingError(
             f"intervals of coverage {coverage:g} need {needed} validation patients with graded vertebrae, there are "

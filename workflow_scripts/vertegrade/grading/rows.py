@@ -12,6 +12,9 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
+# Patients with a fractured vertebra, and with an intact one, that nested cross-validation needs in the training split.
+LEAST_PATIENTS = 3
+
 KEY = ["patient_id", "scan_id", "vertebra"]
 
 

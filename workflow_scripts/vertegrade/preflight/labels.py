@@ -13,7 +13,7 @@ from vertegrade.spine.verse import centroid_labels
 
 def check_labels(settings: Settings, rows: dict[int, ScanRow]) -> tuple[list[str], list[str]]:
     """All problems of the label tables, and notes: what is no mistake by itself."""
-    files = {row.labels for row in rows.values() if row.labels} | {settings.cohort.labels} - {""}
+    files = label_files(settings, rows)
     tables: dict[str, Labels] = {}
     problems: list[str] = []
     for path in sorted(files):
@@ -35,9 +35,17 @@ def check_labels(settings: Settings, rows: dict[int, ScanRow]) -> tuple[list[str
     unlabelled = {row.scan_id for row in rows.values()} - _scans(tables.values())
     if files and unlabelled and not problems:
         notes.append(f"{len(unlabelled)} of {len(rows)} scans have no label")
-    if tables and not problems and not settings.run.model:
-        problems += _classes(settings, tables.values(), rows)
+    strangers = sorted(_scans(tables.values()) - {row.scan_id for row in rows.values()})
+    if strangers and not problems:
+        notes.append(
+            f"labels of {len(strangers)} scans that are not in the sheet are not used ({strangers[0]!r} first)"
+        )
     return problems, notes
+
+
+def label_files(settings: Settings, rows: dict[int, ScanRow]) -> set[str]:
+    """All label tables that config and sheet name."""
+    return {row.labels for row in rows.values() if row.labels} | {settings.cohort.labels} - {""}
 
 
 def _scans(tables: Iterable[Labels]) -> set[str]:
@@ -80,19 +88,3 @@ def _levels(row: ScanRow) -> set[int]:
         return centroid_labels(row.centroids)
     except Refused:
         return set()
-
-
-def _classes(settings: Settings, tables: Iterable[Labels], rows: dict[int, ScanRow]) -> Iterator[str]:
-    """The hyperplane needs fractured and healthy vertebrae, each of at least two patients."""
-    scans = {row.scan_id for row in rows.values()}
-    patients: dict[bool, set[str]] = {False: set(), True: set()}
-    for labels in tables:
-        usable = labels.table[labels.table["usable"] & labels.table["scan_id"].isin(scans)]
-        for grade, patient in zip(usable["genant_grade"], usable["patient_id"], strict=True):
-            patients[bool(grade >= settings.grading.fracture_grade)].add(patient)
-    for fractured, name in ((False, "an intact"), (True, "a fractured")):
-        if len(patients[fractured]) < 2:
-            yield (
-                f"labels: {len(patients[fractured])} patient(s) with {name} vertebra (grading.fracture_grade = "
-                f"{settings.grading.fracture_grade}), at least 2 are needed to train; grade more, or set run.model"
-            )
