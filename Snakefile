@@ -44,6 +44,7 @@ include: "rules/audit.smk"
 
 localrules:
     all,
+    outcome,
     localization_pictures,
     audit,
     why,
@@ -59,3 +60,11 @@ rule all:
 
 
 decide_by_content(workflow, SETTINGS.run.results)
+
+
+onsuccess:
+    closing_words()
+
+
+onerror:
+    closing_words()

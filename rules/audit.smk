@@ -59,7 +59,7 @@ rule lineage:
 rule ro_crate:
     """Make the results a Workflow Run RO-Crate: metadata in it and a copy of the workflow."""
     input:
-        targets(),
+        results_wanted(),
     output:
         metadata="<results>/ro-crate-metadata.json",
         workflow=directory("<results>/workflow"),

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from snakemake.logging import logger
+
 # Not workflow.basedir: that is another workflow's folder where it uses this one as a module or includes it.
 CLONE = os.path.dirname(str(workflow.current_basedir))
 sys.path.insert(0, f"{CLONE}/workflow_scripts")
@@ -19,7 +21,13 @@ from vertegrade.code_hash import (
 )
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of
-from vertegrade.preflight.start import StartError, methods_of, no_labels, start
+from vertegrade.preflight.start import (
+    StartError,
+    methods_of,
+    no_labels,
+    opening_words,
+    start,
+)
 from vertegrade.provenance.locks import remove_own_locks_only
 from vertegrade.provenance.reruns import decide_by_content
 from vertegrade.settings.base import rerun_values
@@ -123,6 +131,8 @@ def given_splits():
 
 def official_split_files():
     """Label tables that come with a split of their own: VerSe's sheet, and tables with a split column."""
+    if SETTINGS.run.model:
+        return []  # its patients are test, unless the sample sheet says otherwise
     return [path for path in label_files() if has_splits(path)]
 
 
@@ -257,7 +267,12 @@ def latents_of(wildcards):
 
 
 def targets():
-    """What `snakemake` without a target makes: without labels, grades are all that can be had."""
+    """What `snakemake` without a target makes: the results, and the word on how the run stands."""
+    return [*results_wanted(), "<results>/report/outcome.txt"]
+
+
+def results_wanted():
+    """The results that a run is for: without labels, grades are all that can be had."""
     flow = "<results>/report/flow.svg"
     if not label_files():
         return [
@@ -269,3 +284,16 @@ def targets():
         return [flow, *metrics]
     pictures = expand("<results>/localization/{shard}", shard=SHARDS)
     return ["<results>/summary.json", "<results>/report/cohort.html", *pictures]
+
+
+def closing_words():
+    """Say how the cohort stands, at the end of a run of it."""
+    if any(job.rule.name == "outcome" for job in workflow.dag.jobs):
+        from vertegrade.report.outcome import outcome_lines
+
+        for line in outcome_lines(SETTINGS.run.results, SHARDS, len(SCANS)):
+            logger.info(f"Vertegrade: {line}")
+
+
+if workflow.is_main_process:
+    logger.info(f"Vertegrade: {opening_words(SETTINGS, SCANS)}")

@@ -130,3 +130,31 @@ rule counterfactual_figure:
         packages=packages_of("counterfactual_figure"),
     script:
         "../workflow_scripts/counterfactual_figure.py"
+
+
+rule outcome:
+    """How the run stands in a few lines; the last job of all, which fails where `run.fail_on` says so."""
+    input:
+        # what it waits for, not what it reads
+        after=ancient(results_wanted()),
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        predictions="<results>/predictions/dae.parquet",
+    output:
+        "<results>/report/outcome.txt",
+    log:
+        "<logs>/outcome.log",
+    benchmark:
+        "<benchmarks>/outcome.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        shards=SHARDS,
+        fail_on=SETTINGS.run.fail_on,
+        code=code_of("outcome"),
+        packages=packages_of("outcome"),
+    script:
+        "../workflow_scripts/outcome.py"

@@ -8,7 +8,7 @@ without a row fails the test. The longest row that fits counts: a row may be a w
 FEEDS = {
     "phantom": "convert localize labels",
     "convert": "localize crop localization_picture flow",
-    "localize": "measure crop split localization_picture evaluate compare figures summary flow",
+    "localize": "measure crop split localization_picture evaluate compare figures summary flow outcome",
     "localization_picture": "",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints grade/keypoints",
     "fit_hyperplane/keypoints": "calibrate/keypoints grade/keypoints",
@@ -27,7 +27,7 @@ FEEDS = {
     "evaluate/pca": "figures summary cohort_page",
     "fit_hyperplane": "calibrate grade counterfactual",
     "calibrate": "grade evaluate compare counterfactual cohort_page",
-    "grade": "counterfactual evaluate compare figures montage summary flow",
+    "grade": "counterfactual evaluate compare figures montage summary flow outcome",
     "counterfactual": "counterfactual_figure",
     "counterfactual_figure": "cohort_page",
     "montage": "cohort_page",
@@ -37,6 +37,7 @@ FEEDS = {
     "summary": "cohort_page",
     "flow": "cohort_page",
     "cohort_page": "",
+    "outcome": "",
     "audit": "",
     "why": "",
     "lineage": "",
@@ -57,6 +58,7 @@ PICTURES = {"montage", "counterfactual_figure", "localization_picture"}
 KEYS: dict[str, set[str]] = {
     "run.logs": set(),
     "run.device": set(),
+    "run.fail_on": {"outcome"},
     "run.seed": {"phantom", "train_dae", "encode_pca", "fit_hyperplane", "calibrate", "counterfactual", "evaluate"}
     | {"compare", "summary"},
     "cohort.splits": {"split", "summary"},
@@ -123,13 +125,14 @@ MODULES: dict[str, set[str]] = {
     "manifest.py": set(),
     "settings/": set(),
     "provenance/": set(),
-    "levels.py": {"phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"} | PICTURES,
+    "levels.py": {"outcome", "phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"}
+    | PICTURES,
     "gpus.py": {"train_dae"},
     "model_files.py": DAE | GRADERS | {"fit_hyperplane"},
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},
     "cohort/__init__.py": ALL
     - {"encode", "figures", "summary", "cohort_page", "flow", "counterfactual_figure", "localization_picture"}
-    - {"measure", "crop"},
+    - {"measure", "crop", "outcome"},
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/splits.py": {"split", "labels", "train_dae", "encode_pca", "fit_hyperplane"} | GRADERS,
@@ -197,10 +200,11 @@ MODULES: dict[str, set[str]] = {
     "evaluation/cost.py": {"summary"},
     "evaluation/summary.py": {"summary"},
     "evaluation/run_facts.py": {"summary"},
-    "report/__init__.py": {"cohort_page", "flow"} | PICTURES,
+    "report/__init__.py": {"cohort_page", "flow", "outcome"} | PICTURES,
     "report/montage.py": PICTURES,
     "report/localization_picture.py": {"localization_picture"},
     "report/cohort_page.py": {"cohort_page"},
+    "report/outcome.py": {"outcome"},
     "report/flow.py": {"cohort_page", "flow"},
     "report/flow_figure.py": {"flow"},
     "index/": set(),

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from ct.ct_series import body_hu, write_series
 from workflow.runs import ROOT, snakemake
 
 LEARNED: dict[str, dict[str, object]] = {"localize": {"method": "learned"}}
@@ -165,3 +167,70 @@ def test_parse_imports_nothing_heavy(tmp_path: Path) -> None:
 def test_jobs_of_a_shard_do_not_wait_for_imports_that_they_do_not_use(module: str, slow: str) -> None:
     code = f"import sys, vertegrade.{module}; sys.exit({slow!r} in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT / "workflow_scripts", check=True)
+
+
+ODD_NAMES = [
+    "Patient {1}",
+    "{x,y}",
+    "{",
+    "a<b>",
+    "it's",
+    'the "first"',
+    "größe 漢",
+    "a*b?c",
+    "-x",
+    "[1]",
+    "50%s $HOME `id`",
+    "back\\slash",
+]
+
+
+def test_scans_in_folders_with_odd_names_are_converted(tmp_path: Path) -> None:  # field test B2
+    sheet = tmp_path / "a sheet's.csv"
+    with sheet.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["scan_id", "patient_id", "path"])
+        for number, name in enumerate(ODD_NAMES):
+            write_series(tmp_path / "scans" / name, body_hu() + number)
+            writer.writerow([f"s{number}", f"p{number}", f"scans/{name}"])
+    config: dict[str, dict[str, object]] = {"cohort": {"sheet": str(sheet), "shards": 1}}
+    run = snakemake(tmp_path, "--cores", "1", "results/ct/0.parquet", config=config)
+    assert run.returncode == 0, run.stdout + run.stderr
+    scans = pd.read_parquet(tmp_path / "results/ct/0.parquet")
+    assert scans["state"].tolist() == ["done"] * len(ODD_NAMES), scans[["scan_id", "reason", "message"]]
+    inputs = json.loads((tmp_path / "results/manifest/convert/0.json").read_text())["inputs"]
+    assert {Path(path).parent.name for path in inputs} == set(ODD_NAMES)
+    again = snakemake(tmp_path, "-n", "results/ct/0.parquet", config=config)
+    assert "Nothing to be done" in again.stdout + again.stderr
+    next((tmp_path / "scans/Patient {1}").iterdir()).unlink()
+    changed = snakemake(tmp_path, "-n", "results/ct/0.parquet", config=config)
+    assert "rule convert:" in changed.stdout
+
+
+def test_labels_whose_path_is_a_pattern_are_refused_with_their_line(tmp_path: Path) -> None:  # field test B2
+    sheet = write_sheet(tmp_path, 2, labels=str(tmp_path / "{a}.csv"))
+    run = snakemake(tmp_path, "-n", config={"cohort": {"sheet": str(sheet)}})
+    assert run.returncode != 0
+    assert "line 2: labels holds {, a pattern to Snakemake; rename it, or link to it" in run.stdout + run.stderr
+
+
+def test_without_labels_and_model_nothing_is_planned_and_the_reason_said(tmp_path: Path) -> None:  # field test B8
+    sheet = write_sheet(tmp_path, 2)
+    run = snakemake(tmp_path, "-n", config={"cohort": {"sheet": str(sheet)}})
+    assert run.returncode != 0
+    assert "Vertegrade cannot start: cohort: no labels and no model: grades cannot be learned" in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+    assert "localize" in jobs(dry(tmp_path, "localization_pictures", config={"cohort": {"sheet": str(sheet)}}))
+
+
+def test_a_run_says_first_what_it_works_on(tmp_path: Path) -> None:  # field test B9
+    words = re.findall(r"^Vertegrade: .*", dry(tmp_path), re.MULTILINE)
+    assert len(words) == 1
+    assert re.match(
+        r"Vertegrade: the demo, \d+ scan\(s\) of 18 phantoms, as no cohort.sheet is set \(your own scans: --configfile "
+        r"mine.yaml\); a model is trained on them; results in results$",
+        words[0],
+    )
+    sheet = write_sheet(tmp_path, 5)
+    text = dry(tmp_path, config={"cohort": {"sheet": str(sheet), "labels": str(tmp_path / "labels.csv")}})
+    assert f"Vertegrade: {sheet}, 5 scan(s) of 5 patient(s); a model is trained on them; results in results" in text

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -119,6 +120,50 @@ def test_a_broken_scan_fails_alone(tiny: Path, tmp_path: Path) -> None:
     assert set(predictions["scan_id"]) == {"good"}
     before = pd.read_parquet(tiny / "results/predictions/dae.parquet").query(f"scan_id == '{good.name}'")
     np.testing.assert_allclose(predictions["severity"], before["severity"])
+
+
+def run_with_model(tiny: Path, folder: Path, rows: str, **config: dict[str, object]) -> tuple[int, str]:
+    """Status and output of a run of a sheet's rows with the model of a finished run."""
+    (folder / "sheet.csv").write_text(f"scan_id,patient_id,path\n{rows}")
+    cohort = {"sheet": str(folder / "sheet.csv"), "shards": 2} | config.pop("cohort", {})
+    model = {"model": str(tiny / "results")} | config.pop("run", {})
+    run = snakemake(folder, "--cores", "2", config={"cohort": cohort, "run": model} | config)
+    return run.returncode, run.stdout + run.stderr
+
+
+def test_one_missing_path_ends_with_empty_results_and_a_status(tiny: Path, tmp_path: Path) -> None:  # field test B1, B9
+    status, text = run_with_model(tiny, tmp_path, "a,p1,/nowhere\n")
+    assert status != 0
+    assert "no scan is done (run.fail_on is all); the results are kept" in text
+    assert "Vertegrade: 1 scan(s): 0 done, 1 failed (1 path_missing)" in text
+    assert "Traceback" not in text
+    flow = json.loads((tmp_path / "results/report/flow.json").read_text())
+    assert flow["all"]["scans"]["not_converted"] == {"path_missing (failed)": 1}
+    assert pd.read_parquet(tmp_path / "results/predictions/dae.parquet").empty
+    status, text = run_with_model(tiny, tmp_path, "a,p1,/nowhere\n", run={"fail_on": "none"})
+    assert status == 0, text
+    assert re.findall(r"^(?:local)?rule (\w+):", text, re.MULTILINE) == ["outcome", "all"]
+
+
+def test_a_ct_without_a_spine_and_labels_for_nobody_end_well(tiny: Path, tmp_path: Path) -> None:  # field test B1
+    scan = next(folder for folder in sorted((tiny / "results/phantom").glob("*/dicom/*")) if folder.is_dir())
+    (tmp_path / "labels.csv").write_text("patient_id,scan_id,vertebra,genant_grade\nzz,zz,L1,1\n")
+    labels: dict[str, object] = {"labels": str(tmp_path / "labels.csv")}
+    status, text = run_with_model(tiny, tmp_path, f"a,p1,{scan}\n", cohort=labels)
+    assert status == 0, text[-8000:]
+    assert "Vertegrade: 1 scan(s): 0 done, 1 excluded (1 no_landmarks)" in text
+    metrics = json.loads((tmp_path / "results/evaluation/dae/metrics.json").read_text())
+    assert metrics["method"] == "dae"
+    assert metrics["splits"]["test"]["counts"]["vertebrae_labelled"] == 0
+
+
+def test_other_crops_than_the_models_are_refused_before_the_run(tiny: Path, tmp_path: Path) -> None:  # field test A2
+    scan = next(folder for folder in sorted((tiny / "results/phantom").glob("*/dicom/*")) if folder.is_dir())
+    other: dict[str, object] = {"pixel_mm": 1.0}
+    status, text = run_with_model(tiny, tmp_path, f"a,p1,{scan}\n", crop=other)
+    assert status != 0
+    assert f"`crop.pixel_mm` is 1.0, but the model {tiny / 'results'} was made with 0.75; leave the key out" in text
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.skipif(lidc_folder() is None, reason="LIDC is not here: run `python tests/lidc_data.py`")

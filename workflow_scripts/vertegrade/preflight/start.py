@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vertegrade.cohort.sheet import PATTERN, ScanRow, SheetError, delimited_rows, read_sheet
+from vertegrade.dae.shapes import shape_problems
 from vertegrade.model_files import NETWORKS, ModelFileError
 from vertegrade.phantom.roster import phantom_rows
 from vertegrade.preflight.model import model_problems, read_model, with_model
@@ -78,7 +79,7 @@ def scans_of(settings: Settings) -> list[ScanRow]:
 def start_problems(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
     """All that the files and folders named by the settings tell without opening images or tables of labels."""
     scans = list(scans)
-    return [*_paths(settings), *_model(settings), *_weights(settings), *_overrides(settings, scans)]
+    return [*_paths(settings), *_shapes(settings), *_model(settings), *_weights(settings), *_overrides(settings, scans)]
 
 
 def no_labels(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
@@ -90,6 +91,20 @@ def no_labels(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
         "cohort: no labels and no model: grades cannot be learned; give cohort.labels (or a column labels in the "
         "sheet), or name the results of a finished run as run.model"
     ]
+
+
+def opening_words(settings: Settings, scans: Sequence[ScanRow]) -> str:
+    """What a run is about to work on, in a sentence."""
+    patients = len({row.patient_id for row in scans})
+    if settings.cohort.sheet:
+        cohort = f"{settings.cohort.sheet}, {len(scans)} scan(s) of {patients} patient(s)"
+    else:
+        cohort = (
+            f"the demo, {len(scans)} scan(s) of {patients} phantoms, as no cohort.sheet is set (your own scans: "
+            "--configfile mine.yaml)"
+        )
+    model = f"graded by the model {settings.run.model}" if settings.run.model else "a model is trained on them"
+    return f"{cohort}; {model}; results in {settings.run.results}"
 
 
 def methods_of(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
@@ -120,6 +135,11 @@ def _paths(settings: Settings) -> Iterator[str]:
             f"run.results = {settings.run.results}: it is the model's own folder, whose grades this run would replace; "
             "name another"
         )
+
+
+def _shapes(settings: Settings) -> Iterator[str]:
+    for problem in shape_problems(settings.dae.model, settings.crop.slices, settings.crop.size):
+        yield f"config: {problem}"
 
 
 def _model(settings: Settings) -> Iterator[str]:

@@ -20,6 +20,12 @@ class RunSettings(Section):
         "settings of `crop`, `localize`, `dae.model` and `grading` count where you give none; another value of what "
         "shaped the model is an error. Empty: train on the cohort.",
     )
+    fail_on: Literal["none", "any", "all"] = setting(
+        "all",
+        "When `snakemake` ends with a status other than 0 although every job ended well; results are kept. `all`: no "
+        "scan is done and one failed. `any`: a scan failed. `none`: never. Excluded scans have not failed.",
+        reruns=False,
+    )
     seed: int = setting(31415, "Seed from which the seed of every stage is derived.", ge=0)
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto",

@@ -1,0 +1,81 @@
+"""How a run stands, in a few lines: scans done, excluded and failed and why, the worst findings, where the page is."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from vertegrade.levels import NAMES
+from vertegrade.tables import PREDICTIONS, SCANS, read_table
+
+SHOWN = 5  # scans or findings that are named
+
+
+def outcome_lines(results: str, shards: Iterable[str], scans: int) -> list[str]:
+    """The lines, from the tables that a run has made so far.
+
+    shards: those of the cohort. scans: how many it has; what has no state yet was not reached.
+    """
+    states = _states(Path(results), shards)
+    lines = scan_lines(states, scans - len(states))
+    predictions = Path(results, "predictions/dae.parquet")
+    if predictions.is_file():
+        lines += finding_lines(read_table(predictions, PREDICTIONS))
+    pages = [Path(results, name) for name in ("report/cohort.html", "report/flow.svg", "predictions/dae.parquet")]
+    made = [str(page) for page in pages if page.is_file()]
+    return [*lines, f"look at {', '.join(made)}"] if made else lines
+
+
+def _states(results: Path, shards: Iterable[str]) -> pd.DataFrame:
+    """SCANS of the shards, after localization where it has run."""
+    tables = []
+    for shard in shards:
+        places = [results / f"landmarks/{shard}_scans.parquet", results / f"ct/{shard}.parquet"]
+        tables += [read_table(place, SCANS) for place in places if place.is_file()][:1]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(SCANS.columns))
+
+
+def scan_lines(states: pd.DataFrame, not_reached: int = 0) -> list[str]:
+    """Counts by state and reason of SCANS, and the first scans that are not done."""
+    counts = [f"{(states['state'] == 'done').sum()} done"]
+    for state in ("excluded", "failed"):
+        reasons = states.loc[states["state"] == state, "reason"].value_counts().sort_index()
+        if len(reasons):
+            told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            counts.append(f"{reasons.sum()} {state} ({told})")
+    counts += [f"{not_reached} not reached"] if not_reached else []
+    lines = [f"{len(states) + not_reached} scan(s): {', '.join(counts)}"]
+    left_out = states[states["state"] != "done"].sort_values("scan_id")
+    if len(left_out):
+        named = [f"{row.scan_id} ({row.reason})" for row in left_out.head(SHOWN).itertuples()]
+        more = f" and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
+        lines.append(f"left out: {', '.join(named)}{more}; what each means and what to do: docs/inputs.md")
+    return lines
+
+
+def finding_lines(predictions: pd.DataFrame) -> list[str]:
+    """How many vertebrae of PREDICTIONS have which grade, and the most severe ones."""
+    graded = predictions[predictions["evaluable"]]
+    grades = graded["grade"].value_counts().sort_index()
+    told = ", ".join(f"{count} of grade {grade}" for grade, count in grades.items())
+    lines = [f"{len(graded)} of {len(predictions)} vertebrae graded{f' ({told})' if told else ''}"]
+    fractured = graded[graded["grade"] > 0]
+    worst = fractured.sort_values(["severity", "scan_id", "vertebra"], ascending=[False, True, True]).head(SHOWN)
+    if len(worst):
+        levels = worst["vertebra"].map(NAMES)
+        named = [
+            f"{scan} {level} grade {grade}"
+            for scan, level, grade in zip(worst["scan_id"], levels, worst["grade"], strict=True)
+        ]
+        lines.append(f"most severe: {', '.join(named)}")
+    return lines
+
+
+def why_not_well(states: pd.DataFrame, fail_on: str) -> str:
+    """Why a run counts as failed by `run.fail_on`, from SCANS of the whole cohort; "" where it does not."""
+    failed, done = (int((states["state"] == state).sum()) for state in ("failed", "done"))
+    if fail_on == "any" and failed:
+        return f"{failed} scan(s) failed (run.fail_on is any)"
+    if fail_on == "all" and failed and not done:
+        return "no scan is done (run.fail_on is all)"
+    return ""
