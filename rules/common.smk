@@ -240,7 +240,7 @@ def label_files(wildcards=None):
 
 
 def label_tables(wildcards):
-    """`label_files` for the rule that reads them: without any there is nothing to learn grades from."""
+    """`label_files` where labels are read; without any there is nothing to learn grades from."""
     for problem in no_labels(SETTINGS, SCANS):
         sys.exit(f"Vertegrade cannot start: {problem}")
     return label_files()
