@@ -6,6 +6,7 @@ import pytest
 
 from dae.dae_tiny import MODEL, TRAIN
 from dae.test_dae_together import training
+from vertegrade.code_hash import code_of
 from vertegrade.files import sha256_of
 from workflow.runs import Config, clone, snakemake
 
@@ -97,3 +98,15 @@ def test_edited_training_code_trains_anew(tmp_path: Path, sheet: Config) -> None
     assert "resumed" not in told
     assert sha256_of(weights) != before
     assert len(list((tmp_path / "results/dae/state").iterdir())) == 1
+
+
+def test_a_cluster_job_compares_with_the_code_at_the_runs_start(tmp_path: Path, sheet: Config) -> None:  # A3
+    # As the SLURM plugin starts a job: it reads the workflow anew, with the environment of the Snakemake that sent it.
+    job = ("--cores", "1", "--target-jobs", "convert:shard=0", "--allowed-rules", "convert", "--mode", "remote")
+    late = snakemake(tmp_path, *job, config=sheet, VERTEGRADE_CODE_OF_convert="0123456789abcdef")
+    assert late.returncode != 0
+    told = (tmp_path / "logs/convert/0.log").read_text()
+    assert "convert: its code in" in told
+    assert "was changed after this run was started" in told
+    run = snakemake(tmp_path, *job, config=sheet, VERTEGRADE_CODE_OF_convert=code_of("convert"))
+    assert run.returncode == 0, run.stderr[-4000:]
