@@ -110,3 +110,22 @@ def test_a_cluster_job_compares_with_the_code_at_the_runs_start(tmp_path: Path, 
     assert "was changed after this run was started" in told
     run = snakemake(tmp_path, *job, config=sheet, VERTEGRADE_CODE_OF_convert=code_of("convert"))
     assert run.returncode == 0, run.stderr[-4000:]
+
+
+def test_an_edited_localizer_trains_anew_on_new_samples(tmp_path: Path, sheet: Config) -> None:  # A1
+    mine = clone(tmp_path / "mine")
+    steps = {"scans": 1, "refiner_steps": 1, "detector_steps": 1, "centreline_steps": 1}
+    config = sheet | {"train_localizer": dict[str, object](steps), "run": {"device": "cpu"}}
+
+    def trained() -> str:
+        run = snakemake(tmp_path, "--cores", "1", "train_localizer", config=config, root=mine)
+        assert run.returncode == 0, run.stderr[-4000:]
+        return (tmp_path / "logs/train_localizer.log").read_text()
+
+    assert "sample 1 of 1" in trained()
+    edit(mine / "workflow_scripts/vertegrade/localizer/samples.py")
+    told = trained()
+    assert "starting from nothing: the state in results/localizer/state is of other code" in told
+    assert "sample 1 of 1" in told
+    assert "resumed" not in told
+    assert len(list((tmp_path / "results/localizer/state").iterdir())) == 1
