@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ct.ct_series import body_hu, convert, converted_volume
+from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.volume import mm_to_voxel, voxel_to_mm
+from vertegrade.index.headers import nifti_header
 
 # VerSe stores P, I, R: i runs to posterior, j to the feet, k to the right.
 PIR = np.array([[0, 0, 2.0, -20.0], [-0.7, 0, 0, 15.0], [0, -0.7, 0, 300.0], [0, 0, 0, 1]])
@@ -156,3 +158,30 @@ def test_voxels_that_are_not_those_of_the_checksum_are_refused(tmp_path: Path) -
     data[-8] ^= 1  # of the CRC: nothing else differs when a voxel does
     path.write_bytes(data)
     assert convert(path, tmp_path)["reason"] == "broken_file"
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"), [("a.nii.gz", False), ("a.nii", True), ("a.NII.GZ", True), ("a.Nii", False)]
+)
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_a_nifti_is_read_whatever_it_is_called(  # field test B4
+    name: str, packed: bool, kind: type[nib.Nifti1Image], tmp_path: Path
+) -> None:
+    data = kind(HU.astype(np.int16), PIR).to_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(data) if packed else data)
+    plain = tmp_path / "plain.nii"
+    plain.write_bytes(data)
+    assert convert(tmp_path / name, tmp_path)["image_sha256"] == convert(plain, tmp_path)["image_sha256"] != ""
+    header, good = nifti_header(tmp_path / name), nifti_header(plain)
+    assert header is not None
+    assert good is not None
+    assert header[:2] == good[:2]
+    assert NIFTI_NAME.search(name)
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"x" * 400, gzip.compress(b"x" * 10)])
+def test_what_is_no_nifti_under_a_nifti_s_name_is_broken(content: bytes, tmp_path: Path) -> None:
+    for name in ("a.nii", "a.nii.gz", "a.NII.GZ"):
+        (tmp_path / name).write_bytes(content)
+        assert convert(tmp_path / name, tmp_path)["reason"] == "broken_file"
+        assert nifti_header(tmp_path / name) is None

@@ -304,7 +304,7 @@ def test_too_little_memory_is_not_taken_for_a_damaged_file(tmp_path: Path, monke
 
     with pytest.raises(MemoryError):
         dicom_header(1, full)  # type: ignore[arg-type]
-    monkeypatch.setattr(nib, "load", full)
+    monkeypatch.setattr("vertegrade.index.headers.load_nifti", full)
     with pytest.raises(MemoryError):
         nifti_header(tmp_path)
 
@@ -335,3 +335,14 @@ def test_ct_images_that_say_otherwise_or_say_nothing(tmp_path: Path) -> None:
     assert [row.path for row in rows] == [f"{tmp_path}/in/ct"]
     assert dict(found.files_left_out) == {"not_ct": 12, "unreadable": 12}
     assert dict(found.images_left_out) == {"not_3d": 1}
+
+
+def test_files_with_uids_of_their_own_are_one_scan(tmp_path: Path) -> None:  # field test B4
+    top = tmp_path / "in"
+    for number in range(12):
+        (top / "a").mkdir(parents=True, exist_ok=True)
+        next(iter(sorted(series(tmp_path / str(number), f"1.{number + 1}").iterdir()))).rename(top / f"a/{number}")
+    series(top / "b", "1.99")
+    rows, found = indexed(top)
+    assert {(row.path, row.series) for row in rows} == {(f"{top}/a", ""), (f"{top}/b", "")}
+    assert found.images == 2

@@ -148,6 +148,7 @@ MODULES: dict[str, set[str]] = {
     "ct/": {"convert"},
     "ct/__init__.py": {"convert", "localize", "crop", "localization_picture", "cohort_page"},
     "ct/checksum.py": {"convert", "localize"},
+    "ct/nifti_file.py": {"convert", "localize"},
     "ct/volume.py": {"convert", "localize", "crop", "localization_picture"},
     "ct/reasons.py": {"convert", "localize", "cohort_page"},
     "spine/__init__.py": {"phantom", "localize", "measure", "crop", "localization_picture"},

@@ -11,6 +11,7 @@ from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.converted import Converted, check_volume
 from vertegrade.ct.dicom import convert_dicom
 from vertegrade.ct.nifti import convert_nifti
+from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import write_volume
 from vertegrade.files import write_json
@@ -68,7 +69,7 @@ def _convert(path: Path, settings: CtSettings, series: str) -> Converted:
         raise Refused("path_missing", "no such file or folder; correct the path in the sample sheet")
     if path.is_dir():
         return convert_dicom(path, settings, series)
-    if path.name.endswith((".nii", ".nii.gz")):
+    if NIFTI_NAME.search(path.name):
         return convert_nifti(path, settings)
     if path.suffix == ".zip" or zipfile.is_zipfile(path):
         return convert_dicom(path, settings, series)

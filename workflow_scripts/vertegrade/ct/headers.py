@@ -14,6 +14,7 @@ from pydicom.uid import (
 
 from vertegrade.ct.archive import SourceFile
 from vertegrade.ct.choice import choose_series
+from vertegrade.ct.joined import joined
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.slices import NUMBERS, Slice, frames_of, read_header
 from vertegrade.settings.ct import CtSettings
@@ -40,7 +41,7 @@ def series_code(uid: str) -> str:
 def read_series(files: Iterable[SourceFile], settings: CtSettings, notes: Notes, series: str = "") -> list[Slice]:
     """The slices of the CT series of code `series`, or of the only one among the files where no code is given (or of
     the best one, where settings let the rule choose)."""
-    slices = _ct_slices(files, notes)
+    slices = joined(_ct_slices(files, notes), settings.min_slices, notes)
     if series:
         slices = [item for item in slices if series_code(str(item.header.get("SeriesInstanceUID", ""))) == series]
         if not slices:

@@ -8,11 +8,11 @@ import nibabel as nib
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
-from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
 from vertegrade.ct.checksum import BLOCK
 from vertegrade.ct.converted import SPACING_LIMITS_MM, Converted, Rounding, axcodes
+from vertegrade.ct.nifti_file import load_nifti, open_unpacked
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.stack import MAX_TILT_DEGREES, check_thickness
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
@@ -53,7 +53,7 @@ def convert_nifti(path: Path, settings: CtSettings) -> Converted:
 def _load(path: Path) -> Any:
     """The image by its header; ValueError and OverflowError are what nibabel makes of an offset that is no number."""
     try:
-        return nib.load(path)
+        return load_nifti(path)
     except (ValueError, OverflowError) as error:
         raise Refused("broken_file", "the NIfTI header holds impossible numbers; copy it again") from error
 
@@ -115,7 +115,7 @@ def _read_hu(path: Path, proxy: ArrayProxy, shape: tuple[int, ...], notes: Notes
     hu = np.empty(shape, dtype=np.int16, order="F")
     size = shape[0] * shape[1] * proxy.dtype.itemsize
     rounding = Rounding(notes)
-    with ImageOpener(path) as file:
+    with open_unpacked(path) as file:
         file.seek(proxy.offset)
         for k in range(shape[2]):
             slab = file.read(size)

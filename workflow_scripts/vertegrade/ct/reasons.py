@@ -256,6 +256,7 @@ FLAGS = {
     "chosen_series": "One of several series, chosen by the rule of ct.choose_series.",
     "thick_slices": "Slices are thicker or further apart than ct.flag_slice_thickness_mm.",
     "ends_missing": "By the header's own counts, slices are missing at an end.",
+    "joined": "Each file had UIDs of its own, as some anonymisers write them: joined by what else the files say.",
     "derived": "The images were reformatted or otherwise derived (ImageType).",
     "lossy": "The images were once compressed with loss.",
     "contrast": "A contrast agent was given.",

@@ -49,6 +49,7 @@ CHOICE = [
     "PatientID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
+    "SeriesNumber",
     "InstanceNumber",
     "ImagesInAcquisition",
     "FrameOfReferenceUID",

@@ -10,10 +10,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vertegrade.cohort.sheet import COLUMNS
+from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.files import write_json, write_text
 from vertegrade.index.found import Found
 from vertegrade.index.headers import CHUNK, DicomHeader, read_folder_files, read_zips
-from vertegrade.index.nifti import CENTROIDS, SUFFIX, add_nifti
+from vertegrade.index.nifti import CENTROIDS, add_nifti
 from vertegrade.index.pseudonyms import read_key_file, write_key_file
 from vertegrade.index.series import add_series, collect
 from vertegrade.settings.ct import CtSettings
@@ -84,7 +85,7 @@ def _files(top: Path, found: Found) -> tuple[list[str], list[str], list[str]]:
             if not path.isprintable():
                 found.files += 1
                 found.leave_file("bad_name", ascii(path))
-            elif SUFFIX.search(name) or CENTROIDS.search(name):
+            elif NIFTI_NAME.search(name) or CENTROIDS.search(name):
                 nifti.append(path)
             else:
                 (zips if name.lower().endswith(".zip") else files).append(path)

@@ -19,6 +19,7 @@ from pydicom.uid import CTImageStorage, MediaStorageDirectoryStorage
 from vertegrade.ct.archive import open_source
 from vertegrade.ct.dicom import quiet_reading
 from vertegrade.ct.headers import MULTI_FRAME
+from vertegrade.ct.nifti_file import load_nifti
 from vertegrade.ct.reasons import Refused
 
 Kind = Literal["ct", "localizer", "not_ct", "dicomdir", "not_dicom", "empty", "unreadable"]
@@ -103,7 +104,7 @@ def _described(dataset: Dataset, open_file: Callable[[], BinaryIO]) -> DicomHead
 def nifti_header(path: Path) -> NiftiHeader | None:
     """The header of a .nii or .nii.gz, from its first bytes; None where it is none."""
     try:
-        image = nib.load(path)
+        image = load_nifti(path)
         shape, dtype = tuple(int(size) for size in image.shape), image.get_data_dtype()
         key = f"{shape} {image.affine.round(4).tolist()} {path.stat().st_size}"
     except MemoryError:

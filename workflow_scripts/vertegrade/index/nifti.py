@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from vertegrade.cohort.sheet import IDENTIFIER, ScanRow
 from vertegrade.cohort.verse_names import verse_ids
+from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.reasons import Refused
 from vertegrade.index.found import Found
 from vertegrade.index.headers import NiftiHeader, nifti_header
 from vertegrade.index.pseudonyms import pseudonym
 from vertegrade.spine.verse import centroid_labels
 
-SUFFIX = re.compile(r"\.nii(\.gz)?$")
 # What a mask is called after its scan's name, the best first.
 MASKS = re.compile(r"[_-](seg-vert_msk|seg-vert|dseg|msk|mask|seg|segmentation|labels?)$")
 CENTROIDS = re.compile(r"[_-](seg-vb_ctd|seg-subreg_ctd|iso-ctd|ctd-iso|ctd|poi)\.json$")
@@ -39,14 +39,14 @@ class Annotation(NamedTuple):
 
 def is_annotation(name: str) -> bool:
     """Whether a file is a mask or centroids by its name."""
-    return bool(CENTROIDS.search(name)) or bool(SUFFIX.search(name) and NO_SCAN.search(SUFFIX.sub("", name)))
+    return bool(CENTROIDS.search(name)) or bool(NIFTI_NAME.search(name) and NO_SCAN.search(NIFTI_NAME.sub("", name)))
 
 
 def stem_of(name: str) -> str:
     """The name that a scan and its annotations share: without suffixes, `_ct`, `_seg-vert_msk` and the like."""
     if CENTROIDS.search(name):
         return CENTROIDS.sub("", name)
-    stem = SUFFIX.sub("", name)
+    stem = NIFTI_NAME.sub("", name)
     return re.sub(r"_ct$", "", MASKS.sub("", stem), flags=re.IGNORECASE)
 
 
@@ -99,7 +99,7 @@ def _sorted_out(paths: Iterable[str], found: Found) -> tuple[list[str], dict[str
             else:
                 annotations[_scan_of(name)].append(Annotation(path, sizes))
             found.leave_file("annotation", path if problem else "", problem)
-        elif SUFFIX.search(name):
+        elif NIFTI_NAME.search(name):
             images.append(path)
         else:
             found.leave_file("not_dicom")
@@ -163,7 +163,7 @@ def _subject(path: str, top: Path) -> str:
 def _ids(path: str, top: Path, key: bytes) -> tuple[str, str]:
     """scan_id and patient_id: from VerSe's or BIDS's names, else pseudonyms of the place below `top`."""
     name = os.path.basename(path)
-    place = SUFFIX.sub("", Path(path).relative_to(top).as_posix())
+    place = NIFTI_NAME.sub("", Path(path).relative_to(top).as_posix())
     patient = _subject(path, top) or pseudonym(key, "p", f"file {place}")
     if ids := verse_ids(stem_of(name)):
         return ids[1], patient
@@ -180,7 +180,7 @@ def _beside(path: str, header: NiftiHeader, candidates: list[Annotation]) -> tup
 
     def order(candidate: str) -> tuple[int, int, str]:
         shared = len(Path(os.path.commonpath([path, candidate])).parts)
-        name = SUFFIX.sub("", os.path.basename(candidate))
+        name = NIFTI_NAME.sub("", os.path.basename(candidate))
         return -shared, 0 if name.endswith(("seg-vert_msk", "seg-vb_ctd.json", "seg-subreg_ctd.json")) else 1, candidate
 
     sizes = sorted(header.shape[:3])

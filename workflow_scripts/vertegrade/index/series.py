@@ -63,6 +63,7 @@ def collect(headers: Iterable[tuple[str, str, DicomHeader]], found: Found) -> di
 
 def add_series(series: dict[str, Series], min_slices: int, key: bytes, found: Found) -> None:
     """A row for each series that can be a scan; the others are left out with a reason."""
+    series = _joined(series, min_slices)
     beside = _series_below(series.values())
     unnamed = 0
     for uid in sorted(series):
@@ -84,6 +85,25 @@ def add_series(series: dict[str, Series], min_slices: int, key: bytes, found: Fo
         found.links.append({"scan_id": scan, "patient_id": patient} | texts)
     if unnamed:
         found.notes.append(f"{unnamed} series without PatientID: each study counts as a patient; correct patient_id")
+
+
+def _joined(series: dict[str, Series], min_slices: int) -> dict[str, Series]:
+    """The series, but those of one folder whose every image is a series of its own (`ct.joined`) as one."""
+    by_place: dict[str, list[Series]] = defaultdict(list)
+    for item in series.values():
+        for place in item.images:
+            by_place[place].append(item)
+    for place, items in by_place.items():
+        alone = all(len(item.images) == 1 and item.slices[place] == 1 for item in items)
+        if alone and len(items) >= min_slices:
+            whole = min(items, key=lambda item: item.uid)
+            for item in items:
+                whole.patients |= item.patients
+                whole.images[place] |= item.images[place]
+            whole.slices[place] = len(items)
+            gone = {item.uid for item in items} - {whole.uid}
+            series = {uid: item for uid, item in series.items() if uid not in gone}
+    return series
 
 
 def _no_scan(item: Series, place: Place, min_slices: int) -> str:

@@ -9,12 +9,11 @@ from pathlib import Path
 from vertegrade.cohort.sheet import PATHS, ScanRow, SheetError, sheet_rows
 from vertegrade.ct.archive import open_source
 from vertegrade.ct.headers import series_code
+from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.reasons import Refused
 from vertegrade.index.headers import dicom_header, nifti_header
 from vertegrade.settings import Settings
 from vertegrade.spine.verse import centroid_labels
-
-NIFTI = (".nii", ".nii.gz")
 
 
 def check_sheet(settings: Settings) -> tuple[dict[int, ScanRow], list[str]]:
@@ -49,7 +48,7 @@ def _row_problems(row: ScanRow, settings: Settings, series: dict[str, set[str]])
         if problem:
             yield f"{column} {path}: {problem}"
         elif column == "path" and row.series:
-            if path.endswith(NIFTI):
+            if NIFTI_NAME.search(path):
                 yield f"series {row.series}: only DICOM has series; empty the cell"
                 continue
             if path not in series:
@@ -70,7 +69,7 @@ def _missing(path: str) -> str:
 
 def _check_scan(path: str, settings: Settings) -> None:
     """Refused where a folder or zip holds no DICOM, or a NIfTI has no header. The first DICOM file suffices."""
-    if path.endswith(NIFTI):
+    if NIFTI_NAME.search(path):
         _check_nifti(path, settings)
     elif os.path.isdir(path) or path.endswith(".zip") or zipfile.is_zipfile(path):
         with open_source(Path(path), settings.ct.max_files) as files:

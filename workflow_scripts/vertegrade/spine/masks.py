@@ -12,6 +12,7 @@ from nibabel.spatialimages import HeaderDataError
 from scipy import ndimage
 
 from vertegrade.ct.checksum import check_gzip
+from vertegrade.ct.nifti_file import load_nifti
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import in_filling, to_ras, voxel_to_mm
 from vertegrade.levels import NAMES
@@ -44,7 +45,7 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
     Refused: unreadable, another grid (checked by the header before a voxel is read), not labels.
     """
     try:
-        image = nib.load(path)
+        image = load_nifti(path)
         if not isinstance(image, nib.Nifti1Image) or len(image.shape) < 3 or any(n != 1 for n in image.shape[3:]):
             raise Refused("mask_unreadable", f"{path}: not a NIfTI mask of three dimensions")
         on_disk = image.shape[:3]

@@ -1,0 +1,40 @@
+"""Files that an anonymiser gave UIDs of their own, each another one: such UIDs say nothing, and are taken away."""
+
+from dataclasses import replace
+
+from vertegrade.ct.reasons import Notes
+from vertegrade.ct.slices import Slice
+
+SERIES = "SeriesInstanceUID"
+UIDS = (SERIES, "StudyInstanceUID", "FrameOfReferenceUID")
+# What slices of one series share; without a UID they are told apart by these.
+SHARED = ("StudyInstanceUID", "SeriesNumber", "Rows", "Columns", "ConvolutionKernel", "SliceThickness", "ImageType")
+
+
+def joined(slices: list[Slice], min_slices: int, notes: Notes) -> list[Slice]:
+    """The slices; where each of them, `min_slices` or more, has another UID of a kind, without it. Flagged.
+
+    The series are then those of slices that agree in SHARED, each called by the least UID among its slices. Whether
+    they make one stack is checked like that of any series.
+    """
+    said = {tag: {str(item.header[tag]) for item in slices if item.header.get(tag)} for tag in UIDS}
+    own = [tag for tag in UIDS if len(said[tag]) == len(slices) >= min_slices]
+    if not own:
+        return slices
+    notes.flags.add("joined")
+    notes.warnings.append(f"each file has a {' and a '.join(own)} of its own, which say nothing")
+    series: dict[str, str] = {}
+    for item in sorted(slices, key=lambda item: str(item.header.get(SERIES))):
+        series.setdefault(_shared(item, own), str(item.header.get(SERIES)))
+    return [
+        replace(
+            item,
+            header={tag: value for tag, value in item.header.items() if tag not in own}
+            | ({SERIES: series[_shared(item, own)]} if SERIES in own else {}),
+        )
+        for item in slices
+    ]
+
+
+def _shared(item: Slice, own: list[str]) -> str:
+    return repr([str(item.header.get(tag)) for tag in SHARED if tag not in own])
