@@ -37,3 +37,4 @@ def test_usual_errors_are_known_to_the_calibrator_and_taken_out() -> None:
     left = np.linalg.norm(unusual(errors, usual), axis=2)[:, 0]
     np.testing.assert_allclose(left, [np.sqrt(25 - 0.25), 0, 0])
     np.testing.assert_array_equal(unusual(errors, []), errors)
+    assert unusual(np.zeros((2, 0, 4)), [0.1, 0.2, 0.3]).shape == (2, 0, 4)

@@ -9,11 +9,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vertegrade import code_hash
+from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
+from vertegrade.grading.prediction import predict
 from vertegrade.grading.rows import GradingError
 from vertegrade.levels import LABELS
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.spine import indices
+from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.indices import keypoint_latents, measure
 from vertegrade.spine.landmarks import NOT_GRADED
 from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
@@ -316,3 +319,29 @@ def test_a_model_of_points_from_masks_refuses_points_from_networks():
     plane.check_latents(keypoint_latents(measured, "masks"))
     with pytest.raises(GradingError, match="with points from the same source"):
         plane.check_latents(keypoint_latents(measured, "networks"))
+
+
+def test_a_height_that_was_hardly_measured_makes_no_certain_fracture():  # field test A11
+    """One anterior point far off, which the network knew (+- 1.5 mm): before, grade 2 with p = 1.00 all the same."""
+    table, labels, splits = cohort(60, seed=5)
+    latents = keypoint_latents(measure(table), "networks")
+    plane = fit_hyperplane(latents, labels, splits, GradingSettings(), 1)
+    calibration = calibrate(latents, labels, splits, plane, GradingSettings(), 1)
+    levels = range(T5, L1 + 1)
+    heights = {label: normal_heights(label) - np.array([6.5, 0, 0]) * (label == T8) for label in levels}
+    one = landmarks(heights)
+    knowing = one.copy()
+    knowing.loc[knowing["vertebra"] == T8, "anterior_superior_sd_mm"] = 1.5
+    split = pd.DataFrame({"patient_id": ["p1"], "split": ["test"], "origin": ["given"]})
+    before, after = (
+        predict(keypoint_latents(measure(points), "networks"), plane, calibration, split, "keypoints").set_index(
+            "vertebra"
+        )
+        for points in (one, knowing)
+    )
+    assert before.loc[T8, "p_fracture"] > 0.98
+    assert before.loc[T8, "p_fracture"] - after.loc[T8, "p_fracture"] > 0.02
+    width = [row.loc[T8, "severity_high"] - row.loc[T8, "severity_low"] for row in (before, after)]
+    assert width[1] > 1.3 * width[0]
+    assert with_flags(knowing).set_index("vertebra").loc[T8, "flags"] == "doubtful_points"
+    pd.testing.assert_frame_equal(before.drop(index=T8), after.drop(index=T8), atol=0.02)

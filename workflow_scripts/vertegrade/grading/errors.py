@@ -27,9 +27,9 @@ def usual_lengths(errors: Array) -> list[float]:
 def unusual(errors: Array, usual: list[float]) -> Array:
     """The errors (N, K, D) less the usual lengths (K): what is to be added to the usual variance to get theirs.
 
-    Without usual lengths, because no error was known in training, all of it.
+    Without usual lengths, because no error was known in training, all of it. Without errors, none.
     """
-    if not usual:
+    if not usual or not errors.shape[1]:
         return errors
     lengths = np.linalg.norm(errors, axis=2)
     share = np.divide(np.array(usual), lengths, out=np.ones_like(lengths), where=lengths > 0)

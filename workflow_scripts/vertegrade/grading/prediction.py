@@ -17,8 +17,8 @@ def predict(
     """PREDICTIONS of all rows of a LATENTS table, sorted by patient, scan and vertebra.
 
     Probabilities, severity and interval count what the errors of the latents leave open (errors.py). Rows that are not
-    evaluable keep their reason and get no numbers. GradingError for latents of another encoder or
-    another length, and for a calibration of another hyperplane.
+    evaluable keep their reason and get no numbers. GradingError for latents of another encoder or another length, and
+    for a calibration of another hyperplane.
     """
     if calibration.hyperplane_sha256 != hyperplane.sha256():
         raise GradingError("the calibration belongs to another hyperplane; calibrate again")
