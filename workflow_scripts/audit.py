@@ -5,7 +5,7 @@ import pandas as pd
 from vertegrade.manifest import job_name, manifest_files
 from vertegrade.provenance.check import Finding, audit
 from vertegrade.provenance.locks import WORKS, is_locked
-from vertegrade.provenance.workflow import open_workflow
+from vertegrade.provenance.workflow import TargetError, open_workflow
 from vertegrade.stage import run_stage, write_frame
 
 SHOWN = 20  # findings in the log; all are in the table
@@ -16,8 +16,13 @@ with run_stage(snakemake) as job:
     if is_locked():
         job.log.warning(WORKS)
     with open_workflow(job.config, **job.params.workflow) as now:
-        wanted = {path: job_name(plan.rule, plan.wildcards) for plan in now.planned() for path in plan.missing}
-        found = audit(job.results, now.params, wanted, job.params.elsewhere, job.threads)
+        wanted, inputs = {}, []
+        try:
+            wanted = {path: job_name(plan.rule, plan.wildcards) for plan in now.planned() for path in plan.missing}
+            inputs = now.inputs
+        except TargetError as error:  # an input such as a label table is gone; what was made is audited all the same
+            job.log.error("%s", error)
+        found = audit(job.results, now.params, wanted, inputs, job.params.elsewhere, job.threads)
     table = pd.DataFrame(map(vars, found.findings), columns=list(Finding.__annotations__))
     write_frame(job.params.findings, table)
     for finding in found.findings[:SHOWN]:

@@ -38,6 +38,13 @@ def test_lost_output_and_lost_input_are_missing() -> None:
     assert found() == [("missing", "results/crops/0.txt"), ("missing", "scans/a/2.dcm")]
 
 
+def test_an_input_that_the_workflow_reads_elsewhere_now_is_not_missing() -> None:
+    Path("scans/a").rename("moved")
+    assert found(inputs=["moved/1.dcm", "moved/2.dcm"]) == []
+    Path("moved/2.dcm").write_text("slice II")
+    assert found(inputs=["moved/1.dcm", "moved/2.dcm"]) == [("missing", "scans/a/2.dcm")]
+
+
 def test_changed_output_is_altered_and_nothing_else() -> None:
     Path("results/ct/0/a_ct.txt").write_text("volumE")
     assert found() == [("altered", "results/ct/0/a_ct.txt")]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -58,14 +59,16 @@ def audit(
     results: str | Path,
     params_now: Params,
     wanted: dict[str, str] | None = None,
+    inputs: Iterable[str] = (),
     elsewhere: Iterable[str] = (),
     threads: int = 1,
 ) -> Audit:
     """Audit the run in `results`, seen from the folder that it ran in.
 
     params_now: params that a job has now, None where the workflow has it no longer. wanted: what the workflow is to
-    make, and the job that makes it. elsewhere: folders, such as logs, that are not of the run though they may lie in
-    `results`.
+    make, and the job that makes it. inputs: what it reads now, where a file that a job read may be found again, as
+    after a move of the folder that it ran in. elsewhere: folders, such as logs, that are not of the run though they
+    may lie in `results`.
     """
     findings, manifests = [], dict[Path, Manifest]()
     for file in manifest_files(results):
@@ -78,7 +81,7 @@ def audit(
     used = {(path, sha): manifest.job for manifest in jobs for path, sha in manifest.inputs.items()}
     folders = {str(folder) for path in made for folder in Path(path).parents}
     now, size = _hash_all(sorted(made.keys() | {path for path, _ in used}), threads)
-    findings += _missing(made, used, now)
+    findings += _missing(made, used, now, inputs)
     findings += _wanted(wanted or {}, made)
     findings += _changed(made, used, now)
     findings += _added(jobs, folders)
@@ -103,13 +106,19 @@ Made = dict[str, tuple[str, str]]
 Used = dict[tuple[str, str], str]
 
 
-def _missing(made: Made, used: Used, now: dict[str, str]) -> Iterator[Finding]:
+def _missing(made: Made, used: Used, now: dict[str, str], inputs: Iterable[str]) -> Iterator[Finding]:
     for path, (_, job) in made.items():
         if path not in now:
             yield Finding("missing", path, job, f"{job} wrote it, it is no longer there")
-    for path in {path for path, _ in used} - made.keys() - now.keys():
-        job = next(job for (name, _), job in used.items() if name == path)
-        yield Finding("missing", path, job, f"{job} read it, it is no longer there")
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for path in filter(os.path.isfile, inputs):
+        by_name[os.path.basename(path)].append(path)
+    told = set()
+    for (path, sha), job in used.items():
+        if path not in made and path not in now and path not in told:
+            told.add(path)
+            if sha not in map(sha256_of, by_name[os.path.basename(path)]):
+                yield Finding("missing", path, job, f"{job} read it, it is no longer there")
 
 
 def _wanted(wanted: dict[str, str], made: Made) -> Iterator[Finding]:

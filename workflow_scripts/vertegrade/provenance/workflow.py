@@ -80,6 +80,11 @@ class OpenWorkflow:
         """After `planned`: number of jobs whose results were held against their manifests."""
         return int(self._workflow.checked)
 
+    @property
+    def inputs(self) -> list[str]:
+        """After `planned`: files and folders that jobs of the plan read, sorted, whether they would run or not."""
+        return sorted({str(path) for job in self._workflow.dag.jobs for path in job.input})
+
     def planned(self, targets: Sequence[str] = ()) -> list[Planned]:
         """Jobs that a run of the targets (none: the default one) would execute, in the order of the workflow.
 
