@@ -61,6 +61,8 @@ PHANTOM = not SETTINGS.cohort.sheet
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
 POINTS_FROM = "networks" if SETTINGS.localize.method == "learned" else "masks"
+# Relative, so that moving a clone with its results re-runs nothing.
+SHIPPED_WEIGHTS = os.path.relpath(f"{CLONE}/models/localizer")
 SEED = SETTINGS.run.seed
 OWN_COLUMNS = ("path", "points", "mask", "centroids")
 OWN_SCANS = SETTINGS.train_localizer.own_scans
@@ -174,9 +176,7 @@ def unlisted(*columns):
 def localizer_files(wildcards):
     """What vertebrae are found by: the networks' weights, or the landmarks that come with a shard's scans."""
     if SETTINGS.localize.method == "learned":
-        # Relative, so that moving a clone with its results re-runs nothing.
-        shipped = os.path.relpath(f"{CLONE}/models/localizer")
-        folder = SETTINGS.localize.weights or shipped
+        folder = SETTINGS.localize.weights or SHIPPED_WEIGHTS
         return [f"{folder}/{part}.safetensors" for part in ("centreline", "vertebrae")]
     return annotation_files(wildcards) if SETTINGS.localize.method == "provided" else []
 

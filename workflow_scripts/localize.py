@@ -7,6 +7,8 @@ import pandas as pd
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume, read_volume
+from vertegrade.localizer.against_image import check_against_image
+from vertegrade.localizer.sight import load_sight
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.adapters import tool_landmarks
 from vertegrade.spine.doubt import with_flags
@@ -22,6 +24,7 @@ with run_stage(snakemake) as job:
     settings = job.settings(LocalizeSettings)
     overrides = read_overrides(settings.overrides)
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
+    sight = load_sight(job.input.sight)
     if settings.method == "learned":
         # torch takes seconds to import, which given landmarks need not wait for
         import torch
@@ -60,7 +63,9 @@ with run_stage(snakemake) as job:
         try:
             volume = read_volume(f"{job.input.volumes}/{row.scan_id}_ct.nii.gz")
             notes = Notes(flags=set(scans.loc[row.scan_id, "flags"].split()))
-            tables.append(landmarks_of(row, volume, notes))
+            found = landmarks_of(row, volume, notes)
+            check_against_image(found, volume, sight, f"scan {row.scan_id}")
+            tables.append(found)
             scans.loc[row.scan_id, "flags"] = " ".join(sorted(notes.flags))
         except Refused as refusal:
             job.log.warning("%s: %s %s", row.scan_id, refusal.state, refusal.reason)

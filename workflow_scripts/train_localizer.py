@@ -15,8 +15,10 @@ from vertegrade.cohort.splits import assign_splits, in_split, merge_given_splits
 from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.dae.checkpoints import States, locked
 from vertegrade.files import sha256_of, write_json
+from vertegrade.localizer.against_image import check_against_image
 from vertegrade.localizer.own_scans import own_scan
 from vertegrade.localizer.samples import make_samples
+from vertegrade.localizer.sight import Sight, load_sight
 from vertegrade.localizer.train import train_localizer
 from vertegrade.phantom.training_scan import learning_scan
 from vertegrade.settings.cohort import SplitSettings
@@ -47,9 +49,13 @@ def pixel_axes(row: ScanRow, volume: Path) -> str:
     return str(sidecar["source_axcodes"][:2])
 
 
-def read_own(row: ScanRow, volume: Path, axcodes: str) -> tuple[Volume, pd.DataFrame]:
-    """A scan of the user, cut to the bodies that its annotation knows."""
-    return own_scan(row, read_volume(volume), axcodes)
+def read_own(row: ScanRow, volume: Path, axcodes: str, sight: Sight) -> tuple[Volume, pd.DataFrame]:
+    """A scan of the user, cut to the bodies that its annotation knows; Refused where the image contradicts them."""
+    kind, annotation = row.annotation()
+    scan = read_volume(volume)
+    cut, bodies = own_scan(row, scan, axcodes)
+    check_against_image(bodies.assign(source=kind, reason=""), scan, sight, annotation)
+    return cut, bodies
 
 
 with run_stage(snakemake) as job, ExitStack() as stack:
@@ -60,12 +66,15 @@ with run_stage(snakemake) as job, ExitStack() as stack:
         scan: [sha256_of(volume), *row.annotation()[:1], sha256_of(row.annotation()[1]), axcodes]
         for scan, (row, volume, axcodes) in own.items()
     }
+    if own:  # which of them are learnt from
+        given["sight.safetensors"] = [sha256_of(job.input.sight)]
     states = States(folder=job.params.state_dir, code=job.params.code, packages=packages_of(job.rule))
     state = states.of(settings=settings.model_dump(), seed=job.seed, device=job.device, inputs=given)
     job.log.info("%d phantom scans and %d of the cohort; state in %s", settings.scans, len(own), state)
     stack.enter_context(locked(state))
     # The user's first: what is wrong with an annotation is then said at once.
-    mine = {f"scan-{scan}": partial(read_own, *of) for scan, of in own.items()}
+    sight = load_sight(job.input.sight) if own else None
+    mine = {f"scan-{scan}": partial(read_own, *of, sight) for scan, of in own.items()}
     used = make_samples(state / "samples", mine, job.seed)
     phantoms = {f"phantom-{n:05d}": partial(learning_scan, job.seed, n) for n in range(settings.scans)}
     make_samples(state / "samples", phantoms, job.seed)

@@ -221,6 +221,17 @@ REASONS: dict[str, Reason] = {
         "A hand-made correction does not fit the vertebrae that were found in the scan.",
         "Correct the row of localize.overrides.",
     ),
+    "orientation_contradicts_image": Reason(
+        "failed",
+        "The image shows front and back, or head and feet, exchanged against what its header says.",
+        "Restore the orientation from the DICOM files; an array turned to LPS needs an LPS affine.",
+    ),
+    "landmarks_contradict_image": Reason(
+        "failed",
+        "The given landmarks cannot be the vertebrae of the image: no bodies are there, or order, distances or names "
+        "are impossible.",
+        "Give the landmarks of this scan in VerSe's labels; check their unit, voxel grid and orientation.",
+    ),
     "tool_missing": Reason(
         "failed",
         "The segmentation tool that localize.method names is not installed.",

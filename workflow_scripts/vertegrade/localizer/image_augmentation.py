@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-WINDOW_MIDDLE_HU, WINDOW_HALF_HU = 350.0, 600.0
+from vertegrade.localizer.straight_image import WINDOW_HALF_HU, WINDOW_MIDDLE_HU
 
 
 def windowed(hu: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from vertegrade.spine.straighten import LEFT, ORIGIN, POSTERIOR, TO_RIGHT, crop_
 GEOMETRY = CropSettings(size=96, pixel_mm=1.0, slices=9, slice_spacing_mm=6.0)
 BEHIND_MM = 16.0  # the middle column lies so far behind the line: more is to be seen behind the bodies than before
 CHUNK_ROWS = 128
+# What networks see of sagittal images: all from fat to dense cortex; metal and air are cut off.
+WINDOW_MIDDLE_HU, WINDOW_HALF_HU = 350.0, 600.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -192,7 +192,7 @@ def _ways() -> tuple[Array, Array]:
 
     def walk(start: int, here: int, missed: int, log_p: float, length: float, squares: float) -> None:
         for below, chance in lower.get(here, {}).items():
-            step = _step_mm(here, below)
+            step = step_mm(here, below)
             way = (log_p + np.log(chance), length + step, squares + step**2)
             places.append((LEVELS.index(start), LEVELS.index(below)))
             numbers.append(way)
@@ -204,7 +204,7 @@ def _ways() -> tuple[Array, Array]:
     return np.array(places), np.array(numbers)
 
 
-def _step_mm(upper: int, lower: int) -> float:
+def step_mm(upper: int, lower: int) -> float:
     """Mean distance in mm between the body centres of two vertebrae of which one follows the other."""
     if upper in CERVICAL_STEP_MM:
         return CERVICAL_STEP_MM[upper]
