@@ -90,9 +90,11 @@ def _check_bodies(logit: np.ndarray, where: str) -> None:
 def _to_look_at(landmarks: pd.DataFrame, volume: Volume) -> pd.DataFrame:
     """Those whose centres lie in the scan; of those that were found only the sound ones, where they are enough."""
     voxels = mm_to_voxel(volume.affine, _centres(landmarks))
-    inside = ((voxels >= -0.5) & (voxels <= np.array(volume.hu.shape) - 0.5)).all(axis=1)
+    shape = np.array(volume.hu.shape)
+    inside: np.ndarray = np.all((voxels >= -0.5) & (voxels <= shape - 0.5), axis=-1)
     sound = landmarks["reason"].isin(["", NOT_GRADED]) | (landmarks["source"] != LEARNED)
-    return landmarks[inside & sound if (inside & sound).sum() >= FEW else inside]
+    wanted = inside & sound.to_numpy()
+    return landmarks.loc[wanted if wanted.sum() >= FEW else inside]
 
 
 def _centres(landmarks: pd.DataFrame) -> np.ndarray:
