@@ -22,8 +22,8 @@ EXCHANGED = {
 }
 # Log odds of one body count no more than this; the scan's mean decides.
 MOST, WAY_LIMIT, BODY_LIMIT = 4.0, 1.0, 0.5
-# Fewer bodies than this say nothing of their orientation, and of their places only what is beyond doubt.
-FEW, BODY_LIMIT_OF_FEW = 3, -1.5
+# Of fewer bodies than this only what is beyond doubt counts: one body looks much alike from above and from below.
+FEW, WAY_LIMIT_OF_FEW, BODY_LIMIT_OF_FEW = 3, 3.0, -1.5
 
 
 def check_against_image(landmarks: pd.DataFrame, volume: Volume, sight: Sight, where: str) -> None:
@@ -70,7 +70,9 @@ def body_odds(logit: np.ndarray) -> float:
 
 def _check_way(seen: Seen, where: str) -> None:
     best = int(seen.way_log_p.mean(axis=0).argmax())
-    if best and len(seen.way_log_p) >= FEW and way_odds(seen)[best] > WAY_LIMIT:
+    _, front_back = WAYS[best]
+    enough = WAY_LIMIT if len(seen.way_log_p) >= FEW else WAY_LIMIT_OF_FEW if front_back else MOST
+    if best and way_odds(seen)[best] > enough:
         raise Refused(
             "orientation_contradicts_image",
             f"{where}: {EXCHANGED[WAYS[best]]} in the image; restore its orientation from the DICOM files",
