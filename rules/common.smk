@@ -20,7 +20,7 @@ from vertegrade.code_hash import (
     planned_code_of,
 )
 from vertegrade.cohort.hashed_split import hashed_split
-from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of
+from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of, splits_of
 from vertegrade.preflight.start import (
     StartError,
     methods_of,
@@ -113,16 +113,19 @@ def rows_of(*read):
 
 
 def given_splits():
-    """Splits that the sample sheet gives, by patient; they win over the hash. A given model's patients are all test.
+    """Splits that sample sheet and label tables in text give, by patient; they win over the hash.
 
-    Those that the hash gives anyway are left out, so that writing them down re-runs nothing; but not where a label
-    table gives splits too, which they must not contradict.
+    So a correction of grades in such a table does not split anew. Splits that the hash gives anyway are left out, so
+    that writing them down re-runs nothing; but not where a table that `split` reads itself must not contradict them.
+    A given model's patients are all test.
     """
-    default = "test" if SETTINGS.run.model else ""
-    given = {
-        row.patient_id: row.split or default for row in SCANS if row.split or default
-    }
-    if SETTINGS.run.model or official_split_files():
+    if SETTINGS.run.model:
+        return {row.patient_id: row.split or "test" for row in SCANS}
+    patients = {row.patient_id for row in SCANS}
+    given = {row.patient_id: row.split for row in SCANS if row.split}
+    for path in set(label_files()) - set(official_split_files()):
+        given |= {p: split for p, split in splits_of(path).items() if p in patients}
+    if official_split_files():
         return dict(sorted(given.items()))
     return {
         patient: split
@@ -132,10 +135,26 @@ def given_splits():
 
 
 def official_split_files():
-    """Label tables that come with a split of their own: VerSe's sheet, and tables with a split column."""
-    if SETTINGS.run.model:
-        return []  # its patients are test, unless the sample sheet says otherwise
-    return [path for path in label_files() if has_splits(path)]
+    """Label tables whose own splits the rule `split` reads: VerSe's sheet, and tables that contradict themselves,
+    another one or the sample sheet, which it says.
+    """
+    return [
+        path
+        for path in label_files()
+        if has_splits(path) and (SETTINGS.run.model or not agrees(path))
+    ]
+
+
+def agrees(path):
+    """Whether a label table in text gives each patient one split, as the sample sheet and all other tables do."""
+    given = [(row.patient_id, row.split) for row in SCANS if row.split]
+    for table in label_files():
+        found = splits_of(table) if has_splits(table) else {}
+        if found is None and table == path:
+            return False
+        given += list((found or {}).items())
+    mine = splits_of(path)
+    return all(mine.get(patient, split) == split for patient, split in given)
 
 
 def named_files(wildcards, columns):

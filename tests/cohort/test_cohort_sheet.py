@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vertegrade.cohort.sheet import SheetError, has_splits, read_sheet, shard_of, sheet_rows
+from vertegrade.cohort.sheet import SheetError, has_splits, read_sheet, shard_of, sheet_rows, splits_of
 
 
 def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -91,3 +91,21 @@ def test_a_sheet_that_is_no_utf_8_or_has_an_unknown_split(tmp_path: Path) -> Non
         read_sheet(write(tmp_path, "scan_id,patient_id,path\na,p,ä\n", "latin-1"))
     with pytest.raises(SheetError, match="line 2: split 'holdout' must be one of"):
         read_sheet(write(tmp_path, "scan_id,patient_id,path,split\na,p,x,holdout\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("patient_id;split\np;train\nq;\np;train\n", {"p": "train"}),
+        ("patient_id,grade\np,1\n", {}),
+        ("patient_id,split\np,train\np,test\n", None),
+        ("patient_id,split\np,train,x\n", None),
+        ("patient_id,split\np,holdout\n", None),
+        ("name,split\np,train\n", None),
+    ],
+)
+def test_splits_of_a_label_table_are_plain_or_left_to_the_rule_that_reads_it(
+    text: str, found: dict[str, str] | None, tmp_path: Path
+) -> None:
+    (tmp_path / "labels.csv").write_text(text)
+    assert splits_of(str(tmp_path / "labels.csv")) == found

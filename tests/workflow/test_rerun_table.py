@@ -220,6 +220,15 @@ def test_a_split_by_hand_re_runs_what_it_changes_and_nothing_where_the_hash_says
     assert planned_rules(run) == table.with_followers({"split"})
 
 
+def test_a_grade_corrected_in_a_table_with_splits_splits_nobody_anew(run: Path) -> None:  # field test B11
+    header, first = "patient_id,scan_id,vertebra,genant_grade,split", hashed_split("p0", SplitSettings())
+    (run / "labels.csv").write_text(f"{header}\np0,s0,L1,2,{first}\n", encoding="utf-8")
+    assert planned_rules(run) == table.with_followers({"labels"})
+    other = "test" if first == "train" else "train"
+    (run / "labels.csv").write_text(f"{header}\np0,s0,L1,2,{other}\n", encoding="utf-8")
+    assert planned_rules(run) == table.with_followers({"labels", "split"})
+
+
 def test_another_fingerprint_or_path_re_runs_its_shard(run: Path) -> None:
     rows = ["scan_id,patient_id,path,fingerprint", *(f"s{n},p{n},scans/0/s{n}.nii.gz," for n in range(6))]
     (run / "sheet.csv").write_text("\n".join([*rows[:6], rows[6] + "new"]) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path, PurePath
 
 from vertegrade.cohort.verse_names import verse_ids
@@ -139,6 +140,21 @@ def has_splits(path: str) -> bool:
     except (OSError, UnicodeDecodeError):
         return False  # the rule that reads the table says what is wrong with it
     return "split" in re.split(r"[,;\t\"\s]+", header)
+
+
+@cache
+def splits_of(path: str) -> dict[str, str] | None:
+    """Splits by patient of a label table in text ({} where it has none); None where it cannot be read or is unsure."""
+    if not has_splits(path):
+        return {}
+    splits: dict[str, str] = {}
+    try:
+        for row in delimited_rows(path, None, ["patient_id", "split"], "cohort.labels"):
+            if row["split"] and splits.setdefault(row["patient_id"], row["split"]) != row["split"]:
+                return None
+    except SheetError:  # the rule that reads the table says what is wrong with it
+        return None
+    return splits if set(splits.values()) <= set(SPLITS) else None
 
 
 def _problems(rows: dict[int, ScanRow]) -> list[str]:
