@@ -144,7 +144,7 @@ def bare(tmp_path: Path, model: Path) -> Cohort:
 
 def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Cohort) -> None:  # field test B1
     volumes, landmarks, states = str(bare.folder / "ct/0"), bare.out("landmarks.parquet"), bare.out("states.parquet")
-    rows = [ScanRow("a", "p", "nowhere").plain()]
+    rows = [ScanRow("a", "p", "nowhere").plain({"scan_id", "patient_id", "path"})]
     bare.run(
         "localize",
         {"found_by": [str(ROOT / "models/localizer/centreline.safetensors")], "volumes": volumes, "scans": bare.scans},
