@@ -315,7 +315,7 @@ def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, t
     assert run.returncode == 0, (run.stdout + run.stderr)[-4000:]
     sheet.write_text("\n".join(rows) + "\n")
     text = dry_run(tmp_path, config=config)
-    assert rules_in(text) == {"convert", "localize", "crop", "encode", "split", "grade", "flow"}
+    assert rules_in(text) == {"convert", "localize", "crop", "encode", "split", "grade", "flow", "outcome"}
     assert len(set(re.findall(r"shard=(\d)", text))) == 1
 
 
@@ -342,7 +342,7 @@ def shards_of(rule: str, text: str) -> set[str]:
 
 
 def rules_in(text: str) -> set[str]:
-    return set(re.findall(r"^rule (\w+):", text, re.MULTILINE)) - set(TARGETS)
+    return set(re.findall(r"^(?:local)?rule (\w+):", text, re.MULTILINE)) - set(TARGETS)
 
 
 @pytest.mark.parametrize("key", ["grading.coverage", "report.difference_hu", "run.device", "ct.min_slices"])
