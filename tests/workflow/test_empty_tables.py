@@ -55,6 +55,14 @@ def write(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> str:
     return str(path)
 
 
+def none_of(schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """A table without a row as the stages write it, with the columns that may be left out but are not."""
+    table = empty_table(schema)
+    return check_table(
+        table.assign(flags="")[[*schema.columns]] if "flags" in schema.columns else table, schema, "none"
+    )
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights, hyperplane and calibrator, as a finished run has them."""
@@ -81,16 +89,16 @@ class Cohort:
         scan = pd.DataFrame([{"patient_id": "p", "scan_id": "a"} | state | UNKNOWN | TEXTS])
         split = pd.DataFrame([{"patient_id": "p", "split": "test", "origin": "given"}])
         self.scans = write(folder / "ct/0.parquet", scan, SCANS)
-        self.landmarks = write(folder / "landmarks/0.parquet", empty_table(LANDMARKS), LANDMARKS)
+        self.landmarks = write(folder / "landmarks/0.parquet", none_of(LANDMARKS), LANDMARKS)
         self.states = write(folder / "landmarks/0_scans.parquet", scan, SCANS)
-        self.crops = write(folder / "crops/0.parquet", empty_table(CROPS), CROPS)
-        self.latents = write(folder / "latents/dae/0.parquet", empty_table(LATENTS), LATENTS)
+        self.crops = write(folder / "crops/0.parquet", none_of(CROPS), CROPS)
+        self.latents = write(folder / "latents/dae/0.parquet", none_of(LATENTS), LATENTS)
         self.splits = write(folder / "cohort/splits.tsv", split, PATIENT_SPLITS)
         self.labels = write(folder / "cohort/labels.parquet", labels, LABELS)
         self.pixels = str(folder / "crops/0.npy")
         np.save(self.pixels, np.empty((0, *CROP), np.int16))
         for method in METHODS:
-            write(folder / f"predictions/{method}.parquet", empty_table(PREDICTIONS), PREDICTIONS)
+            write(folder / f"predictions/{method}.parquet", none_of(PREDICTIONS), PREDICTIONS)
 
     def predictions(self, method: str = "dae") -> str:
         return str(self.folder / f"predictions/{method}.parquet")
