@@ -133,10 +133,8 @@ rule counterfactual_figure:
 
 
 rule outcome:
-    """How the run stands in a few lines; the last job of all, which fails where `run.fail_on` says so."""
+    """How the run stands in a few lines; fails where `run.fail_on` says so, and with it the run, but no other job."""
     input:
-        # what it waits for, not what it reads
-        after=ancient(results_wanted()),
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
         predictions="<results>/predictions/dae.parquet",
     output:
@@ -152,7 +150,6 @@ rule outcome:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        shards=SHARDS,
         fail_on=SETTINGS.run.fail_on,
         code=code_of("outcome"),
         packages=packages_of("outcome"),

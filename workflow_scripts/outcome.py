@@ -1,13 +1,14 @@
-"""Write how the run stands in a few lines; fails, as the last job, where `run.fail_on` says so."""
+"""Write how the run stands in a few lines; fails where `run.fail_on` says so."""
 
 from vertegrade.files import write_text
-from vertegrade.report.outcome import outcome_lines, why_not_well
+from vertegrade.report.outcome import finding_lines, scan_lines, why_not_well
 from vertegrade.stage import run_stage
-from vertegrade.tables import SCANS, read_tables
+from vertegrade.tables import PREDICTIONS, SCANS, read_table, read_tables
 
 with run_stage(snakemake) as job:
     scans = read_tables(job.input.scans, SCANS)
     reason = why_not_well(scans, job.params.fail_on)
     if reason:
         raise SystemExit(f"{reason}; the results are kept")
-    write_text(job.output[0], "\n".join(outcome_lines(job.results, job.params.shards, len(scans))) + "\n")
+    lines = [*scan_lines(scans), *finding_lines(read_table(job.input.predictions, PREDICTIONS))]
+    write_text(job.output[0], "\n".join(lines) + "\n")

@@ -269,6 +269,12 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
         params={"sheet": ["a"]},
     )
     assert json.loads(Path(flow).read_text())["all"]["scans"]["not_converted"] == {"missing (failed)": 1}
+    outcome = empty.out("outcome.txt")
+    states = {"scans": [empty.states], "predictions": empty.predictions()}
+    with pytest.raises(SystemExit, match="no scan is done"):
+        empty.run("outcome", states, {"": outcome}, params={"fail_on": "all"})
+    empty.run("outcome", states, {"": outcome}, params={"fail_on": "none"})
+    assert Path(outcome).read_text().startswith("1 scan(s): 0 done, 1 failed (1 missing)\n")
     images, strips = empty.out("images.npy"), empty.out("strips.parquet")
     pixels = {"pixels": [empty.pixels], "crops": [empty.crops]}
     empty.run(
