@@ -1,10 +1,10 @@
 """How well heights measured on phantom masks agree with the phantoms' truth (docs/morphometry.md).
 
-Run: PYTHONPATH=workflow_scripts python benchmarks/mask_heights.py results/phantom 40
+Run: PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/mask_heights.py results/phantom 40
 (the `phantom` folder of a run, and how many of its scans to take, spread evenly)
 """
 
-import sys
+import argparse
 import time
 from pathlib import Path
 
@@ -56,4 +56,8 @@ def main(folder: str, scans: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("phantoms", help="folder `phantom` in the results of a run")
+    parser.add_argument("scans", type=int, help="how many of its scans")
+    given = parser.parse_args()
+    main(given.phantoms, given.scans)

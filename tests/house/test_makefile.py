@@ -58,6 +58,12 @@ def test_asking_renews_no_environment(project: Path, typed: list[str], runs: str
     assert [line.rstrip() for line in called(project)] == [runs]
 
 
+def test_demo_is_snakemake_without_a_config(project: Path) -> None:
+    os.utime(project / ".venv/ready")
+    assert make(project, "demo", "CORES=3").returncode == 0
+    assert called(project) == ["snakemake --cores 3"]
+
+
 def test_why_without_an_environment_makes_none(project: Path) -> None:  # field test B10
     shutil.rmtree(project / ".venv")
     run = make(project, "why")

@@ -1,0 +1,224 @@
+"""Every shell line of README and docs, typed as it stands there in a clone with a tiny config.
+
+LINES says how each line is tried; a line that is in no entry of it fails the test, as does an entry that no page has.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ct.ct_series import body_hu, write_series
+from workflow.runs import ROOT, TINY, plain_environment
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND = re.compile(
+    r"(?:[A-Z_]+=\S+ )*(?:(?:CLONE/)?\.venv/bin/\w+|make|snakemake|sbatch|squeue|python|pip|apptainer) \S.*"
+)
+# What a line leaves to the reader.
+PLACES = {
+    "/data/ct": "ct",
+    "DIR=...": "DIR=ct SHEET=again.csv",
+    " [SHEET=scans.csv] [REPLACE=1]": " SHEET=scans.csv REPLACE=1",
+    " [PROFILE=slurm]": "",
+}
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Typed as it stands. says: in what it prints. leaves: a file that must be there then. planned: with -n, because it
+    takes long. status: with which it ends."""
+
+    says: str = ""
+    leaves: str = ""
+    planned: bool = False
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class By:
+    """Typed by another test, whose definition `name` is, or by a file of the project that holds `name`."""
+
+    file: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """A measurement of minutes: its program starts, and knows each option of the line."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """What it needs is not here; the page says so, or it belongs to the machine."""
+
+    why: str
+
+
+AUDIT = "tests/workflow/test_workflow_audit.py"
+SLURM = By("tests/slurm/test_slurm_run.py", "def test_whole_workflow(")
+LINES: dict[str, Typed | By | Known | Absent] = {
+    "make demo": By("tests/house/test_makefile.py", "def test_demo_is_snakemake_without_a_config("),
+    "make index DIR=/data/ct": Typed("1 scans of 1 patients", "scans.csv"),
+    "make index DIR=...": Typed("1 scans of 1 patients", "again.csv"),
+    "make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]": Typed("1 scans of 1 patients", "scans.index.json"),
+    "make index": Typed("give the folder: make index DIR=/data/ct", status=2),
+    "make check-cohort CONFIG=mine.yaml PROFILE=slurm": By(
+        "tests/slurm/test_slurm_requests.py", "def test_check_cohort_tries_each_kind_of_job_before_the_first("
+    ),
+    "sbatch --test-only": By("workflow_scripts/vertegrade/preflight/slurm.py", "--test-only"),
+    "make check-cohort CONFIG=mine.yaml": Typed("nothing stands in the way"),
+    "make check-cohort CONFIG=mine.yaml [PROFILE=slurm]": Typed("nothing stands in the way"),
+    ".venv/bin/snakemake --cores 8 --configfile mine.yaml": Typed("dry-run", planned=True),
+    "CLONE/.venv/bin/snakemake --snakefile CLONE/Snakefile --directory . --cores 8 --configfile mine.yaml": Typed(
+        "dry-run", planned=True
+    ),
+    "snakemake --configfile mine.yaml": Typed(planned=True),
+    "snakemake -n": Typed("dry-run"),
+    "snakemake --list-rules": Typed("train_localizer"),
+    ".venv/bin/snakemake --profile slurm --configfile mine.yaml": SLURM,
+    "sbatch --partition=cpu slurm/driver.sh --configfile mine.yaml": By(
+        "tests/slurm/test_slurm_faults.py", "def test_driver_job_that_is_stopped_and_submitted_again("
+    ),
+    "squeue --me": Absent("a program of SLURM"),
+    "snakemake --cores 1 results/lineage/SCAN_L1.html": By(AUDIT, "lineage/"),
+    "snakemake --cores 1 audit": By(AUDIT, 'run(folder, "audit")'),
+    "snakemake --cores 2 audit": By(AUDIT, 'run(folder, "audit")'),
+    ".venv/bin/snakemake --cores 4 audit": By(AUDIT, 'run(folder, "audit")'),
+    "snakemake --cores 1 ro_crate": By(AUDIT, "ro_crate"),
+    "snakemake --cores 1 localization_pictures": Typed("dry-run", planned=True),
+    "snakemake --report report.zip": By("tests/workflow/test_workflow_index.py", "report.zip"),
+    "make why": Typed("would run"),
+    ".venv/bin/snakemake --cores 1 why": Typed("would run"),
+    'make why CONFIG=mine.yaml TARGET="results/predictions/dae.parquet train_localizer"': Typed("train_localizer"),
+    "TARGET=results/predictions/dae.parquet .venv/bin/snakemake --cores 1 --configfile mine.yaml -- why": Typed(
+        "would run"
+    ),
+    "snakemake --unlock": Typed(),
+    "snakemake --cores 4 --set-resources train_dae:gpu=4": Typed(planned=True),
+    "snakemake --cores 1 train_localizer": Typed(planned=True),
+    ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
+    ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
+    "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
+    "make config": Typed(leaves="docs/config.schema.json"),
+    "make clean": Typed("Caches are removed", ".venv/ready"),
+    "make test": By(".ci/run", "make test"),
+    "make check": By("Makefile", "test: check"),
+    "python -m venv": By("Makefile", "-m venv"),
+    "pip install --requirement envs/requirements.lock": By("Makefile", "pip install --quiet --requirement"),
+    "apptainer build vertegrade.sif docker-archive:vertegrade.tar": Absent("the page says that it is not tested"),
+    ".venv/bin/python benchmarks/overhead.py FOLDER": Known(),
+    "PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/learning_curve.py RESULTS": Known(),
+    "PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/localization.py cohort 40 --seed 43": Known(),
+    "PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/real_ct.py --shared ../shared/data "
+    "--pictures docs/pictures": Known(),
+    "PYTHONPATH=workflow_scripts:tests:benchmarks .venv/bin/python benchmarks/own_scans.py FOLDER --steps 60": Known(),
+    "PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/mask_heights.py <results>/phantom 40": Known(),
+}
+
+
+def lines_of(page: str) -> Iterator[str]:
+    """Shell lines in blocks and in running text, without comments."""
+    blocks = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+    for block in blocks.findall(page):
+        for line in block.splitlines()[1:-1]:
+            yield re.sub(r"\s+#.*", "", line).strip()
+    for span in re.findall(r"`([^`]+)`", blocks.sub("", page)):
+        yield " ".join(span.split())
+
+
+FOUND = {line: page.name for page in PAGES for line in lines_of(page.read_text("utf-8")) if COMMAND.fullmatch(line)}
+
+
+def test_every_line_of_the_pages_has_an_entry_and_the_other_way_round() -> None:  # field test B6
+    assert {line: page for line, page in FOUND.items() if line not in LINES} == {}
+    assert LINES.keys() - FOUND.keys() == set()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with an environment, a tiny config and a folder of CT."""
+    folder = tmp_path_factory.mktemp("typed")
+    run = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in (name for name in run.stdout.split("\0") if name and (ROOT / name).is_file()):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    for lock in (folder / "envs").iterdir():
+        os.utime(lock, (0, 0))  # older than the environment, which is not to be made anew
+    (folder / ".venv").symlink_to(sys.prefix)
+    if not (folder / ".venv/ready").exists():
+        pytest.skip(f"{sys.prefix} was not made by make")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    for section, values in yaml.safe_load(TINY.read_text()).items():
+        for key, value in values.items():
+            config[section][key] = config[section][key] | value if isinstance(value, dict) else value
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "mine.yaml").write_text("run: {results: results}\n")
+    write_series(folder / "ct", body_hu(12))
+    return folder
+
+
+def typed(project: Path, line: str, how: Typed) -> None:
+    for place, here in (PLACES | {"CLONE": str(project)}).items():
+        line = line.replace(place, here)
+    if how.planned:
+        line = line.replace("snakemake", "snakemake -n", 1)
+    path = f"{project}/.venv/bin{os.pathsep}{os.environ['PATH']}"
+    run = subprocess.run(
+        ["bash", "-c", line],
+        cwd=project,
+        env=plain_environment(PATH=path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+    told = run.stdout + run.stderr
+    assert run.returncode == how.status, f"{line}\n{told[-6000:]}"
+    assert how.says in told
+    assert not how.leaves or (project / how.leaves).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line, how in LINES.items() if isinstance(how, Typed)])
+def test_a_line_does_what_the_page_says(line: str, project: Path) -> None:  # field test B6
+    how = LINES[line]
+    assert isinstance(how, Typed)
+    config = (project / "config.yaml").read_text()
+    try:
+        typed(project, line, how)
+    finally:
+        (project / "config.yaml").write_text(config)  # `make config` writes the defaults
+
+
+@pytest.mark.parametrize("line", [line for line, how in LINES.items() if isinstance(how, By)])
+def test_a_line_is_typed_where_its_entry_says(line: str) -> None:
+    how = LINES[line]
+    assert isinstance(how, By)
+    assert how.name in (ROOT / how.file).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line, how in LINES.items() if isinstance(how, Known)])
+def test_the_program_of_a_measurement_knows_its_options(line: str) -> None:
+    script = re.search(r"benchmarks/\w+\.py", line)
+    assert script
+    environment = plain_environment(PYTHONPATH="workflow_scripts:tests:benchmarks")
+    run = subprocess.run(
+        [sys.executable, script[0], "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert [option for option in re.findall(r"--\w+", line) if option not in run.stdout] == []
+
+
+@pytest.mark.parametrize("line", [line for line, how in LINES.items() if isinstance(how, Absent)])
+def test_a_line_that_cannot_be_typed_here(line: str) -> None:
+    how = LINES[line]
+    assert isinstance(how, Absent)
+    pytest.skip(f"{line}: {how.why}")
