@@ -135,8 +135,9 @@ def given_splits():
 
 
 def official_split_files():
-    """Label tables whose own splits the rule `split` reads: VerSe's sheet, and tables that contradict themselves,
-    another one or the sample sheet, which it says.
+    """Label tables whose own splits are read by `split`.
+
+    These are VerSe's sheet, and tables that contradict themselves, another one or the sample sheet, which `split` says.
     """
     return [
         path
