@@ -41,7 +41,7 @@ def series(folder: Path, uid: str = "1.2.3", patient: str = "ANN", count: int = 
 def indexed(top: Path, **options: object) -> tuple[list[ScanRow], Found]:
     sheet = top.parent / "scans.csv"
     found = write_index(top, sheet, top.parent / "scans.key.tsv", replace=True, jobs=1)
-    return read_sheet(sheet), found
+    return sorted(read_sheet(sheet), key=lambda row: (row.path, row.series)), found
 
 
 def test_nested_mixed_folders_with_what_else_lies_there(tmp_path: Path) -> None:
