@@ -84,8 +84,8 @@ def _check_bodies(logit: np.ndarray, where: str) -> None:
         raise Refused(
             "landmarks_contradict_image",
             f"{where}: no vertebral bodies are to be seen at the centres ({int((logit < 0).sum())} of {len(logit)} "
-            "look like other places): the landmarks are shifted, mirrored, scaled (the centroids of the VerSe "
-            "challenges count voxels of 1 mm) or of another scan",
+            "look like other places): the landmarks are shifted, scaled (the centroids of the VerSe challenges count "
+            "voxels of 1 mm), of another scan or mirrored, perhaps together with the image",
         )
 
 
