@@ -155,7 +155,12 @@ def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Co
     rows = [ScanRow("a", "p", "nowhere").plain({"scan_id", "patient_id", "path"})]
     bare.run(
         "localize",
-        {"found_by": [str(ROOT / "models/localizer/centreline.safetensors")], "volumes": volumes, "scans": bare.scans},
+        {
+            "found_by": [str(ROOT / "models/localizer/centreline.safetensors")],
+            "sight": str(ROOT / "models/localizer/sight.safetensors"),
+            "volumes": volumes,
+            "scans": bare.scans,
+        },
         {"landmarks": landmarks, "states": states},
         params={"rows": rows, "overrides": []},
         sections=["localize"],
@@ -245,7 +250,8 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
         params={"manifests": str(empty.folder / "manifest"), "settings_sha256": ""},
     )
     numbers = json.loads(Path(summary).read_text())
-    assert numbers["cohort"] == {"scans": 1, "scans_done": 0, "vertebrae": 0, "vertebrae_graded": 0}
+    counts = {"scans": 1, "scans_done": 0, "vertebrae": 0, "vertebrae_graded": 0}
+    assert numbers["cohort"].items() >= counts.items()
     assert numbers["methods"]["dae"]["vertebra_auc"] is None
     page(empty, metrics, differences, figures, summary)
 
