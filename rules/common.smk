@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.logging import logger
@@ -134,28 +135,28 @@ def given_splits():
     }
 
 
+@cache
 def official_split_files():
     """Label tables whose own splits are read by `split`.
 
     These are VerSe's sheet, and tables that contradict themselves, another one or the sample sheet, which `split` says.
     """
-    return [
-        path
-        for path in label_files()
-        if has_splits(path) and (SETTINGS.run.model or not agrees(path))
-    ]
+    tables = [path for path in label_files() if has_splits(path)]
+    if SETTINGS.run.model:
+        return tables
+    given = {}
+    for row in SCANS:
+        if row.split:
+            given.setdefault(row.patient_id, set()).add(row.split)
+    for path in tables:
+        for patient, split in (splits_of(path) or {}).items():
+            given.setdefault(patient, set()).add(split)
+    unsure = {patient for patient, splits in given.items() if len(splits) > 1}
 
+    def agrees(splits):
+        return splits is not None and unsure.isdisjoint(splits)
 
-def agrees(path):
-    """Whether a label table in text gives each patient one split, as the sample sheet and all other tables do."""
-    given = [(row.patient_id, row.split) for row in SCANS if row.split]
-    for table in label_files():
-        found = splits_of(table) if has_splits(table) else {}
-        if found is None and table == path:
-            return False
-        given += list((found or {}).items())
-    mine = splits_of(path)
-    return all(mine.get(patient, split) == split for patient, split in given)
+    return [path for path in tables if not agrees(splits_of(path))]
 
 
 def named_files(wildcards, columns):
