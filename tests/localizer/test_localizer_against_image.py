@@ -152,11 +152,22 @@ def test_counts_of_one_millimetre_voxels_are_refused(
     assert "1 mm" in refused.message or "another image" in refused.message
 
 
-def test_hand_made_corrections_are_held_against_the_image_too(
+def test_a_corrected_vertebra_does_not_refuse_its_scan(
     phantom: tuple[Volume, pd.DataFrame], sight: Sight
 ) -> None:  # field test A10
     volume, landmarks = phantom
     found = landmarks.assign(source="learned")
-    check_against_image(found, volume, sight, "scan s1")
-    wrong = shifted(landmarks, np.array([25.0, 0, 0]))[4:5].assign(source="override")
-    assert refusal(pd.concat([found[:4], wrong, found[5:]]), volume, sight).reason == "landmarks_contradict_image"
+    unlike_a_body = shifted(landmarks, np.array([25.0, 0, 0]))[4:5].assign(source="override")
+    check_against_image(pd.concat([found[:4], unlike_a_body, found[5:]]), volume, sight, "scan s1")
+    t13 = found.assign(
+        vertebra=found["vertebra"].replace(19, 28), source=np.where(found["vertebra"] == 19, "override", "learned")
+    )
+    assert 28 in set(t13["vertebra"])
+    check_against_image(t13, volume, sight, "scan s1")
+
+
+def test_corrected_vertebrae_are_asked_for_the_way_the_body_lies(
+    phantom: tuple[Volume, pd.DataFrame], sight: Sight
+) -> None:  # field test A7
+    volume, landmarks = turned(*phantom, False, True)
+    assert refusal(landmarks.assign(source="override"), volume, sight).reason == "orientation_contradicts_image"

@@ -10,10 +10,14 @@ import pandas as pd
 from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.localizer.sight import WAYS, Seen, Sight, see
+from vertegrade.spine.overrides import SOURCE as OVERRIDDEN
 from vertegrade.spine.plausibility import geometry_problem, height_problem, lies_along
 from vertegrade.tables import CENTRE_COLUMNS, NOT_GRADED, POINT_COLUMNS, POINTS
 
 LEARNED = "learned"
+# Somebody looked at what was corrected by hand, often because it is odd (crushed, one level too many): no ground to
+# refuse the whole scan.
+UNJUDGED = (LEARNED, OVERRIDDEN)
 EXCHANGED = {
     (False, True): "front and back look exchanged (as in an array whose axes run to left and back, LPS, that was saved "
     "as RAS; left and right are then exchanged too)",
@@ -31,10 +35,10 @@ def check_against_image(landmarks: pd.DataFrame, volume: Volume, sight: Sight, w
 
     landmarks: vertebra, centres, points (NaN where unknown), source and reason of table LANDMARKS.
     `orientation_contradicts_image`: the bodies look as if front and back or head and feet were exchanged, whatever
-    found them. `landmarks_contradict_image`: those that are given (any source but `learned`) cannot be a spine's, or
+    found them. `landmarks_contradict_image`: those that are given (any source but UNJUDGED) cannot be a spine's, or
     no bodies are to be seen at them. where: scan or file, for the message.
     """
-    given = landmarks[landmarks["source"] != LEARNED]
+    given = landmarks[~landmarks["source"].isin(UNJUDGED)]
     along = lies_along(_centres(landmarks))
     if along:
         text = f"{where}: the vertebrae lie one after the other {along}: the axes of the image or of the landmarks are "
@@ -44,7 +48,7 @@ def check_against_image(landmarks: pd.DataFrame, volume: Volume, sight: Sight, w
     shown = _to_look_at(landmarks, volume)
     if len(shown):
         seen = see(volume, _centres(shown), sight)
-        at_given = (shown["source"] != LEARNED).to_numpy()
+        at_given = (~shown["source"].isin(UNJUDGED)).to_numpy()
         # First: a place that is no body's shows no way.
         if at_given.any():
             _check_bodies(seen.body_logit[at_given], where)
