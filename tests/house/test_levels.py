@@ -1,6 +1,7 @@
 """Regions of the spine, which every breakdown by level rests on."""
 
-from vertegrade.levels import LABELS, parse_level, region
+from vertegrade.level_texts import parse_level, region
+from vertegrade.levels import LABELS
 
 
 def test_regions_end_where_they_should() -> None:

@@ -1,6 +1,7 @@
 """Losses and indices against what intact neighbours predict: right for each shape, blind to level, size and label."""
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -275,6 +276,12 @@ def test_comments_in_its_code_change_no_definition_and_edits_do(  # field test A
 def test_the_definition_is_all_code_of_the_indices() -> None:
     spine = {name for name in code_hash.code_digests("measure") if name.startswith("vertegrade/spine/")}
     assert spine <= set(indices.DEFINITION)
+
+
+def test_how_levels_are_written_for_people_is_no_part_of_the_definition() -> None:
+    assert "vertegrade/levels.py" in indices.DEFINITION
+    names = {name for file in indices.DEFINITION for name in vars(import_module(file[:-3].replace("/", ".")))}
+    assert not names & {"level_text", "parse_level", "is_uncertain"}
 
 
 def cohort(patients: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -127,6 +127,7 @@ MODULES: dict[str, set[str]] = {
     "provenance/": set(),
     "levels.py": {"outcome", "phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"}
     | PICTURES,
+    "level_texts.py": {"localize", "split", "labels", "evaluate", "compare"} | PICTURES,
     "gpus.py": {"train_dae"},
     "model_files.py": DAE | GRADERS | {"fit_hyperplane"},
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.sheet import IDENTIFIER, SheetError, table_text
-from vertegrade.levels import NAMES, parse_level
+from vertegrade.level_texts import parse_level
+from vertegrade.levels import NAMES
 from vertegrade.tables import LABELS, SPLITS, check_table
 
 REQUIRED = ["patient_id", "scan_id", "vertebra", "genant_grade"]

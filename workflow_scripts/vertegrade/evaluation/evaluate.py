@@ -21,7 +21,8 @@ from vertegrade.evaluation.definitions import (
     vertebra_metrics,
 )
 from vertegrade.evaluation.metrics import Array, confusion, share
-from vertegrade.levels import NAMES, craniocaudal_rank, region
+from vertegrade.level_texts import region
+from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.tables import SPLITS
 

@@ -19,7 +19,8 @@ import pandas as pd
 
 from vertegrade.ct.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.files import sha256_of
-from vertegrade.levels import LABELS, is_uncertain, level_text
+from vertegrade.level_texts import is_uncertain, level_text
+from vertegrade.levels import LABELS
 from vertegrade.manifest import Manifest, manifest_path
 from vertegrade.provenance.check import are_rows, flat
 from vertegrade.tables import doubt_of

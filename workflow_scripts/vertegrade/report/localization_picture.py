@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.evaluation.figures import COLOURS, NOTICE, STYLE
-from vertegrade.levels import level_text
+from vertegrade.level_texts import level_text
 from vertegrade.report.montage import windowed
 from vertegrade.settings.report import ReportSettings
 from vertegrade.spine.centreline import Centreline, fit_centreline

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from vertegrade.evaluation.figures import NOTICE, STYLE
-from vertegrade.levels import level_text
+from vertegrade.level_texts import level_text
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import GRADES, doubt_of
 

@@ -1,7 +1,7 @@
 """What is doubtful of single vertebrae, as flags (ct/reasons.py: VERTEBRA_FLAGS) that stand beside their scan's.
 
 The limits were set on phantoms that no network was trained on. On the part scans of 2 to 6 vertebrae among them a level
-of less than `levels.UNCERTAIN_LEVEL` is right in 6 of 10 cases, one of more in 99 of 100. Points are doubtful where the
+of less than `UNCERTAIN_LEVEL` is right in 6 of 10 cases, one of more in 99 of 100. Points are doubtful where the
 expected error of a height is large and far above that of the scan's other vertebrae: 1 of 915 phantom vertebrae, and
 none of 239 fractured ones. Where the networks meet what phantoms lack (osteophytes, discs without air, an edge of the
 scan) it is 1 of 10 in real chest CT.
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vertegrade.levels import is_uncertain
+from vertegrade.level_texts import is_uncertain
 from vertegrade.spine.heights import column_height_sds
 from vertegrade.spine.overrides import SOURCE
 from vertegrade.tables import POINT_SD_COLUMNS, doubt_of

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.ct.volume import voxel_to_mm
-from vertegrade.levels import NAMES, craniocaudal_rank, parse_level
+from vertegrade.level_texts import parse_level
+from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.spine.verse import AXIS_OF_CODE
 
 Floats = NDArray[np.float64]

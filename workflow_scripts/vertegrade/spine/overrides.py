@@ -16,7 +16,8 @@ import pandera.pandas as pa
 
 from vertegrade.cohort.sheet import SheetError, delimited_rows
 from vertegrade.ct.reasons import Refused
-from vertegrade.levels import NAMES, craniocaudal_rank, parse_level
+from vertegrade.level_texts import parse_level
+from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.tables import (
     CENTRE_COLUMNS,
     IDENTIFIER,

@@ -1,0 +1,41 @@
+"""Levels as people write and read them, and the regions of the breakdowns."""
+
+import re
+from typing import Any
+
+from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
+
+# A level whose probability is lower is shown as uncertain (spine/doubt.py says how the limit was set).
+UNCERTAIN_LEVEL = 0.9
+
+
+def is_uncertain(label_confidence: Any) -> Any:
+    """Whether a level is uncertain, of one number or of an array or series; NaN (given with the scan) is certain."""
+    return label_confidence < UNCERTAIN_LEVEL
+
+
+def level_text(label: int, label_confidence: float) -> str:
+    """The level's name for people, `about T9` where it is uncertain."""
+    return f"about {NAMES[label]}" if is_uncertain(label_confidence) else NAMES[label]
+
+
+def parse_level(text: str) -> int | None:
+    """VerSe label of "19", "19.0", "T12", "t12", "Th12" or "D12" (dorsal); None where the text is no level."""
+    name = re.sub(r"^(TH|D)(?=\d)", "T", text.strip().upper())
+    if name in LABELS:
+        return LABELS[name]
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number in NAMES else None
+
+
+def region(label: int) -> str:
+    """Region used for breakdowns: cervical, thoracic, thoracolumbar (T11-L2) or lumbar."""
+    rank = craniocaudal_rank(label)
+    if rank < LABELS["T1"]:
+        return "cervical"
+    if rank < LABELS["T11"]:
+        return "thoracic"
+    return "thoracolumbar" if rank <= LABELS["L2"] else "lumbar"
