@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +112,15 @@ def _missing(made: Made, used: Used, now: dict[str, str], inputs: Iterable[str])
         if path not in now:
             yield Finding("missing", path, job, f"{job} wrote it, it is no longer there")
     by_name: dict[str, list[str]] = defaultdict(list)
-    for path in filter(os.path.isfile, inputs):
-        by_name[os.path.basename(path)].append(path)
+    for place in inputs:
+        for path in files_below(place) if os.path.isdir(place) else filter(os.path.isfile, [place]):
+            by_name[os.path.basename(path)].append(path)
+    hash_once = cache(sha256_of)
     told = set()
     for (path, sha), job in used.items():
         if path not in made and path not in now and path not in told:
             told.add(path)
-            if sha not in map(sha256_of, by_name[os.path.basename(path)]):
+            if sha not in map(hash_once, by_name[os.path.basename(path)]):
                 yield Finding("missing", path, job, f"{job} read it, it is no longer there")
 
 
