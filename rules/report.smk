@@ -146,6 +146,7 @@ rule outcome:
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
+    retries: 0  # what it says is decided; a profile's `retries` would only say it again
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),

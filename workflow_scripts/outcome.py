@@ -9,6 +9,7 @@ with run_stage(snakemake) as job:
     scans = read_tables(job.input.scans, SCANS)
     reason = why_not_well(scans, job.params.fail_on)
     if reason:
+        job.log.error("%s; the results are kept", reason)
         raise SystemExit(f"{reason}; the results are kept")
     lines = [*scan_lines(scans), *finding_lines(read_table(job.input.predictions, PREDICTIONS))]
     write_text(job.output[0], "\n".join(lines) + "\n")
