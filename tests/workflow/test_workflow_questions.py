@@ -27,24 +27,28 @@ def test_questions_leave_a_live_run_its_locks_and_a_second_run_is_refused(finish
     plan = Plan(tmp_path, Fault("*report/montage.png", "wait"))
     locks = folder / ".snakemake/locks"
     with started(folder, "--cores", "1", PICTURE, **plan.environment) as live:
-        wait_for(plan.all_happened, "the live run's job", 300)
-        held = {file.name: file.read_bytes() for file in locks.iterdir()}
-        assert held
-        why = snakemake(folder, "--cores", "1", "why", TARGET=PICTURE)
-        assert why.returncode == 0, why.stderr
-        assert "montage: results/report/montage.png is not there" in why.stdout
-        assert "A run works here" in why.stdout
-        audit = snakemake(folder, "--cores", "1", "audit")
-        assert "missing: results/report/montage.png" in audit.stderr
-        assert "A run works here" in audit.stderr
-        lineage = snakemake(folder, "--cores", "1", lineage_of_a_grade(folder))
-        assert lineage.returncode == 0, lineage.stderr
-        assert {file.name: file.read_bytes() for file in locks.iterdir()} == held
-        second = snakemake(folder, "--cores", "1", PICTURE)
-        assert second.returncode != 0
-        assert "Directory cannot be locked" in second.stdout + second.stderr
-        plan.go()
-        assert live.wait(300) == 0
+        try:
+            wait_for(plan.all_happened, "the live run's job", 300)
+            held = {file.name: file.read_bytes() for file in locks.iterdir()}
+            assert held
+            why = snakemake(folder, "--cores", "1", "why", TARGET=PICTURE)
+            assert why.returncode == 0, why.stderr
+            assert "montage: results/report/montage.png is not there" in why.stdout
+            assert "A run works here" in why.stdout
+            audit = snakemake(folder, "--cores", "1", "audit")
+            assert "missing: results/report/montage.png" in audit.stderr
+            assert "A run works here" in audit.stderr
+            lineage = snakemake(folder, "--cores", "1", lineage_of_a_grade(folder))
+            assert lineage.returncode == 0, lineage.stderr
+            assert {file.name: file.read_bytes() for file in locks.iterdir()} == held
+            second = snakemake(folder, "--cores", "1", PICTURE)
+            assert second.returncode != 0
+            assert "Directory cannot be locked" in second.stdout + second.stderr
+            plan.go()
+            assert live.wait(300) == 0
+        finally:  # its end is waited for, also where something above fails
+            plan.go()
+            live.terminate()
     assert (folder / PICTURE).exists()
     assert not any(locks.iterdir())
 
