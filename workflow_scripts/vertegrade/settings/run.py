@@ -23,7 +23,8 @@ class RunSettings(Section):
     fail_on: Literal["none", "any", "all"] = setting(
         "all",
         "When `snakemake` ends with a status other than 0 although every job ended well; results are kept. `all`: no "
-        "scan is done and one failed. `any`: a scan failed. `none`: never. Excluded scans have not failed.",
+        "scan is done and one failed. `any`: a scan failed. `none`: never. Excluded scans have not failed. "
+        "Everything else is made first with `keep-going`, which the default profile sets.",
         reruns=False,
     )
     seed: int = setting(31415, "Seed from which the seed of every stage is derived.", ge=0)
