@@ -136,6 +136,8 @@ def test_a_model_that_does_not_tell_how_it_was_made_gives_one_sentence(tmp_path:
     crop = json.dumps(Settings().crop.model_dump() | {"pixel_mm": 0.75})
     write_weights(model, {"format": DAE_FORMAT, "model": "{}", "facts": {"crop": crop}})
     assert "made by another version, it does not know dae.model.attention_resolutions" in sentence()
+    write_weights(model, {"format": DAE_FORMAT, "model": "{}", "facts": {"crop": "{"}})
+    assert "the header of dae/weights.safetensors is damaged (Expecting" in sentence()
     write_weights(model, {"format": "vertegrade-dae-0"})
     assert "has the format 'vertegrade-dae-0', needed 'vertegrade-dae-1'" in sentence()
     (model / "dae/weights.safetensors").write_bytes(b"short")

@@ -71,6 +71,8 @@ def read_model(folder: str) -> Model:
         if values["localize.method"] == "learned":
             inputs = {Path(path).name: digest for path, digest in _manifest(folder, "localize")["inputs"].items()}
             networks = {name: inputs[name] for name in NETWORKS}
+    except json.JSONDecodeError as error:
+        raise ModelFileError(f"the header of {DAE_WEIGHTS} is damaged ({error}); copy the folder again") from error
     except (KeyError, TypeError) as error:
         raise ModelFileError(f"its files do not tell {error}, as those of another version; {ANEW}") from error
     return Model(folder, values, networks)

@@ -109,11 +109,14 @@ def opening_words(settings: Settings, scans: Sequence[ScanRow]) -> str:
 
 def methods_of(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
     """The methods that grade. Centroids alone have no six points; a given model may be without `keypoints`."""
-    methods = ["dae"] if settings.run.model else ["dae", "pca"]
+    methods = _model_methods(settings.run.model) if settings.run.model else ["dae", "pca", "keypoints"]
     points = settings.localize.method != "provided" or all(row.mask for row in scans)
-    if points and (not settings.run.model or Path(settings.run.model, "grading/keypoints/calibrator.json").exists()):
-        methods.append("keypoints")
-    return methods
+    return [method for method in methods if points or method != "keypoints"]
+
+
+def _model_methods(folder: str) -> list[str]:
+    """The methods that a given model grades by."""
+    return ["dae", *(["keypoints"] if Path(folder, "grading/keypoints").is_dir() else [])]
 
 
 def _paths(settings: Settings) -> Iterator[str]:
@@ -144,10 +147,7 @@ def _shapes(settings: Settings) -> Iterator[str]:
 
 def _model(settings: Settings) -> Iterator[str]:
     if settings.run.model:
-        methods = ["dae"]
-        if Path(settings.run.model, "grading/keypoints").is_dir():
-            methods.append("keypoints")
-        yield from model_problems(settings.run.model, methods)
+        yield from model_problems(settings.run.model, _model_methods(settings.run.model))
 
 
 def _weights(settings: Settings) -> Iterator[str]:
