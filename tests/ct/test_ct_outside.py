@@ -12,6 +12,8 @@ from scipy import ndimage
 from ct.conftest import InShard
 from ct.ct_series import write_series
 from lidc_data import lidc_folder
+from vertegrade.ct import outside
+from vertegrade.ct.reasons import Notes
 from vertegrade.ct.volume import read_volume
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -174,3 +176,38 @@ def test_spoilt_real_scans_are_seen(tmp_path: Path, in_shard: InShard) -> None: 
             state = in_shard(tmp_path / "scan.nii.gz")
             told = "filled" in state["flags"].split() if name == "turned" else state["reason"] == "clipped_hu"
             assert told, (path, name, state)
+
+
+def rescaled(hu: np.ndarray) -> np.ndarray:
+    """What a slope of 0.7 leaves after rounding: values that two stored ones share, between values of one."""
+    return (np.rint((hu + 1024) / 0.7) * 0.7 - 1024).round().astype(np.int16)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_comb_of_spikes_costs_no_more_than_the_fillings(
+    seed: int, axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:  # field test A8
+    rng = np.random.default_rng(seed)
+    hu = rescaled(trunk(seed))
+    hu[:, :9, :6] = 40
+    hu[30:, 30:, 20:] = rng.choice([0, 40], (18, 18, 10), p=[0.02, 0.98])
+    size = np.where(np.arange(3) == axis, 1, 5).tolist()
+    middles = ndimage.minimum_filter((hu == 40).view(np.uint8), size, mode="nearest")
+    filled = (hu == 40) & ndimage.maximum_filter(middles, size, mode="nearest").view(bool)
+    assert filled.any()
+    wanted = np.where(filled, -1024, hu)
+    voxels: list[int] = []
+    filtered = outside.ndimage.maximum_filter
+
+    def counted(array: np.ndarray, *args: object, **more: object) -> np.ndarray:
+        voxels.append(array.size)
+        return filtered(array, *args, **more)
+
+    monkeypatch.setattr(outside.ndimage, "maximum_filter", counted)
+    monkeypatch.setattr(outside, "LEAST_MM3", 0.0)
+    notes = Notes()
+    outside.fill_outside(hu, axis, 1.0, notes)
+    np.testing.assert_array_equal(hu, wanted)
+    assert notes.flags == {"filled"}
+    assert sum(voxels) <= 3 * hu.size

@@ -55,15 +55,29 @@ def fill_outside(hu: np.ndarray, slice_axis: int, voxel_mm3: float, notes: Notes
     """
     values, counts, around = _histogram(hu)
     spiky = (counts > SPIKE * around) & (counts > SPIKE_SHARE * counts.sum())
+    spikes = values[spiky & (values > LOWEST_TISSUE_HU) & (values < values[-1])]
+    if not len(spikes):
+        return
     size = tuple(1 if axis == slice_axis else BLOCK for axis in range(3))
-    for value in values[spiky & (values > LOWEST_TISSUE_HU) & (values < values[-1])].tolist():
-        same = (hu == value).view(np.uint8)
-        filled = ndimage.maximum_filter(ndimage.minimum_filter(same, size, mode="nearest"), size, mode="nearest") & same
-        count = int(filled.sum(dtype=np.int64))
+    flat = _flat(hu, slice_axis)
+    # Rounding after a slope that is no whole number makes a hundred spikes, but not one square.
+    for value in np.intersect1d(spikes, hu[flat]).tolist():
+        same = hu == value
+        filled = ndimage.maximum_filter((flat & same).view(np.uint8), size, mode="nearest").view(bool) & same
+        count = int(np.count_nonzero(filled))
         if count * voxel_mm3 > LEAST_MM3:
-            hu[filled.view(bool)] = AIR_HU
+            hu[filled] = AIR_HU
             notes.flags.add("filled")
             notes.warnings.append(f"{count / hu.size:.1%} of the voxels, filled with {value} HU, taken as outside")
+
+
+def _flat(hu: np.ndarray, slice_axis: int) -> np.ndarray:
+    """Which voxels (i, j, k) are the middle of a square of one value, bool; slice by slice, to need less memory."""
+    flat = np.empty_like(hu, bool)
+    for plane, out in zip(np.moveaxis(hu, slice_axis, 0), np.moveaxis(flat, slice_axis, 0), strict=True):
+        least, most = (of(plane, BLOCK, mode="nearest") for of in (ndimage.minimum_filter, ndimage.maximum_filter))
+        np.equal(least, most, out=out)
+    return flat
 
 
 def _histogram(hu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
