@@ -6,7 +6,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from vertegrade.ct.volume import Volume, VolumeError, mm_to_voxel, read_volume, to_ras, voxel_to_mm, write_volume
+from vertegrade.ct.volume import (
+    OUTSIDE_HU,
+    Volume,
+    VolumeError,
+    in_filling,
+    mm_to_voxel,
+    read_volume,
+    to_ras,
+    voxel_to_mm,
+    write_volume,
+)
 
 OBLIQUE = np.array(
     [[0.7, 0.0, 0.05, -30.0], [0.0, 0.9, 0.0, 12.0], [-0.05 * 0.7 / 1.5, 0.0, 1.5, -700.0], [0, 0, 0, 1]]
@@ -76,3 +86,33 @@ def test_voxels_of_another_kind_are_refused(array: np.ndarray, tmp_path: Path) -
     nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii.gz")
     with pytest.raises(VolumeError, match="3-D int16"):
         read_volume(tmp_path / "a.nii.gz")
+
+
+class Looked:
+    """A volume that counts its voxels that are looked at."""
+
+    def __init__(self, hu: np.ndarray) -> None:
+        self.hu, self.shape, self.count = hu, hu.shape, 0
+
+    def __getitem__(self, at: tuple[np.ndarray, ...]) -> np.ndarray:
+        self.count += at[0].size
+        return np.asarray(self.hu[at])
+
+
+def test_only_around_air_is_looked_for_a_filling() -> None:  # field test A8
+    rng = np.random.default_rng(3)
+    hu = rng.choice([-1024, -1000, 40], (9, 9, 5)).astype(np.int16)
+    hu[:5, :5, :3], hu[5:, 5:] = -1024, 60
+    points = rng.uniform(-3, 12, (40, 30, 3))
+    wanted = []
+    for i, j, k in np.rint(points.reshape(-1, 3)).astype(int).clip(0, [8, 8, 4]):
+        beside = [hu[min(max(i + a, 0), 8), min(max(j + b, 0), 8), k] for a in (-1, 0, 1) for b in (-1, 0, 1)]
+        wanted.append(beside[4] <= OUTSIDE_HU and len(set(beside)) == 1)
+    looked = Looked(hu)
+    found = in_filling(looked, points)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found, np.reshape(wanted, (40, 30)))
+    assert 0 < found.sum() < found.size
+    inside = np.rint(points).astype(int).clip(0, [8, 8, 4])
+    air = hu[tuple(np.moveaxis(inside, -1, 0))] <= OUTSIDE_HU
+    assert looked.count <= points[..., 0].size + 8 * air.sum()
+    assert bool(in_filling(hu, np.array([1.0, 1.0, 1.0])))

@@ -63,11 +63,11 @@ def in_filling(hu: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     """
     last = np.array(hu.shape) - 1
     near = np.rint(voxels).astype(int).clip(0, last)
-    value = hu[tuple(np.moveaxis(near, -1, 0))]
-    alike = value <= OUTSIDE_HU
-    for step in AROUND_VOXEL:
-        beside = (near + step).clip(0, last)
-        alike &= hu[tuple(np.moveaxis(beside, -1, 0))] == value
+    value = np.asarray(hu[tuple(np.moveaxis(near, -1, 0))])
+    alike = np.asarray(value <= OUTSIDE_HU)
+    near, value = near[alike], value[alike]
+    beside = (near[:, None] + AROUND_VOXEL).clip(0, last)
+    alike[alike] = (hu[tuple(np.moveaxis(beside, -1, 0))] == value[:, None]).all(axis=1)
     return alike
 
 
