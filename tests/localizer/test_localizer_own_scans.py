@@ -87,6 +87,15 @@ def test_a_masked_scan_is_cut_to_the_bodies_that_the_mask_knows(scan: Scan, tmp_
     assert np.array_equal(shown.hu, volume.hu[:, :, first : first + shown.hu.shape[2]])
 
 
+def test_a_body_that_ends_in_a_filling_is_not_learnt_from(scan: Scan, tmp_path: Path) -> None:  # field test A8
+    volume, mask, points = scan
+    middle = round(float(mm_to_voxel(volume.affine, points[-1].mean(axis=0))[2]))
+    hu, cut = volume.hu.copy(), mask.copy()
+    hu[:, :, :middle], cut[:, :, :middle] = -1024, 0
+    _, table = own_scan(masked(tmp_path, cut, volume.affine), Volume(hu, volume.affine), "LP")
+    assert table["vertebra"].tolist() == SHOWN[:-1]
+
+
 def test_a_mask_of_one_body_teaches_nothing(scan: Scan, tmp_path: Path) -> None:
     volume, mask, _ = scan
     with pytest.raises(Refused, match=r"nothing_to_learn.*fewer than two neighbouring bodies"):

@@ -149,15 +149,20 @@ def test_a_vertebra_without_a_position_is_left_out_with_a_flag(tmp_path: Path) -
     assert notes.flags == {"metal", "unplaced_vertebra"}
 
 
-def test_a_mask_fills_the_position_that_the_centroids_leave_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_mask_fills_the_position_that_the_centroids_leave_open(cut: bool, tmp_path: Path) -> None:  # field test A8
     centres = column([18, 19, 20])
     labels = np.zeros(VOLUME.hu.shape, np.uint8)
     corner = np.rint(np.linalg.solve(AFFINE, np.append(centres[20], 1))[:3]).astype(int) - [15, 10, 5]
     labels[tuple(slice(low, low + size) for low, size in zip(corner, (31, 21, 11), strict=True))] = 20
     nib.save(nib.Nifti1Image(labels, AFFINE), tmp_path / "mask.nii.gz")
     row = replace(row_of(tmp_path, centres | {20: np.full(3, np.nan)}), mask=str(tmp_path / "mask.nii.gz"))
+    hu = VOLUME.hu.copy()
+    if cut:  # below the body the scan was never measured
+        hu[:, :, : corner[2]] = -1024
     notes = Notes()
-    table = provided_landmarks(row, VOLUME, SETTINGS, notes).set_index("vertebra")
+    table = provided_landmarks(row, Volume(hu, AFFINE), SETTINGS, notes).set_index("vertebra")
+    assert table.loc[20, "reason"] == ("cut_by_scan_edge" if cut else "")
     np.testing.assert_allclose(
         table.loc[20, ["centre_x_mm", "centre_y_mm", "centre_z_mm"]].tolist(), centres[20], atol=1
     )

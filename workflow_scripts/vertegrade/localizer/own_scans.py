@@ -57,9 +57,10 @@ def _bodies_of_mask(path: str, volume: Volume) -> pd.DataFrame:
     """Bodies of a mask of VerSe labels on the scan's grid; their six points are measured on it."""
     labels = read_mask(path, volume.hu.shape, volume.affine)
     bodies = {}
-    for label, body in body_centres(labels, volume.affine, path).items():
+    for label, body in body_centres(labels, volume.affine, path, volume.hu).items():
         measure = measure_mask(labels, volume.affine, label)
-        bodies[label] = (body.centre_mm, UNKNOWN) if measure.reason else (measure.centre_mm, measure.points_mm)
+        known = not (body.reason or measure.reason)
+        bodies[label] = (measure.centre_mm, measure.points_mm) if known else (body.centre_mm, UNKNOWN)
     return _table(bodies)
 
 

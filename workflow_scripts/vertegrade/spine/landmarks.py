@@ -82,7 +82,7 @@ def _bodies_at_centroids(row: ScanRow, volume: Volume, mask: np.ndarray | None, 
     bodies = {label: Body(centre, "") for label, centre in given.items() if np.isfinite(centre).all()}
     unplaced = given.keys() - bodies.keys()
     if unplaced and mask is not None:
-        in_mask = body_centres(mask, volume.affine, row.mask)
+        in_mask = body_centres(mask, volume.affine, row.mask, volume.hu)
         bodies |= {label: in_mask[label] for label in unplaced & in_mask.keys()}
     if left_out := ", ".join(NAMES[label] for label in sorted(given.keys() - bodies.keys())):
         notes.flags.add("unplaced_vertebra")
