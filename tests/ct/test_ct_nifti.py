@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ct.ct_series import body_hu, convert, converted_volume
+from vertegrade.ct import nifti_file
 from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.volume import mm_to_voxel, voxel_to_mm
 from vertegrade.index.headers import nifti_header
@@ -185,3 +186,17 @@ def test_what_is_no_nifti_under_a_nifti_s_name_is_broken(content: bytes, tmp_pat
         (tmp_path / name).write_bytes(content)
         assert convert(tmp_path / name, tmp_path)["reason"] == "broken_file"
         assert nifti_header(tmp_path / name) is None
+
+
+@pytest.mark.parametrize("content", [b"abc", b"x" * 1000, gzip.compress(b"abc"), gzip.compress(b"x" * 1000)[:20]])
+def test_what_cannot_be_loaded_is_closed_again(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # field test B4
+    path = tmp_path / "scan.NII"
+    path.write_bytes(content)
+    opened = []
+    unpacked = nifti_file.open_unpacked
+    monkeypatch.setattr(nifti_file, "open_unpacked", lambda file: opened.append(unpacked(file)) or opened[-1])
+    with pytest.raises((nifti_file.ImageFileError, nib.spatialimages.HeaderDataError)):
+        nifti_file.load_nifti(path)
+    assert [stream.closed for stream in opened] == [True]

@@ -19,7 +19,7 @@ from vertegrade.phantom.render import render
 from vertegrade.phantom.truth import body_table
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.spine.crop import crop_scan
-from vertegrade.spine.foreign import without_foreign
+from vertegrade.spine.foreign import holds_foreign, without_foreign
 from vertegrade.spine.indices import measure
 from vertegrade.tables import FOREIGN_MATERIAL, LANDMARKS, POINT_COLUMNS, check_table
 
@@ -136,3 +136,8 @@ def test_crops_of_the_neighbours_stay_as_they_are() -> None:
     marked = crop_scan(volume, table_of(centres, 13, {15: FOREIGN_MATERIAL}), SETTINGS, 1.5)
     np.testing.assert_array_equal(marked[1], plain[1])
     assert marked[2]["reason"].tolist() == ["", "", FOREIGN_MATERIAL, "", ""]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_body_without_a_place_holds_nothing() -> None:
+    assert not holds_foreign(ramp((20, 20, 20), np.eye(4)), (np.full(3, np.nan), np.eye(3), np.full(3, 9.0)))

@@ -24,11 +24,14 @@ def load_nifti(path: str | Path) -> Any:
     if str(path).endswith(".nii.gz" if _is_gzip(path) else ".nii"):
         return nib.load(path)
     stream = open_unpacked(path)
-    kind = nib.Nifti2Image if stream.read(4) in (NIFTI_2, NIFTI_2[::-1]) else nib.Nifti1Image
     try:
+        kind = nib.Nifti2Image if stream.read(4) in (NIFTI_2, NIFTI_2[::-1]) else nib.Nifti1Image
         return kind.from_file_map({"image": FileHolder(fileobj=stream)})
-    except WrapStructError as error:
-        raise ImageFileError(f"{path}: shorter than a NIfTI header") from error
+    except Exception as error:
+        stream.close()
+        if isinstance(error, WrapStructError):
+            raise ImageFileError(f"{path}: shorter than a NIfTI header") from error
+        raise
 
 
 def _is_gzip(path: str | Path) -> bool:

@@ -62,6 +62,8 @@ def _place(row: dict[Any, Any]) -> tuple[Floats, Floats, Floats]:
 def holds_foreign(volume: Volume, place: tuple[Floats, Floats, Floats]) -> bool:
     """Whether a piece of foreign material lies in a body, or reaches up to it; place: as `_place` returns it."""
     centre, axes, half = place
+    if not np.isfinite(centre).all():
+        return False
     box, local = _voxels_near(volume, centre, axes, half + SHELL_MM)
     hu, voxel_mm3 = volume.hu[box], float(np.prod(volume.spacing_mm))
     for reach_mm, limits in ((-SHELL_MM, INSIDE_HU_MM3), (SHELL_MM, AROUND_HU_MM3)):
