@@ -12,6 +12,7 @@ from vertegrade.code_hash import packages_of
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.cohort.sources import read_labels
 from vertegrade.cohort.splits import assign_splits, in_split, merge_given_splits
+from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.dae.checkpoints import States, locked
 from vertegrade.files import sha256_of, write_json
@@ -43,7 +44,7 @@ def own_scans(job: Stage) -> dict[str, tuple[ScanRow, Path, str]]:
 
 def pixel_axes(row: ScanRow, volume: Path) -> str:
     """Where columns and rows of a scan's pixel arrays run; a NIfTI does not say how those of its DICOM files lay."""
-    if row.path.endswith((".nii", ".nii.gz")):
+    if NIFTI_NAME.search(row.path):
         return AXIAL
     sidecar = json.loads(volume.with_name(f"{row.scan_id}_ct.json").read_text(encoding="utf-8"))
     return str(sidecar["source_axcodes"][:2])
