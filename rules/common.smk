@@ -25,8 +25,10 @@ from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of, splits_of
 from vertegrade.preflight.start import (
     StartError,
     methods_of,
+    misfits,
     no_labels,
     opening_words,
+    points_from,
     start,
 )
 from vertegrade.provenance.locks import remove_own_locks_only
@@ -61,7 +63,7 @@ config.update(SETTINGS.model_dump())  # scripts and audit see a given model's ow
 PHANTOM = not SETTINGS.cohort.sheet
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
-POINTS_FROM = "networks" if SETTINGS.localize.method == "learned" else "masks"
+POINTS_FROM = points_from(SETTINGS)
 # Relative, so that moving a clone with its results re-runs nothing.
 SHIPPED_WEIGHTS = os.path.relpath(f"{CLONE}/models/localizer")
 SEED = SETTINGS.run.seed
@@ -317,4 +319,6 @@ def closing_words():
 
 
 if workflow.is_main_process:
+    if problems := misfits(SETTINGS, SCANS):
+        sys.exit("Vertegrade cannot start: " + "\n".join(problems))
     logger.info(f"Vertegrade: {opening_words(SETTINGS, SCANS)}")

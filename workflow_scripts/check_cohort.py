@@ -8,7 +8,7 @@ from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.machine import check_machine
 from vertegrade.preflight.sheet import check_sheet
 from vertegrade.preflight.slurm import check_profile, check_submissions
-from vertegrade.preflight.start import no_labels, scans_of, start_problems
+from vertegrade.preflight.start import misfits, no_labels, scans_of, start_problems
 from vertegrade.preflight.training import check_training
 
 
@@ -28,6 +28,7 @@ def main() -> None:
     found, notes = check_labels(settings, rows)
     problems += found
     if not problems:
+        problems += misfits(settings, scans)
         problems += check_training(settings, rows)
     problems += check_machine(settings, rows.values(), cluster=given.profile is not None)
     if given.profile:

@@ -18,7 +18,7 @@ from vertegrade.grading.rows import LEAST_PATIENTS, GradingError, patient_folds
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.sheet import check_sheet
-from vertegrade.preflight.start import no_labels, start_problems
+from vertegrade.preflight.start import StartError, no_labels, start, start_problems
 from vertegrade.preflight.training import check_training
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import check_settings
@@ -414,3 +414,11 @@ def test_centroids_that_cannot_be_read_are_told_once(cohort: Path) -> None:
     (cohort / "b_ctd.json").write_text("{}")
     (problem,) = problems_of(cohort)
     assert "sheet.csv line 3: centroids" in problem
+
+
+def test_a_sheet_that_cannot_be_read_hides_no_other_problem(tmp_path: Path) -> None:
+    config = {"cohort": {"sheet": f"{tmp_path}/none.csv"}, "run": {"model": f"{tmp_path}/nothing"}}
+    with pytest.raises(StartError) as told:
+        start(config, [], {}, ROOT)
+    assert "none.csv: cannot be read" in str(told.value)
+    assert "run.model = " in str(told.value)

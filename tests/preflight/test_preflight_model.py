@@ -11,15 +11,17 @@ import pytest
 import yaml
 
 from preflight.model_folder import ROOT, write_json, write_model, write_weights
+from vertegrade.files import sha256_of
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.model import FREE, OF_THIS_RUN, read_model
-from vertegrade.preflight.start import start_problems
+from vertegrade.preflight.start import misfits, start_problems
 from vertegrade.settings import Settings
 from vertegrade.settings.base import dotted, nested
 from vertegrade.settings.loading import check_settings
+from vertegrade.spine.definition import definition_sha256
 
 # As presets/dae64.yaml and a little more: other crops, another window, another localizer's line, grades from 2 on.
 OTHER = {
@@ -163,6 +165,25 @@ def test_a_model_that_lacks_a_key_of_this_version_is_told_before_the_run(tmp_pat
     assert "is damaged; copy it again" in start_problems(settings, [])[0]
     calibrator.unlink()
     assert "is not there, or may not be read" in start_problems(settings, [])[0]
+
+
+def test_graders_of_other_weights_or_indices_are_told_before_the_run(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    write_model(model)
+    made = {"dae": sha256_of(model / "dae/weights.safetensors"), "keypoints": definition_sha256("networks")}
+    planes = {method: model / f"grading/{method}/hyperplane.json" for method in made}
+    for method, sha in made.items():
+        write_json(planes[method], {"model_sha256": sha})
+    settings, _ = settings_of(tmp_path)
+    assert misfits(settings, []) == []
+    write_json(planes["keypoints"], {"model_sha256": definition_sha256("masks")})
+    with (model / "dae/weights.safetensors").open("ab") as file:
+        file.write(b"more")
+    dae, keypoints = misfits(settings, [])
+    assert dae.startswith(f"{planes['dae']}: fitted to other weights than dae/weights.safetensors")
+    assert keypoints.startswith(f"{planes['keypoints']}: fitted to other indices than this version takes")
+    shutil.rmtree(model / "grading/keypoints")
+    assert misfits(settings, []) == [dae]
 
 
 def test_the_keys_of_a_models_files_are_those_that_its_classes_write() -> None:

@@ -16,7 +16,7 @@ from vertegrade.grading.prediction import predict
 from vertegrade.grading.rows import GradingError
 from vertegrade.levels import LABELS
 from vertegrade.settings.grading import GradingSettings
-from vertegrade.spine import indices
+from vertegrade.spine import definition, indices
 from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.indices import keypoint_latents, measure
 from vertegrade.spine.landmarks import NOT_GRADED
@@ -243,7 +243,7 @@ def test_latents_name_the_definition_and_hold_numbers_for_every_row():
     table = landmarks({label: normal_heights(label) for label in THORACOLUMBAR})
     table.loc[0, POINT_COLUMNS] = np.nan
     latents = keypoint_latents(measure(table), "networks")
-    assert set(latents["model_sha256"]) == {indices.definition_sha256("networks")}
+    assert set(latents["model_sha256"]) == {definition.definition_sha256("networks")}
     assert np.isfinite(np.stack(latents["z"])).all()
     assert np.stack(latents["z"]).shape == (len(THORACOLUMBAR), len(indices.LATENT_COLUMNS))
 
@@ -254,33 +254,33 @@ def test_comments_in_its_code_change_no_definition_and_edits_do(  # field test A
     scripts = tmp_path / "workflow_scripts"
     shutil.copytree(code_hash.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def definition() -> str:
+    def defined() -> str:
         code_hash._parse.cache_clear()
-        return indices.definition_sha256("masks")
+        return definition.definition_sha256("masks")
 
-    before = definition()
+    before = defined()
     monkeypatch.setattr(code_hash, "SCRIPTS", scripts)
-    assert definition() == before
-    for name in indices.DEFINITION:
+    assert defined() == before
+    for name in definition.DEFINITION:
         text = (scripts / name).read_text(encoding="utf-8")
         (scripts / name).write_text(f"{text}# a comment\n", encoding="utf-8")
-    assert definition() == before
-    for name in [*indices.DEFINITION, "vertegrade/spine/level_statistics.csv"]:
+    assert defined() == before
+    for name in [*definition.DEFINITION, "vertegrade/spine/level_statistics.csv"]:
         text = (scripts / name).read_text(encoding="utf-8")
         (scripts / name).write_text(f"{text}\nMORE = 1\n", encoding="utf-8")
-        assert definition() != before, name
+        assert defined() != before, name
         (scripts / name).write_text(text, encoding="utf-8")
     code_hash._parse.cache_clear()
 
 
 def test_the_definition_is_all_code_of_the_indices() -> None:
     spine = {name for name in code_hash.code_digests("measure") if name.startswith("vertegrade/spine/")}
-    assert spine <= set(indices.DEFINITION)
+    assert spine <= set(definition.DEFINITION)
 
 
 def test_how_levels_are_written_for_people_is_no_part_of_the_definition() -> None:
-    assert "vertegrade/levels.py" in indices.DEFINITION
-    names = {name for file in indices.DEFINITION for name in vars(import_module(file[:-3].replace("/", ".")))}
+    assert "vertegrade/levels.py" in definition.DEFINITION
+    names = {name for file in definition.DEFINITION for name in vars(import_module(file[:-3].replace("/", ".")))}
     assert not names & {"level_text", "parse_level", "is_uncertain"}
 
 

@@ -168,6 +168,7 @@ MODULES: dict[str, set[str]] = {
     "spine/straighten.py": {"localize", "crop"},
     "spine/heights.py": {"phantom", "localize", "measure"},
     "spine/indices.py": {"measure"},
+    "spine/definition.py": {"measure"},
     "spine/normal_ratios.py": {"measure"},
     "spine/morphometry.py": {"localize"},
     "spine/mosmed.py": set(),

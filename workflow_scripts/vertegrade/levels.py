@@ -1,6 +1,6 @@
 """VerSe's vertebra labels: 1-7 C1-C7, 8-19 T1-T12, 20-25 L1-L6, 28 T13.
 
-Keypoints' models hold for one version of this file (`spine.indices.DEFINITION`): what people read is in level_texts.
+Keypoints' models hold for one version of this file (`spine.definition.DEFINITION`): what people read is in level_texts.
 """
 
 NAMES: dict[int, str] = (

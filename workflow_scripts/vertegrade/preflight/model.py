@@ -6,7 +6,7 @@ while the Snakefile is parsed, so nothing here may import torch, numpy or pandas
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from vertegrade.model_files import (
 from vertegrade.settings import Settings
 from vertegrade.settings.base import dotted, nested
 from vertegrade.settings.loading import SettingsError, check_settings
+from vertegrade.spine.definition import definition_sha256
 
 # They decide whether a vertebra is graded, not what the model sees of it: the model's unless this run gives its own.
 FREE = {
@@ -120,6 +121,23 @@ def model_problems(folder: str, methods: Iterator[str] | list[str]) -> Iterator[
                 yield str(error)
 
 
+def grader_problems(folder: str, methods: Iterable[str], points_from: str) -> Iterator[str]:
+    """Graders of a model that fit neither its weights nor this version's indices; these files are hashed for it.
+
+    points_from: what sets this run's six points, `networks` or `masks`.
+    """
+    for method in methods:
+        path = Path(folder, "grading", method, "hyperplane.json")
+        its = json.loads(path.read_text(encoding="utf-8"))["model_sha256"]
+        if method == "dae" and its != _digest(Path(folder, DAE_WEIGHTS)):
+            yield f"{path}: fitted to other weights than {DAE_WEIGHTS}; copy the whole results folder of one run again"
+        if method == "keypoints" and its != definition_sha256(points_from):
+            yield (
+                f"{path}: fitted to other indices than this version takes from six points of {points_from}; {ANEW}, or "
+                f"remove {path.parent} to grade without keypoints"
+            )
+
+
 def with_model(settings: Settings, given: Mapping[str, str], model: Model, shipped: Path) -> tuple[Settings, list[str]]:
     """The settings with the model's own wherever it has its own, and a problem for each that this run gives otherwise.
 
@@ -175,9 +193,10 @@ def _model_folders(model: Model) -> list[str]:
 
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of the localizer's weights in a folder, without those that are not there."""
-    found = {}
-    for name in NETWORKS:
-        if (folder / name).is_file():
-            with (folder / name).open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    return {name: _digest(folder / name) for name in NETWORKS if (folder / name).is_file()}
+
+
+def _digest(path: Path) -> str:
+    """As `files.sha256_of`, whose module imports numpy."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

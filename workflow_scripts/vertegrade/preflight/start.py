@@ -13,7 +13,7 @@ from vertegrade.cohort.sheet import PATTERN, ScanRow, SheetError, delimited_rows
 from vertegrade.dae.shapes import shape_problems
 from vertegrade.model_files import NETWORKS, ModelFileError
 from vertegrade.phantom.roster import phantom_rows
-from vertegrade.preflight.model import model_problems, read_model, with_model
+from vertegrade.preflight.model import grader_problems, model_problems, read_model, with_model
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import SettingsError, check_settings, check_yaml, where_given
 
@@ -42,11 +42,16 @@ def start(config: dict[str, Any], files: Sequence[str], more: dict[str, Any], ro
     try:
         check_yaml(files)
         settings, problems = settled(check_settings(config, files, more), config, files, more, root)
-        scans = scans_of(settings)
-        problems += start_problems(settings, scans)
-        overrides = _corrections(settings)
-    except (SettingsError, SheetError) as error:
+    except SettingsError as error:
         raise StartError(str(error)) from None
+    problems += _setting_problems(settings)
+    scans, overrides = list[ScanRow](), list[dict[str, str]]()
+    try:
+        scans = scans_of(settings)
+        overrides, found = _corrections(settings, scans)
+        problems += found
+    except SheetError as error:
+        problems.append(str(error))
     if problems:
         raise StartError("\n".join(problems))
     return Start(settings, scans, overrides)
@@ -78,8 +83,11 @@ def scans_of(settings: Settings) -> list[ScanRow]:
 
 def start_problems(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
     """All that the files and folders named by the settings tell without opening images or tables of labels."""
-    scans = list(scans)
-    return [*_paths(settings), *_shapes(settings), *_model(settings), *_weights(settings), *_overrides(settings, scans)]
+    return _setting_problems(settings) + _corrections(settings, scans)[1]
+
+
+def _setting_problems(settings: Settings) -> list[str]:
+    return [*_paths(settings), *_shapes(settings), *_model(settings), *_weights(settings)]
 
 
 def no_labels(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
@@ -91,6 +99,21 @@ def no_labels(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
         "cohort: no labels and no model: grades cannot be learned; give cohort.labels (or a column labels in the "
         "sheet), or name the results of a finished run as run.model"
     ]
+
+
+def misfits(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
+    """A given model whose parts do not fit together or to this version; it must have had no other problem.
+
+    Weights are hashed for it, so it is asked once a run and not by every job.
+    """
+    if not settings.run.model:
+        return []
+    return list(grader_problems(settings.run.model, methods_of(settings, scans), points_from(settings)))
+
+
+def points_from(settings: Settings) -> str:
+    """What sets the six points: `networks` or `masks`."""
+    return "networks" if settings.localize.method == "learned" else "masks"
 
 
 def opening_words(settings: Settings, scans: Sequence[ScanRow]) -> str:
@@ -159,19 +182,14 @@ def _weights(settings: Settings) -> Iterator[str]:
                 yield f"localize.weights = {folder}: {name} is not in it; name the folder of a finished training"
 
 
-def _corrections(settings: Settings) -> list[dict[str, str]]:
+def _corrections(settings: Settings, scans: Iterable[ScanRow]) -> tuple[list[dict[str, str]], list[str]]:
+    """Hand-made corrections, and what is wrong with them, such as those for scans that are not there."""
     path = settings.localize.overrides
-    return delimited_rows(path, None, ["scan_id"], "localize.overrides") if path else []
-
-
-def _overrides(settings: Settings, scans: list[ScanRow]) -> list[str]:
-    """Hand-made corrections for scans that are not there."""
     try:
-        named = {row["scan_id"] for row in _corrections(settings)}
+        rows = delimited_rows(path, None, ["scan_id"], "localize.overrides") if path else []
     except SheetError as error:
-        return [str(error)]
-    unknown = sorted(named - {row.scan_id for row in scans})
-    return [
-        f"{settings.localize.overrides}: scan {scan!r} is not in the cohort; correct its scan_id or remove its rows"
-        for scan in unknown
+        return [], [str(error)]
+    unknown = sorted({row["scan_id"] for row in rows} - {row.scan_id for row in scans})
+    return rows, [
+        f"{path}: scan {scan!r} is not in the cohort; correct its scan_id or remove its rows" for scan in unknown
     ]

@@ -8,14 +8,12 @@ that other vertebrae predict). With measured heights H and the heights E that th
 - the loss of a column is 1 - H / E, height_loss the largest of the three, which gives grade and severity by rule.
 """
 
-import hashlib
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vertegrade.code_hash import digests_of
 from vertegrade.levels import craniocaudal_rank
+from vertegrade.spine.definition import definition_sha256
 from vertegrade.spine.heights import column_height_sds, column_heights, genant_grade, genant_severity
 from vertegrade.spine.normal_ratios import intact_log_heights
 from vertegrade.tables import (
@@ -43,9 +41,6 @@ MIN_HEIGHT_MM = 1.0  # less is no body: the ends of a column coincide
 EXPERT_SD_MM = 0.7
 # A fracture whose posterior column lost this share of the largest loss is a crush.
 CRUSH_SHARE = 0.7
-# The modules that turn six points into indices; __init__.py stands for the tables beside it (level_statistics.csv).
-DEFINITION = [f"vertegrade/spine/{name}.py" for name in ("__init__", "heights", "indices", "level_statistics")]
-DEFINITION += ["vertegrade/spine/normal_ratios.py", "vertegrade/levels.py"]
 # What the hyperplane sees of a vertebra, in this order.
 LATENT_COLUMNS = ["wedge", "biconcave", "crush", "height_loss"]
 
@@ -163,12 +158,3 @@ def keypoint_latents(measurements: pd.DataFrame, points_from: str) -> pd.DataFra
     for name, values in numbers.items():
         table[name] = pd.Series(list(values.astype(np.float32)), index=table.index, dtype=object)
     return check_table(table[[*LATENTS.columns]], LATENTS, "latents of keypoints")
-
-
-def definition_sha256(points_from: str) -> str:
-    """SHA-256 of what set the points and of the code that turns them into indices: a hyperplane fits to no others.
-
-    Networks and masks set endplates a little differently, which a model of the other would take for loss of height. Of
-    the code it is what a rule's `code` is made of: comments do not count, or one would part new shards from old ones.
-    """
-    return hashlib.sha256(repr([points_from, digests_of(DEFINITION)]).encode()).hexdigest()

@@ -1,0 +1,21 @@
+"""What a hyperplane of `keypoints` fits to: one definition of the indices, as a hash.
+
+A given model is held against it while the Snakefile is parsed, so nothing here may import numpy or pandas.
+"""
+
+import hashlib
+
+from vertegrade.code_hash import digests_of
+
+# The modules that turn six points into indices; __init__.py stands for the tables beside it (level_statistics.csv).
+ROOM = ("__init__", "definition", "heights", "indices", "level_statistics", "normal_ratios")
+DEFINITION = [*(f"vertegrade/spine/{name}.py" for name in ROOM), "vertegrade/levels.py"]
+
+
+def definition_sha256(points_from: str) -> str:
+    """SHA-256 of what set the points and of the code that turns them into indices: a hyperplane fits to no others.
+
+    Networks and masks set endplates a little differently, which a model of the other would take for loss of height. Of
+    the code it is what a rule's `code` is made of: comments do not count, or one would part new shards from old ones.
+    """
+    return hashlib.sha256(repr([points_from, digests_of(DEFINITION)]).encode()).hexdigest()
