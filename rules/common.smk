@@ -224,8 +224,22 @@ def training_annotations():
     """Files or folders of the annotations that the localizer may learn from."""
     if PHANTOM and OWN_SCANS:
         return expand("<results>/phantom/{shard}/annotations", shard=SHARDS)
+    return [path for path in own_annotations() if not PATTERN.search(path)]
+
+
+def unlisted_annotations():
+    """`training_annotations` that cannot be inputs, as their names are patterns to Snakemake."""
+    return [
+        path
+        for path in own_annotations()
+        if PATTERN.search(path) and os.path.exists(path)
+    ]
+
+
+def own_annotations():
+    """What the sheet's scans have for the localizer to learn from."""
     annotations = {row.annotation()[1] for row in SCANS} if OWN_SCANS else set()
-    return sorted(path for path in annotations if path and not PATTERN.search(path))
+    return sorted(path for path in annotations if path)
 
 
 def overrides_of(wildcards):

@@ -24,6 +24,7 @@ rule train_localizer:
     params:
         state_dir=f"{SETTINGS.run.results}/localizer/state",
         own=own_rows(),
+        unlisted=unlisted_annotations(),
         given=given_splits() if OWN_SCANS else {},
         settings=settings_of("train_localizer", "cohort.splits"),
         seed=SEED,

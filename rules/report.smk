@@ -143,10 +143,10 @@ rule outcome:
         "<logs>/outcome.log",
     benchmark:
         "<benchmarks>/outcome.tsv"
+    retries: 0  # what it says is decided; a profile's `retries` would only say it again
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
-    retries: 0  # what it says is decided; a profile's `retries` would only say it again
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
