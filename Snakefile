@@ -63,8 +63,8 @@ decide_by_content(workflow, SETTINGS.run.results)
 
 
 onsuccess:
-    closing_words()
+    closing_words(well=True)
 
 
 onerror:
-    closing_words()
+    closing_words(well=False)

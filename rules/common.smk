@@ -323,13 +323,27 @@ def results_wanted():
     return ["<results>/summary.json", "<results>/report/cohort.html", *pictures]
 
 
-def closing_words():
-    """Say how the cohort stands, at the end of a run of it."""
-    if any(job.rule.name == "outcome" for job in workflow.dag.jobs):
+def closing_words(well):
+    """Say how the cohort stands, at the end of a run of it: as `outcome` has it, or from what a failed run made."""
+    if not any(job.rule.name == "outcome" for job in workflow.dag.jobs):
+        return
+    results = SETTINGS.run.results
+    if well:
+        lines = Path(results, "report/outcome.txt").read_text().splitlines()
+    else:
         from vertegrade.report.outcome import outcome_lines
 
-        for line in outcome_lines(SETTINGS.run.results, SHARDS, len(SCANS)):
-            logger.info(f"Vertegrade: {line}")
+        try:
+            lines = outcome_lines(results, SHARDS, {row.scan_id for row in SCANS})
+        except (OSError, ValueError) as error:
+            told = " ".join(str(error).split())
+            lines = [
+                f"how the run stands cannot be told, as a table is damaged: {told}"
+            ]
+    pages = ("report/cohort.html", "report/flow.svg", "predictions/dae.parquet")
+    made = [page for name in pages if os.path.isfile(page := f"{results}/{name}")]
+    for line in [*lines, *([f"look at {', '.join(made)}"] if made else [])]:
+        logger.info(f"Vertegrade: {line}")
 
 
 if workflow.is_main_process:

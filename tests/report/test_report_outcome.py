@@ -42,18 +42,23 @@ def test_the_worst_findings_are_named_the_most_severe_first() -> None:  # field 
     assert finding_lines(empty_table(PREDICTIONS)) == ["0 of 0 vertebrae graded"]
 
 
-def test_the_lines_say_what_has_been_reached_and_where_to_look(tmp_path: Path) -> None:  # field test B9
-    assert outcome_lines(str(tmp_path), ["0"], 20) == ["20 scan(s): 0 done, 20 not reached"]
-    for folder in ("ct", "landmarks", "predictions", "report"):
+def test_the_lines_say_what_scans_of_the_cohort_have_reached(tmp_path: Path) -> None:  # field test B9
+    ids = set(COHORT.scans["scan_id"])
+    assert outcome_lines(str(tmp_path), ["0"], ids) == ["20 scan(s): 0 done, 20 not reached"]
+    for folder in ("ct", "landmarks", "predictions"):
         (tmp_path / folder).mkdir()
     COHORT.scans.assign(state="done", reason="").to_parquet(tmp_path / "ct/0.parquet")
-    assert outcome_lines(str(tmp_path), ["0"], 20) == ["20 scan(s): 20 done"]
+    assert outcome_lines(str(tmp_path), ["0"], ids) == ["20 scan(s): 20 done"]
     COHORT.scans.to_parquet(tmp_path / "landmarks/0_scans.parquet")  # localization has the last word
     COHORT.dae.to_parquet(tmp_path / "predictions/dae.parquet")
-    (tmp_path / "report/cohort.html").touch()
-    lines = outcome_lines(str(tmp_path), ["0"], 20)
+    lines = outcome_lines(str(tmp_path), ["0"], ids)
     assert lines[0].startswith("20 scan(s): 18 done, 1 excluded")
-    assert lines[-1] == f"look at {tmp_path}/report/cohort.html, {tmp_path}/predictions/dae.parquet"
+    assert lines[-1].startswith("most severe: ")
+    left = {"new", *sorted(ids)[:5]}  # the tables are those of an earlier, larger cohort
+    lines = outcome_lines(str(tmp_path), ["0"], left)
+    assert lines[0].startswith("6 scan(s): ")
+    assert lines[0].endswith(", 1 not reached")
+    assert not any(scan in lines[-1] for scan in ids - left)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """How a run stands, in a few lines: scans done, excluded and failed and why, the worst findings, where the page is."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -11,19 +11,20 @@ from vertegrade.tables import PREDICTIONS, SCANS, read_table
 SHOWN = 5  # scans or findings that are named
 
 
-def outcome_lines(results: str, shards: Iterable[str], scans: int) -> list[str]:
+def outcome_lines(results: str, shards: Iterable[str], scans: Collection[str]) -> list[str]:
     """The lines, from the tables that a run has made so far.
 
-    shards: those of the cohort. scans: how many it has; what has no state yet was not reached.
+    shards: those of the cohort. scans: its ids; what has no state yet was not reached, and scans of tables that an
+    earlier, larger cohort left are not counted.
     """
     states = _states(Path(results), shards)
-    lines = scan_lines(states, scans - len(states))
+    states = states[states["scan_id"].isin(scans)]
+    lines = scan_lines(states, len(scans) - len(states))
     predictions = Path(results, "predictions/dae.parquet")
     if predictions.is_file():
-        lines += finding_lines(read_table(predictions, PREDICTIONS))
-    pages = [Path(results, name) for name in ("report/cohort.html", "report/flow.svg", "predictions/dae.parquet")]
-    made = [str(page) for page in pages if page.is_file()]
-    return [*lines, f"look at {', '.join(made)}"] if made else lines
+        graded = read_table(predictions, PREDICTIONS)
+        lines += finding_lines(graded[graded["scan_id"].isin(scans)])
+    return lines
 
 
 def _states(results: Path, shards: Iterable[str]) -> pd.DataFrame:
