@@ -324,12 +324,13 @@ def results_wanted():
 
 
 def closing_words(well):
-    """Say how the cohort stands, at the end of a run of it: as `outcome` has it, or from what a failed run made."""
+    """Say how the cohort stands, at the end of a run of it: as `outcome` has it, or from what was made so far."""
     if not any(job.rule.name == "outcome" for job in workflow.dag.jobs):
         return
     results = SETTINGS.run.results
-    if well:
-        lines = Path(results, "report/outcome.txt").read_text().splitlines()
+    outcome = Path(results, "report/outcome.txt")
+    if well and outcome.is_file():  # --until may end well before it
+        lines = outcome.read_text().splitlines()
     else:
         from vertegrade.report.outcome import outcome_lines
 
