@@ -47,7 +47,7 @@ def real(shared: Path) -> Iterator[Scan]:
     from real_ct import scans
 
     for name, (volume, labels) in scans(shared).items():
-        bodies = body_centres(labels, volume.affine, name)
+        bodies = body_centres(labels, volume.affine, name, volume.hu)
         yield name, volume, {label: body.centre_mm for label, body in bodies.items()}
     for file in sorted((shared / "unlabelled").glob("*_ct.nii.gz")):
         image = nib.load(file)

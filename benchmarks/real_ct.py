@@ -70,7 +70,7 @@ def compared(found: pd.DataFrame, labels: np.ndarray, affine: np.ndarray) -> pd.
     """One row a body of the mask: whether it is whole, found, evaluable, and by how much centre and heights differ."""
     rows = []
     centres = found[CENTRE].to_numpy()
-    for label, body in body_centres(labels, affine, "mask").items():
+    for label, body in body_centres(labels, affine, "mask", None).items():
         measure = measure_mask(labels, affine, label)
         apart = np.linalg.norm(centres - body.centre_mm, axis=1)
         row = {"vertebra": NAMES[label], "whole": not body.reason, "found": apart.min() <= NEAR_MM}

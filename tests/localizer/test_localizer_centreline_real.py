@@ -37,7 +37,9 @@ def distances_mm(spine: SpineLine, mask: Path, ids: dict[int, int]) -> np.ndarra
     labels = np.zeros(numbers.shape, np.uint8)
     for number, label in ids.items():
         labels[numbers == number] = label
-    centres = np.array([body.centre_mm for body in body_centres(labels, affine, mask).values() if not body.reason])
+    centres = np.array(
+        [body.centre_mm for body in body_centres(labels, affine, mask, None).values() if not body.reason]
+    )
     distances: np.ndarray = np.linalg.norm(spine.line.at(spine.line.nearest(centres))[0] - centres, axis=1)
     return distances
 

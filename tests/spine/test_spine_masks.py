@@ -33,7 +33,7 @@ def save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
 
 @pytest.mark.parametrize("height", [24, 14, 10])
 def test_the_centre_is_the_body_s_whatever_the_arch_and_however_crushed(height: int) -> None:
-    bodies = body_centres(vertebra(height).astype(np.uint8) * 20, AFFINE, "mask")
+    bodies = body_centres(vertebra(height).astype(np.uint8) * 20, AFFINE, "mask", None)
     assert bodies[20].reason == ""
     np.testing.assert_allclose(bodies[20].centre_mm, [39.5, 69.5, 59.5], atol=1.0)
 
@@ -56,7 +56,7 @@ def test_islands_do_not_move_the_centre() -> None:
     mask = vertebra()
     mask[38:42, 95:98, 5:8] = True
     mask[2:5, 60:63, 100:103] = True
-    centre = body_centres(mask.astype(np.uint8) * 20, AFFINE, "mask")[20].centre_mm
+    centre = body_centres(mask.astype(np.uint8) * 20, AFFINE, "mask", None)[20].centre_mm
     np.testing.assert_allclose(centre, [39.5, 69.5, 59.5], atol=1.0)
 
 
@@ -64,7 +64,7 @@ def test_a_body_at_the_edge_of_the_scan_and_a_scrap_of_one_get_reasons() -> None
     labels = vertebra().astype(np.uint8) * 21
     labels[vertebra(z=110)] = 20
     labels[30:36, 60:66, 20:26] = 22
-    bodies = body_centres(labels, AFFINE, "mask")
+    bodies = body_centres(labels, AFFINE, "mask", None)
     assert {label: body.reason for label, body in bodies.items()} == {
         20: "cut_by_scan_edge",
         21: "",
@@ -135,7 +135,7 @@ def test_a_truncated_mask_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("label", "reason"), [(31, "unknown_label"), (0, "no_vertebrae"), (26, "no_vertebrae")])
 def test_masks_without_verse_labels_are_refused(label: int, reason: str) -> None:
     with pytest.raises(Refused, match="mask") as caught:
-        body_centres(vertebra().astype(np.uint8) * label, AFFINE, "mask")
+        body_centres(vertebra().astype(np.uint8) * label, AFFINE, "mask", None)
     assert caught.value.reason == reason
 
 
@@ -155,7 +155,7 @@ def test_a_mask_without_a_usable_affine_is_refused(tmp_path: Path) -> None:
 
 def test_a_mask_of_another_image_format_is_refused(tmp_path: Path) -> None:
     nib.save(nib.MGHImage(np.ones(SHAPE, np.uint8), AFFINE), tmp_path / "mask.mgz")
-    with pytest.raises(Refused, match=r"mask\.mgz: not a NIfTI mask") as caught:
+    with pytest.raises(Refused, match=r"mask\.mgz: cannot be read as a NIfTI mask") as caught:
         read_mask(tmp_path / "mask.mgz", SHAPE, AFFINE)
     assert caught.value.reason == "mask_unreadable"
 
@@ -166,7 +166,7 @@ def test_halves_and_crumbs_of_a_body_have_a_centre() -> None:
     crumbs = np.zeros(SHAPE, np.uint8)
     crumbs[38:42, 10:90:8, 60:64] = 20  # ten equal pieces, none of them large
     for labels in (halves, crumbs):
-        assert np.isfinite(body_centres(labels, AFFINE, "mask")[20].centre_mm).all()
+        assert np.isfinite(body_centres(labels, AFFINE, "mask", None)[20].centre_mm).all()
 
 
 def test_damage_anywhere_in_a_mask_is_refused(tmp_path: Path) -> None:
@@ -195,9 +195,9 @@ def test_discs_and_endplates_of_spineps_are_left_out_of_a_mask() -> None:  # fie
     labels = vertebra().astype(np.uint8) * 20
     for label, top in ((120, 78), (220, 80), (26, 84), (126, 88), (29, 92), (33, 96)):
         labels[30:50, 60:80, top : top + 2] = label
-    bodies = body_centres(labels, AFFINE, "mask")
+    bodies = body_centres(labels, AFFINE, "mask", None)
     assert list(bodies) == [20]
-    np.testing.assert_allclose(bodies[20].centre_mm, body_centres(vertebra() * 20, AFFINE, "mask")[20].centre_mm)
+    np.testing.assert_allclose(bodies[20].centre_mm, body_centres(vertebra() * 20, AFFINE, "mask", None)[20].centre_mm)
 
 
 @pytest.mark.parametrize("label", [29, 33, 99, 129 + 100 + 5, 199])
@@ -205,7 +205,7 @@ def test_labels_that_may_mean_something_else_stay_refused(label: int) -> None:
     labels = vertebra().astype(np.uint8) * 20
     labels[30:50, 60:80, 80:82] = label
     with pytest.raises(Refused, match=f"label {label} is no VerSe vertebra"):
-        body_centres(labels, AFFINE, "mask")
+        body_centres(labels, AFFINE, "mask", None)
 
 
 @pytest.mark.parametrize("beyond", [(1,), (1, 1)])

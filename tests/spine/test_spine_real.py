@@ -104,7 +104,7 @@ def test_the_bodies_of_totalsegmentator_s_example_are_found_to_two_millimetres(
 ) -> None:
     labels, affine = load(totalsegmentator_mask)
     bodies, _ = load(TOTAL / "totalseg_vertebrae_body.nii.gz")
-    found = body_centres(labels, affine, totalsegmentator_mask)
+    found = body_centres(labels, affine, totalsegmentator_mask, None)
     for label in range(19, 25):
         true = voxel_to_mm(affine, np.argwhere((labels == label) & (bodies == 1)).mean(axis=0))
         assert np.linalg.norm(found[label].centre_mm - true) < 2.0

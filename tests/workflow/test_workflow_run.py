@@ -232,7 +232,7 @@ def write_centroids(mask: Path, verse_labels: dict[int, int], path: Path) -> Pat
     for number, label in verse_labels.items():
         labels[ids == number] = label
     entries: list[dict[str, object]] = [{"direction": ["R", "A", "S"]}]
-    for label, body in body_centres(labels, image.affine, mask).items():
+    for label, body in body_centres(labels, image.affine, mask, None).items():
         voxel = nib.affines.apply_affine(np.linalg.inv(image.affine), body.centre_mm)
         entries.append({"label": label, **dict(zip("XYZ", map(float, voxel), strict=True))})
     path.write_text(json.dumps(entries))

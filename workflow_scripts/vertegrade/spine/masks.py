@@ -79,15 +79,13 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
     return to_ras(labels, image.affine)[0]
 
 
-def body_centres(
-    labels: np.ndarray, affine: np.ndarray, path: str | Path, hu: np.ndarray | None = None
-) -> dict[int, Body]:
+def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path, hu: np.ndarray | None) -> dict[int, Body]:
     """Bodies by VerSe label, from a mask (`read_mask`) with its affine to RAS mm; `path` is for messages.
 
     SPINEPS's discs and endplates (100 and 200 + label) are left out, and in their company its S2-S6 (29-33), which
     are L3-T11 to TotalSegmentator.
-    A body that touches the front, back, top or bottom of the scan, or of what is filled in outside of it (where hu, its
-    voxels, are given), is `cut_by_scan_edge`, and one with less than a quarter of the median body's volume
+    A body that touches the front, back, top or bottom of the scan, or of what is filled in outside of it (hu: its
+    voxels, None: not looked at), is `cut_by_scan_edge`, and one with less than a quarter of the median body's volume
     `mask_too_small`: their centres are not the vertebra's.
     Refused: unknown labels, or no vertebra at all.
     """
