@@ -120,6 +120,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/real_ct.py --shared ../shared/data "
     "--pictures docs/pictures": Known(),
     "PYTHONPATH=workflow_scripts:tests:benchmarks .venv/bin/python benchmarks/own_scans.py FOLDER --steps 60": Known(),
+    "PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/against_image.py real": Known(),
     "PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/mask_heights.py <results>/phantom 40": Known(),
 }
 

@@ -52,6 +52,7 @@ class Rounding:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
         self._voxels = self._above = 0
+        self._first_above = ""  # the file
         self._rounded = False
 
     def to_int16(self, values: np.ndarray, name: str) -> np.ndarray:
@@ -64,6 +65,7 @@ class Rounding:
         self._voxels += whole.size
         if whole.size and whole.max() > LIMITS.max:
             self._above += int((whole > LIMITS.max).sum())
+            self._first_above = self._first_above or name
             whole = np.minimum(whole, LIMITS.max)
         if whole.size and whole.min() < LIMITS.min:
             raise _no_hu(f"{name}: values below {LIMITS.min}")
@@ -72,7 +74,7 @@ class Rounding:
     def finish(self) -> None:
         """To be called after the last part; Refused where more was cut off than metal and broken pixels explain."""
         if self._above > MOST_ABOVE * self._voxels:
-            raise _no_hu(f"{self._above} voxels above {LIMITS.max}")
+            raise _no_hu(f"{self._above} voxels above {LIMITS.max}, first in {self._first_above},")
         if self._above:
             self._notes.flags.add("clipped")
             self._notes.warnings.append(f"{self._above} voxel(s) above {LIMITS.max} HU cut off there")
