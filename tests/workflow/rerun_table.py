@@ -103,7 +103,11 @@ OTHER_DAG = {
 }
 # Another valid value, where one a little larger or another choice would not be.
 VALUES = {
+    "crop.size": 128,
     "crop.slices": 7,
+    "dae.model.slices": 3,
+    "dae.model.unshuffle": 2,
+    "dae.model.encoder_unshuffle": 4,
     "dae.model.channels": 64,
     "dae.model.encoder_channels": 64,
     "grading.pca.components": 32,
