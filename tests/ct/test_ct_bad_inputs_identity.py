@@ -195,7 +195,7 @@ NIFTI_FAULTS: dict[str, tuple[Any, tuple[str, str], str]] = {
     "slope overflow": (
         lambda p: with_header(p, 112, np.array([1000, 0], "<f4")),
         ("failed", "hu_out_of_range"),
-        "values beyond int16",
+        "the NIfTI: values below -32768 are no HU",
     ),
 }
 

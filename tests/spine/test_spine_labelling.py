@@ -17,7 +17,7 @@ T12, T13, L1, L4, L5, L6 = 19, 28, 20, 23, 24, 25
 
 def places(labels: list[int], size: float = 1.0) -> np.ndarray:
     """Places in mm of vertebrae at the expected distances."""
-    steps = [labelling._step_mm(a, b) for a, b in itertools.pairwise(labels)]
+    steps = [labelling.step_mm(a, b) for a, b in itertools.pairwise(labels)]
     return np.concatenate([[0.0], size * np.cumsum(steps)])
 
 
@@ -172,9 +172,9 @@ def brute_force(log_p: np.ndarray, arcs: np.ndarray, sure: np.ndarray) -> tuple[
     lower = {18: {T12: 1 - n.NO_T12, L1: n.NO_T12}, T12: {L1: 1 - n.T13, T13: n.T13}, T13: {L1: 1.0}, L1: {21: 1.0}}
 
     def ways(a: int, b: int) -> list[tuple[float, list[float]]]:
-        direct = [(lower[a][b], [n._step_mm(a, b)])] if b in lower.get(a, {}) else []
+        direct = [(lower[a][b], [n.step_mm(a, b)])] if b in lower.get(a, {}) else []
         past = [
-            (p * n.MISSED * q, [n._step_mm(a, c), *steps])
+            (p * n.MISSED * q, [n.step_mm(a, c), *steps])
             for c, p in lower.get(a, {}).items()
             for q, steps in ways(c, b)
         ]
