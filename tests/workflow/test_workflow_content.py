@@ -111,7 +111,8 @@ def test_why_says_what_it_looked_at_and_what_it_found(run: Path) -> None:
     # field test A5
     asked = typed(run, "why")
     assert asked.returncode == 0, asked.stderr
-    assert "Nothing would run: the manifests of 42 jobs agree with the present inputs, results" in asked.stdout
+    jobs = len(list((run / "results/manifest").glob("*/*.json")))
+    assert f"Nothing would run: the manifests of {jobs} jobs agree with the present inputs, results" in asked.stdout
     shutil.rmtree(run / ".snakemake")
     (run / "results/crops/0.npy").write_bytes(b"other")
     asked = typed(run, "why")
