@@ -79,6 +79,7 @@ def test_edited_training_code_trains_anew(tmp_path: Path, sheet: Config) -> None
         path.rename(tmp_path / "results" / place / path.name)
     mine, weights = clone(tmp_path / "mine"), tmp_path / "results/dae/weights.safetensors"
     config = sheet | {"dae": {"model": MODEL.model_dump(), "train": TRAIN.model_dump()}, "run": {"device": "cpu"}}
+    config["crop"] = {"size": 16, "slices": 3, "pixel_mm": 3.0}
 
     def trained() -> str:
         """What the log of the training says; other rules do not run, so their results may be anything."""
