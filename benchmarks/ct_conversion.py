@@ -1,4 +1,4 @@
-"""Time and memory of the conversion beside dcm2niix, on the same DICOM folders: docs/benchmarks.md has the results.
+"""Time and memory of the conversion beside dcm2niix, on the same DICOM folders; results: docs/results/benchmarks.md.
 
     .venv/bin/python benchmarks/ct_conversion.py FOLDER... [--repeats 5] [--dcm2niix PATH]
 

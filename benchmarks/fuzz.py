@@ -6,7 +6,7 @@ atheris is not in the lock. In an environment of its own that sees this project'
     PYTHONPATH=workflow_scripts:.venv/lib/python3.11/site-packages /tmp/fuzz/bin/python benchmarks/fuzz.py verse \
         CORPUS_FOLDER -max_total_time=75 -timeout=25 -rss_limit_mb=3000 -max_len=8192
 
-with a few good files in CORPUS_FOLDER. What was run and found: docs/inputs.md.
+with a few good files in CORPUS_FOLDER. What was run and found: docs/reference/inputs.md.
 """
 
 import io

@@ -4,7 +4,7 @@
 
 Reads what a local run leaves: manifests (the script's work), Snakemake's benchmark files (the whole process) and logs
 (work and manifest). Waiting is the time between the first job's start and the last one's end in which no job ran.
-Only jobs of the default targets count. Results: docs/benchmarks.md.
+Only jobs of the default targets count. Results: docs/results/benchmarks.md.
 """
 
 import argparse

@@ -6,7 +6,7 @@ Makes in FOLDER a sheet of that many scans (empty NIfTI files), and a finished r
 makes, empty, with its manifest, and recorded by Snakemake's own function for a job that has ended. So the plan and the
 run with nothing to do are those of a real cohort; only the jobs' work is left out. Last a setting of the first stage is
 changed, after which everything would run again. CPU time is given beside wall time: on a machine that others use it
-says more. Appends a line to FOLDER/scale.tsv. Results: docs/scale.md.
+says more. Appends a line to FOLDER/scale.tsv. Results: docs/design/scale.md.
 """
 
 import argparse

@@ -107,7 +107,7 @@ rule figures:
 
 
 rule summary:
-    """The figures of the run that other programs can rely on (docs/summary.md)."""
+    """The figures of the run that other programs can rely on (docs/reference/summary.md)."""
     input:
         metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
         predictions="<results>/predictions/dae.parquet",

@@ -23,7 +23,7 @@ PLANTED += [UMLAUT.encode(), UMLAUT.encode("latin-1"), json.dumps(UMLAUT).strip(
 PLANTED += [b"Pl&auml;nterw&auml;lder"]
 VALUES = {"PN": NAME, "DA": DATE, "DT": f"{DATE}112233.5", "TM": "112233.5", "AS": YEARS, "UR": f"http://{WORD}"}
 VALUES |= dict.fromkeys(("LO", "SH", "LT", "ST", "UT", "UC", "AE"), WORD)
-# Tags that conversion needs, or that the sidecar's whitelist has (docs/inputs.md).
+# Tags that conversion needs, or that the sidecar's whitelist has (docs/reference/inputs.md).
 KEPT = {"RescaleType", "Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "SpecificCharacterSet"}
 # Runs that may be base64, and the files in which other files stand as such runs.
 BASE64 = re.compile(rb"[A-Za-z0-9+/]{40,}")

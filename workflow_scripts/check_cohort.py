@@ -1,4 +1,7 @@
-"""Say everything that would go wrong in a run, before any work: `make check-cohort CONFIG=mine.yaml`. docs/index.md."""
+"""Say everything that would go wrong in a run, before any work: `make check-cohort CONFIG=mine.yaml`.
+
+docs/reference/commands.md says what is checked.
+"""
 
 import argparse
 import sys

@@ -1,4 +1,7 @@
-"""Write a sample sheet of all CT below a folder, from headers alone: `make index DIR=...`. docs/index.md tells more."""
+"""Write a sample sheet of all CT below a folder, from headers alone: `make index DIR=...`.
+
+docs/how-to/own-data.md says what becomes a row.
+"""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""The figures of the run that other programs can rely on (docs/summary.md)."""
+"""The figures of the run that other programs can rely on (docs/reference/summary.md)."""
 
 from vertegrade.evaluation.cost import cost
 from vertegrade.evaluation.run_facts import job_manifests, run_facts

@@ -1,4 +1,4 @@
-"""How the memory of a conversion grows with its volume: docs/benchmarks.md has the figures of real series."""
+"""How the memory of a conversion grows with its volume: docs/results/benchmarks.md has the figures of real series."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Reasons and flags: each is in use, explained, and stands in docs/inputs.md as the code has it."""
+"""Reasons and flags: each is in use, explained, and stands in docs/reference/inputs.md as the code has it."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ def code_below(folder: Path) -> str:
 
 
 def test_the_page_has_both_tables() -> None:
-    page = (ROOT / "docs/inputs.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/inputs.md").read_text(encoding="utf-8")
     assert reasons_table() in page
     assert flags_table() in page
 

@@ -1,4 +1,4 @@
-"""summary.json keeps the contract that docs/summary.md states."""
+"""summary.json keeps the contract that docs/reference/summary.md states."""
 
 import json
 import re

@@ -20,7 +20,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 @pytest.fixture(scope="module")
 def real_ct() -> ModuleType:
-    """benchmarks/real_ct.py: the same comparison that docs/localization.md reports."""
+    """benchmarks/real_ct.py: the same comparison that docs/results/localization.md reports."""
     spec = importlib.util.spec_from_file_location("real_ct", ROOT / "benchmarks" / "real_ct.py")
     assert spec is not None
     assert spec.loader is not None

@@ -23,7 +23,7 @@ def test_scans_are_counted_by_state_and_reason_and_those_left_out_are_named() ->
     lines = scan_lines(states(("done", ""), ("failed", "path_missing"), ("excluded", "no_spine")), not_reached=2)
     assert lines == [
         "5 scan(s): 1 done, 1 excluded (1 no_spine), 1 failed (1 path_missing), 2 not reached",
-        "left out: s1 (path_missing), s2 (no_spine); what each means and what to do: docs/inputs.md",
+        "left out: s1 (path_missing), s2 (no_spine); what each means and what to do: docs/reference/inputs.md",
     ]
     assert scan_lines(states(("done", ""))) == ["1 scan(s): 1 done"]
     assert scan_lines(states(), not_reached=3) == ["3 scan(s): 0 done, 3 not reached"]

@@ -124,7 +124,7 @@ def test_heights_of_a_phantom_are_its_truth_to_0_8_mm() -> None:
     assert np.linalg.norm(points, axis=-1).mean() < 1.5
 
 
-# Read by eye off mid-sagittal pictures: see docs/morphometry.md.
+# Read by eye off mid-sagittal pictures: see docs/design/heights.md.
 READ = {
     ("verse004", 21): (29.6, 25.9, 27.6),
     ("verse010", 24): (30.4, 24.4, 24.7),

@@ -18,7 +18,7 @@ import yaml
 from ct.ct_series import body_hu, write_series
 from workflow.runs import ROOT, TINY, plain_environment
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(
     r"(?:[A-Z_]+=\S+ )*(?:(?:CLONE/)?\.venv/bin/\w+|make|snakemake|sbatch|squeue|python|pip|apptainer) \S.*"
 )
@@ -107,7 +107,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
-    "make config": Typed(leaves="docs/config.schema.json"),
+    "make config": Typed(leaves="docs/reference/config.schema.json"),
     "make clean": Typed("Caches are removed", ".venv/ready"),
     "make test": By(".ci/run", "make test"),
     "make check": By("Makefile", "test: check"),

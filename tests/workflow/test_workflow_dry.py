@@ -137,7 +137,7 @@ def test_new_scan_touches_one_shard(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_parse_time_of_a_thousand_scans(tmp_path: Path) -> None:
-    """The issue's bound is 2 s on a free machine (measured in docs/benchmarks.md); this catches a heavy import.
+    """The issue's bound is 2 s on a free machine (measured in docs/results/benchmarks.md); this catches a heavy import.
 
     In CPU time, since others may use the machine.
     """

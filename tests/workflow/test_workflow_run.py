@@ -28,7 +28,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_summary_keeps_its_contract(tiny: Path) -> None:
     summary = json.loads((tiny / "results/summary.json").read_text())
-    text = (ROOT / "docs/summary.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference/summary.md").read_text(encoding="utf-8")
     schema = json.loads(text.split("```json", 1)[1].split("```", 1)[0])
     jsonschema.validate(summary, schema)
     assert set(summary["methods"]) == {"dae", "keypoints", "pca"}

@@ -1,6 +1,7 @@
 """What each job leaves about itself: `<results>/manifest/{rule}/{wildcards}.json`, read by audit, lineage and export.
 
-docs/audit.md says what stands in it. Paths are as the workflow gives them, relative to the folder that it runs in.
+docs/reference/audit.md says what it contains. Paths are as the workflow gives them, relative to the folder that it
+runs in.
 """
 
 import hashlib

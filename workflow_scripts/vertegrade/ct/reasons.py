@@ -213,7 +213,7 @@ REASONS: dict[str, Reason] = {
     "unknown_label": Reason(
         "failed",
         "A label of the centroids or the mask is no VerSe vertebra.",
-        "Map the labels to VerSe's (docs/architecture.md).",
+        "Map the labels to VerSe's (docs/reference/inputs.md).",
     ),
     "duplicate_label": Reason("failed", "A vertebra has two centroids.", "Correct the centroids."),
     "overrides_misfit": Reason(
@@ -311,13 +311,13 @@ class Refused(Exception):
 
 
 def reasons_table() -> str:
-    """REASONS as a table in Markdown, as docs/inputs.md shows it."""
+    """REASONS as a table in Markdown, as docs/reference/inputs.md shows it."""
     lines = [f"| `{code}` | {about.state} | {about.meaning} | {about.remedy} |" for code, about in REASONS.items()]
     return "\n".join(["| reason | state | what it means | what to do |", "|---|---|---|---|", *lines]) + "\n"
 
 
 def flags_table() -> str:
-    """FLAGS and VERTEBRA_FLAGS as a table in Markdown, as docs/inputs.md shows it."""
+    """FLAGS and VERTEBRA_FLAGS as a table in Markdown, as docs/reference/inputs.md shows it."""
     lines = [
         f"| `{flag}` | {whose} | {meaning} |"
         for whose, flags in (("scan", FLAGS), ("vertebra", VERTEBRA_FLAGS))

@@ -1,7 +1,7 @@
 """Whether the image bears out how the body is said to lie, and whether vertebrae are where given landmarks say.
 
 Both are seen by a small network (sight.py) at the bodies' centres and pooled over the scan: one body may look odd, not
-most of them. The limits were set on phantoms alone (docs/localizer.md).
+most of them. The limits were set on phantoms alone (docs/design/localizer.md).
 """
 
 import numpy as np

@@ -24,7 +24,7 @@ class StraightImage:
 
     pixels: int16 HU (S, H, W), slices from right to left, rows from head to feet, columns from front to back.
     inside: bool (H, W), which pixels of the middle slice lie in the scan. frames: float64 (H, 3, 3), see
-    docs/architecture.md. start_arc_mm: place of row 0 along the centreline. geometry: pixel and slice distances.
+    docs/design/architecture.md. start_arc_mm: place of row 0 along the centreline. geometry: pixel and slice distances.
     """
 
     pixels: np.ndarray

@@ -10,7 +10,7 @@ from pathlib import Path
 from snakemake.persistence.file import FilePersistence
 
 FOLDER = Path(".snakemake", "locks")
-WORKS = "A run works here (or was killed: docs/cluster.md): what it is about to make is told as not there."
+WORKS = "A run works here (or was killed: docs/how-to/cluster.md): what it is about to make is told as not there."
 
 
 def remove_own_locks_only() -> None:

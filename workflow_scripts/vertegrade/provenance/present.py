@@ -1,7 +1,7 @@
 """Whether a job's results still follow from what is there: its manifest held against files, settings and code.
 
 Content decides, not time: a file that looks as it did when it was hashed (size, mtime, ctime) is taken as the same, any
-other is hashed again. docs/reruns.md.
+other is hashed again. docs/design/reruns.md.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Pictures of vertebrae: a montage in order of predicted severity, and counterfactual strips at grades 0-3.
 
-Images are mid-sagittal: head up, front of the patient to the left (docs/architecture.md), in a bone window.
+Images are mid-sagittal: head up, front of the patient to the left (docs/design/architecture.md), in a bone window.
 """
 
 from pathlib import Path

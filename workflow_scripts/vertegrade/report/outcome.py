@@ -50,7 +50,7 @@ def scan_lines(states: pd.DataFrame, not_reached: int = 0) -> list[str]:
     if len(left_out):
         named = [f"{row.scan_id} ({row.reason})" for row in left_out.head(SHOWN).itertuples()]
         more = f" and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
-        lines.append(f"left out: {', '.join(named)}{more}; what each means and what to do: docs/inputs.md")
+        lines.append(f"left out: {', '.join(named)}{more}; what each means and what to do: docs/reference/inputs.md")
     return lines
 
 

@@ -1,6 +1,6 @@
 """Every setting of the workflow, typed: description, unit, limits and default in one place.
 
-config.yaml, its JSON schema and docs/config.md are generated from these classes by `make config`.
+config.yaml, its JSON schema and docs/reference/config.md are generated from these classes by `make config`.
 Imported while the Snakefile is parsed, so nothing here may import numpy, pandas or torch.
 """
 

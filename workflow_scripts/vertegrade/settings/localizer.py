@@ -23,14 +23,14 @@ class CentrelineSettings(Section):
 class LocalizerTrainSettings(Section):
     """Training of the learned localizer's networks (`snakemake --cores 1 train_localizer`); no part of a usual run.
 
-    The defaults are the training of the weights that ship (docs/localizer.md).
+    The defaults are the training of the weights that ship (docs/design/localizer.md).
     """
 
     scans: int = setting(440, "Phantom scans to learn from, about a second each.", "scans", ge=0)
     own_scans: bool = setting(
         False,
         "Learn from the cohort's own scans too: those of the training split whose row of the sheet names six points, a "
-        "mask or centroids (docs/localizer.md).",
+        "mask or centroids (docs/design/localizer.md).",
     )
     refiner_steps: int = setting(4400, "Steps of the network that sets the six points.", ge=1)
     detector_steps: int = setting(3400, "Steps of the network that finds and names vertebrae.", ge=1)

@@ -16,7 +16,7 @@ class LocalizeSettings(Section):
         "`learned`: this project's own networks. "
         "`provided`: centroids or masks named in the sample sheet (VerSe format); centroids win over a mask, on "
         "which six points are measured. `totalsegmentator`, `spineps`: the command line of the tool that you "
-        "have installed with its weights (see docs/morphometry.md); nothing is downloaded.",
+        "have installed with its weights (docs/how-to/external-tools.md); nothing is downloaded.",
     )
     weights: PlainPath = setting(
         "",
@@ -34,7 +34,8 @@ class LocalizeSettings(Section):
     centreline: CentrelineSettings = section(CentrelineSettings, "With `learned`: the spine's centreline.")
     overrides: PlainPath = setting(
         "",
-        "CSV of landmarks corrected by hand (docs/morphometry.md), which win over whatever method found; empty: none.",
+        "CSV of landmarks corrected by hand, which win over whatever method found (docs/how-to/corrections.md). "
+        "Empty: none.",
     )
     tool_minutes: float = setting(
         60.0, "Time limit of one scan for `totalsegmentator` and `spineps`.", "min", gt=0, le=1440

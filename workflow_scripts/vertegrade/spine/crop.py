@@ -24,9 +24,9 @@ def crop_scan(
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Crops, head to feet, of all vertebrae of one scan (table LANDMARKS) but those that are `not_graded`.
 
-    Returns pixels int16 HU (N, S, H, W) and frames float64 (N, H, 3, 3), both as docs/architecture.md says, and table
-    CROPS, where crop counts from 0 within the scan. A vertebra that is not evaluable keeps its reason and still gets
-    its crop, and all keep what is doubtful of them; a crop is not evaluable either when too little of its core lies in
+    Returns pixels int16 HU (N, S, H, W) and frames float64 (N, H, 3, 3), both as docs/design/architecture.md says, and
+    table CROPS, where crop counts from 0 within the scan. A vertebra that is not evaluable keeps its reason and still
+    gets its crop, and all keep what is doubtful of them; a crop is not evaluable either when too little of its core lies in
     the scan (`outside_scan`) or the spine is too bent for it (`folded_crop`).
     slice_thickness_mm: of the scan, for the table; NaN where unknown.
     """

@@ -2,9 +2,9 @@
 
 Such a body is not graded: points and networks take the edge of the material for that of the bone. Its neighbours are.
 What tells material from bone is that one connected piece, inside the body and away from its shell, is brighter than
-spongiosa gets over such a volume. The limits were set on phantoms (docs/localization.md): in healthy bodies not one
-voxel inside reaches 1,000 HU there, whatever the streaks of metal elsewhere. In 85 bodies of real CT the largest pieces
-are 15 mm3 above 1,200 HU and 7 mm3 above 1,400 HU, none is above 1,600 HU; a bone island of 6 mm has 110 mm3.
+spongiosa gets over such a volume. The limits were set on phantoms (docs/results/localization.md): in healthy bodies not
+one voxel inside reaches 1,000 HU there, whatever the streaks of metal elsewhere. In 85 bodies of real CT the largest
+pieces are 15 mm3 above 1,200 HU and 7 mm3 above 1,400 HU, none is above 1,600 HU; a bone island of 6 mm has 110 mm3.
 """
 
 from typing import Any

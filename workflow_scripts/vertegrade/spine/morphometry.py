@@ -2,8 +2,8 @@
 
 The points stand where the phantoms' truth (phantom/body.py) puts them: the anterior and the posterior height just
 inside the rims, the middle height half-way, all along the body's axis. The axis is the mean of the normals of both
-endplates; anterior points from the arch to the body. docs/morphometry.md says how well this agrees with the phantoms'
-truth and with reading by hand.
+endplates; anterior points from the arch to the body. docs/design/heights.md says how well this agrees with the
+phantoms' truth and with reading by hand.
 """
 
 from dataclasses import dataclass

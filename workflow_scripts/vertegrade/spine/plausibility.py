@@ -48,7 +48,7 @@ def geometry_problem(centres: dict[int, np.ndarray], volume: Volume) -> str | No
     if T13 in centres and not BESIDE_T13 & set(labels):
         return (
             "T13 (28) is named, but none of its neighbours T11 to L2: in TotalSegmentator's numbering 28 is L4, 27 L5 "
-            "and 26 S1 (docs/inputs.md); map such labels to VerSe's"
+            "and 26 S1 (docs/reference/inputs.md); map such labels to VerSe's"
         )
     steps = [centres[lower][2] - centres[upper][2] for upper, lower in pairwise(labels)]
     if steps and np.median(steps) > 0:

@@ -18,7 +18,9 @@ NEWTON_TOLERANCE = 1e-9
 
 
 def crop_frames(line: Centreline, centres_mm: np.ndarray, rows: int, pixel_mm: float) -> np.ndarray:
-    """Frames (N, rows, 3, 3) of crops around vertebrae with the given centres (N, 3), RAS mm: see docs/architecture.md.
+    """Frames (N, rows, 3, 3) of crops around vertebrae with the given centres (N, 3), RAS mm.
+
+    Their layout: docs/design/architecture.md.
 
     Rows follow the centreline, `pixel_mm` apart along its arc. It is smooth and need not pass through a centre, so
     each crop's rows are moved, all alike, until the middle of the crop is the centre.
