@@ -26,8 +26,8 @@ def crop_scan(
 
     Returns pixels int16 HU (N, S, H, W) and frames float64 (N, H, 3, 3), both as docs/design/architecture.md says, and
     table CROPS, where crop counts from 0 within the scan. A vertebra that is not evaluable keeps its reason and still
-    gets its crop, and all keep what is doubtful of them; a crop is not evaluable either when too little of its core lies in
-    the scan (`outside_scan`) or the spine is too bent for it (`folded_crop`).
+    gets its crop, and all keep what is doubtful of them. A crop is not evaluable either when too little of its core
+    lies in the scan (`outside_scan`) or the spine is too bent for it (`folded_crop`).
     slice_thickness_mm: of the scan, for the table; NaN where unknown.
     """
     landmarks = landmarks.sort_values("vertebra", key=lambda labels: labels.map(craniocaudal_rank))
