@@ -216,11 +216,16 @@ def doubt_of(table: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=list(_DOUBT)).assign(flags=table.get("flags", ""))
 
 
+def is_text(column: pa.Column) -> bool:
+    """Whether a column holds text; pandera names the type `str` or `string[pyarrow]`, as pandas stores it."""
+    return str(column.dtype).startswith("str")
+
+
 def read_table(path: str | Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     """Read a Parquet or TSV table and check it against its schema."""
     path = Path(path)
     if path.suffix == ".tsv":
-        texts = {name: str for name, column in schema.columns.items() if str(column.dtype) == "str"}
+        texts = {name: str for name, column in schema.columns.items() if is_text(column)}
         table = pd.read_csv(path, sep="\t", dtype=texts, keep_default_na=False)
     else:
         table = pd.read_parquet(path)
