@@ -10,7 +10,7 @@ import pytest
 
 from vertegrade.evaluation.cost import ASSUMED, cost
 
-PAGE = Path(__file__).parents[2] / "docs" / "summary.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/summary.md"
 
 
 def job(rule: str, wall_s: float, cpu_s: float, memory_mb: float, device: str = "cpu", **more: int) -> dict[str, Any]:

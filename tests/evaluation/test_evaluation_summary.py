@@ -14,7 +14,7 @@ from vertegrade.evaluation.run_facts import run_facts
 from vertegrade.evaluation.summary import summary
 from vertegrade.settings.evaluation import EvaluationSettings
 
-PAGE = Path(__file__).parents[2] / "docs" / "summary.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/summary.md"
 COUNTS = {"scans": 40, "scans_done": 38, "vertebrae": 532, "vertebrae_graded": 500}
 COUNTS |= {"vertebrae_uncertain_level": 12, "vertebrae_doubtful_points": 3}
 COST = cost([], 40)

@@ -96,6 +96,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "snakemake --cores 1 localization_pictures": Typed("dry-run", planned=True),
     "snakemake --report report.zip": By("tests/workflow/test_workflow_index.py", "report.zip"),
     "make why": Typed("would run"),
+    "make why CONFIG=mine.yaml": Typed("would run"),
     ".venv/bin/snakemake --cores 1 why": Typed("would run"),
     'make why CONFIG=mine.yaml TARGET="results/predictions/dae.parquet train_localizer"': Typed("train_localizer"),
     "TARGET=results/predictions/dae.parquet .venv/bin/snakemake --cores 1 --configfile mine.yaml -- why": Typed(

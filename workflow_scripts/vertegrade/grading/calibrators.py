@@ -193,8 +193,8 @@ class OrdinalZ:
     """Cumulative logistic regression on the whole normalised latent; the distance is not used.
 
     Rare grades weigh more in the fit of the direction: otherwise the many unfractured set it, and it orders fractures
-    badly (docs/results/benchmarks.md). Weights and ridge distort the logistic curve's probabilities; they are read off
-    a centred isotonic regression of the grades on the out-of-fold predictor instead.
+    badly (docs/results/dae-experiments.md). Weights and ridge distort the logistic curve's probabilities; they are read
+    off a centred isotonic regression of the grades on the out-of-fold predictor instead.
     """
 
     kind: ClassVar[str] = "ordinal_z"

@@ -5,7 +5,7 @@ the plane is fitted and the latents are moved in the same space, and the distanc
 DiffAE (Preechakul et al., CVPR 2022) z-normalises each dimension; here the latents' covariance is taken out too, not at
 all, by half or wholly, as cross-validation allows. The few directions in which crops differ most then weigh no more
 than others: with a hundred labelled patients that orders fractures better, with ten it is noise
-(docs/results/benchmarks.md).
+(docs/results/dae-experiments.md).
 """
 
 import hashlib
@@ -79,7 +79,7 @@ class Hyperplane:
         """Latents (N, D) moved along the pattern until their signed distance is `target` (a number or (N,)).
 
         Not along the normal, as the released code does: that leaves the latents that occur, and the decoder ignores it
-        (docs/results/benchmarks.md).
+        (docs/results/dae-experiments.md).
         """
         step = np.broadcast_to(target, len(z)) - self.signed_distance(z)
         moved: Array = z + step[:, None] * np.linalg.solve(self.whitening.T, self.pattern)

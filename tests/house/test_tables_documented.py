@@ -1,0 +1,46 @@
+"""docs/reference/tables.md documents each table that crosses a stage: every column, with its type, and no other."""
+
+import re
+from pathlib import Path
+
+import pandera.pandas as pa
+import pytest
+
+from vertegrade import tables
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/tables.md").read_text(encoding="utf-8")
+SCHEMAS = {name: value for name, value in vars(tables).items() if isinstance(value, pa.DataFrameSchema)}
+TYPES = {"float64": "number", "int64": "integer", "bool": "boolean", "object": "list"}
+
+
+def documented(page: str) -> dict[str, dict[str, str]]:
+    """Type of each column by table: a section `## NAME` with rows `| columns | type | unit | meaning |`."""
+    found: dict[str, dict[str, str]] = {}
+    for section in page.split("\n## ")[1:]:
+        name, _, text = section.partition("\n")
+        rows = re.findall(r"^\| (`.+?) \| ([\w, ]+) \| ([^|]*)\| ([^|]+\.) \|$", text, re.MULTILINE)
+        found[name] = {column: kind for columns, kind, *_ in rows for column in re.findall(r"`(\w+)`", columns)}
+    return found
+
+
+def types(schema: pa.DataFrameSchema) -> dict[str, str]:
+    """Type of each column in the page's words."""
+    found = {}
+    for name, column in schema.columns.items():
+        kind = "text" if tables.is_text(column) else TYPES[str(column.dtype)]
+        found[name] = kind if column.required else f"{kind}, optional"
+    return found
+
+
+def test_every_table_has_its_section() -> None:
+    assert set(documented(PAGE)) == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_column_is_documented_and_no_other(name: str) -> None:
+    assert list(documented(PAGE)[name].items()) == list(types(SCHEMAS[name]).items())
+
+
+def test_a_missing_column_is_noticed() -> None:
+    page = PAGE.replace("| `crop` | integer |", "| `crops` | integer |")
+    assert documented(page)["CROPS"].keys() != types(SCHEMAS["CROPS"]).keys()
