@@ -22,17 +22,17 @@ class Settings(Section):
 
     run: RunSettings = section(RunSettings, "The run as a whole.")
     cohort: CohortSettings = section(CohortSettings, "Scans, shards, splits and labels.")
-    phantom: PhantomSettings = section(PhantomSettings, "The embedded phantom cohort.")
     ct: CtSettings = section(CtSettings, "Conversion.")
     localize: LocalizeSettings = section(LocalizeSettings, "Localization of vertebrae.")
-    train_localizer: LocalizerTrainSettings = section(
-        LocalizerTrainSettings, "Training of the learned localizer; no part of a usual run."
-    )
     crop: CropSettings = section(CropSettings, "Cropping of vertebrae.")
     dae: DaeSettings = section(DaeSettings, "Diffusion autoencoder.")
     grading: GradingSettings = section(GradingSettings, "Hyperplane, calibration, prediction.")
     evaluation: EvaluationSettings = section(EvaluationSettings, "Metrics and figures.")
     report: ReportSettings = section(ReportSettings, "Pages for people.")
+    phantom: PhantomSettings = section(PhantomSettings, "The embedded phantom cohort.")
+    train_localizer: LocalizerTrainSettings = section(
+        LocalizerTrainSettings, "Training of the learned localizer; no part of a usual run."
+    )
 
 
 __all__ = ["CropSettings", "LocalizeSettings", "Section", "Settings", "SplitSettings"]

@@ -9,10 +9,10 @@ class AcquisitionSettings(Section):
     """How phantoms are scanned. Each pair min/max is the range from which a scan draws its own value."""
 
     min_slice_thickness_mm: float = setting(
-        0.6, "Thinnest slices; thin slices come with a short range of vertebrae (see max_voxels).", "mm", ge=0.4, le=6
+        0.6, "Thinnest slices. Scans with thin slices show fewer vertebrae (see max_voxels).", "mm", ge=0.4, le=6
     )
     max_slice_thickness_mm: float = setting(
-        3.0, "Thickest slices; the thicker, the more an endplate blurs into the disc.", "mm", ge=0.4, le=6
+        3.0, "Thickest slices. The thicker, the more an endplate blurs into the disc.", "mm", ge=0.4, le=6
     )
     overlap_share: float = setting(
         0.4, "Share of scans whose slices overlap (spacing 0.5-0.8 of the thickness).", "fraction", ge=0, le=1
@@ -20,7 +20,7 @@ class AcquisitionSettings(Section):
     min_pixel_mm: float = setting(0.7, "Smallest pixel of the delivered slices.", "mm", ge=0.4, le=2)
     max_pixel_mm: float = setting(
         1.1,
-        "Largest pixel; large pixels keep a scan cheap and are coarser than most clinical ones.",
+        "Largest pixel. Large pixels make a scan cheap, and are coarser than most clinical ones.",
         "mm",
         ge=0.4,
         le=2,
@@ -54,7 +54,7 @@ class AcquisitionSettings(Section):
     )
     max_voxels: int = setting(
         10_000_000,
-        "Largest grid on which a scan is drawn; time and memory grow with it, and thin slices cover more with it.",
+        "Largest grid on which a scan is drawn. Time and memory grow with it, and scans with thin slices show more.",
         "voxels",
         ge=2_000_000,
         le=500_000_000,

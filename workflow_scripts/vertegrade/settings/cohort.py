@@ -6,12 +6,12 @@ from .base import PlainPath, Section, section, setting
 class SplitSettings(Section):
     """Patient-level splits. A split given in the sample sheet or label table wins over the hash."""
 
-    train: float = setting(0.55, "Share of patients that models are fitted on.", "fraction", gt=0, lt=1)
+    train: float = setting(0.55, "Share of patients that models are trained on.", "fraction", gt=0, lt=1)
     validation: float = setting(
-        0.20, "Share of patients kept for conformal calibration; never fitted on.", "fraction", gt=0, lt=1
+        0.20, "Share of patients for the conformal intervals. Models are never trained on them.", "fraction", gt=0, lt=1
     )
     key: str = setting(
-        "vertegrade", "Key of the patient hash: another key gives another split. The rest of the patients are test."
+        "vertegrade", "Key of the patient hash: another key gives another split. The patients left over are test."
     )
 
 
@@ -20,13 +20,16 @@ class CohortSettings(Section):
 
     sheet: PlainPath = setting(
         "",
-        "Sample sheet (CSV): scan_id, patient_id, path[, labels, mask, centroids, split, fingerprint, points, series]; "
-        "`make index DIR=...` writes one (docs/how-to/own-data.md).",
+        "Sample sheet (CSV): scan_id, patient_id, path[, labels, mask, centroids, split, fingerprint, points, "
+        "series]; `make index DIR=...` writes one (docs/how-to/own-data.md).",
     )
     labels: PlainPath = setting(
         "",
-        "Label table (CSV or TSV: patient_id, scan_id, vertebra, genant_grade[, shape][, split]) or the VerSe'19 grade "
-        "sheet (XLSX, Loeffler 2020, appendix E1). Empty: labels that the sample sheet names, or the phantoms' truth.",
+        "Label table (CSV or TSV: patient_id, scan_id, vertebra, genant_grade[, shape][, split]) or the VerSe'19 "
+        "grade sheet (XLSX, Loeffler 2020, appendix E1). Empty: labels that the sample sheet names, or the phantoms' "
+        "truth.",
     )
-    shards: int = setting(4, "Number of shards; per-scan stages run once a shard.", ge=1, le=10000)
+    shards: int = setting(
+        4, "Number of shards. Stages that work on scans run once per shard (docs/design/scale.md).", ge=1, le=10000
+    )
     splits: SplitSettings = section(SplitSettings, "How patients are split.")

@@ -13,12 +13,13 @@ class DaeModelSettings(Section):
 
     slices: int = setting(5, "Central parasagittal slices of a crop that the networks see.", ge=1)
     slab_mean: bool = setting(
-        True, "See the mean of the slices, less noisy, as one channel; false: each slice is a channel."
+        True,
+        "True: the networks see the mean of the slices (less noisy) as one channel. False: each slice is a channel.",
     )
     hu_low: float = setting(
-        0.0, "Darkest value of the window; fat and air are black, so that bone has all of the contrast.", "HU"
+        0.0, "Lower end of the window. Fat and air are black, so that bone has all of the contrast.", "HU"
     )
-    hu_high: float = setting(400.0, "Brightest value of the window: cortical bone in a slab is rarely brighter.", "HU")
+    hu_high: float = setting(400.0, "Upper end of the window. Cortical bone in a slab is rarely brighter.", "HU")
     z_dim: int = setting(128, "Length of the semantic latent z_sem (published: 512).", ge=2)
     channels: int = setting(32, "Base channels of the U-Net (published: 64 or 128).", ge=4, multiple_of=4)
     multipliers: list[int] = setting([1, 2], "Channels of each U-Net level, as multiples of the base.", min_length=1)
@@ -29,31 +30,36 @@ class DaeModelSettings(Section):
         "it too, unless there are none.",
         "pixels",
     )
-    unshuffle: int = setting(4, "The U-Net sees each square of this side as channels (published: 1).", "pixels", ge=1)
+    unshuffle: int = setting(
+        4, "The U-Net sees each square of pixels with this side as channels (published: 1).", "pixels", ge=1
+    )
     dropout: float = setting(0.0, "Dropout of the U-Net (published: 0.1); short trainings do not overfit.", ge=0, lt=1)
     embedding: int = setting(128, "Length of the time embedding (published: 512).", ge=8)
     encoder_channels: int = setting(32, "Base channels of the semantic encoder.", ge=4, multiple_of=4)
     encoder_multipliers: list[int] = setting(
         [1, 2, 4, 4], "Channels of each encoder level (published: the U-Net's and one more level).", min_length=1
     )
-    encoder_unshuffle: int = setting(2, "The encoder sees each square of this side as channels.", "pixels", ge=1)
+    encoder_unshuffle: int = setting(
+        2, "The encoder sees each square of pixels with this side as channels.", "pixels", ge=1
+    )
     encoder_pool: Literal["flatten", "mean"] = setting(
-        "flatten", "How the last feature map becomes z_sem; `flatten` keeps where things are, `mean` is published."
+        "flatten", "How the last feature map becomes z_sem. `flatten` keeps positions; `mean` is published."
     )
     position: bool = setting(
         True, "Learned maps of the position before each AdaGN, so that z_sem can place shapes (published: false)."
     )
     z_map: bool = setting(
-        True, "A linear map of z_sem joins the U-Net's first features, which wakes z_sem early (published: false)."
+        True,
+        "A linear map of z_sem is added to the U-Net's first features, so that z_sem is used early (published: false).",
     )
     schedule: Literal["linear", "cosine"] = setting(
         "linear", "Noise schedule over 1000 levels; `linear` from 1e-4 to 0.02 is the published one."
     )
     prediction: Literal["v_residual", "v", "epsilon"] = setting(
         "v_residual",
-        "What the U-Net predicts: `epsilon` (published) makes z useful within days, `v` within minutes; "
-        "`v_residual` is what is left of v after the best guess from the noisy values alone, so that a small U-Net "
-        "need not carry the noise through.",
+        "What the U-Net predicts. `epsilon` (published) makes z useful within days, `v` within minutes. `v_residual` "
+        "is what is left of v after the best guess from the noisy values alone, so that a small U-Net need not pass "
+        "on the noise.",
     )
 
     @property
@@ -67,26 +73,29 @@ class AugmentSettings(Section):
 
     rotate_deg: float = setting(
         8.0,
-        "Rotation in the slice plane, more than the centreline errs. The encoder sees it and the decoder does not draw "
-        "it, so that z_sem holds shape and not pose.",
+        "Rotation in the slice plane, larger than the error of the centreline. The encoder sees it and the decoder "
+        "does not draw it, so that z_sem contains shape and not pose.",
         "degrees",
         ge=0,
         le=45,
     )
     shift_px: float = setting(
-        4.0, "Shift in rows and columns, more than centres err; for the encoder alone, as rotation.", "pixels", ge=0
+        4.0,
+        "Shift in rows and columns, larger than the error of centres; for the encoder alone, like rotation.",
+        "pixels",
+        ge=0,
     )
     elastic_px: float = setting(
         2.0,
-        "Smooth random displacement, standard deviation, seen and drawn: bodies of other shapes and sizes, so that "
-        "z_sem follows shape evenly.",
+        "Smooth random displacement (standard deviation), for encoder and decoder. It makes bodies of other shapes "
+        "and sizes, so that z_sem follows shape evenly.",
         "pixels",
         ge=0,
     )
     offset_hu: float = setting(25.0, "Shift of all values: the scanner's HU calibration.", "HU", ge=0)
     gain: float = setting(0.1, "Relative change of all values: kernel, voltage, bone density.", "fraction", ge=0, lt=1)
     noise_hu: float = setting(
-        10.0, "Standard deviation of white noise that the encoder sees and the decoder does not draw.", "HU", ge=0
+        10.0, "White noise (standard deviation) that the encoder sees and the decoder does not draw.", "HU", ge=0
     )
     mirror: bool = setting(True, "Exchange right and left (order of the slices) in half of the crops.")
 
@@ -94,10 +103,10 @@ class AugmentSettings(Section):
 class DaeTrainSettings(Section):
     """Training on unlabelled crops of the training split."""
 
-    steps: int = setting(1500, "Optimiser steps; as many as fit into the demo.", ge=1)
-    batch_size: int = setting(32, "Crops a step.", "crops", ge=1)
+    steps: int = setting(1500, "Optimiser steps. The default is what fits into the demo.", ge=1)
+    batch_size: int = setting(32, "Crops per step.", "crops", ge=1)
     optimiser: Literal["muon", "adamw"] = setting(
-        "muon", "`muon` learns the matrices of weights faster than `adamw`, the published one."
+        "muon", "`muon` trains weight matrices faster than `adamw`, which is published."
     )
     learning_rate: float = setting(2.0e-3, "Learning rate after warm-up (published: 1e-4).", gt=0)
     learning_rate_schedule: Literal["cosine", "constant"] = setting(
@@ -107,16 +116,16 @@ class DaeTrainSettings(Section):
     weight_decay: float = setting(0.0, "Weight decay; 0 (published) makes AdamW Adam.", ge=0)
     ema_decay: float = setting(0.995, "Decay of the averaged weights, the result (published: 0.9999).", ge=0, lt=1)
     gradient_clip: float = setting(1.0, "Largest norm of the gradient (published).", gt=0)
-    bad_steps: int = setting(20, "Steps of a non-finite loss that are skipped before training gives up.", ge=0)
+    bad_steps: int = setting(20, "Steps with a non-finite loss that are skipped before the training fails.", ge=0)
     high_noise: float = setting(
         0.8,
-        "Share of samples from the noisiest quarter, where only z knows the shape (published: 0).",
+        "Share of samples from the noisiest quarter of the levels, where only z knows the shape (published: 0).",
         ge=0,
         le=1,
     )
     edge_weight: float = setting(
         0.05,
-        "Weight of the loss far from the vertebra's centre, where it is 1; neighbours count less (published: 1).",
+        "Weight of the loss far from the vertebra's centre; at the centre it is 1 (published: 1 everywhere).",
         "fraction",
         ge=0,
         le=1,
@@ -138,10 +147,13 @@ class CounterfactualSettings(Section):
     """Decoding of moved latents."""
 
     vertebrae: int = setting(
-        6, "Test vertebrae shown at grades 0-3, spread over predicted severity; each costs an inversion.", ge=1, le=64
+        6,
+        "Number of test vertebrae shown at grades 0-3, spread over predicted severity. Each costs an inversion.",
+        ge=1,
+        le=64,
     )
     inversion_steps: int = setting(
-        100, "DDIM steps from the crop to its x_T (published: 250); as many as render_steps fit best.", ge=2, le=1000
+        100, "DDIM steps from the crop to its x_T (published: 250). As many as `render_steps` fits best.", ge=2, le=1000
     )
     render_steps: int = setting(100, "DDIM steps from x_T to the image (published: 100).", ge=2, le=1000)
 

@@ -13,17 +13,17 @@ class EvaluationSettings(Section):
 
     bootstrap_resamples: int = setting(
         1000,
-        "Bootstrap resamples of patients behind each interval; percentile ends move by about 0.005 at 1000.",
+        "Bootstrap resamples of patients for each interval. At 1000 the ends of an interval vary by about 0.005.",
         "count",
         ge=20,
         le=100000,
     )
     confidence: float = setting(
-        0.95, "Confidence of each interval; 0.95 is what papers print.", "fraction", gt=0.5, lt=1
+        0.95, "Confidence of each interval. Papers usually print 0.95.", "fraction", gt=0.5, lt=1
     )
     minimum_cases: int = setting(
         3,
-        "Fewest cases of each class that a metric needs; with fewer it is null, since it would be noise.",
+        "Fewest cases of each class that a metric needs. With fewer it is null, since it would be noise.",
         "count",
         ge=1,
     )
@@ -32,8 +32,8 @@ class EvaluationSettings(Section):
     )
     thickness_bands_mm: list[float] = setting(
         [1.0, 2.0, 3.0],
-        "Upper edges of the slice-thickness bands, ascending; thick slices blur endplates, so results are split by "
-        "them.",
+        "Upper ends of the slice-thickness bands, ascending. Results are also given by band, since thick slices blur "
+        "endplates.",
         "mm",
         min_length=1,
     )

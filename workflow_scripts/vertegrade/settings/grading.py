@@ -9,7 +9,10 @@ class PcaSettings(Section):
     """The sanity baseline: principal components of the same crops, graded in the same way."""
 
     components: int = setting(
-        64, "Principal components kept, as latents of the baseline; fewer where there are fewer crops.", ge=2, le=4096
+        64,
+        "Principal components that are the latents of the baseline. Fewer where there are fewer crops.",
+        ge=2,
+        le=4096,
     )
 
 
@@ -18,28 +21,29 @@ class GradingSettings(Section):
 
     fracture_grade: Literal[1, 2] = setting(
         1,
-        "A vertebra counts as fractured from this Genant grade on: 1 any fracture (VerSe's own count), "
-        "2 clinically relevant.",
+        "A vertebra counts as fractured from this Genant grade on: 1 any fracture (VerSe's own count), 2 clinically "
+        "relevant.",
         "Genant grade",
     )
     classifier: Literal["svm", "logistic"] = setting(
-        "logistic", "How the hyperplane is fitted: linear SVM (squared hinge) or logistic regression; both L2."
+        "logistic", "How the hyperplane is fitted: linear SVM (squared hinge) or logistic regression, both with L2."
     )
     calibration: Literal["auto", "linear", "isotonic", "ordinal_distance", "ordinal_z"] = setting(
         "auto",
-        "From hyperplane distance to Genant grade; `auto` takes the kind that cross-validates best, "
-        "`linear` is the published one.",
+        "From hyperplane distance or latent to Genant grade. `auto` takes the kind that cross-validates best "
+        "(docs/design/grading.md). `linear` is published.",
     )
     folds: int = setting(
         5,
-        "Folds of patients in cross-validation inside the training split; fewer where fewer patients have a fracture.",
+        "Folds of patients in cross-validation within the training split. Fewer where fewer patients have a fracture.",
         "folds",
         ge=2,
         le=20,
     )
     coverage: float = setting(
         0.90,
-        "Probability that an interval holds the grade of a new patient's vertebra; 0.90 needs 9 validation patients.",
+        "Probability that an interval contains the grade of a new patient's vertebra. 0.90 needs 9 validation "
+        "patients.",
         "fraction",
         gt=0.5,
         lt=1,

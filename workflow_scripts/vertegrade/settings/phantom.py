@@ -8,23 +8,23 @@ class PhantomSettings(Section):
     """The embedded phantom cohort. A patient follows from run.seed, its number and these keys."""
 
     patients: int = setting(
-        200, "Number of patients; a patient stays the same when the cohort grows.", "patients", ge=1, le=9999
+        200, "Number of patients. A patient stays the same when the cohort grows.", "patients", ge=1, le=9999
     )
     repeat_scans: float = setting(
-        0.05, "Share of patients scanned twice, so that splits by scan would leak.", "fraction", ge=0, le=1
+        0.05, "Share of patients with two scans, so that splits by scan would leak.", "fraction", ge=0, le=1
     )
     fractured_patients: float = setting(
         0.65, "Share of patients with at least one fracture (VerSe'19: 84 of 128).", "fraction", ge=0, le=1
     )
     fractures_per_patient: float = setting(
         5.2,
-        "Mean number of fractures among T1-L5 of a fractured patient; 5.2 of 17 gives VerSe'19's 20 %.",
+        "Mean number of fractures among T1-L5 of a fractured patient. 5.2 of 17 give VerSe'19's 20 %.",
         "",
         ge=1,
         le=10,
     )
     subthreshold: float = setting(
-        0.04, "Share of unfractured vertebrae that lost 5-19 % of a height; their grade is 0.", "fraction", ge=0, le=0.5
+        0.04, "Share of unfractured vertebrae that lost 5-19 % of a height. Their grade is 0.", "fraction", ge=0, le=0.5
     )
     mimics: float = setting(
         0.4,

@@ -7,17 +7,15 @@ class ReportSettings(Section):
     """Pages and pictures for people."""
 
     montage_crops: int = setting(
-        48, "Vertebrae in the montage, spread evenly over predicted severity.", "count", ge=1, le=400
+        48, "Number of vertebrae in the montage, spread evenly over predicted severity.", "count", ge=1, le=400
     )
     window_centre_hu: int = setting(
-        400, "Centre of the display window; 400 is the usual bone window's.", "HU", ge=-1000, le=3000
+        400, "Centre of the display window. 400 is usual for bone.", "HU", ge=-1000, le=3000
     )
-    window_width_hu: int = setting(
-        1500, "Width of the display window; 1500 is the usual bone window's.", "HU", ge=1, le=4096
-    )
+    window_width_hu: int = setting(1500, "Width of the display window. 1500 is usual for bone.", "HU", ge=1, le=4096)
     difference_hu: int = setting(
         400,
-        "Full colour of the difference maps; cortical against trabecular bone differs by about this.",
+        "Difference with the full colour in the difference maps. Cortical and trabecular bone differ by about this.",
         "HU",
         ge=1,
         le=4096,

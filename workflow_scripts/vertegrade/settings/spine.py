@@ -13,10 +13,10 @@ class LocalizeSettings(Section):
 
     method: Literal["learned", "provided", "totalsegmentator", "spineps"] = setting(
         "learned",
-        "`learned`: this project's own networks. "
-        "`provided`: centroids or masks named in the sample sheet (VerSe format); centroids win over a mask, on "
-        "which six points are measured. `totalsegmentator`, `spineps`: the command line of the tool that you "
-        "have installed with its weights (docs/how-to/external-tools.md); nothing is downloaded.",
+        "`learned`: this project's own networks. `provided`: centroids or masks named in the sample sheet (VerSe "
+        "format); centroids win over a mask, on which six points are measured. `totalsegmentator`, `spineps`: the "
+        "command line of the tool that you have installed with its weights (docs/how-to/external-tools.md); nothing "
+        "is downloaded.",
     )
     weights: PlainPath = setting(
         "",
@@ -25,8 +25,9 @@ class LocalizeSettings(Section):
     )
     min_confidence: float = setting(
         0.5,
-        "With `learned`: a vertebra is not evaluable if, by its looks and the distances to its neighbours, the "
-        "probability of its being one is less, or that of its lying in the scan wholly.",
+        "With `learned`: a vertebra is evaluable if the probability that it is a vertebra is at least this, and also "
+        "the probability that it lies in the scan completely. Both follow from the image and from the distances to "
+        "the neighbours.",
         "probability",
         ge=0,
         le=1,
@@ -34,27 +35,27 @@ class LocalizeSettings(Section):
     centreline: CentrelineSettings = section(CentrelineSettings, "With `learned`: the spine's centreline.")
     overrides: PlainPath = setting(
         "",
-        "CSV of landmarks corrected by hand, which win over whatever method found (docs/how-to/corrections.md). "
-        "Empty: none.",
+        "CSV of landmarks corrected by hand (docs/how-to/corrections.md). They win over all other landmarks. Empty: "
+        "none.",
     )
     tool_minutes: float = setting(
         60.0, "Time limit of one scan for `totalsegmentator` and `spineps`.", "min", gt=0, le=1440
     )
-    first_vertebra: int = setting(8, "First VerSe label that is graded (8 = T1).", "VerSe label", ge=1, le=28)
+    first_vertebra: int = setting(8, "First VerSe label that is graded (8 is T1).", "VerSe label", ge=1, le=28)
     last_vertebra: int = setting(
-        25, "Last VerSe label that is graded (25 = L6); 28 (T13) is graded too.", "VerSe label", ge=1, le=28
+        25, "Last VerSe label that is graded (25 is L6). 28 (T13) is graded too.", "VerSe label", ge=1, le=28
     )
     min_gap_mm: float = setting(
         8.0,
-        "Body centres of neighbours closer than this cannot be right (two crushed upper thoracic bodies are about "
-        "12 mm apart): the vertebrae are not evaluable.",
+        "Neighbours whose body centres are closer than this are not evaluable. (Two crushed upper thoracic bodies are "
+        "about 12 mm apart.)",
         "mm",
         gt=0,
     )
     max_gap_mm: float = setting(
         50.0,
-        "Body centres further apart than this, for each level between their labels, cannot be right (L4-L5 of a tall "
-        "person: about 42 mm): labels were swapped or a level was skipped, the vertebrae are not evaluable.",
+        "Vertebrae whose body centres are further apart than this, per level between their labels, are not evaluable: "
+        "labels were exchanged or a level was left out. (L4-L5 of a tall person are about 42 mm apart.)",
         "mm",
         gt=0,
     )
@@ -81,23 +82,24 @@ class CropSettings(Section):
     )
     smoothing_mm: float = setting(
         100.0,
-        "Waves of the centreline of this length keep half of their height: jitter of the given centres (waves of two "
-        "levels, 40-70 mm) goes, kyphosis and lordosis (350 mm and more) stay. 0: through the centres.",
+        "Smoothing of the centreline: waves of this length keep half of their height. Errors of the centres (waves of "
+        "two levels, 40-70 mm) are removed; kyphosis and lordosis (350 mm and more) stay. 0: the line goes through "
+        "the centres.",
         "mm",
         ge=0,
     )
     core_mm: float = setting(
         36.0,
-        "Depth, and at most the height, of the core around a vertebra's centre that must lie in the scan over all "
-        "slices: a lumbar body with both endplates. The height is the distance to the further neighbour (a body and a "
-        "disc) where that is less. Beyond the core a crop may be cut: neighbours of the first and the last vertebra.",
+        "Depth of the core around a vertebra's centre that must lie in the scan in all slices: a lumbar body with "
+        "both endplates. Its height is the same, or the distance to the further neighbour (a body and a disc) where "
+        "that is less. Outside of the core a crop may be cut, as at the first and the last vertebra.",
         "mm",
         gt=0,
     )
     min_inside: float = setting(
         0.98,
-        "With a smaller share of the core inside the scan the crop is not evaluable (`outside_scan`); less than 1, "
-        "so that a corner of the tilted square does not decide.",
+        "Smallest share of the core inside the scan; with less, the crop is not evaluable (`outside_scan`). It is "
+        "less than 1, so that a corner of the tilted square does not decide.",
         "fraction",
         ge=0,
         le=1,
