@@ -17,16 +17,16 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from vertegrade.annotations.masks import body_centres
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras, voxel_to_mm
 from vertegrade.levels import craniocaudal_rank
-from vertegrade.localizer.against_image import body_odds, check_against_image, way_odds
 from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
-from vertegrade.localizer.sight import WAYS, Sight, load_sight, see
+from vertegrade.localizer.sight.against_image import body_odds, check_against_image, way_odds
+from vertegrade.localizer.sight.see import WAYS, Sight, load_sight, see
 from vertegrade.phantom.training_scan import cohort_scan
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.masks import body_centres
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS
 
 SACRUM = 26

@@ -22,16 +22,16 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["vertegrade", "yaml"]):
+    from vertegrade.annotations.verse import read_centroids
     from vertegrade.cohort.labels import LabelError, read_label_table
     from vertegrade.cohort.sheet import SheetError, has_splits, sheet_rows
     from vertegrade.ct.archive import open_source
     from vertegrade.ct.nifti import convert_nifti
-    from vertegrade.ct.reasons import Refused
     from vertegrade.index.headers import dicom_header, nifti_header
     from vertegrade.index.pseudonyms import KeyFileError, read_key_file
     from vertegrade.preflight.config import read_settings
+    from vertegrade.reasons import Refused
     from vertegrade.settings.ct import CtSettings
-    from vertegrade.spine.verse import read_centroids
 
 GRID = (40, 50, 60), np.diag([1.0, 1.0, 2.0, 1.0])
 SETTINGS = CtSettings(max_voxels=2_000_000)

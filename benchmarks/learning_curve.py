@@ -19,8 +19,7 @@ from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.prediction import predict
 from vertegrade.grading.rows import keep_labels_of
 from vertegrade.settings.loading import check_settings
-from vertegrade.stage import write_frame
-from vertegrade.tables import CROPS, LABELS, LATENTS, PATIENT_SPLITS, SCANS, read_table, read_tables
+from vertegrade.tables import CROPS, LABELS, LATENTS, PATIENT_SPLITS, SCANS, read_table, read_tables, write_frame
 
 SHARES = (0.05, 0.10, 0.25, 0.50, 1.00)
 METRICS = ("auc", "spearman_height_loss", "macro_f1", "qwk", "mae", "interval_coverage")

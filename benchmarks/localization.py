@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.localizer.centreline import find_centreline
+from vertegrade.localizer.centreline.find import find_centreline
 from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
 from vertegrade.phantom.training_scan import cohort_scan, training_scan
 from vertegrade.settings.spine import LocalizeSettings

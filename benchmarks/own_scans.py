@@ -18,7 +18,7 @@ from localization import CENTRE, compared, points, report
 from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.localizer.detector_samples import LEVELS
+from vertegrade.localizer.detector.samples import LEVELS
 from vertegrade.localizer.landmarks import load_localizer
 from vertegrade.localizer.own_scans import own_scan
 from vertegrade.localizer.samples import make_samples

@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from vertegrade.annotations.masks import body_centres
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, to_ras
 from vertegrade.evaluation.figures import save_figure
@@ -24,7 +25,6 @@ from vertegrade.report.localization_picture import localization_figure
 from vertegrade.settings.report import ReportSettings
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.heights import column_heights
-from vertegrade.spine.masks import body_centres
 from vertegrade.spine.morphometry import measure_mask
 from vertegrade.tables import POINT_COLUMNS
 

@@ -27,10 +27,10 @@ from matplotlib import pyplot
 from snakemake.io import is_flagged
 from snakemake.settings.types import ExecutionSettings
 
-from vertegrade.code_hash import code_digests
 from vertegrade.cohort.sheet import shard_of
-from vertegrade.manifest import write_manifest
-from vertegrade.provenance.workflow import open_workflow
+from vertegrade.workflow.code_hash import code_digests
+from vertegrade.workflow.manifest import write_manifest
+from vertegrade.workflow.plan import open_workflow
 
 ROOT = Path(__file__).resolve().parent.parent
 TRIGGERS = ["mtime", "params", "input", "software-env"]  # as in profiles/default

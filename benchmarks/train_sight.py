@@ -1,4 +1,4 @@
-"""Train the network that sees whether there is a body at a place and which way it lies (localizer/sight.py).
+"""Train the network that sees whether there is a body at a place and which way it lies (localizer/sight/see.py).
 
     PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/train_sight.py FOLDER
 
@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vertegrade.localizer.detector_samples import load_sample, save_sample, spine_sample
-from vertegrade.localizer.sight import KIND
-from vertegrade.localizer.sight_network import SightNetwork, sight_loss
-from vertegrade.localizer.sight_samples import Spine, sight_batch, spine_of
+from vertegrade.localizer.detector.samples import load_sample, save_sample, spine_sample
+from vertegrade.localizer.sight.network import SightNetwork, sight_loss
+from vertegrade.localizer.sight.samples import Spine, sight_batch, spine_of
+from vertegrade.localizer.sight.see import KIND
 from vertegrade.localizer.training import train_network
 from vertegrade.localizer.weights import save_weights
 from vertegrade.phantom.training_scan import learning_scan

@@ -14,7 +14,7 @@ from snakemake.logging import logger
 CLONE = os.path.dirname(str(workflow.current_basedir))
 sys.path.insert(0, f"{CLONE}/workflow_scripts")
 
-from vertegrade.code_hash import (
+from vertegrade.workflow.code_hash import (
     leads_elsewhere,
     other_code,
     packages_of,
@@ -31,8 +31,8 @@ from vertegrade.preflight.start import (
     points_from,
     start,
 )
-from vertegrade.provenance.locks import remove_own_locks_only
-from vertegrade.provenance.reruns import decide_by_content
+from vertegrade.workflow.locks import remove_own_locks_only
+from vertegrade.workflow.reruns import decide_by_content
 from vertegrade.settings.base import rerun_values
 
 # Jobs have the same paths but the first one.

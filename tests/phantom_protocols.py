@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from vertegrade.phantom.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol
-from vertegrade.phantom.vendors import SCANNERS, Kernel
+from vertegrade.phantom.scanner.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol
+from vertegrade.phantom.scanner.vendors import SCANNERS, Kernel
 
 SOFT, SHARP = Kernel("soft", 0.0), Kernel("sharp", 1.0)
 

@@ -2,15 +2,16 @@
 
 import pandas as pd
 
-from vertegrade.manifest import job_name, manifest_files
-from vertegrade.provenance.check import Finding, audit
-from vertegrade.provenance.locks import WORKS, is_locked
-from vertegrade.provenance.workflow import TargetError, open_workflow
-from vertegrade.stage import run_stage, write_frame
+from vertegrade.tables import write_frame
+from vertegrade.workflow.audit import Finding, audit
+from vertegrade.workflow.job import run_job
+from vertegrade.workflow.locks import WORKS, is_locked
+from vertegrade.workflow.manifest import job_name, manifest_files
+from vertegrade.workflow.plan import TargetError, open_workflow
 
 SHOWN = 20  # findings in the log; all are in the table
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     if not manifest_files(job.results):
         raise SystemExit(f"{job.results}: no job has left anything here; is run.results right?")
     if is_locked():

@@ -4,10 +4,10 @@ from vertegrade.files import read_json, write_json
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.settings.grading import GradingSettings
-from vertegrade.stage import run_stage
 from vertegrade.tables import LABELS, LATENTS, PATIENT_SPLITS, read_table, read_tables
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     calibration = calibrate(
         read_tables(job.input.latents, LATENTS),
         read_table(job.input.labels, LABELS),

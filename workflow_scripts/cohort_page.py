@@ -4,9 +4,9 @@ from pathlib import Path
 
 from vertegrade.files import read_json, write_text
 from vertegrade.report.cohort_page import cohort_page
-from vertegrade.stage import run_stage
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     flow = read_json(job.input.flow)
     summary = read_json(job.input.summary)
     run = summary["run"]

@@ -4,10 +4,10 @@ from vertegrade.evaluation.evaluate import compare
 from vertegrade.files import read_json, write_json
 from vertegrade.grading.calibration import Calibration
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.stage import run_stage
 from vertegrade.tables import CROPS, LABELS, PATIENT_SPLITS, PREDICTIONS, SCANS, read_table, read_tables
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     first, second = (read_table(path, PREDICTIONS) for path in job.input.predictions)
     calibrations = [Calibration.from_dict(read_json(path)) for path in job.input.calibrators]
     differences = compare(

@@ -6,14 +6,14 @@ from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.shard import convert_shard
 from vertegrade.files import new_folder
 from vertegrade.settings.ct import CtSettings
-from vertegrade.stage import run_stage
-from vertegrade.tables import SCANS
+from vertegrade.tables import SCANS, write_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     settings = job.settings(CtSettings)
     states = []
     with new_folder(job.output.volumes) as folder:
         for state in convert_shard([ScanRow(**plain) for plain in job.params.rows], folder, settings):
             states.append(state)
             job.log.info("%s: %s %s", state["scan_id"], state["state"], state["reason"])
-    job.write_table(job.output.scans, pd.DataFrame(states), SCANS)
+    write_table(job.output.scans, pd.DataFrame(states), SCANS)

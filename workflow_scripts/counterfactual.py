@@ -3,18 +3,19 @@
 import numpy as np
 import pandas as pd
 
-from vertegrade.dae.counterfactual import counterfactuals
-from vertegrade.dae.weights import load_dae
-from vertegrade.files import read_array, read_json, write_array
+from vertegrade.arrays import read_array, write_array
+from vertegrade.files import read_json
+from vertegrade.graders.dae.counterfactual import counterfactuals
+from vertegrade.graders.dae.weights import load_dae
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.counterfactual import grade_latents, spread_by_severity
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.rows import stack_latents
 from vertegrade.settings.dae import CounterfactualSettings
-from vertegrade.stage import run_stage, write_frame
-from vertegrade.tables import GRADES, LATENTS, PREDICTIONS, read_table
+from vertegrade.tables import GRADES, LATENTS, PREDICTIONS, read_table, write_frame
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     settings = job.settings(CounterfactualSettings)
     predictions = read_table(job.input.predictions, PREDICTIONS)
     hyperplane = Hyperplane.from_dict(read_json(job.input.hyperplane))

@@ -2,14 +2,14 @@
 
 import pandas as pd
 
+from vertegrade.arrays import read_array
 from vertegrade.evaluation.figures import save_figure
-from vertegrade.files import read_array
 from vertegrade.report.montage import counterfactual_figure, true_grades
 from vertegrade.settings.report import ReportSettings
-from vertegrade.stage import run_stage
 from vertegrade.tables import LABELS, read_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     strips = pd.read_parquet(job.input.strips)
     grades = true_grades(strips, read_table(job.input.labels, LABELS))
     figure = counterfactual_figure(read_array(job.input.images), strips, grades, job.settings(ReportSettings))

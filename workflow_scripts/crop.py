@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 
+from vertegrade.arrays import write_array
 from vertegrade.ct.volume import read_volume
-from vertegrade.files import write_array
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.crop import crop_scan
-from vertegrade.stage import run_stage
-from vertegrade.tables import CROPS, LANDMARKS, SCANS, empty_table, read_table
+from vertegrade.tables import CROPS, LANDMARKS, SCANS, empty_table, read_table, write_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     settings = job.settings(CropSettings)
     scans = read_table(job.input.scans, SCANS).set_index("scan_id")
     landmarks = read_table(job.input.landmarks, LANDMARKS)
@@ -29,4 +29,4 @@ with run_stage(snakemake) as job:
     write_array(job.output.frames, np.concatenate(frames))
     crops = pd.concat(tables, ignore_index=True)
     crops["crop"] = np.arange(len(crops))
-    job.write_table(job.output.crops, crops, CROPS)
+    write_table(job.output.crops, crops, CROPS)

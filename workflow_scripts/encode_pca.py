@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 
+from vertegrade.arrays import read_array
 from vertegrade.cohort.splits import in_split
-from vertegrade.files import read_array
-from vertegrade.grading.pca import encode_pca, fit_pca, save_pca
+from vertegrade.graders.pca import encode_pca, fit_pca, save_pca
 from vertegrade.settings.grading import PcaSettings
-from vertegrade.stage import run_stage
-from vertegrade.tables import CROPS, LATENTS, PATIENT_SPLITS, read_table
+from vertegrade.tables import CROPS, LATENTS, PATIENT_SPLITS, read_table, write_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     splits = read_table(job.input.splits, PATIENT_SPLITS)
     tables = [read_table(path, CROPS) for path in job.input.crops]
     arrays = [read_array(path) for path in job.input.pixels]
@@ -26,4 +26,4 @@ with run_stage(snakemake) as job:
         for crops, pixels in zip(tables, arrays, strict=True)
         if len(crops)
     ]
-    job.write_table(job.output.latents, pd.concat(latents), LATENTS)
+    write_table(job.output.latents, pd.concat(latents), LATENTS)

@@ -4,10 +4,10 @@ from vertegrade.evaluation.evaluate import evaluate, metrics_table
 from vertegrade.files import read_json, write_json
 from vertegrade.grading.calibration import Calibration
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.stage import run_stage, write_frame
-from vertegrade.tables import CROPS, LABELS, PATIENT_SPLITS, PREDICTIONS, SCANS, read_table, read_tables
+from vertegrade.tables import CROPS, LABELS, PATIENT_SPLITS, PREDICTIONS, SCANS, read_table, read_tables, write_frame
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     calibration = Calibration.from_dict(read_json(job.input.calibrator))
     metrics = evaluate(
         read_table(job.input.predictions, PREDICTIONS),

@@ -3,10 +3,10 @@
 from vertegrade.evaluation.cases import labelled_cases, split_cases
 from vertegrade.evaluation.figures import all_figures, save_figure
 from vertegrade.files import new_folder, read_json
-from vertegrade.stage import run_stage
 from vertegrade.tables import CROPS, LABELS, PATIENT_SPLITS, PREDICTIONS, SCANS, read_table, read_tables
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     labels, splits = read_table(job.input.labels, LABELS), read_table(job.input.splits, PATIENT_SPLITS)
     scans, crops = read_tables(job.input.scans, SCANS), read_tables(job.input.crops, CROPS)
     metrics = {numbers["method"]: numbers for numbers in map(read_json, job.input.metrics)}

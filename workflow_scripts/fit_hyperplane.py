@@ -3,10 +3,10 @@
 from vertegrade.files import write_json
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.settings.grading import GradingSettings
-from vertegrade.stage import run_stage
 from vertegrade.tables import LABELS, LATENTS, PATIENT_SPLITS, read_table, read_tables
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     hyperplane = fit_hyperplane(
         read_tables(job.input.latents, LATENTS),
         read_table(job.input.labels, LABELS),

@@ -6,7 +6,6 @@ from vertegrade.evaluation.figures import save_figure
 from vertegrade.files import read_json, write_json
 from vertegrade.report.flow import cohort_flow, flow_steps, flow_table
 from vertegrade.report.flow_figure import flow_figure
-from vertegrade.stage import run_stage, write_frame
 from vertegrade.tables import (
     CROPS,
     LABELS,
@@ -17,9 +16,11 @@ from vertegrade.tables import (
     check_table,
     read_table,
     read_tables,
+    write_frame,
 )
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     labels = [read_table(path, LABELS) for path in job.input.labels]
     flow = cohort_flow(
         job.params.sheet,

@@ -6,8 +6,9 @@ import pandas as pd
 
 from vertegrade.cohort.sheet import shard_of
 from vertegrade.files import file_hashes, write_text
-from vertegrade.manifest import read_manifests
-from vertegrade.provenance.lineage import (
+from vertegrade.tables import PREDICTIONS, read_table, write_frame
+from vertegrade.workflow.job import run_job
+from vertegrade.workflow.lineage import (
     graded_rows,
     learned_splits,
     lineage_page,
@@ -15,10 +16,9 @@ from vertegrade.provenance.lineage import (
     scans_of,
     steps_behind,
 )
-from vertegrade.stage import run_stage, write_frame
-from vertegrade.tables import PREDICTIONS, read_table
+from vertegrade.workflow.manifest import read_manifests
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     scan, level = job.wildcards.scan, job.wildcards.level
     predictions = [read_table(path, PREDICTIONS) for path in job.input.predictions]
     rows = graded_rows(pd.concat(predictions), scan, level)

@@ -7,10 +7,10 @@ from vertegrade.evaluation.figures import save_figure
 from vertegrade.files import new_folder
 from vertegrade.report.localization_picture import localization_figure
 from vertegrade.settings.report import ReportSettings
-from vertegrade.stage import run_stage
 from vertegrade.tables import LANDMARKS, read_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job, new_folder(job.output[0]) as folder:
+with run_job(snakemake) as job, new_folder(job.output[0]) as folder:
     settings = job.settings(ReportSettings)
     for scan_id, vertebrae in read_table(job.input.landmarks, LANDMARKS).groupby("scan_id", sort=True):
         volume = read_volume(f"{job.input.volumes}/{scan_id}_ct.nii.gz")

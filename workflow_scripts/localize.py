@@ -4,23 +4,23 @@ from pathlib import Path
 
 import pandas as pd
 
+from vertegrade.annotations.overrides import adds_to, apply_overrides, read_overrides
+from vertegrade.annotations.tools import tool_landmarks
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume, read_volume
-from vertegrade.localizer.against_image import check_against_image
-from vertegrade.localizer.sight import load_sight
+from vertegrade.localizer.sight.against_image import check_against_image
+from vertegrade.localizer.sight.see import load_sight
+from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.adapters import tool_landmarks
 from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.foreign import without_foreign
 from vertegrade.spine.landmarks import provided_landmarks
-from vertegrade.spine.overrides import adds_to, apply_overrides, read_overrides
-from vertegrade.stage import run_stage
-from vertegrade.tables import LANDMARKS, SCANS, empty_table, read_table
+from vertegrade.tables import LANDMARKS, SCANS, empty_table, read_table, write_table
+from vertegrade.workflow.job import run_job
 
 NOTHING_FOUND = ("no_landmarks", "no_spine", "no_vertebrae")
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     settings = job.settings(LocalizeSettings)
     overrides = read_overrides(settings.overrides)
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
@@ -73,5 +73,5 @@ with run_stage(snakemake) as job:
     landmarks = pd.concat(tables)
     landmarks["flags"] = landmarks["scan_id"].map(scans["flags"])
     landmarks = with_flags(landmarks)
-    job.write_table(job.output.landmarks, landmarks, LANDMARKS)
-    job.write_table(job.output.states, scans, SCANS)
+    write_table(job.output.landmarks, landmarks, LANDMARKS)
+    write_table(job.output.states, scans, SCANS)

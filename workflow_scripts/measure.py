@@ -1,11 +1,11 @@
 """Measure the vertebrae of a shard from their six points: heights, Genant's indices, and these as latents."""
 
 from vertegrade.spine.indices import keypoint_latents, measure
-from vertegrade.stage import run_stage
-from vertegrade.tables import LANDMARKS, LATENTS, MEASUREMENTS, read_table
+from vertegrade.tables import LANDMARKS, LATENTS, MEASUREMENTS, read_table, write_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     measurements = measure(read_table(job.input.landmarks, LANDMARKS))
     job.log.info("%d vertebrae, %d measured", len(measurements), measurements["evaluable"].sum())
-    job.write_table(job.output.measurements, measurements, MEASUREMENTS)
-    job.write_table(job.output.latents, keypoint_latents(measurements, job.params.points_from), LATENTS)
+    write_table(job.output.measurements, measurements, MEASUREMENTS)
+    write_table(job.output.latents, keypoint_latents(measurements, job.params.points_from), LATENTS)

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from vertegrade.arrays import read_array
 from vertegrade.evaluation.figures import save_figure
-from vertegrade.files import read_array
 from vertegrade.grading.counterfactual import spread_by_severity
 from vertegrade.report.montage import mid_sagittal, montage_figure, true_grades
 from vertegrade.settings.report import ReportSettings
-from vertegrade.stage import run_stage
 from vertegrade.tables import CROPS, LABELS, PREDICTIONS, read_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     settings = job.settings(ReportSettings)
     rows = spread_by_severity(read_table(job.input.predictions, PREDICTIONS), settings.montage_crops)
     images = {}

@@ -2,10 +2,10 @@
 
 from vertegrade.files import write_text
 from vertegrade.report.outcome import finding_lines, scan_lines, why_not_well
-from vertegrade.stage import run_stage
 from vertegrade.tables import PREDICTIONS, SCANS, read_table, read_tables
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     scans = read_tables(job.input.scans, SCANS)
     reason = why_not_well(scans, job.params.fail_on)
     if reason:

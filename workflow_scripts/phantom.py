@@ -6,12 +6,12 @@ import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.files import new_folder
-from vertegrade.phantom.scan import make_scan
+from vertegrade.phantom.scanner.scan import make_scan
 from vertegrade.settings.phantom import PhantomSettings
-from vertegrade.stage import run_stage
-from vertegrade.tables import PHANTOM_TRUTH
+from vertegrade.tables import PHANTOM_TRUTH, write_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job, ExitStack() as stack:
+with run_job(snakemake) as job, ExitStack() as stack:
     settings = job.settings(PhantomSettings)
     dicom = stack.enter_context(new_folder(job.output.dicom))
     annotations = stack.enter_context(new_folder(job.output.annotations))
@@ -19,4 +19,4 @@ with run_stage(snakemake) as job, ExitStack() as stack:
     for row in (ScanRow(**plain) for plain in job.params.rows):
         truth.append(make_scan(row, settings, job.seed, dicom / row.scan_id, annotations))
         job.log.info("%s: %d vertebrae", row.scan_id, len(truth[-1]))
-    job.write_table(job.output.truth, pd.concat(truth), PHANTOM_TRUTH)
+    write_table(job.output.truth, pd.concat(truth), PHANTOM_TRUTH)

@@ -5,13 +5,13 @@ import shutil
 
 import yaml
 
-from vertegrade.code_hash import SCRIPTS
 from vertegrade.files import new_folder, write_json
-from vertegrade.manifest import read_manifests
-from vertegrade.provenance.crate import crate
-from vertegrade.stage import run_stage
+from vertegrade.workflow.code_hash import SCRIPTS
+from vertegrade.workflow.crate import crate
+from vertegrade.workflow.job import run_job
+from vertegrade.workflow.manifest import read_manifests
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     root = SCRIPTS.parent
     with new_folder(job.output.workflow) as folder:
         for name in ("rules", "workflow_scripts", "envs", "report"):

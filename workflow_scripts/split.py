@@ -4,10 +4,10 @@ from vertegrade.cohort.leakage import check_leakage
 from vertegrade.cohort.sources import read_labels
 from vertegrade.cohort.splits import assign_splits, merge_given_splits
 from vertegrade.settings.cohort import SplitSettings
-from vertegrade.stage import run_stage
-from vertegrade.tables import PATIENT_SPLITS, SCANS, read_tables
+from vertegrade.tables import PATIENT_SPLITS, SCANS, read_tables, write_table
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     scans = read_tables(job.input.scans, SCANS)
     official = read_labels(job.input.official).given_splits if job.input.official else {}
     given = merge_given_splits(scans["patient_id"], job.params.given, official)
@@ -15,4 +15,4 @@ with run_stage(snakemake) as job:
     for warning in check_leakage(scans, splits):
         job.log.warning(warning)
     job.log.info("patients: %s", splits["split"].value_counts().to_dict())
-    job.write_table(job.output.splits, splits, PATIENT_SPLITS)
+    write_table(job.output.splits, splits, PATIENT_SPLITS)

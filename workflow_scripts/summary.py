@@ -1,13 +1,13 @@
 """The figures of the run that other programs can rely on (docs/reference/summary.md)."""
 
-from vertegrade.evaluation.cost import cost
-from vertegrade.evaluation.run_facts import job_manifests, run_facts
 from vertegrade.evaluation.summary import summary
 from vertegrade.files import read_json, write_json
-from vertegrade.stage import run_stage
 from vertegrade.tables import PREDICTIONS, SCANS, read_table, read_tables
+from vertegrade.workflow.cost import cost
+from vertegrade.workflow.job import run_job
+from vertegrade.workflow.run_facts import job_manifests, run_facts
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     scans = read_tables(job.input.scans, SCANS)
     predictions = read_table(job.input.predictions, PREDICTIONS)
     graded = predictions[predictions["evaluable"]]

@@ -1,13 +1,13 @@
 """Train the diffusion autoencoder on the unlabelled crops of the training split; resumes by itself."""
 
-from vertegrade.code_hash import packages_of
-from vertegrade.dae.checkpoints import States
-from vertegrade.dae.training_job import TrainingJob
 from vertegrade.gpus import gpus_asked_for
+from vertegrade.graders.dae.training_job import TrainingJob
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
-from vertegrade.stage import run_stage
+from vertegrade.training.checkpoints import States
+from vertegrade.workflow.code_hash import packages_of
+from vertegrade.workflow.job import run_job
 
-with run_stage(snakemake) as job:
+with run_job(snakemake) as job:
     training = TrainingJob(
         crops=list(job.input.crops),
         pixels=list(job.input.pixels),

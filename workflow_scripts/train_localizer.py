@@ -8,28 +8,28 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from vertegrade.code_hash import packages_of
+from vertegrade.annotations.mosmed import AXIAL
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.cohort.sources import read_labels
 from vertegrade.cohort.splits import assign_splits, in_split, merge_given_splits
 from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.volume import Volume, read_volume
-from vertegrade.dae.checkpoints import States, locked
 from vertegrade.files import sha256_of, write_json
-from vertegrade.localizer.against_image import check_against_image
 from vertegrade.localizer.own_scans import own_scan
 from vertegrade.localizer.samples import make_samples
-from vertegrade.localizer.sight import Sight, load_sight
+from vertegrade.localizer.sight.against_image import check_against_image
+from vertegrade.localizer.sight.see import Sight, load_sight
 from vertegrade.localizer.train import train_localizer
 from vertegrade.phantom.training_scan import learning_scan
 from vertegrade.settings.cohort import SplitSettings
 from vertegrade.settings.localizer import LocalizerTrainSettings
-from vertegrade.spine.mosmed import AXIAL
-from vertegrade.stage import Stage, run_stage
 from vertegrade.tables import SCANS, read_tables
+from vertegrade.training.checkpoints import States, locked
+from vertegrade.workflow.code_hash import packages_of
+from vertegrade.workflow.job import Job, run_job
 
 
-def own_scans(job: Stage) -> dict[str, tuple[ScanRow, Path, str]]:
+def own_scans(job: Job) -> dict[str, tuple[ScanRow, Path, str]]:
     """Row, volume and pixel axes of converted scans with an annotation, of patients of the training split, by scan."""
     if not job.params.own:
         return {}
@@ -59,7 +59,7 @@ def read_own(row: ScanRow, volume: Path, axcodes: str, sight: Sight) -> tuple[Vo
     return cut, bodies
 
 
-with run_stage(snakemake) as job, ExitStack() as stack:
+with run_job(snakemake) as job, ExitStack() as stack:
     torch.set_num_threads(job.threads)
     settings = job.settings(LocalizerTrainSettings)
     own = own_scans(job)

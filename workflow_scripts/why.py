@@ -1,11 +1,11 @@
 """Say in plain words what a run would do and because of what."""
 
-from vertegrade.provenance.locks import WORKS, is_locked
-from vertegrade.provenance.why import explain
-from vertegrade.provenance.workflow import TargetError, open_workflow
-from vertegrade.stage import run_stage
+from vertegrade.workflow.job import run_job
+from vertegrade.workflow.locks import WORKS, is_locked
+from vertegrade.workflow.plan import TargetError, open_workflow
+from vertegrade.workflow.why import explain
 
-with run_stage(snakemake) as job, open_workflow(job.config, **job.params.workflow) as now:
+with run_job(snakemake) as job, open_workflow(job.config, **job.params.workflow) as now:
     try:
         lines = explain(now, job.params.targets)
     except TargetError as error:

@@ -13,9 +13,9 @@ from ct.conftest import InShard
 from ct.ct_enhanced import write_enhanced
 from ct.ct_series import body_hu, make_slice, positions, write_series
 from vertegrade.ct.headers import series_code
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.stack import check_thickness
 from vertegrade.ct.volume import read_volume
+from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.ct import CtSettings
 
 Change = Callable[[Dataset, int], None]

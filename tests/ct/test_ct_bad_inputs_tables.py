@@ -16,13 +16,13 @@ from dae.dae_tiny import MODEL, pixels
 from grading.simulated_latents import cohort
 from vertegrade.cohort.labels import LabelError, read_label_table
 from vertegrade.cohort.sheet import ScanRow, SheetError, read_sheet
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume
-from vertegrade.dae.network import DaeNetwork
-from vertegrade.dae.weights import load_dae, save_dae
+from vertegrade.graders.dae.network import DaeNetwork
+from vertegrade.graders.dae.weights import load_dae, save_dae
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.rows import GradingError
 from vertegrade.preflight.config import read_settings
+from vertegrade.reasons import Refused
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.settings.loading import SettingsError, check_settings, check_yaml
 from vertegrade.settings.spine import CropSettings, LocalizeSettings

@@ -7,8 +7,8 @@ import pytest
 
 from ct.ct_series import body_hu
 from vertegrade.ct.converted import Converted, check_volume
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume
+from vertegrade.reasons import Notes, Refused
 
 HU = body_hu(12, 10, 8).T.astype(np.int16)
 AFFINE = np.diag([0.9, 0.7, 1.5, 1.0])

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from ct.ct_series import SERIES_UID, body_hu, convert, write_series
 from vertegrade.ct import convert as convert_module
-from vertegrade.ct.reasons import REASONS, Refused
+from vertegrade.reasons import REASONS, Refused
 from vertegrade.tables import SCANS, check_table
 
 PHI = [b"PLANTED-ID", b"Planted", b"19010203", SERIES_UID.encode(), b"agent of note"]

@@ -13,8 +13,8 @@ from ct.conftest import InShard
 from ct.ct_series import write_series
 from lidc_data import lidc_folder
 from vertegrade.ct import outside
-from vertegrade.ct.reasons import Notes
 from vertegrade.ct.volume import read_volume
+from vertegrade.reasons import Notes
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 AFFINE = np.diag([1.0, 1.0, 1.5, 1.0])

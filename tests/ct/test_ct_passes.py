@@ -15,8 +15,8 @@ from ct.ct_enhanced import write_enhanced
 from ct.ct_series import body_hu, write_series
 from lidc_data import lidc_folder
 from vertegrade.ct.passes import check_alike, seconds, turns
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import to_ras
+from vertegrade.reasons import Refused
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SLICES = 24

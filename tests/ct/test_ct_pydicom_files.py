@@ -9,9 +9,9 @@ import pydicom
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.archive import SourceFile, open_source
 from vertegrade.ct.dicom import quiet_reading
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.shard import convert_shard
 from vertegrade.ct.slices import read_header
+from vertegrade.reasons import Refused
 from vertegrade.settings.ct import CtSettings
 
 BUNDLED = Path(pydicom.data.__file__).parent / "test_files"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from vertegrade.ct.reasons import FLAGS, REASONS, flags_table, reasons_table
+from vertegrade.reasons import FLAGS, REASONS, flags_table, reasons_table
 
 ROOT = Path(__file__).resolve().parents[2]
 GIVEN = re.compile(r'Refused\(\s*"(\w+)"')

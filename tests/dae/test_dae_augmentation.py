@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import rotate, shift
 from torch import Generator, Tensor
 
-from vertegrade.dae.augmentation import augmented
+from vertegrade.graders.dae.augmentation import augmented
 from vertegrade.settings.dae import AugmentSettings
 
 NOTHING = AugmentSettings(

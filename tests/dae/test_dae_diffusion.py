@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dae.dae_tiny import MODEL
-from vertegrade.dae.diffusion import Diffusion
+from vertegrade.graders.dae.diffusion import Diffusion
 
 STD = 0.2
 PREDICTIONS = ("v_residual", "v", "epsilon")

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from dae.dae_tiny import MODEL, TRAIN, pixels, states
-from vertegrade.dae.counterfactual import counterfactuals
-from vertegrade.dae.encoding import encode
-from vertegrade.dae.pixels import hounsfield, to_hu, windowed
-from vertegrade.dae.shapes import central
-from vertegrade.dae.training import train_dae
-from vertegrade.dae.weights import Dae, WeightsError, load_dae
+from vertegrade.graders.dae.counterfactual import counterfactuals
+from vertegrade.graders.dae.encoding import encode
+from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
+from vertegrade.graders.dae.shapes import central
+from vertegrade.graders.dae.training import train_dae
+from vertegrade.graders.dae.weights import Dae, WeightsError, load_dae
 
 
 @pytest.fixture(scope="module")

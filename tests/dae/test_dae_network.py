@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from dae.dae_tiny import MODEL
-from vertegrade.dae.layers import AdaGN, Attention, ResBlock
-from vertegrade.dae.network import DaeNetwork
+from vertegrade.graders.dae.layers import AdaGN, Attention, ResBlock
+from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.settings.dae import DaeModelSettings, DaeSettings
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dae.dae_tiny import MODEL, TRAIN
-from vertegrade.dae.network import DaeNetwork
-from vertegrade.dae.optimiser import Optimiser, is_matrix
+from vertegrade.graders.dae.network import DaeNetwork
+from vertegrade.graders.dae.optimiser import Optimiser, is_matrix
 
 
 def stepped(kind: str, steps: int = 1) -> tuple[DaeNetwork, DaeNetwork, Optimiser]:

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from dae.dae_tiny import states
-from vertegrade.dae.encoding import encode
-from vertegrade.dae.training import Trainer, train_dae
-from vertegrade.dae.weights import load_dae
+from vertegrade.graders.dae.encoding import encode
+from vertegrade.graders.dae.training import Trainer, train_dae
+from vertegrade.graders.dae.weights import load_dae
 from vertegrade.settings.dae import DaeModelSettings, DaeSettings
 
 PRESETS = Path(__file__).parents[2] / "presets"

@@ -12,10 +12,10 @@ import pytest
 from safetensors.torch import load_file
 
 from dae.dae_tiny import MODEL, TRAIN, pixels, states
-from vertegrade.dae.checkpoints import States, load_checkpoint, locked
-from vertegrade.dae.interruption import Interruption, TrainingInterrupted
-from vertegrade.dae.training import Trainer, train_dae
+from vertegrade.graders.dae.training import Trainer, train_dae
 from vertegrade.settings.dae import DaeTrainSettings
+from vertegrade.training.checkpoints import States, load_checkpoint, locked
+from vertegrade.training.interruption import Interruption, TrainingInterrupted
 
 ALWAYS = TRAIN.model_copy(update={"save_every_s": 1.0e-9})
 # Half of checkpoint 5 is written when the process dies.

@@ -17,14 +17,14 @@ from safetensors.torch import load_file
 
 from dae.dae_tiny import MODEL, TRAIN, pixels, states
 from slurm.cluster import wait_for
-from vertegrade.code_hash import code_of
-from vertegrade.dae.interruption import Interruption, TrainingInterrupted
-from vertegrade.dae.peers import Peers
-from vertegrade.dae.pixels import Crops
-from vertegrade.dae.training import Trainer, batch_positions
-from vertegrade.dae.training_job import TrainingJob
+from vertegrade.graders.dae.pixels import Crops
+from vertegrade.graders.dae.training import Trainer, batch_positions
+from vertegrade.graders.dae.training_job import TrainingJob
 from vertegrade.settings.dae import DaeTrainSettings
 from vertegrade.tables import CROPS, PATIENT_SPLITS, check_table
+from vertegrade.training.interruption import Interruption, TrainingInterrupted
+from vertegrade.training.processes import Peers
+from vertegrade.workflow.code_hash import code_of
 
 # Two settings that a training in parts must carry through: random draws of all kinds, and dropout.
 DROPPING = MODEL.model_copy(update={"dropout": 0.1})
@@ -149,7 +149,7 @@ def test_a_process_that_dies_ends_all_with_an_error(tmp_path: Path) -> None:
 def test_nobody_trains_on_when_the_job_is_killed(tmp_path: Path) -> None:
     job = training(tmp_path / "job", LONG)
     (tmp_path / "job.json").write_text(job.model_dump_json())
-    code = "import sys; from pathlib import Path; from vertegrade.dae.training_job import TrainingJob\n"
+    code = "import sys; from pathlib import Path; from vertegrade.graders.dae.training_job import TrainingJob\n"
     code += "TrainingJob.model_validate_json(Path(sys.argv[1]).read_text()).run_together(2, 1)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     main = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "job.json")], env=environment)

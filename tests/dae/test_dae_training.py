@@ -7,12 +7,19 @@ import pytest
 import torch
 
 from dae.dae_tiny import MODEL, TRAIN, pixels, states
-from vertegrade.dae.interruption import Interruption
-from vertegrade.dae.peers import Peers
-from vertegrade.dae.pixels import Crops
-from vertegrade.dae.training import Trainer, batch_positions, centre_weight, learning_rate, noise_levels, train_dae
-from vertegrade.dae.weights import load_dae
+from vertegrade.graders.dae.pixels import Crops
+from vertegrade.graders.dae.training import (
+    Trainer,
+    batch_positions,
+    centre_weight,
+    learning_rate,
+    noise_levels,
+    train_dae,
+)
+from vertegrade.graders.dae.weights import load_dae
 from vertegrade.settings.dae import DaeTrainSettings
+from vertegrade.training.interruption import Interruption
+from vertegrade.training.processes import Peers
 
 
 def train(folder: Path, settings: DaeTrainSettings = TRAIN, seed: int = 0) -> dict[str, float]:

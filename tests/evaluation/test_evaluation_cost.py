@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from vertegrade.evaluation.cost import ASSUMED, cost
+from vertegrade.workflow.cost import ASSUMED, cost
 
 PAGE = Path(__file__).parents[2] / "docs/reference/summary.md"
 

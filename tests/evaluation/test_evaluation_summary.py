@@ -8,11 +8,11 @@ import jsonschema
 import pytest
 
 from evaluation.synthetic_predictions import make_cohort
-from vertegrade.evaluation.cost import cost
 from vertegrade.evaluation.evaluate import evaluate
-from vertegrade.evaluation.run_facts import run_facts
 from vertegrade.evaluation.summary import summary
 from vertegrade.settings.evaluation import EvaluationSettings
+from vertegrade.workflow.cost import cost
+from vertegrade.workflow.run_facts import run_facts
 
 PAGE = Path(__file__).parents[2] / "docs/reference/summary.md"
 COUNTS = {"scans": 40, "scans_done": 38, "vertebrae": 532, "vertebrae_graded": 500}

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from vertegrade.files import sha256_of
-from vertegrade.manifest import HASHED
+from vertegrade.workflow.manifest import HASHED
 
 # Times, process ids and counts of a run differ from one run to the next; state goes with the weights that it led to.
 NOT_COMPARED = ("manifest/", "dae/state/", "dae/training.json", "summary.json", "report/cohort.html")

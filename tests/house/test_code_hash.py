@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vertegrade import code_hash
-from vertegrade.code_hash import CodeError, LoadedCode
+from vertegrade.workflow import code_hash
+from vertegrade.workflow.code_hash import CodeError, LoadedCode
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from vertegrade.files import new_file, new_folder, read_array, sha256_of, write_array, write_json, write_text
+from vertegrade.arrays import read_array, write_array
+from vertegrade.files import new_file, new_folder, sha256_of, write_json, write_text
 from vertegrade.weights import write_weights
 
 

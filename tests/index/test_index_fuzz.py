@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ct.ct_series import body_hu, make_slice, positions
+from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.labels import LabelError, read_label_table
 from vertegrade.cohort.sheet import COLUMNS, ScanRow, SheetError, read_sheet
 from vertegrade.ct.convert import convert_scan
-from vertegrade.ct.reasons import REASONS, Refused
 from vertegrade.index.folder import IndexingError, write_index
 from vertegrade.index.headers import dicom_header, read_zips
+from vertegrade.reasons import REASONS, Refused
 from vertegrade.settings.ct import CtSettings
-from vertegrade.spine.verse import read_centroids
 
 
 def tries(count: int) -> Callable:

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume, mm_to_voxel, voxel_to_mm
-from vertegrade.localizer.against_image import check_against_image
 from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
-from vertegrade.localizer.sight import Sight, load_sight
+from vertegrade.localizer.sight.against_image import check_against_image
+from vertegrade.localizer.sight.see import Sight, load_sight
 from vertegrade.phantom.training_scan import cohort_scan
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.tables import CENTRE_COLUMNS
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume
-from vertegrade.localizer.centreline import best_path, find_centreline
-from vertegrade.localizer.centreline_network import cell_centres_mm
-from vertegrade.localizer.low_resolution import GRID_MM, low_resolution
+from vertegrade.localizer.centreline.find import best_path, find_centreline
+from vertegrade.localizer.centreline.low_resolution import GRID_MM, low_resolution
+from vertegrade.localizer.centreline.network import cell_centres_mm
+from vertegrade.reasons import Refused
 
 # 160 x 160 x 240 mm; the grid's first voxel lies half a voxel inside the scan's corner.
 ORIGIN = np.array([-80.0, -50.0, 300.0])

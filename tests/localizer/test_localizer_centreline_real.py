@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lidc_data import lidc_folder
+from vertegrade.annotations.masks import body_centres
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
-from vertegrade.localizer.centreline import SpineLine, find_centreline, load_centreline_network
-from vertegrade.spine.masks import body_centres
+from vertegrade.localizer.centreline.find import SpineLine, find_centreline, load_centreline_network
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "models" / "localizer" / "centreline.safetensors"

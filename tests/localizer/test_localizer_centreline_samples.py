@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from vertegrade.localizer.centreline_augmentation import random_hu, random_pose
-from vertegrade.localizer.centreline_network import CentrelineNetwork, centreline_loss
-from vertegrade.localizer.centreline_samples import (
+from vertegrade.localizer.centreline.augmentation import random_hu, random_pose
+from vertegrade.localizer.centreline.network import CentrelineNetwork, centreline_loss
+from vertegrade.localizer.centreline.samples import (
     CentrelineSample,
     centreline_batches,
     centreline_sample,

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vertegrade.ct.volume import Volume
-from vertegrade.localizer import detector_network as maps_of
-from vertegrade.localizer.detector import (
+from vertegrade.localizer.detector import network as maps_of
+from vertegrade.localizer.detector.find import (
     VertebraNetwork,
     complete_probability,
     corrected_line,
@@ -15,8 +15,8 @@ from vertegrade.localizer.detector import (
     keep_apart,
     refined,
 )
-from vertegrade.localizer.detector_network import HEAT, OUTPUTS, POINT, SCALE_MM, SCORES, DetectorNetwork, maps_loss
-from vertegrade.localizer.detector_samples import (
+from vertegrade.localizer.detector.network import HEAT, OUTPUTS, POINT, SCALE_MM, SCORES, DetectorNetwork, maps_loss
+from vertegrade.localizer.detector.samples import (
     COLUMN,
     KEYPOINTS,
     KNOWN,
@@ -27,8 +27,8 @@ from vertegrade.localizer.detector_samples import (
     ROW,
     WIDTH,
 )
-from vertegrade.localizer.refiner_network import RefinerNetwork, refiner_loss
-from vertegrade.localizer.refiner_samples import LOOK, body_axes
+from vertegrade.localizer.refiner.network import RefinerNetwork, refiner_loss
+from vertegrade.localizer.refiner.samples import LOOK, body_axes
 from vertegrade.spine.centreline import fit_centreline
 
 BODY = np.array([[y, z] for y in (15.0, 0.0, -15.0) for z in (12.0, -12.0)])

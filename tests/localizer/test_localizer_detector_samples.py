@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from spine.curves import normal_spine
-from vertegrade.localizer import detector_samples, refiner_samples
-from vertegrade.localizer.detector_samples import (
+from vertegrade.localizer.detector import samples as detector_samples
+from vertegrade.localizer.detector.samples import (
     COLUMN,
     KEYPOINTS,
     LATERAL,
@@ -24,7 +24,8 @@ from vertegrade.localizer.detector_samples import (
     strayed_line,
 )
 from vertegrade.localizer.image_augmentation import affine, moved, varied, windowed
-from vertegrade.localizer.refiner_samples import LOOK, LookSamples, look_view
+from vertegrade.localizer.refiner import samples as refiner_samples
+from vertegrade.localizer.refiner.samples import LOOK, LookSamples, look_view
 
 CENTRES = np.array([[6, row, 60] for row in range(100, 400, 30)], np.float32)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vertegrade.ct.volume import Volume
-from vertegrade.localizer.endplates import LARGEST_MM, ON_PHANTOMS_MM, WEIGHT, at_outer_edge, edge_mm
+from vertegrade.localizer.refiner.endplates import LARGEST_MM, ON_PHANTOMS_MM, WEIGHT, at_outer_edge, edge_mm
 
 AFFINE = np.diag([1.0, 1.0, 0.5, 1.0])
 TOPS = (100.0, 70.0, 40.0)  # of bodies 20 mm high

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume
 from vertegrade.localizer import landmarks
-from vertegrade.localizer.centreline import SpineLine
-from vertegrade.localizer.detector import Detection
-from vertegrade.localizer.detector_samples import LEVELS
+from vertegrade.localizer.centreline.find import SpineLine
+from vertegrade.localizer.detector.find import Detection
+from vertegrade.localizer.detector.samples import LEVELS
 from vertegrade.localizer.landmarks import CUT, UNSURE, Localizer, learned_landmarks
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.centreline import fit_centreline
 from vertegrade.tables import NOT_GRADED, POINT_SD_COLUMNS

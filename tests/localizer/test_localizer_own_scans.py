@@ -11,17 +11,17 @@ import pytest
 
 from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras
 from vertegrade.levels import LABELS
-from vertegrade.localizer.centreline_samples import centreline_batches, load_centreline_sample
-from vertegrade.localizer.detector_samples import KNOWN, LEVEL, PRESENT, detector_batch, load_sample
+from vertegrade.localizer.centreline.samples import centreline_batches, load_centreline_sample
+from vertegrade.localizer.detector.samples import KNOWN, LEVEL, PRESENT, detector_batch, load_sample
 from vertegrade.localizer.own_scans import own_scan
-from vertegrade.localizer.refiner_samples import load_looks
+from vertegrade.localizer.refiner.samples import load_looks
 from vertegrade.localizer.samples import make_samples
-from vertegrade.phantom.patient import draw_patient
-from vertegrade.phantom.render import render
+from vertegrade.phantom.anatomy.patient import draw_patient
+from vertegrade.phantom.anatomy.render import render
 from vertegrade.phantom.truth import truth_table
+from vertegrade.reasons import Refused
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS
 

@@ -10,9 +10,9 @@ import torch
 from scipy import ndimage
 
 from vertegrade.ct.volume import Volume
-from vertegrade.localizer.sight import KIND, SIZE, SLABS, Seen, Sight, from_patches, load_sight, patches, see
-from vertegrade.localizer.sight_network import SightNetwork, sight_loss, sight_numbers
-from vertegrade.localizer.sight_samples import Spine, sight_batch
+from vertegrade.localizer.sight.network import SightNetwork, sight_loss, sight_numbers
+from vertegrade.localizer.sight.samples import Spine, sight_batch
+from vertegrade.localizer.sight.see import KIND, SIZE, SLABS, Seen, Sight, from_patches, load_sight, patches, see
 from vertegrade.localizer.straight_image import WINDOW_HALF_HU, WINDOW_MIDDLE_HU
 from vertegrade.localizer.training import train_network
 from vertegrade.localizer.weights import save_weights
@@ -104,7 +104,7 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_given_landmarks_do_not_wait_for_torch() -> None:
-    code = "import sys, vertegrade.localizer.against_image; sys.exit('torch' in sys.modules)"
+    code = "import sys, vertegrade.localizer.sight.against_image; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT / "workflow_scripts")})
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume
-from vertegrade.dae.interruption import TrainingInterrupted
 from vertegrade.localizer import train
 from vertegrade.localizer.landmarks import load_localizer
 from vertegrade.localizer.samples import KINDS, AnnotationError, make_samples, sample_files
+from vertegrade.reasons import Refused
 from vertegrade.settings.localizer import LocalizerTrainSettings
 from vertegrade.tables import POINT_COLUMNS, POINTS
+from vertegrade.training.interruption import TrainingInterrupted
 
 STEPS = LocalizerTrainSettings(scans=2, refiner_steps=1, detector_steps=1, centreline_steps=1)
 

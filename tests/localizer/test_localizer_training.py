@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vertegrade.dae.interruption import TrainingInterrupted
 from vertegrade.localizer.training import step_rng, train_network
 from vertegrade.localizer.weights import WeightsError, load_weights, save_weights
+from vertegrade.training.interruption import TrainingInterrupted
 
 
 def network() -> nn.Module:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from vertegrade.levels import LABELS
-from vertegrade.phantom.anatomy import GRADED, Patient
-from vertegrade.phantom.body import BodyPlan, build_body
-from vertegrade.phantom.curve import Disc, clearance, stack
-from vertegrade.phantom.findings import uneven
-from vertegrade.phantom.fracture import SHAPES, draw_fracture
-from vertegrade.phantom.patient import draw_patient
+from vertegrade.phantom.anatomy.body import BodyPlan, build_body
+from vertegrade.phantom.anatomy.curve import Disc, clearance, stack
+from vertegrade.phantom.anatomy.findings import uneven
+from vertegrade.phantom.anatomy.fracture import SHAPES, draw_fracture
+from vertegrade.phantom.anatomy.patient import draw_patient
+from vertegrade.phantom.anatomy.person import GRADED, Patient
 from vertegrade.phantom.roster import phantom_rows
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.spine.heights import genant_grade

@@ -6,10 +6,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vertegrade.phantom.anatomy import GRADED, Patient, Vertebra
-from vertegrade.phantom.body import PLANE_HALF
-from vertegrade.phantom.patient import draw_patient
-from vertegrade.phantom.render import render
+from vertegrade.phantom.anatomy.body import PLANE_HALF
+from vertegrade.phantom.anatomy.patient import draw_patient
+from vertegrade.phantom.anatomy.person import GRADED, Patient, Vertebra
+from vertegrade.phantom.anatomy.render import render
 from vertegrade.phantom.truth import truth_table
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.tables import HEIGHTS, PHANTOM_TRUTH, check_table

@@ -11,9 +11,9 @@ import pytest
 
 from phantom_protocols import every_hu, protocol
 from vertegrade.files import sha256_of
-from vertegrade.phantom.dicom import Subject, outside_circle, write_series
-from vertegrade.phantom.protocol import COMPRESSED, EXPLICIT_LITTLE_ENDIAN, Protocol
-from vertegrade.phantom.vendors import SCANNERS
+from vertegrade.phantom.scanner.dicom import Subject, outside_circle, write_series
+from vertegrade.phantom.scanner.protocol import COMPRESSED, EXPLICIT_LITTLE_ENDIAN, Protocol
+from vertegrade.phantom.scanner.vendors import SCANNERS
 
 SUBJECT = Subject("ph0001", 71, "F")
 EACH_SCANNER = pytest.mark.parametrize("scanner", SCANNERS, ids=lambda s: s.model.replace(" ", ""))

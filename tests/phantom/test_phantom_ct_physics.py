@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from phantom_protocols import SHARP, SOFT, protocol, water
-from vertegrade.phantom.metal import METAL_HU, MetalPart
-from vertegrade.phantom.physics import acquire, modulation, point_spread_sigma_mm, slice_profile
-from vertegrade.phantom.protocol import Protocol
-from vertegrade.phantom.vendors import SCANNERS
+from vertegrade.phantom.scanner.metal import METAL_HU, MetalPart
+from vertegrade.phantom.scanner.physics import acquire, modulation, point_spread_sigma_mm, slice_profile
+from vertegrade.phantom.scanner.protocol import Protocol
+from vertegrade.phantom.scanner.vendors import SCANNERS
 
 
 def scan(anatomy: np.ndarray, plan: Protocol, seed: int = 0) -> np.ndarray:

@@ -4,9 +4,9 @@ import numpy as np
 import pydantic
 import pytest
 
-from vertegrade.phantom.anatomy import Patient
-from vertegrade.phantom.patient import draw_patient
-from vertegrade.phantom.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol, draw_protocol
+from vertegrade.phantom.anatomy.patient import draw_patient
+from vertegrade.phantom.anatomy.person import Patient
+from vertegrade.phantom.scanner.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol, draw_protocol
 from vertegrade.settings.acquisition import AcquisitionSettings
 from vertegrade.settings.phantom import PhantomSettings
 

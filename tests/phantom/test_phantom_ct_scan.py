@@ -14,7 +14,7 @@ import pytest
 from phantom_protocols import protocol
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.files import sha256_of
-from vertegrade.phantom.scan import centroids, make_scan
+from vertegrade.phantom.scanner.scan import centroids, make_scan
 from vertegrade.settings.acquisition import AcquisitionSettings
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.tables import PHANTOM_TRUTH, check_table

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.phantom.patient import draw_patient
+from vertegrade.phantom.anatomy.patient import draw_patient
 from vertegrade.phantom.training_scan import cohort_scan, learning_scan, thick_shelled, training_scan
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.tables import PHANTOM_TRUTH

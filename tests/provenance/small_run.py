@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from vertegrade.code_hash import hash_of
 from vertegrade.files import file_hashes
-from vertegrade.manifest import Manifest, look_of, manifest_path, save_manifest
+from vertegrade.workflow.code_hash import hash_of
+from vertegrade.workflow.manifest import Manifest, look_of, manifest_path, save_manifest
 
 CODE = {"a.py": "1111"}
 PARAMS: dict[str, Any] = {"settings": {"crop.size": 64}, "packages": {"numpy": "2.0"}, "code": hash_of(CODE)}

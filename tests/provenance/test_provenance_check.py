@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from provenance.small_run import CODE, PARAMS, write_job, write_run
-from vertegrade.provenance import check
-from vertegrade.provenance.check import audit
+from vertegrade.workflow import audit as check
+from vertegrade.workflow.audit import audit
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 
 from provenance.crate_rules import problems
 from provenance.small_run import write_job, write_run
-from vertegrade.manifest import manifest_path, read_manifests
-from vertegrade.provenance.crate import CrateError, crate
+from vertegrade.workflow.crate import CrateError, crate
+from vertegrade.workflow.manifest import manifest_path, read_manifests
 
 COPIED = ["Snakefile", "config.yaml", "workflow_scripts/convert.py", "workflow_scripts/crop.py"]
 

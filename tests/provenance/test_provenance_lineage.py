@@ -8,11 +8,9 @@ import pandas as pd
 import pytest
 
 from provenance.small_run import PARAMS, write_job, write_run
-from vertegrade.ct.reasons import FLAGS, VERTEBRA_FLAGS
-from vertegrade.evaluation.run_facts import job_manifests, run_facts
 from vertegrade.files import file_hashes
-from vertegrade.manifest import read_manifests
-from vertegrade.provenance.lineage import (
+from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
+from vertegrade.workflow.lineage import (
     BESIDE,
     LEARNED,
     LineageError,
@@ -22,6 +20,8 @@ from vertegrade.provenance.lineage import (
     scans_of,
     steps_behind,
 )
+from vertegrade.workflow.manifest import read_manifests
+from vertegrade.workflow.run_facts import job_manifests, run_facts
 
 HOSTILE = "<script>alert('x')</script>"
 GRADE = {"scan_id": "a", "vertebra": 20, "method": "dae", "evaluable": False, "reason": HOSTILE, "flags": ""}

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from provenance.small_run import PARAMS, write_job, write_run
-from vertegrade.manifest import HASHED
-from vertegrade.provenance import present
-from vertegrade.provenance.present import Hashes, Job, contradictions
+from vertegrade.workflow import present
+from vertegrade.workflow.manifest import HASHED
+from vertegrade.workflow.present import Hashes, Job, contradictions
 
 CONVERT = Job("convert", {"shard": "0"}, ["scans/a"], ["results/ct/0"], PARAMS)
 CROP = Job("crop", {"shard": "0"}, ["results/ct/0"], ["results/crops/0.txt"], PARAMS)

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from ct.ct_series import SERIES_UID, body_hu, write_series
 from vertegrade.ct.headers import series_code
-from vertegrade.provenance.shared_folders import of_other_series
+from vertegrade.workflow.shared_folders import of_other_series
 
 
 def with_uid(uid: str, *removed: str) -> object:

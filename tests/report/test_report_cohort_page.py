@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from evaluation.synthetic_predictions import make_cohort
-from vertegrade.ct.reasons import FLAGS
-from vertegrade.evaluation.cost import cost
 from vertegrade.evaluation.evaluate import compare, evaluate
 from vertegrade.evaluation.figures import NOTICE
 from vertegrade.files import read_json, write_json
+from vertegrade.reasons import FLAGS
 from vertegrade.report.cohort_page import PageError, cohort_page
 from vertegrade.report.flow import cohort_flow
 from vertegrade.settings.evaluation import EvaluationSettings
+from vertegrade.workflow.cost import cost
 
 SETTINGS = EvaluationSettings(bootstrap_resamples=50)
 COHORT = make_cohort(20)

@@ -6,11 +6,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from vertegrade.annotations.tools import TOTALSEGMENTATOR_IDS, tool_landmarks, tool_mask
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.adapters import TOTALSEGMENTATOR_IDS, tool_landmarks, tool_mask
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 ROW = ScanRow("scan-1", "patient-1", "ct.nii.gz")

@@ -10,12 +10,12 @@ from spine.curves import normal_spine
 from spine.test_spine_crop import OBLIQUE, SETTINGS, ramp, table_of
 from spine.test_spine_indices import THORACOLUMBAR, landmarks, normal_heights
 from vertegrade.ct.volume import Volume
-from vertegrade.phantom.anatomy import Patient, body_corners
-from vertegrade.phantom.metal import MetalPart, draw_metal
-from vertegrade.phantom.patient import draw_patient
-from vertegrade.phantom.physics import acquire
-from vertegrade.phantom.protocol import Protocol, draw_protocol, generator
-from vertegrade.phantom.render import render
+from vertegrade.phantom.anatomy.patient import draw_patient
+from vertegrade.phantom.anatomy.person import Patient, body_corners
+from vertegrade.phantom.anatomy.render import render
+from vertegrade.phantom.scanner.metal import MetalPart, draw_metal
+from vertegrade.phantom.scanner.physics import acquire
+from vertegrade.phantom.scanner.protocol import Protocol, draw_protocol, generator
 from vertegrade.phantom.truth import body_table
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.spine.crop import crop_scan

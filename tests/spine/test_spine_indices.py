@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vertegrade import code_hash
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.prediction import predict
@@ -23,6 +22,7 @@ from vertegrade.spine.landmarks import NOT_GRADED
 from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
 from vertegrade.spine.normal_ratios import intact_log_heights, normal_log_heights
 from vertegrade.tables import HEIGHTS, LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS
+from vertegrade.workflow import code_hash
 
 T5, T8, T11, T12, L1, L5 = (LABELS[name] for name in ("T5", "T8", "T11", "T12", "L1", "L5"))
 THORACOLUMBAR = [*range(T5, L5 + 1)]

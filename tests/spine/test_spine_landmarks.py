@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume, voxel_to_mm
 from vertegrade.levels import LABELS
+from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.landmarks import implausible, provided_landmarks
 

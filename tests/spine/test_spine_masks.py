@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from vertegrade.ct.reasons import Refused
-from vertegrade.spine.masks import body_centres, body_of, read_mask
+from vertegrade.annotations.masks import body_centres, body_of, read_mask
+from vertegrade.reasons import Refused
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
 SHAPE = (80, 100, 120)

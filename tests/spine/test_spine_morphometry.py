@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from vertegrade.ct.volume import to_ras
-from vertegrade.phantom.patient import draw_patient
-from vertegrade.phantom.render import render
+from vertegrade.phantom.anatomy.patient import draw_patient
+from vertegrade.phantom.anatomy.render import render
 from vertegrade.phantom.truth import truth_table
 from vertegrade.settings import Settings
 from vertegrade.spine.morphometry import measure_mask

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vertegrade.levels import craniocaudal_rank
-from vertegrade.spine.mosmed import (
+from vertegrade.annotations.mosmed import (
     AXIAL,
     MosmedError,
     Reading,
@@ -19,6 +18,7 @@ from vertegrade.spine.mosmed import (
     stack_affine,
     to_mm,
 )
+from vertegrade.levels import craniocaudal_rank
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "mosmed_keypoints.zip"
 # An upright body: rows run from front to back, slices from head to feet.

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.annotations.overrides import adds_to, apply_overrides, read_overrides
 from vertegrade.cohort.sheet import SheetError
-from vertegrade.ct.reasons import Refused
-from vertegrade.spine.overrides import adds_to, apply_overrides, read_overrides
+from vertegrade.reasons import Refused
 from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table, empty_table
 
 CENTRE = ["centre_x_mm", "centre_y_mm", "centre_z_mm"]

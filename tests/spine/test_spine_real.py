@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.annotations.masks import body_centres
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import CropSettings, LocalizeSettings
 from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.landmarks import provided_landmarks
-from vertegrade.spine.masks import body_centres
 from vertegrade.spine.straighten import crop_to_mm
 from vertegrade.tables import POINT_COLUMNS
 

@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from vertegrade.ct.reasons import Refused
-from vertegrade.spine.verse import read_centroids
+from vertegrade.annotations.verse import read_centroids
+from vertegrade.reasons import Refused
 
 SHAPE = (40, 50, 60)
 AFFINE = np.array([[0.69, 0.05, 0.0, -20.0], [-0.05, 0.69, 0.1, 30.0], [0.0, -0.1, 1.2, -400.0], [0.0, 0.0, 0.0, 1.0]])

@@ -14,9 +14,9 @@ from dae.dae_tiny import MODEL
 from grading.simulated_latents import cohort
 from vertegrade.cohort.labels import LabelError
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.dae.network import DaeNetwork
-from vertegrade.dae.weights import save_dae
 from vertegrade.files import sha256_of, write_json
+from vertegrade.graders.dae.network import DaeNetwork
+from vertegrade.graders.dae.weights import save_dae
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.rows import GradingError

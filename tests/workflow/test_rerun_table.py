@@ -14,13 +14,13 @@ from pydantic.fields import FieldInfo
 from pydicom.dataset import Dataset
 
 from ct.ct_series import SERIES_UID, body_hu, write_series
-from vertegrade import code_hash
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import shard_of
 from vertegrade.ct.headers import series_code
-from vertegrade.provenance.workflow import OpenWorkflow, open_workflow
 from vertegrade.settings import Settings, SplitSettings
 from vertegrade.settings.base import Section, section_kind
+from vertegrade.workflow import code_hash
+from vertegrade.workflow.plan import OpenWorkflow, open_workflow
 from workflow import rerun_table as table
 from workflow.runs import ROOT, TINY, clone, finished_tiny, snakemake
 from workflow.scale import scale

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.annotations.mosmed import AXIAL
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, write_volume
 from vertegrade.phantom.training_scan import cohort_scan
 from vertegrade.settings import Settings
-from vertegrade.spine.mosmed import AXIAL
 from vertegrade.tables import CENTRE_COLUMNS, LANDMARKS, SCANS, check_table, read_table
 from workflow.runs import ROOT
 from workflow.script_jobs import run_script

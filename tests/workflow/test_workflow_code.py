@@ -6,8 +6,8 @@ import pytest
 
 from dae.dae_tiny import MODEL, TRAIN
 from dae.test_dae_together import training
-from vertegrade.code_hash import code_of
 from vertegrade.files import sha256_of
+from vertegrade.workflow.code_hash import code_of
 from workflow.runs import Config, clone, snakemake
 
 # Runs in every job's process, before anything of it; `sys.argv` is not yet there.
@@ -90,7 +90,7 @@ def test_edited_training_code_trains_anew(tmp_path: Path, sheet: Config) -> None
 
     assert "starting from the beginning" in trained()
     before = sha256_of(weights)
-    module = mine / "workflow_scripts/vertegrade/dae/training.py"
+    module = mine / "workflow_scripts/vertegrade/graders/dae/training.py"
     text = module.read_text(encoding="utf-8")
     assert "train.learning_rate * warm * 0.5" in text
     module.write_text(text.replace("train.learning_rate * warm * 0.5", "train.learning_rate * warm * 0.4"))

@@ -154,7 +154,8 @@ def test_parse_time_of_a_thousand_scans(tmp_path: Path) -> None:
 def test_parse_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, 'workflow_scripts')\n"
-        "import vertegrade.code_hash, vertegrade.cohort.sheet, vertegrade.phantom.roster, vertegrade.settings.loading\n"
+        "import vertegrade.workflow.code_hash, vertegrade.cohort.sheet, vertegrade.phantom.roster\n"
+        "import vertegrade.settings.loading\n"
         "import json; print(json.dumps([m for m in ('numpy', 'pandas', 'torch') if m in sys.modules]))"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -20,8 +20,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from planted import NAME, WORD, found_in, plant
+from vertegrade.annotations.verse import centroid_labels
 from vertegrade.levels import NAMES
-from vertegrade.spine.verse import centroid_labels
 from workflow.runs import ROOT, Config, finished_tiny, snakemake
 
 pytestmark = pytest.mark.slow

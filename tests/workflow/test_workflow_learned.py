@@ -11,8 +11,8 @@ import pytest
 from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.ct.volume import read_volume
-from vertegrade.localizer.centreline_samples import load_centreline_sample
-from vertegrade.localizer.refiner_samples import load_looks
+from vertegrade.localizer.centreline.samples import load_centreline_sample
+from vertegrade.localizer.refiner.samples import load_looks
 from vertegrade.settings import SplitSettings
 from vertegrade.tables import POINT_COLUMNS
 from workflow.runs import snakemake

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from lidc_data import lidc_folder
+from vertegrade.annotations.masks import body_centres
 from vertegrade.levels import LABELS, craniocaudal_rank
-from vertegrade.spine.masks import body_centres
 from workflow.runs import ROOT, finished_tiny, snakemake
 
 SHARED = ROOT.parent / "shared" / "data"

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pa
 
+from vertegrade.files import new_file
+
 IDENTIFIER = r"^[A-Za-z0-9-]+$"
 STATES = ["done", "excluded", "failed"]
 SPLITS = ["train", "validation", "test"]
@@ -43,13 +45,13 @@ _VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
 _STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
 _KEY = ["scan_id", "vertebra"]
 # What is doubtful of a vertebra goes with it through every table: the probability that its label is right (NaN: given
-# with the scan), and the flags of its scan and of itself (ct/reasons.py: FLAGS, VERTEBRA_FLAGS), joined by blanks.
+# with the scan), and the flags of its scan and of itself (reasons.py: FLAGS, VERTEBRA_FLAGS), joined by blanks.
 _LABEL_CONFIDENCE = {"label_confidence": _number(0, 1, nullable=True, required=False)}
 _FLAGS = {"flags": _text(required=False)}
 _DOUBT = _LABEL_CONFIDENCE | _FLAGS
 
 # One row a scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown; flags
-# (ct/reasons.py: FLAGS) are joined by blanks.
+# (reasons.py: FLAGS) are joined by blanks.
 SCANS = _schema(
     _SCAN
     | _STATE
@@ -238,3 +240,17 @@ def read_tables(paths: list[str], schema: pa.DataFrameSchema) -> pd.DataFrame:
     tables = [read_table(path, schema) for path in paths]
     filled = [table for table in tables if len(table)] or tables[:1]
     return pd.concat(filled, ignore_index=True).sort_values(keys, ignore_index=True, kind="stable")
+
+
+def write_table(path: str | Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
+    """Check a table against its contract and write it as Parquet, or as TSV by its suffix."""
+    write_frame(path, check_table(table, schema, str(path)))
+
+
+def write_frame(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table that no other rule reads by a contract: Parquet, or TSV by its suffix."""
+    with new_file(path) as temporary:
+        if temporary.suffix == ".tsv":
+            table.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+        else:
+            table.to_parquet(temporary, index=False)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from vertegrade.ct.reasons import Refused
 from vertegrade.files import is_litter
+from vertegrade.reasons import Refused
 
 # Deflate gives at most about 1030:1; CT slices of air and padding stay below 100:1.
 MAX_RATIO = 200

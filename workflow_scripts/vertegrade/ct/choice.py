@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.slices import Slice
+from vertegrade.reasons import Notes, Refused
 
 RULE = "original before derived, axial before other planes, thinnest slices, {kernel} kernel, most slices"
 AXIAL = 0.7  # cosine of the largest angle (45 degrees) between the slices' normal and the patient's long axis

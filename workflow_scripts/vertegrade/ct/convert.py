@@ -12,9 +12,9 @@ from vertegrade.ct.converted import Converted, check_volume
 from vertegrade.ct.dicom import convert_dicom
 from vertegrade.ct.nifti import convert_nifti
 from vertegrade.ct.nifti_file import NIFTI_NAME
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import write_volume
 from vertegrade.files import write_json
+from vertegrade.reasons import Refused
 from vertegrade.settings.ct import CtSettings
 
 

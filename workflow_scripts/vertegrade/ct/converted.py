@@ -7,8 +7,8 @@ import numpy as np
 
 from vertegrade.ct.outside import METAL_HU, check_range, fill_outside
 from vertegrade.ct.passes import check_alike
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume
+from vertegrade.reasons import Notes, Refused
 
 SPACING_LIMITS_MM = (0.05, 20.0)
 MAX_SIZE = 32767  # NIfTI-1 counts voxels in 16 bits

@@ -12,11 +12,11 @@ import numpy as np
 from vertegrade.ct.archive import open_source
 from vertegrade.ct.converted import Converted, HeaderValue, Rounding, axcodes
 from vertegrade.ct.headers import read_series
-from vertegrade.ct.reasons import Notes
 from vertegrade.ct.resample import resampled
 from vertegrade.ct.slices import SIDECAR, Slice, forget_kept
 from vertegrade.ct.stack import Stack, build_stack
 from vertegrade.ct.volume import AIR_HU, Volume, to_ras
+from vertegrade.reasons import Notes
 from vertegrade.settings.ct import CtSettings
 
 

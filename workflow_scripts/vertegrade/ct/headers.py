@@ -15,8 +15,8 @@ from pydicom.uid import (
 from vertegrade.ct.archive import SourceFile
 from vertegrade.ct.choice import choose_series
 from vertegrade.ct.joined import joined
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.slices import NUMBERS, Slice, frames_of, read_header
+from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.ct import CtSettings
 
 MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from vertegrade.ct.reasons import Notes
 from vertegrade.ct.slices import Slice
+from vertegrade.reasons import Notes
 
 SERIES = "SeriesInstanceUID"
 UIDS = (SERIES, "StudyInstanceUID", "FrameOfReferenceUID")

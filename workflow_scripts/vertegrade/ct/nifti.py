@@ -13,9 +13,9 @@ from nibabel.spatialimages import HeaderDataError
 from vertegrade.ct.checksum import BLOCK
 from vertegrade.ct.converted import SPACING_LIMITS_MM, Converted, Rounding, axcodes
 from vertegrade.ct.nifti_file import load_nifti, open_unpacked
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.stack import MAX_TILT_DEGREES, check_thickness
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
+from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.ct import CtSettings
 
 # A quaternion in float32 reproduces an affine to about a hundredth of a millimetre.

@@ -7,8 +7,8 @@ says so, but no real image has one value in great numbers among its tissues, or 
 import numpy as np
 from scipy import ndimage
 
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import AIR_HU
+from vertegrade.reasons import Notes, Refused
 
 LOWEST_TISSUE_HU = -900  # air may have any value below, and stand there in great numbers: clipped, smoothed, padded
 METAL_HU = 2500  # brighter than any bone: values may end there, where bits end

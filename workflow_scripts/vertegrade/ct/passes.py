@@ -9,8 +9,8 @@ from itertools import groupby
 
 import numpy as np
 
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.slices import Slice
+from vertegrade.reasons import Refused
 
 # What may change from one stretch of a stack to the next (one acquisition after another), but never back.
 STRETCHES = ("AcquisitionNumber", "StackID", "TemporalPositionIndex", "ConvolutionKernel", "KVP")

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 from scipy import ndimage
 
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.stack import LPS_TO_RAS, Stack, place_affine
 from vertegrade.ct.volume import AIR_HU
+from vertegrade.reasons import Refused
 from vertegrade.settings.ct import CtSettings
 
 

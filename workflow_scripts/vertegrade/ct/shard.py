@@ -16,7 +16,7 @@ from typing import Any
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.convert import convert_scan, refused_row, scan_files
-from vertegrade.ct.reasons import Refused
+from vertegrade.reasons import Refused
 from vertegrade.settings.ct import CtSettings
 
 # Signals that a process raises by what it does itself. All others come from outside (the batch system, the kernel

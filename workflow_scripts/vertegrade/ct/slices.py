@@ -20,7 +20,7 @@ from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLoss
 
 from vertegrade.ct.archive import SourceFile
 from vertegrade.ct.elements import UNDEFINED, forget_values, read_elements
-from vertegrade.ct.reasons import Refused
+from vertegrade.reasons import Refused
 
 # Required numbers, with how many a slice must have.
 NUMBERS = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vertegrade.ct.passes import check_passes
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.slices import Slice
+from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.ct import CtSettings
 
 # Positions may jitter by 0.01 mm (decimals, couch encoder), so a gap by twice that however thin the slices.

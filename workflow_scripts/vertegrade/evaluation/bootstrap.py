@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vertegrade.evaluation.metrics import Array
+from vertegrade.arrays import Floats
 from vertegrade.settings.evaluation import EvaluationSettings
 
 LARGEST_BLOCK = 1_000_000  # weights computed at once: keeps a block of float64 near 8 MB, inside a core's cache reach
@@ -20,11 +20,11 @@ LEAST_DEFINED = 0.8  # an interval from fewer of the resamples would describe th
 class Metric(NamedTuple):
     """A metric of B resamples and how many cases each class that it needs has in the sample itself."""
 
-    values: Array
+    values: Floats
     cases: tuple[int, ...]
 
 
-Metrics = Callable[[Array], dict[str, Metric]]
+Metrics = Callable[[Floats], dict[str, Metric]]
 Estimate = dict[str, float | int | None]
 
 
@@ -39,14 +39,14 @@ def estimate(
     and resamples that differ: where all agree (10 of 10 found) the bootstrap knows no uncertainty, so none is claimed.
     """
     once = metrics(np.ones((1, len(patient))))
-    blocks: dict[str, list[Array]] = {name: [] for name in once}
+    blocks: dict[str, list[Floats]] = {name: [] for name in once}
     for weights in _resamples(patient, settings.bootstrap_resamples, seed):
         for name, metric in metrics(weights).items():
             blocks[name].append(metric.values)
     return {name: _estimate(once[name], np.concatenate(blocks[name]), settings) for name in once}
 
 
-def _resamples(patient: NDArray[np.int64], resamples: int, seed: int) -> Iterator[Array]:
+def _resamples(patient: NDArray[np.int64], resamples: int, seed: int) -> Iterator[Floats]:
     """Case weights in blocks of rows; the same patients give the same resamples whatever the block size."""
     _, index = np.unique(patient, return_inverse=True)
     count = int(index.max(initial=-1)) + 1
@@ -59,7 +59,7 @@ def _resamples(patient: NDArray[np.int64], resamples: int, seed: int) -> Iterato
         yield drawn[start : start + rows, index].astype(float)
 
 
-def _estimate(once: Metric, values: Array, settings: EvaluationSettings) -> Estimate:
+def _estimate(once: Metric, values: Floats, settings: EvaluationSettings) -> Estimate:
     defined = values[np.isfinite(values)]
     enough = min(once.cases) >= settings.minimum_cases and bool(np.isfinite(once.values[0]))
     result: Estimate = {"value": float(once.values[0]) if enough else None, "low": None, "high": None}

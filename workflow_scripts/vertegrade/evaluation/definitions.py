@@ -7,9 +7,9 @@ fractured by its `grade`, whose limits the grading stage fixed on training data;
 import numpy as np
 import pandas as pd
 
+from vertegrade.arrays import Floats
 from vertegrade.evaluation.bootstrap import Metric, Metrics
 from vertegrade.evaluation.metrics import (
-    Array,
     Flags,
     auc,
     average_precision,
@@ -25,7 +25,7 @@ from vertegrade.evaluation.metrics import (
 from vertegrade.tables import GRADES
 
 
-def numbers(cases: pd.DataFrame, column: str) -> Array:
+def numbers(cases: pd.DataFrame, column: str) -> Floats:
     """A column as float64."""
     return cases[column].to_numpy(dtype=float)
 
@@ -35,11 +35,11 @@ def size(flags: Flags) -> int:
     return int(flags.sum())
 
 
-def detection_metrics(severity: Array, called: Flags, fractured: Flags) -> Metrics:
+def detection_metrics(severity: Floats, called: Flags, fractured: Flags) -> Metrics:
     """ROC and PR AUC of the severity, sensitivity and specificity of what is called fractured."""
     positives, negatives = size(fractured), size(~fractured)
 
-    def metrics(weights: Array) -> dict[str, Metric]:
+    def metrics(weights: Floats) -> dict[str, Metric]:
         return {
             "auc": Metric(auc(severity, fractured, weights), (positives, negatives)),
             "pr_auc": Metric(average_precision(severity, fractured, weights), (positives, negatives)),
@@ -62,7 +62,7 @@ def vertebra_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
     has_interval = np.isfinite(low) & np.isfinite(high)
     detection = detection_metrics(severity, predicted >= fracture_grade, fractured)
 
-    def metrics(weights: Array) -> dict[str, Metric]:
+    def metrics(weights: Floats) -> dict[str, Metric]:
         weights, all_weights = weights[:, evaluable], weights
         table, n = confusion(true, predicted, weights), len(graded)
         recalls = {
@@ -89,7 +89,7 @@ def vertebra_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
     return metrics
 
 
-def _height_loss(graded: pd.DataFrame, weights: Array) -> Metric:
+def _height_loss(graded: pd.DataFrame, weights: Floats) -> Metric:
     """Spearman of severity with true height loss among vertebrae of genant_grade >= 1 whose height loss is known."""
     known = ((graded["genant_grade"] >= 1) & graded["height_loss"].notna()).to_numpy(dtype=bool)
     fractures = graded[known]
@@ -104,7 +104,7 @@ def patient_metrics(patients: pd.DataFrame, fracture_grade: int) -> Metrics:
     called, fractured = (graded["grade"] >= fracture_grade).to_numpy(), graded["fractured"].to_numpy(dtype=bool)
     detection = detection_metrics(numbers(graded, "severity"), called, fractured)
 
-    def metrics(weights: Array) -> dict[str, Metric]:
+    def metrics(weights: Floats) -> dict[str, Metric]:
         rate = share(~evaluable, np.full(len(patients), True), weights)
         return {**detection(weights[:, evaluable]), "non_evaluable_rate": Metric(rate, (len(patients),))}
 

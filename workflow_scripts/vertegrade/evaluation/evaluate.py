@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vertegrade.arrays import Floats
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
 from vertegrade.evaluation.cases import check_method, labelled_cases, patient_cases, patient_codes, split_cases
 from vertegrade.evaluation.definitions import (
@@ -20,7 +21,7 @@ from vertegrade.evaluation.definitions import (
     size,
     vertebra_metrics,
 )
-from vertegrade.evaluation.metrics import Array, confusion, share
+from vertegrade.evaluation.metrics import confusion, share
 from vertegrade.level_texts import region
 from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -104,7 +105,7 @@ def _calibration(
     bins = np.searchsorted(edges[1:-1], p, side="right")
     used = np.unique(bins)
 
-    def metrics(weights: Array) -> dict[str, Metric]:
+    def metrics(weights: Floats) -> dict[str, Metric]:
         return {str(b): Metric(share(fractured, bins == b, weights), (size(bins == b),)) for b in used}
 
     shares = estimate(metrics, patient_codes(graded), settings, seed)
@@ -181,8 +182,8 @@ def compare(
     }
 
 
-def _difference(first: Metrics, second: Metrics) -> Callable[[Array], dict[str, Metric]]:
-    def metrics(weights: Array) -> dict[str, Metric]:
+def _difference(first: Metrics, second: Metrics) -> Callable[[Floats], dict[str, Metric]]:
+    def metrics(weights: Floats) -> dict[str, Metric]:
         b = second(weights)
         return {name: Metric(a.values - b[name].values, a.cases) for name, a in first(weights).items()}
 

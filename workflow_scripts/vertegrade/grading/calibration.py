@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vertegrade.arrays import Floats
 from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_scores
 from vertegrade.grading.conformal import Intervals, fit_intervals
 from vertegrade.grading.errors import mean_prediction, unusual, usual_lengths
@@ -24,7 +25,7 @@ from vertegrade.grading.hyperplane import (
     fit_plane,
     plane_distance,
 )
-from vertegrade.grading.rows import LEAST_PATIENTS, Array, GradedLatents, Whole, graded_latents, patient_folds
+from vertegrade.grading.rows import LEAST_PATIENTS, GradedLatents, Whole, graded_latents, patient_folds
 from vertegrade.model_files import CALIBRATION_KEYS, check_keys
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import GRADES
@@ -51,11 +52,11 @@ class Calibration:
     scores: list[dict[str, Any]]
     usual_errors: list[float]
 
-    def predict(self, distance: Array, z_n: Array) -> Graded:
+    def predict(self, distance: Floats, z_n: Floats) -> Graded:
         """Severity on Genant's scale, which rounds to the grade, and grade probabilities, by the chosen kind."""
         return on_scale(self.calibrators[self.chosen].predict(distance, z_n), self.scale)
 
-    def predict_measured(self, z: Array, errors: Array, hyperplane: Hyperplane) -> Graded:
+    def predict_measured(self, z: Floats, errors: Floats, hyperplane: Hyperplane) -> Graded:
         """The same for latents (N, D) with errors (N, K, D), as `rows` stacks them, of this calibration's plane."""
         doubt = unusual(errors, self.usual_errors) @ hyperplane.whitening
         predict = _on_plane(self.calibrators[self.chosen], hyperplane.w, hyperplane.b)
@@ -138,12 +139,14 @@ def calibrate(
     )
 
 
-def _on_plane(calibrator: Calibrator, w: Array, b: float) -> Callable[[Array], Graded]:
+def _on_plane(calibrator: Calibrator, w: Floats, b: float) -> Callable[[Floats], Graded]:
     """What a calibrator says of normalised latents (N, D) by their distance to a plane."""
     return lambda z_n: calibrator.predict(plane_distance(z_n, w, b), z_n)
 
 
-def _nested(z_n: Array, doubt: Array, train: GradedLatents, settings: GradingSettings, seed: int) -> dict[str, Graded]:
+def _nested(
+    z_n: Floats, doubt: Floats, train: GradedLatents, settings: GradingSettings, seed: int
+) -> dict[str, Graded]:
     """Predictions of every kind for each training vertebra, by a pipeline that never saw its patient's labels.
 
     z_n: (N, D) with unusual errors `doubt` (N, K, D).
@@ -188,7 +191,7 @@ def _scores(kind: str, graded: Graded, grade: Whole, fracture_grade: int) -> dic
     }
 
 
-def _rank_correlation(severity: Array, grade: Whole) -> float:
+def _rank_correlation(severity: Floats, grade: Whole) -> float:
     """Spearman's rho, 0 where one of the two does not vary."""
     from scipy.stats import spearmanr
 

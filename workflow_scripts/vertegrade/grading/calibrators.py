@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from scipy.special import ndtr
 
+from vertegrade.arrays import Floats
 from vertegrade.grading.ordinal import CumulativeLogit, fit_cumulative_logit
-from vertegrade.grading.rows import Array, Whole
+from vertegrade.grading.rows import Whole
 from vertegrade.tables import GRADES
 
 # Keeps the one-dimensional fit finite where the grades are separable; too weak to be felt elsewhere.
@@ -26,16 +27,16 @@ Z_RIDGES = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 class Graded:
     """severity: (N,) in 0-3. p_grade: (N, 4), rows sum to 1."""
 
-    severity: Array
-    p_grade: Array
+    severity: Floats
+    p_grade: Floats
 
-    def p_at_least(self, grade: int) -> Array:
+    def p_at_least(self, grade: int) -> Floats:
         """P(Genant grade >= grade) (N,)."""
-        total: Array = self.p_grade[:, grade:].sum(axis=1)
+        total: Floats = self.p_grade[:, grade:].sum(axis=1)
         return np.clip(total, 0.0, 1.0)
 
 
-def expected_grade(p_grade: Array) -> Graded:
+def expected_grade(p_grade: Floats) -> Graded:
     """Severity as the expected grade sum_k k P(k): rises strictly with an ordinal model's predictor, so no ties."""
     return Graded(np.clip(p_grade @ np.array(GRADES, dtype=np.float64), 0.0, 3.0), p_grade)
 
@@ -46,11 +47,11 @@ class Calibrator(Protocol):
     kind: ClassVar[str]
 
     @classmethod
-    def fit(cls, distance: Array, z_n: Array, grade: Whole, folds: Whole) -> "Calibrator":
+    def fit(cls, distance: Floats, z_n: Floats, grade: Whole, folds: Whole) -> "Calibrator":
         """Fit to Genant grades (N,); folds: (N,) fold of each vertebra's patient, for kinds that choose a penalty."""
         ...
 
-    def predict(self, distance: Array, z_n: Array) -> Graded:
+    def predict(self, distance: Floats, z_n: Floats) -> Graded:
         """Severity and grade probabilities."""
         ...
 
@@ -77,14 +78,14 @@ class Linear:
     residual_sd: float
 
     @classmethod
-    def fit(cls, distance: Array, z_n: Array, grade: Whole, folds: Whole) -> "Linear":
+    def fit(cls, distance: Floats, z_n: Floats, grade: Whole, folds: Whole) -> "Linear":
         """Least squares with a slope that never falls; residual_sd is the residuals' root mean square."""
         slope = max(float(np.polyfit(distance, grade, 1)[0]), 0.0)
         intercept = float(grade.mean() - slope * distance.mean())
         residual = grade - (intercept + slope * distance)
         return cls(slope, intercept, float(max(np.sqrt(np.mean(residual**2)), 1e-6)))
 
-    def predict(self, distance: Array, z_n: Array) -> Graded:
+    def predict(self, distance: Floats, z_n: Floats) -> Graded:
         """Severity and grade probabilities."""
         raw = self.intercept + self.slope * distance
         below = ndtr((np.array([0.5, 1.5, 2.5])[None, :] - raw[:, None]) / self.residual_sd)
@@ -114,11 +115,11 @@ class Isotonic:
     knots: list[tuple[list[float], list[float]]]
 
     @classmethod
-    def fit(cls, distance: Array, z_n: Array, grade: Whole, folds: Whole) -> "Isotonic":
+    def fit(cls, distance: Floats, z_n: Floats, grade: Whole, folds: Whole) -> "Isotonic":
         """Pool adjacent violators, then one knot a pool."""
         return cls([_centred_isotonic(distance, grade >= k) if (grade >= k).any() else ([], []) for k in GRADES[1:]])
 
-    def predict(self, distance: Array, z_n: Array) -> Graded:
+    def predict(self, distance: Floats, z_n: Floats) -> Graded:
         """Severity and grade probabilities."""
         at_least = np.stack(
             [np.interp(distance, x, p) if x else np.zeros(len(distance)) for x, p in self.knots], axis=1
@@ -137,7 +138,7 @@ class Isotonic:
         return cls([(x, p) for x, p in numbers["knots"]])
 
 
-def _centred_isotonic(distance: Array, event: np.ndarray) -> tuple[list[float], list[float]]:
+def _centred_isotonic(distance: Floats, event: np.ndarray) -> tuple[list[float], list[float]]:
     """Knots of the centred isotonic regression of a binary event on distance."""
     from sklearn.isotonic import IsotonicRegression  # half a second, which rules that apply a calibrator need not wait
 
@@ -156,13 +157,13 @@ class OrdinalDistance:
     model: CumulativeLogit
 
     @classmethod
-    def fit(cls, distance: Array, z_n: Array, grade: Whole, folds: Whole) -> "OrdinalDistance":
+    def fit(cls, distance: Floats, z_n: Floats, grade: Whole, folds: Whole) -> "OrdinalDistance":
         """Penalised maximum likelihood with a fixed, weak ridge and a slope above zero."""
         centre, scale = float(distance.mean()), float(max(distance.std(), 1e-12))
         x = (distance[:, None] - centre) / scale
         return cls(centre, scale, fit_cumulative_logit(x, grade, DISTANCE_RIDGE, rising=True))
 
-    def predict(self, distance: Array, z_n: Array) -> Graded:
+    def predict(self, distance: Floats, z_n: Floats) -> Graded:
         """Severity and grade probabilities."""
         return expected_grade(self.model.probabilities((distance[:, None] - self.centre) / self.scale))
 
@@ -203,7 +204,7 @@ class OrdinalZ:
     link: Isotonic
 
     @classmethod
-    def fit(cls, distance: Array, z_n: Array, grade: Whole, folds: Whole) -> "OrdinalZ":
+    def fit(cls, distance: Floats, z_n: Floats, grade: Whole, folds: Whole) -> "OrdinalZ":
         """Penalised maximum likelihood; ridge and link have the best out-of-fold ranked probability score."""
         tried: list[tuple[float, float, Isotonic]] = []
         for ridge in Z_RIDGES:
@@ -218,7 +219,7 @@ class OrdinalZ:
         _, ridge, link = min(tried, key=lambda entry: entry[0])
         return cls(ridge, fit_cumulative_logit(z_n, grade, ridge, balance=BALANCE), link)
 
-    def predict(self, distance: Array, z_n: Array) -> Graded:
+    def predict(self, distance: Floats, z_n: Floats) -> Graded:
         """Severity and grade probabilities."""
         return self.link.predict(self.model.predictor(z_n), z_n)
 
@@ -233,13 +234,13 @@ class OrdinalZ:
         return cls(numbers["ridge"], model, link)
 
 
-def ranked_probability_scores(p_grade: Array, grade: Whole) -> Array:
+def ranked_probability_scores(p_grade: Floats, grade: Whole) -> Floats:
     """sum_k (P(grade <= k) - [grade <= k])^2 of each vertebra (N,) (Epstein, J Appl Meteorol 1969); 0 is perfect.
 
     Proper, so honest probabilities win, and bounded, so a grade that a fold has never seen does not decide alone.
     """
     reached = grade[:, None] <= np.array(GRADES)[None, :]
-    scores: Array = np.sum((np.cumsum(p_grade, axis=1) - reached) ** 2, axis=1)
+    scores: Floats = np.sum((np.cumsum(p_grade, axis=1) - reached) ** 2, axis=1)
     return scores
 
 

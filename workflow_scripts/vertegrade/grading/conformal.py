@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from vertegrade.arrays import Floats
 from vertegrade.grading.calibrators import Graded
 from vertegrade.grading.grade_scale import grade_of
-from vertegrade.grading.rows import Array, GradingError, Whole
+from vertegrade.grading.rows import GradingError, Whole
 from vertegrade.tables import GRADES
 
 # A predicted error below this would turn one confidently wrong vertebra into an endless score.
@@ -32,7 +33,7 @@ class Intervals:
     patients: int
     vertebrae: int
 
-    def bounds(self, graded: Graded) -> tuple[Array, Array]:
+    def bounds(self, graded: Graded) -> tuple[Floats, Floats]:
         """(severity_low, severity_high), each (N,), clipped to 0-3; widened to the vertebra's own grade.
 
         A severity of 1.4 is grade 1: an interval of 1.2 to 1.6 without that grade would contradict it. Coverage can
@@ -52,7 +53,7 @@ class Intervals:
         return cls(**numbers)
 
 
-def predicted_error(graded: Graded) -> Array:
+def predicted_error(graded: Graded) -> Floats:
     """Root mean square error (N,) that the grade probabilities predict for the severity: wide where unsure."""
     error = np.array(GRADES, dtype=np.float64)[None, :] - graded.severity[:, None]
     return np.maximum(np.sqrt(np.sum(graded.p_grade * error**2, axis=1)), LEAST_SCALE)

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from vertegrade.arrays import Floats
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
-from vertegrade.grading.rows import Array
 
 # The severity that stands for each grade; the ends of the scale are reached only at infinite distance.
 SEVERITY_OF_GRADE = (0.1, 1.0, 2.0, 2.75)
@@ -25,7 +25,7 @@ def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test
     return rows[~left].reset_index(drop=True)
 
 
-def grade_latents(z: Array, hyperplane: Hyperplane, calibration: Calibration, seen: Array) -> Array:
+def grade_latents(z: Floats, hyperplane: Hyperplane, calibration: Calibration, seen: Floats) -> Floats:
     """Latents (N, 4, D) of vertebrae z (N, D) moved along the hyperplane's pattern to grades 0, 1, 2, 3.
 
     The direction comes from the model alone, never from the true grade. seen: signed distances of the cohort; a target

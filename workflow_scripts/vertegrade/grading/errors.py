@@ -9,22 +9,22 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vertegrade.arrays import Floats
 from vertegrade.grading.calibrators import Graded
-from vertegrade.grading.rows import Array
 
 # Gauss-Hermite nodes an error: exact for a cubic spread over five; a calibrator's steps are no narrower.
 NODES = 5
 CHUNK = 2000  # vertebrae at a time: bounds the memory
 
 
-def usual_lengths(errors: Array) -> list[float]:
+def usual_lengths(errors: Floats) -> list[float]:
     """Root mean square length of each of the errors (N, K, D) over those vertebrae whose errors are known."""
     squares = np.sum(errors**2, axis=2)
     known = squares.sum(axis=1) > 0
     return [float(value) for value in np.sqrt(squares[known].mean(axis=0))] if known.any() else []
 
 
-def unusual(errors: Array, usual: list[float]) -> Array:
+def unusual(errors: Floats, usual: list[float]) -> Floats:
     """The errors (N, K, D) less the usual lengths (K): what is to be added to the usual variance to get theirs.
 
     Without usual lengths, because no error was known in training, all of it. Without errors, none.
@@ -36,7 +36,7 @@ def unusual(errors: Array, usual: list[float]) -> Array:
     return errors * np.sqrt(np.clip(1 - share**2, 0, None))[:, :, None]
 
 
-def mean_prediction(predict: Callable[[Array], Graded], z: Array, errors: Array) -> Graded:
+def mean_prediction(predict: Callable[[Floats], Graded], z: Floats, errors: Floats) -> Graded:
     """Severity and grade probabilities of z (N, D), each the mean over normal errors along the vectors (N, K, D).
 
     What has no error is predicted as it is, to the last bit.
@@ -56,7 +56,7 @@ def mean_prediction(predict: Callable[[Array], Graded], z: Array, errors: Array)
     return Graded(severity, p_grade)
 
 
-def _nodes(errors: int) -> tuple[Array, Array]:
+def _nodes(errors: int) -> tuple[Floats, Floats]:
     """Places (Q, K) of standard normal errors and their weights (Q,), which sum to 1."""
     places, weights = np.polynomial.hermite_e.hermegauss(NODES)
     grid = np.stack(np.meshgrid(*[places] * errors, indexing="ij"), axis=-1).reshape(-1, errors)

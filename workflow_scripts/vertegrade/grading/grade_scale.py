@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from vertegrade.arrays import Floats
 from vertegrade.grading.calibrators import Graded
-from vertegrade.grading.rows import Array, Flags, Whole
+from vertegrade.grading.rows import Flags, Whole
 from vertegrade.tables import GRADES
 
 # Places that a grade's limit may take: bounds the memory of the search (its square) for large cohorts.
@@ -22,7 +23,7 @@ HALVES = np.array([0.5, 1.5, 2.5])
 NEVER = 4.0  # a limit that no expected grade reaches
 
 
-def grade_of(severity: Array) -> Whole:
+def grade_of(severity: Floats) -> Whole:
     """Genant grade (N,) of severities: rounded, a half upwards."""
     return np.searchsorted(HALVES, severity, side="right").astype(np.int64)
 
@@ -33,17 +34,17 @@ class GradeScale:
 
     limits: list[float]
 
-    def severity(self, expected: Array) -> Array:
+    def severity(self, expected: Floats) -> Floats:
         """Severity (N,) in 0-3 of expected grades (N,): rises strictly within each grade, and `grade_of` fits it."""
         grade = np.searchsorted(self.limits, expected, side="right")
         begin, end, low, high = self._bands()
-        share: Array = (expected - begin[grade]) / np.maximum(end - begin, 1e-12)[grade]
+        share: Floats = (expected - begin[grade]) / np.maximum(end - begin, 1e-12)[grade]
         severity = low[grade] + np.clip(share, 0.0, 1.0) * (high - low)[grade]
         # rounding must not lift the last of a grade over the limit that it lies below
-        below: Array = np.where(grade < len(self.limits), np.nextafter(high[grade], 0.0), high[grade])
+        below: Floats = np.where(grade < len(self.limits), np.nextafter(high[grade], 0.0), high[grade])
         return np.minimum(severity, below)
 
-    def _bands(self) -> tuple[Array, Array, Array, Array]:
+    def _bands(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Of each grade: where its expected grades begin and end, where its severities begin and end."""
         begin, end = np.array([0.0, *self.limits]), np.array([*self.limits, 3.0])
         return begin, np.maximum(begin, end), np.array([0.0, *HALVES]), np.array([*HALVES, 3.0])
@@ -63,7 +64,7 @@ def on_scale(graded: Graded, scale: GradeScale) -> Graded:
     return Graded(scale.severity(graded.severity), graded.p_grade)
 
 
-def fit_grade_scale(expected: Array, grade: Whole, fracture_grade: int) -> GradeScale:
+def fit_grade_scale(expected: Floats, grade: Whole, fracture_grade: int) -> GradeScale:
     """The scale of out-of-fold expected grades and Genant grades (N,) of training vertebrae.
 
     Fractures begin where sensitivity + specificity is largest; the limits on both sides of that have the largest
@@ -73,7 +74,7 @@ def fit_grade_scale(expected: Array, grade: Whole, fracture_grade: int) -> Grade
     return GradeScale(best_grade_limits(expected, grade, fracture_grade, fracture_limit))
 
 
-def youden_limit(expected: Array, fractured: Flags) -> float:
+def youden_limit(expected: Floats, fractured: Flags) -> float:
     """The expected grade with the largest sensitivity + specificity (Youden, Cancer 1950), midway to the next lower."""
     from sklearn.metrics import roc_curve  # see calibrators.py: only fitting waits for it
 
@@ -84,7 +85,7 @@ def youden_limit(expected: Array, fractured: Flags) -> float:
     return float((limits[best] + lower) / 2)
 
 
-def best_grade_limits(expected: Array, grade: Whole, fracture_grade: int, fracture_limit: float) -> list[float]:
+def best_grade_limits(expected: Floats, grade: Whole, fracture_grade: int, fracture_limit: float) -> list[float]:
     """Expected grades from which the grade is 1, 2, 3, with the largest macro-F1 over the grades that occur.
 
     fracture_limit: where `fracture_grade` and above begin. Exact, by dynamic programming over the sorted values:
@@ -116,7 +117,7 @@ def best_grade_limits(expected: Array, grade: Whole, fracture_grade: int, fractu
     return limits[1:]
 
 
-def _places(value: Array, fracture_place: int) -> Whole:
+def _places(value: Floats, fracture_place: int) -> Whole:
     """Positions (in rising values) where a limit may lie: before, between distinct values, after."""
     places = np.concatenate([[0], np.flatnonzero(np.diff(value) > 0) + 1, [len(value)]])
     if len(places) > MOST_PLACES:
@@ -124,7 +125,7 @@ def _places(value: Array, fracture_place: int) -> Whole:
     return np.union1d(places, [fracture_place]).astype(np.int64)
 
 
-def _between(value: Array, place: int) -> float:
+def _between(value: Floats, place: int) -> float:
     """A limit midway between the values on both sides of a place."""
     if place == 0:
         return 0.0

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vertegrade.arrays import Floats
 from vertegrade.grading.rows import (
-    Array,
     Flags,
     GradingError,
     Whole,
@@ -46,10 +46,10 @@ class Hyperplane:
     made the latents.
     """
 
-    mean: Array
-    whitening: Array
-    w: Array
-    pattern: Array
+    mean: Floats
+    whitening: Floats
+    w: Floats
+    pattern: Floats
     b: float
     fracture_grade: int
     classifier: str
@@ -61,28 +61,28 @@ class Hyperplane:
     patients: int
     model_sha256: str
 
-    def normalise(self, z: Array) -> Array:
+    def normalise(self, z: Floats) -> Floats:
         """z_n of latents (N, D); GradingError where D is another."""
         if z.shape[1] != len(self.mean):
             raise GradingError(
                 f"latents have the shape {z.shape}, the hyperplane was fitted on {len(self.mean)} dimensions; "
                 "fit the hyperplane again"
             )
-        normalised: Array = (z - self.mean) @ self.whitening
+        normalised: Floats = (z - self.mean) @ self.whitening
         return normalised
 
-    def signed_distance(self, z: Array) -> Array:
+    def signed_distance(self, z: Floats) -> Floats:
         """Signed distance (N,) of latents (N, D), in the units of the normalised latents."""
         return plane_distance(self.normalise(z), self.w, self.b)
 
-    def move_to_distance(self, z: Array, target: float | Array) -> Array:
+    def move_to_distance(self, z: Floats, target: float | Floats) -> Floats:
         """Latents (N, D) moved along the pattern until their signed distance is `target` (a number or (N,)).
 
         Not along the normal, as the released code does: that leaves the latents that occur, and the decoder ignores it
         (docs/results/dae-experiments.md).
         """
         step = np.broadcast_to(target, len(z)) - self.signed_distance(z)
-        moved: Array = z + step[:, None] * np.linalg.solve(self.whitening.T, self.pattern)
+        moved: Floats = z + step[:, None] * np.linalg.solve(self.whitening.T, self.pattern)
         return moved
 
     def check_latents(self, latents: pd.DataFrame) -> None:
@@ -111,9 +111,9 @@ class Hyperplane:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
-def plane_distance(z_n: Array, w: Array, b: float) -> Array:
+def plane_distance(z_n: Floats, w: Floats, b: float) -> Floats:
     """Signed Euclidean distance (N,) of normalised latents (N, D) to w.z_n + b = 0."""
-    distance: Array = (z_n @ w + b) / np.linalg.norm(w)
+    distance: Floats = (z_n @ w + b) / np.linalg.norm(w)
     return distance
 
 
@@ -170,18 +170,18 @@ def strongest_whitening(auc: dict[float, float], fractured: Flags) -> float:
     return max(strength for strength, value in auc.items() if value >= best - error)
 
 
-def pattern_of(z_n: Array, w: Array) -> Array:
+def pattern_of(z_n: Floats, w: Floats) -> Floats:
     """Change (D,) of normalised latents (N, D) that goes with the signed distance to w, scaled to a distance of 1.
 
     Covariance times w: the weights of a linear classifier suppress noise as well as find the signal, the pattern is the
     signal (Haufe et al., NeuroImage 2014, equation 6).
     """
     signal = np.atleast_2d(np.cov(z_n, rowvar=False)) @ w
-    pattern: Array = signal * np.linalg.norm(w) / (w @ signal)
+    pattern: Floats = signal * np.linalg.norm(w) / (w @ signal)
     return pattern
 
 
-def whitening_of(z: Array, strength: float) -> tuple[Array, Array]:
+def whitening_of(z: Floats, strength: float) -> tuple[Floats, Floats]:
     """Mean (D,) and whitening (D, D) of latents (N, D): (z - mean) whitening of about unit variance.
 
     strength: 0 leaves the dimensions as correlated as they are; with 1 their covariance is about the identity. It is
@@ -198,7 +198,7 @@ def whitening_of(z: Array, strength: float) -> tuple[Array, Array]:
     return mean, (axes * scale) @ axes.T / std[:, None]
 
 
-def fit_plane(z_n: Array, fractured: Flags, classifier: str, penalty: float) -> tuple[Array, float]:
+def fit_plane(z_n: Floats, fractured: Flags, classifier: str, penalty: float) -> tuple[Floats, float]:
     """w (D,) and b of the classifier on normalised latents (N, D), the two classes weighted equally."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
@@ -217,7 +217,7 @@ def fit_plane(z_n: Array, fractured: Flags, classifier: str, penalty: float) -> 
     return w, float(model.intercept_[0])
 
 
-def cross_fitted_distance(z_n: Array, fractured: Flags, folds: Whole, classifier: str, penalty: float) -> Array:
+def cross_fitted_distance(z_n: Floats, fractured: Flags, folds: Whole, classifier: str, penalty: float) -> Floats:
     """Signed distance (N,) of each vertebra to a plane that was fitted without its fold."""
     distance = np.empty(len(z_n))
     for fold in np.unique(folds):
@@ -227,7 +227,7 @@ def cross_fitted_distance(z_n: Array, fractured: Flags, folds: Whole, classifier
     return distance
 
 
-def choose_penalty(z_n: Array, fractured: Flags, folds: Whole, classifier: str) -> tuple[float, float, Array]:
+def choose_penalty(z_n: Floats, fractured: Flags, folds: Whole, classifier: str) -> tuple[float, float, Floats]:
     """(C, its AUC, its out-of-fold distances): the C of the best AUC over all folds pooled, the strongest among equals.
 
     Pooled, because the calibrators see the distances of all folds on one scale.

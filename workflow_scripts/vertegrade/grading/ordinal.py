@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, log_expit
 
-from vertegrade.grading.rows import Array, GradingError, Whole
+from vertegrade.arrays import Floats
+from vertegrade.grading.rows import GradingError, Whole
 from vertegrade.tables import GRADES
 
 
@@ -18,16 +19,16 @@ from vertegrade.tables import GRADES
 class CumulativeLogit:
     """v: (D,) slopes. theta: (K,) rising thresholds between the K+1 grades that occurred in training."""
 
-    v: Array
-    theta: Array
+    v: Floats
+    theta: Floats
     grades: list[int]
 
-    def predictor(self, x: Array) -> Array:
+    def predictor(self, x: Floats) -> Floats:
         """v.x - theta_1 of predictors (N, D): log odds that the grade is above the lowest one."""
-        value: Array = x @ self.v - self.theta[0]
+        value: Floats = x @ self.v - self.theta[0]
         return value
 
-    def probabilities(self, x: Array) -> Array:
+    def probabilities(self, x: Floats) -> Floats:
         """P(grade = 0 ... 3) as (N, 4) for predictors (N, D); 0 for grades that did not occur in training."""
         below = expit(self.theta[None, :] - (x @ self.v)[:, None])
         edges = np.concatenate([np.zeros((len(x), 1)), below, np.ones((len(x), 1))], axis=1)
@@ -48,7 +49,7 @@ class CumulativeLogit:
 
 
 def fit_cumulative_logit(
-    x: Array, grade: Whole, ridge: float, rising: bool = False, balance: float = 0.0
+    x: Floats, grade: Whole, ridge: float, rising: bool = False, balance: float = 0.0
 ) -> CumulativeLogit:
     """Maximise sum_i c_i log P(grade_i) - ridge/2 |v|^2 by L-BFGS. x: (N, D), best with unit variance. grade: (N,) 0-3.
 
@@ -69,7 +70,7 @@ def fit_cumulative_logit(
     theta = np.log(shares / (1 - shares))
     start = np.concatenate([np.zeros(dimensions), theta[:1], np.log(np.diff(theta))])
 
-    def objective(parameters: Array) -> tuple[float, Array]:
+    def objective(parameters: Floats) -> tuple[float, Floats]:
         """Penalised negative log-likelihood and gradient in (v, theta_1, log of the gaps between thresholds)."""
         v, gaps = parameters[:dimensions], np.exp(parameters[dimensions + 1 :])
         theta = parameters[dimensions] + np.concatenate([[0.0], np.cumsum(gaps)])

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vertegrade.arrays import Floats
 from vertegrade.cohort import splits as patient_splits
 
-Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
@@ -30,13 +30,13 @@ class GradedLatents:
     patient, 0 ... P-1.
     """
 
-    z: Array
-    errors: Array
+    z: Floats
+    errors: Floats
     grade: Whole
     patient: Whole
 
 
-def stack_latents(latents: pd.DataFrame) -> Array:
+def stack_latents(latents: pd.DataFrame) -> Floats:
     """The latents of a LATENTS table as one array (N, D) of float64; GradingError where they cannot be used."""
     z = np.array(latents["z"].tolist(), dtype=np.float64).reshape(len(latents), -1 if len(latents) else 0)
     bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
@@ -46,7 +46,7 @@ def stack_latents(latents: pd.DataFrame) -> Array:
     return z
 
 
-def stack_errors(latents: pd.DataFrame) -> Array:
+def stack_errors(latents: pd.DataFrame) -> Floats:
     """z_errors of a LATENTS table as vectors (N, K, D), 0 where unknown; K is 0 where the table has none."""
     count, length = len(latents), len(latents["z"].iloc[0]) if len(latents) else 0
     if not count or "z_errors" not in latents or latents["z_errors"].isna().all():

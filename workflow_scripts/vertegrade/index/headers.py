@@ -20,7 +20,7 @@ from vertegrade.ct.archive import open_source
 from vertegrade.ct.dicom import quiet_reading
 from vertegrade.ct.headers import MULTI_FRAME
 from vertegrade.ct.nifti_file import load_nifti
-from vertegrade.ct.reasons import Refused
+from vertegrade.reasons import Refused
 
 Kind = Literal["ct", "localizer", "not_ct", "dicomdir", "not_dicom", "empty", "unreadable"]
 TEXTS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "StudyDate", "AccessionNumber"]

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from vertegrade.annotations.verse import centroid_labels
 from vertegrade.cohort.sheet import IDENTIFIER, ScanRow
 from vertegrade.cohort.verse_names import verse_ids
 from vertegrade.ct.nifti_file import NIFTI_NAME
-from vertegrade.ct.reasons import Refused
 from vertegrade.index.found import Found
 from vertegrade.index.headers import NiftiHeader, nifti_header
 from vertegrade.index.pseudonyms import pseudonym
-from vertegrade.spine.verse import centroid_labels
+from vertegrade.reasons import Refused
 
 # What a mask is called after its scan's name, the best first.
 MASKS = re.compile(r"[_-](seg-vert_msk|seg-vert|dseg|msk|mask|seg|segmentation|labels?)$")

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume
-from vertegrade.localizer.centreline import find_centreline, load_centreline_network
-from vertegrade.localizer.centreline_network import CentrelineNetwork
-from vertegrade.localizer.detector import Detection, VertebraNetwork, find_vertebrae, load_vertebra_network
-from vertegrade.localizer.detector_samples import LEVELS
+from vertegrade.localizer.centreline.find import find_centreline, load_centreline_network
+from vertegrade.localizer.centreline.network import CentrelineNetwork
+from vertegrade.localizer.detector.find import Detection, VertebraNetwork, find_vertebrae, load_vertebra_network
+from vertegrade.localizer.detector.samples import LEVELS
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.labelling import FALSE_ALARM, SACRUM, label_vertebrae
 from vertegrade.spine.landmarks import IMPLAUSIBLE, implausible, is_graded

@@ -3,17 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from vertegrade.annotations.masks import body_centres, read_mask
+from vertegrade.annotations.mosmed import MosmedError, agreed_points
+from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import craniocaudal_rank
-from vertegrade.localizer.detector_samples import LEVELS, centres_of, points_of
+from vertegrade.localizer.detector.samples import LEVELS, centres_of, points_of
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.landmarks import implausible
-from vertegrade.spine.masks import body_centres, read_mask
 from vertegrade.spine.morphometry import measure_mask
-from vertegrade.spine.mosmed import MosmedError, agreed_points
-from vertegrade.spine.verse import read_centroids
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS
 
 BEYOND_MM = 4.0

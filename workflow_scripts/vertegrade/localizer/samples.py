@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vertegrade.ct.reasons import Refused
 from vertegrade.ct.volume import Volume
-from vertegrade.dae.interruption import Interruption, TrainingInterrupted
-from vertegrade.localizer.centreline_samples import centreline_sample, save_centreline_sample
-from vertegrade.localizer.detector_samples import save_sample, spine_sample
-from vertegrade.localizer.refiner_samples import look_samples, save_looks
+from vertegrade.localizer.centreline.samples import centreline_sample, save_centreline_sample
+from vertegrade.localizer.detector.samples import save_sample, spine_sample
+from vertegrade.localizer.refiner.samples import look_samples, save_looks
+from vertegrade.reasons import Refused
+from vertegrade.training.interruption import Interruption, TrainingInterrupted
 
 log = logging.getLogger(__name__)
 KINDS = ("line", "spine", "look")

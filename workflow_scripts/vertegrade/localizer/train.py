@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vertegrade.localizer.centreline_network import KIND as CENTRELINE_KIND
-from vertegrade.localizer.centreline_network import CentrelineNetwork, centreline_loss
-from vertegrade.localizer.centreline_samples import centreline_batches, load_centreline_sample
-from vertegrade.localizer.detector import KIND as VERTEBRAE_KIND
-from vertegrade.localizer.detector import VertebraNetwork
-from vertegrade.localizer.detector_network import detector_loss
-from vertegrade.localizer.detector_samples import detector_batch, load_sample
-from vertegrade.localizer.refiner_network import refiner_loss
-from vertegrade.localizer.refiner_samples import LookSamples, load_looks, refiner_batch
+from vertegrade.localizer.centreline.network import KIND as CENTRELINE_KIND
+from vertegrade.localizer.centreline.network import CentrelineNetwork, centreline_loss
+from vertegrade.localizer.centreline.samples import centreline_batches, load_centreline_sample
+from vertegrade.localizer.detector.find import KIND as VERTEBRAE_KIND
+from vertegrade.localizer.detector.find import VertebraNetwork
+from vertegrade.localizer.detector.network import detector_loss
+from vertegrade.localizer.detector.samples import detector_batch, load_sample
+from vertegrade.localizer.refiner.network import refiner_loss
+from vertegrade.localizer.refiner.samples import LookSamples, load_looks, refiner_batch
 from vertegrade.localizer.samples import sample_files
 from vertegrade.localizer.training import train_network
 from vertegrade.localizer.weights import save_weights

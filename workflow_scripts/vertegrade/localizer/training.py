@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vertegrade.dae.checkpoints import load_checkpoint, locked, remove_checkpoints, save_checkpoint
-from vertegrade.dae.interruption import Interruption, TrainingInterrupted
+from vertegrade.training.checkpoints import load_checkpoint, locked, remove_checkpoints, save_checkpoint
+from vertegrade.training.interruption import Interruption, TrainingInterrupted
 
 log = logging.getLogger(__name__)
 EMA_DECAY = 0.99

@@ -11,15 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vertegrade.ct.volume import Volume
-from vertegrade.phantom.anatomy import Look, Patient, Vertebra, body_corners
-from vertegrade.phantom.curve import Pose, axes_of
-from vertegrade.phantom.metal import draw_metal
-from vertegrade.phantom.patient import draw_patient
-from vertegrade.phantom.physics import acquire
-from vertegrade.phantom.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol, draw_protocol, generator
-from vertegrade.phantom.render import render
+from vertegrade.phantom.anatomy.curve import Pose, axes_of
+from vertegrade.phantom.anatomy.patient import draw_patient
+from vertegrade.phantom.anatomy.person import Look, Patient, Vertebra, body_corners
+from vertegrade.phantom.anatomy.render import render
+from vertegrade.phantom.scanner.metal import draw_metal
+from vertegrade.phantom.scanner.physics import acquire
+from vertegrade.phantom.scanner.protocol import EXPLICIT_LITTLE_ENDIAN, Protocol, draw_protocol, generator
+from vertegrade.phantom.scanner.vendors import SCANNERS
 from vertegrade.phantom.truth import body_table
-from vertegrade.phantom.vendors import SCANNERS
 from vertegrade.settings.phantom import PhantomSettings
 
 _BUDGET = 11_000_000  # voxels of the drawing grid: about a second

@@ -7,8 +7,8 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
-from vertegrade.phantom.anatomy import SACRUM, Patient, Vertebra, body_corners
-from vertegrade.phantom.grid import Grid
+from vertegrade.phantom.anatomy.grid import Grid
+from vertegrade.phantom.anatomy.person import SACRUM, Patient, Vertebra, body_corners
 from vertegrade.tables import HEIGHTS, PHANTOM_TRUTH, check_table
 
 S1 = 26  # VerSe's label of the sacrum

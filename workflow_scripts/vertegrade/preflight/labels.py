@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
+from vertegrade.annotations.verse import centroid_labels
 from vertegrade.cohort.labels import LabelError, Labels, join_labels
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.cohort.sources import read_label_file
-from vertegrade.ct.reasons import Refused
 from vertegrade.levels import NAMES
+from vertegrade.reasons import Refused
 from vertegrade.settings import Settings
-from vertegrade.spine.verse import centroid_labels
 
 
 def check_labels(settings: Settings, rows: dict[int, ScanRow]) -> tuple[list[str], list[str]]:

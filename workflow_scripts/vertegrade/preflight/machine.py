@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from vertegrade.annotations.tools import TOOLS
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.settings import Settings
-from vertegrade.spine.adapters import TOOLS
 
 # Size of our volumes (gzip) over that of their source, at most: 1.6 was measured for JPEG 2000, 0.5 for plain DICOM.
 VOLUME_SHARE = 2.0

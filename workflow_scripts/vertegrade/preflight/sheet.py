@@ -6,14 +6,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from vertegrade.annotations.verse import centroid_labels
 from vertegrade.cohort.sheet import PATHS, ScanRow, SheetError, sheet_rows
 from vertegrade.ct.archive import open_source
 from vertegrade.ct.headers import series_code
 from vertegrade.ct.nifti_file import NIFTI_NAME
-from vertegrade.ct.reasons import Refused
 from vertegrade.index.headers import dicom_header, nifti_header
+from vertegrade.reasons import Refused
 from vertegrade.settings import Settings
-from vertegrade.spine.verse import centroid_labels
 
 
 def check_sheet(settings: Settings) -> tuple[dict[int, ScanRow], list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vertegrade.cohort.sheet import PATTERN, ScanRow, SheetError, delimited_rows, read_sheet
-from vertegrade.dae.shapes import shape_problems
+from vertegrade.graders.dae.shapes import shape_problems
 from vertegrade.model_files import NETWORKS, ModelFileError
 from vertegrade.phantom.roster import phantom_rows
 from vertegrade.preflight.model import grader_problems, model_problems, read_model, with_model

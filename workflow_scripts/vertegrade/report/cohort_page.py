@@ -10,8 +10,8 @@ from typing import Any
 
 import jinja2
 
-from vertegrade.ct.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.evaluation.figures import NOTICE, estimate_text, method_label
+from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.report.flow import flow_steps
 
 Metrics = dict[str, dict[str, Any]]

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from vertegrade.arrays import Floats
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.evaluation.figures import COLOURS, NOTICE, STYLE
 from vertegrade.level_texts import level_text
@@ -22,8 +22,6 @@ from vertegrade.report.montage import windowed
 from vertegrade.settings.report import ReportSettings
 from vertegrade.spine.centreline import Centreline, fit_centreline
 from vertegrade.tables import POINT_COLUMNS
-
-Floats = NDArray[np.float64]
 
 PIXEL_MM = 1.0
 FRONT_MM, BACK_MM = 60.0, 80.0  # shown in front of and behind the centres

@@ -5,7 +5,7 @@ A given model is held against it while the Snakefile is parsed, so nothing here 
 
 import hashlib
 
-from vertegrade.code_hash import digests_of
+from vertegrade.workflow.code_hash import digests_of
 
 # The modules that turn six points into indices; __init__.py stands for the tables beside it (level_statistics.csv).
 ROOM = ("__init__", "definition", "heights", "indices", "level_statistics", "normal_ratios")

@@ -1,4 +1,4 @@
-"""What is doubtful of single vertebrae, as flags (ct/reasons.py: VERTEBRA_FLAGS) that stand beside their scan's.
+"""What is doubtful of single vertebrae, as flags (reasons.py: VERTEBRA_FLAGS) that stand beside their scan's.
 
 The limits were set on phantoms that no network was trained on. On the part scans of 2 to 6 vertebrae among them a level
 of less than `UNCERTAIN_LEVEL` is right in 6 of 10 cases, one of more in 99 of 100. Points are doubtful where the
@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vertegrade.annotations.overrides import SOURCE
 from vertegrade.level_texts import is_uncertain
 from vertegrade.spine.heights import column_height_sds
-from vertegrade.spine.overrides import SOURCE
 from vertegrade.tables import POINT_SD_COLUMNS, doubt_of
 
 # A height is doubtful whose standard deviation is above the first, in mm, and so many times that of its neighbours.

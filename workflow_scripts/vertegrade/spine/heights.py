@@ -1,9 +1,8 @@
 """Vertebral heights from six points, and Genant's semiquantitative grade."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from vertegrade.arrays import Floats
 
 MILD, MODERATE, SEVERE = 0.20, 0.25, 0.40
 
@@ -25,29 +24,29 @@ def genant_grade(height_loss: float) -> int:
     return sum(height_loss >= threshold for threshold in (MILD, MODERATE, SEVERE))
 
 
-def genant_severity(height_loss: Array) -> Array:
+def genant_severity(height_loss: Floats) -> Floats:
     """Continuous severity (N,) in 0-3 of height losses (N,; fractions, negative where a column is higher than normal).
 
     Piecewise linear and monotone through (0, 0), (.20, .5), (.25, 1.5), (.40, 2.5), (.60, 3).
     """
-    severity: Array = np.interp(height_loss, SEVERITY_LOSSES, SEVERITIES)
+    severity: Floats = np.interp(height_loss, SEVERITY_LOSSES, SEVERITIES)
     return severity
 
 
-def column_heights(points_mm: Array) -> Array:
+def column_heights(points_mm: Floats) -> Floats:
     """Anterior, middle and posterior height in mm (N, 3) of six points (N, 6, 3) in tables.POINTS' order (RAS mm).
 
     Distances in the patient's space between the superior and the inferior end of each column; NaN where one is unknown.
     """
-    heights: Array = np.linalg.norm(points_mm[:, 0::2] - points_mm[:, 1::2], axis=2)
+    heights: Floats = np.linalg.norm(points_mm[:, 0::2] - points_mm[:, 1::2], axis=2)
     return heights
 
 
-def column_height_sds(point_sd_mm: Array) -> Array:
+def column_height_sds(point_sd_mm: Floats) -> Floats:
     """Standard deviations in mm (N, 3) of the heights from those of the points along the column (N, 6).
 
     The errors of a column's two ends are taken as independent; errors across the column change its length only in
     second order.
     """
-    sds: Array = np.hypot(point_sd_mm[:, 0::2], point_sd_mm[:, 1::2])
+    sds: Floats = np.hypot(point_sd_mm[:, 0::2], point_sd_mm[:, 1::2])
     return sds

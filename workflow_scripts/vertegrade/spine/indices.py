@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vertegrade.arrays import Floats
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.spine.definition import definition_sha256
 from vertegrade.spine.heights import column_height_sds, column_heights, genant_grade, genant_severity
@@ -28,8 +29,6 @@ from vertegrade.tables import (
     doubt_of,
     empty_table,
 )
-
-Array = NDArray[np.float64]
 
 # Reasons of this stage.
 NO_POINTS = "no_points"
@@ -76,7 +75,7 @@ def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
     return check_table(table[reason != NOT_GRADED], MEASUREMENTS, "measurements")
 
 
-def _numbers(heights: Array, sds: Array, labels: NDArray[np.int64], label_confidence: Array) -> pd.DataFrame:
+def _numbers(heights: Floats, sds: Floats, labels: NDArray[np.int64], label_confidence: Floats) -> pd.DataFrame:
     """The numbers of MEASUREMENTS for the measured vertebrae (N) of one scan, heights (N, 3) in mm."""
     used_sds = np.where(np.isnan(sds), EXPERT_SD_MM, sds)
     log_intact, log_sd = intact_log_heights(heights, used_sds, labels, label_confidence)
@@ -105,7 +104,7 @@ def _numbers(heights: Array, sds: Array, labels: NDArray[np.int64], label_confid
     return pd.DataFrame(columns)
 
 
-def _indices(heights: Array, intact: Array) -> Array:
+def _indices(heights: Floats, intact: Floats) -> Floats:
     """LATENT_COLUMNS (N, 4) of heights and of those that intact vertebrae would have, both (N, 3) in mm."""
     share, rims, intact_rims = heights / intact, heights[:, ::2].max(axis=1), intact[:, ::2].max(axis=1)
     wedge = 1 - share[:, 0] / share[:, 2]
@@ -113,7 +112,7 @@ def _indices(heights: Array, intact: Array) -> Array:
     return np.stack([wedge, biconcave, 1 - share[:, 2], 1 - share.min(axis=1)], axis=1)
 
 
-def _index_errors(heights: Array, sds: Array, intact: Array) -> Array:
+def _index_errors(heights: Floats, sds: Floats, intact: Floats) -> Floats:
     """What one standard deviation of each height changes the indices by: (N, 3 heights, 4), NaN where it is unknown.
 
     All arguments are (N, 3). Half the difference between a deviation more and one less, at which a height stays a
@@ -129,7 +128,7 @@ def _index_errors(heights: Array, sds: Array, intact: Array) -> Array:
     return np.where(np.isnan(sds)[:, :, None], np.nan, errors)
 
 
-def _shapes(loss: Array) -> NDArray[np.object_]:
+def _shapes(loss: Floats) -> NDArray[np.object_]:
     """wedge, biconcave or crush (N,) of the losses (N, 3): crush where the posterior column fell with the worst."""
     crushed = loss[:, 2] >= CRUSH_SHARE * loss.max(axis=1)
     return np.where(crushed, "crush", np.where(loss[:, 1] > loss[:, 0], "biconcave", "wedge")).astype(object)

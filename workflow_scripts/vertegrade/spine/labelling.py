@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from vertegrade.arrays import Floats
 from vertegrade.levels import LABELS
 from vertegrade.spine.level_statistics import PERSON_SIZE, level_sizes
 
-Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 SACRUM = 26
@@ -56,13 +56,13 @@ class Labelling:
     """
 
     labels: Whole
-    confidence: Array
-    posterior: Array
+    confidence: Floats
+    posterior: Floats
     scan_confidence: float
 
 
 def label_vertebrae(
-    level_log_p: Array, arcs_mm: Array, confidence: Array, levels: tuple[int, ...] = LEVELS
+    level_log_p: Floats, arcs_mm: Floats, confidence: Floats, levels: tuple[int, ...] = LEVELS
 ) -> Labelling:
     """The most probable labels of one scan's detections.
 
@@ -95,7 +95,7 @@ def label_vertebrae(
     return Labelling(labels, np.clip(chosen, 0.0, 1.0), posterior, mean)
 
 
-def _check(level_log_p: Array, arcs: Array, sure: Array, levels: tuple[int, ...]) -> None:
+def _check(level_log_p: Floats, arcs: Floats, sure: Floats, levels: tuple[int, ...]) -> None:
     if len(set(levels)) < len(levels) or not set(levels) <= set(LEVELS):
         raise ValueError(f"levels {levels} must be VerSe labels 1-26 and 28, each once at most")
     if level_log_p.shape != (len(arcs), len(levels)) or sure.shape != arcs.shape:
@@ -118,7 +118,7 @@ class _Chain:
     log odds of the way from detection i at level a to j > i at level b.
     """
 
-    def __init__(self, kept: Array, dropped: Array, steps: Array) -> None:
+    def __init__(self, kept: Floats, dropped: Floats, steps: Floats) -> None:
         self.kept = kept
         before = np.concatenate([[0.0], np.cumsum(dropped)])
         # False alarms between two vertebrae are part of the step between them.
@@ -134,7 +134,7 @@ class _Chain:
         ends = (self.forward + self.last[:, None]).ravel()
         self.log_evidence = float(logsumexp(np.append(ends, self.none)))
 
-    def posterior(self) -> Array:
+    def posterior(self) -> Floats:
         """Probability (N, K) of each level of each detection."""
         count, states = self.kept.shape
         backward = np.empty_like(self.kept)
@@ -143,7 +143,7 @@ class _Chain:
             ways = onward.transpose(1, 0, 2).reshape(states, -1)
             ended = np.full((states, 1), self.last[i])
             backward[i] = _log_sum(np.concatenate([ended, ways], axis=1), axis=1)
-        log_p: Array = np.exp(self.forward + backward - self.log_evidence)
+        log_p: Floats = np.exp(self.forward + backward - self.log_evidence)
         return log_p
 
     def best_path(self) -> tuple[float, Whole]:
@@ -170,15 +170,15 @@ class _Chain:
         return float(ends.max()), path
 
 
-def _log_sum(log_p: Array, axis: int) -> Array:
+def _log_sum(log_p: Floats, axis: int) -> Floats:
     """log(sum(exp)) where each sum has a finite term; scipy's logsumexp costs five times as much in small sums."""
     most = log_p.max(axis=axis, keepdims=True)
-    total: Array = np.log(np.exp(log_p - most).sum(axis=axis))
+    total: Floats = np.log(np.exp(log_p - most).sum(axis=axis))
     return total + most.squeeze(axis)
 
 
 @cache
-def _ways() -> tuple[Array, Array]:
+def _ways() -> tuple[Floats, Floats]:
     """All ways from a level to a lower one, past MOST_MISSED missed vertebrae at most: (places in LEVELS), (numbers).
 
     Columns of the second: log probability, length (mm) in a patient of mean size, sum of the squares of its steps.
@@ -220,7 +220,7 @@ def _half_mm(level: int) -> float:
     return size.height_posterior_mm * (1 + size.ratio_anterior + size.ratio_middle) / 6
 
 
-def _step_log_odds(arcs: Array, levels: tuple[int, ...], size: float) -> Array:
+def _step_log_odds(arcs: Floats, levels: tuple[int, ...], size: float) -> Floats:
     """Log odds (N, N, K, K) of the ways between detections i < j at levels a, b; -inf where there is none."""
     places, numbers = _ways()
     column = np.array([levels.index(level) if level in levels else -1 for level in LEVELS])

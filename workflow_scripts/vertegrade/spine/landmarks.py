@@ -7,14 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from vertegrade.annotations.masks import Body, body_centres, read_mask
+from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.ct.reasons import Notes, Refused
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
+from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.masks import Body, body_centres, read_mask
 from vertegrade.spine.morphometry import measure_mask
-from vertegrade.spine.verse import read_centroids
 from vertegrade.tables import LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINTS, check_table
 
 # Reasons of this stage.

@@ -1,7 +1,7 @@
 """Six points and three heights of a vertebra, measured on a mask of it in the body's own mid-sagittal plane.
 
-The points stand where the phantoms' truth (phantom/body.py) puts them: the anterior and the posterior height just
-inside the rims, the middle height half-way, all along the body's axis. The axis is the mean of the normals of both
+The points are where the phantoms' truth (phantom/anatomy/body.py) puts them: the anterior and the posterior height
+just inside the rims, the middle height half-way, all along the body's axis. The axis is the mean of the normals of both
 endplates; anterior points from the arch to the body. docs/design/heights.md says how well this agrees with the
 phantoms' truth and with reading by hand.
 """
@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vertegrade.annotations.masks import body_of
+from vertegrade.arrays import Floats
 from vertegrade.ct.volume import mm_to_voxel, voxel_to_mm
-from vertegrade.spine.masks import body_of
-
-Floats = NDArray[np.float64]
 
 # Shares of the depth, from the posterior wall, at which the anterior, middle and posterior height stand: 0.85 of the
 # half depth to either side of an axis that lies a little behind the middle, as the posterior wall is hollow.

@@ -13,10 +13,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vertegrade.arrays import Floats
 from vertegrade.levels import LABELS, craniocaudal_rank
 from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
 
-Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 # Relative spread between intact vertebrae that level_statistics leaves out: mild deformities that are no fractures.
@@ -33,7 +33,7 @@ ANTERIOR, MIDDLE, POSTERIOR = range(3)
 
 
 @cache
-def _level_log_heights() -> dict[int, Array]:
+def _level_log_heights() -> dict[int, Floats]:
     """Mean log heights (3,) in mm by VerSe label; levels without statistics as the nearest."""
     found = {
         label: np.log(size.height_posterior_mm * np.array([size.ratio_anterior, size.ratio_middle, 1.0]))
@@ -44,7 +44,7 @@ def _level_log_heights() -> dict[int, Array]:
     return above | found | {LABELS["T13"]: between, LABELS["L6"]: found[LABELS["L5"]]}
 
 
-def normal_log_heights(labels: Whole, label_confidence: Array) -> tuple[Array, Array]:
+def normal_log_heights(labels: Whole, label_confidence: Floats) -> tuple[Floats, Floats]:
     """Mean log heights (N, 3) of intact vertebrae of these levels, and their standard deviation (N, 3) for doubt.
 
     labels: VerSe (N,). label_confidence: probability (N,) that the label is right; NaN counts as 1. What is missing to
@@ -66,8 +66,8 @@ def normal_log_heights(labels: Whole, label_confidence: Array) -> tuple[Array, A
 
 
 def intact_log_heights(
-    heights_mm: Array, heights_sd_mm: Array, labels: Whole, label_confidence: Array
-) -> tuple[Array, Array]:
+    heights_mm: Floats, heights_sd_mm: Floats, labels: Whole, label_confidence: Floats
+) -> tuple[Floats, Floats]:
     """Log heights (N, 3) that a scan's vertebrae would have if they were intact, and their standard deviation (N, 3).
 
     heights_mm (N, 3) and their standard deviations, labels and confidence as of `normal_log_heights`, of the measured
@@ -103,13 +103,13 @@ def intact_log_heights(
     return normal + _columns(patient), np.sqrt(shape_spread + spread[:, POSTERIOR:] + doubt**2)
 
 
-def _columns(patient: Array) -> Array:
+def _columns(patient: Floats) -> Floats:
     """Log heights above normal (N, 3) of anterior shape, middle shape and size (N, 3)."""
     size = patient[:, POSTERIOR:]
     return np.column_stack([patient[:, :POSTERIOR] + size, size])
 
 
-def _sound(loss: Array) -> Array:
+def _sound(loss: Floats) -> Floats:
     """How much a vertebra with this loss counts as a neighbour: 1 intact, 0 reduced."""
-    share: Array = np.clip((REDUCED_LOSS - loss) / (REDUCED_LOSS - SOUND_LOSS), 0.0, 1.0)
+    share: Floats = np.clip((REDUCED_LOSS - loss) / (REDUCED_LOSS - SOUND_LOSS), 0.0, 1.0)
     return share

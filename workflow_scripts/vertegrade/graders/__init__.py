@@ -1,0 +1,1 @@
+"""Grading methods, a folder or file for each."""

@@ -1,0 +1,1 @@
+"""The network that sets six points on a vertebra."""

@@ -1,0 +1,1 @@
+"""Whether the image shows what its header and the landmarks say."""

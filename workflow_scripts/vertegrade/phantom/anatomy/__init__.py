@@ -1,0 +1,1 @@
+"""Drawn patients: bones, organs, findings."""

@@ -1,0 +1,1 @@
+"""Simulated CT of drawn patients, as DICOM."""

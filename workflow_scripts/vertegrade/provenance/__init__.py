@@ -1,1 +1,0 @@
-"""What ran, from what, and whether it still holds: audit, lineage, reasons of reruns, export as RO-Crate."""

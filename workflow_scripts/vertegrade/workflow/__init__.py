@@ -1,0 +1,1 @@
+"""What a run knows of itself: jobs, manifests, code hashes, audit, lineage, why, RO-Crate."""
