@@ -18,9 +18,9 @@ import pandas as pd
 from vertegrade.annotations.masks import body_centres
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, to_ras
-from vertegrade.evaluation.figures import save_figure
 from vertegrade.levels import LABELS, NAMES
 from vertegrade.localizer.landmarks import learned_landmarks, load_localizer
+from vertegrade.plotting import save_figure
 from vertegrade.report.localization_picture import localization_figure
 from vertegrade.settings.report import ReportSettings
 from vertegrade.settings.spine import LocalizeSettings

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from vertegrade.arrays import read_array
-from vertegrade.evaluation.figures import save_figure
+from vertegrade.plotting import save_figure
 from vertegrade.report.montage import counterfactual_figure, true_grades
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import LABELS, read_table

@@ -1,8 +1,9 @@
 """Draw the curves, confusion matrix and calibration of all methods side by side."""
 
 from vertegrade.evaluation.cases import labelled_cases, split_cases
-from vertegrade.evaluation.figures import all_figures, save_figure
+from vertegrade.evaluation.figures import all_figures
 from vertegrade.files import new_folder, read_json
+from vertegrade.plotting import save_figure
 from vertegrade.tables import CROPS, LABELS, PATIENT_SPLITS, PREDICTIONS, SCANS, read_table, read_tables
 from vertegrade.workflow.job import run_job
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from vertegrade.evaluation.figures import save_figure
 from vertegrade.files import read_json, write_json
+from vertegrade.plotting import save_figure
 from vertegrade.report.flow import cohort_flow, flow_steps, flow_table
 from vertegrade.report.flow_figure import flow_figure
 from vertegrade.tables import (

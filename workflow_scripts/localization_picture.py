@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from vertegrade.ct.volume import read_volume
-from vertegrade.evaluation.figures import save_figure
 from vertegrade.files import new_folder
+from vertegrade.plotting import save_figure
 from vertegrade.report.localization_picture import localization_figure
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import LANDMARKS, read_table

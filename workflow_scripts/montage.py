@@ -3,8 +3,8 @@
 import numpy as np
 
 from vertegrade.arrays import read_array
-from vertegrade.evaluation.figures import save_figure
 from vertegrade.grading.counterfactual import spread_by_severity
+from vertegrade.plotting import save_figure
 from vertegrade.report.montage import mid_sagittal, montage_figure, true_grades
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import CROPS, LABELS, PREDICTIONS, read_table

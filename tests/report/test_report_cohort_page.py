@@ -8,8 +8,8 @@ import pytest
 
 from evaluation.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import compare, evaluate
-from vertegrade.evaluation.figures import NOTICE
 from vertegrade.files import read_json, write_json
+from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS
 from vertegrade.report.cohort_page import PageError, cohort_page
 from vertegrade.report.flow import cohort_flow

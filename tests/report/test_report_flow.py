@@ -6,7 +6,7 @@ import pytest
 
 from evaluation.synthetic_predictions import Cohort, make_cohort
 from vertegrade.evaluation.cases import labelled_cases
-from vertegrade.evaluation.figures import save_figure
+from vertegrade.plotting import save_figure
 from vertegrade.report.flow import FlowError, _check_sums, cohort_flow, flow_steps, flow_table
 from vertegrade.report.flow_figure import flow_figure
 

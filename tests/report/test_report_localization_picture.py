@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
 from vertegrade.ct.volume import Volume
-from vertegrade.evaluation.figures import NOTICE, save_figure
+from vertegrade.plotting import NOTICE, save_figure
 from vertegrade.report.localization_picture import COLOUR, _reformat, localization_figure
 from vertegrade.settings.report import ReportSettings
 from vertegrade.spine.centreline import fit_centreline

@@ -8,9 +8,9 @@ import pytest
 
 from evaluation.synthetic_predictions import make_cohort
 from report.synthetic_crops import make_crops
-from vertegrade.evaluation.figures import NOTICE, save_figure
 from vertegrade.grading.counterfactual import spread_by_severity
 from vertegrade.levels import NAMES
+from vertegrade.plotting import NOTICE, grey_values, save_figure
 from vertegrade.report.montage import (
     TILE,
     counterfactual_figure,
@@ -20,7 +20,6 @@ from vertegrade.report.montage import (
     scan_text,
     true_grades,
     watermarked,
-    windowed,
 )
 from vertegrade.settings.report import ReportSettings
 
@@ -66,7 +65,7 @@ def test_true_grades_follow_the_rows_and_are_unknown_without_a_usable_label():
 
 
 def test_the_display_window_maps_its_ends_to_black_and_white():
-    grey = windowed(np.array([-3000, -350, 400, 1150, 3000]), SETTINGS)
+    grey = grey_values(np.array([-3000, -350, 400, 1150, 3000]), SETTINGS)
     assert grey.tolist() == [0, 0, 128, 255, 255]
 
 

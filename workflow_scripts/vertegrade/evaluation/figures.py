@@ -1,10 +1,9 @@
 """Figures of the evaluation: ROC, PR, calibration, confusion, severity against height loss, sensitivity by level.
 
 Each function returns a matplotlib Figure of the test split, for one method or for several side by side. Colours are
-Okabe and Ito's, methods differ in dash as well, and `save_figure` writes the same bytes each time.
+Okabe and Ito's, and methods differ in dash as well.
 """
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,28 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from vertegrade.files import new_file
+from vertegrade.plotting import COLOURS, NOTICE, STYLE
 
-NOTICE = "Research use only, not a medical device"
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
 DASHES = ["-", "--", "-.", ":"]
 MARKERS = ["o", "s", "^", "D"]
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e3e6ea",
-    "axes.axisbelow": True,
-    "axes.edgecolor": "#5b6672",
-    "axes.titleweight": "bold",
-    "axes.titlesize": 11,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "svg.hashsalt": "vertegrade",  # names of SVG elements, otherwise random
-    "svg.fonttype": "path",
-}
 METHOD_NAMES = {"dae": "DAE", "pca": "PCA", "keypoints": "Keypoints"}
 
 Metrics = dict[str, dict[str, Any]]
@@ -69,14 +50,6 @@ def all_figures(cases: Cases, metrics: Metrics) -> dict[str, Figure]:
             "height_loss": height_loss_figure(cases, metrics),
             "levels": level_figure(metrics),
         }
-
-
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure as .svg or .png (by the path's suffix), without dates or versions in the file."""
-    path = Path(path)
-    dateless = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    with matplotlib.rc_context(STYLE), new_file(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.removeprefix("."), dpi=150, metadata=dateless)
 
 
 def _figure(panels: int = 1, size: tuple[float, float] = (5.2, 5.0)) -> tuple[Figure, list[Axes]]:

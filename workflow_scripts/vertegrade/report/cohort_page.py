@@ -10,7 +10,8 @@ from typing import Any
 
 import jinja2
 
-from vertegrade.evaluation.figures import NOTICE, estimate_text, method_label
+from vertegrade.evaluation.figures import estimate_text, method_label
+from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.report.flow import flow_steps
 

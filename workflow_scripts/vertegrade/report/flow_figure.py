@@ -5,7 +5,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from vertegrade.evaluation.figures import COLOURS, NOTICE, STYLE
+from vertegrade.plotting import COLOURS, NOTICE, STYLE
 
 LINE_CM = 0.42  # height of a line of text
 GAP_CM = 0.9  # between two boxes

@@ -16,9 +16,8 @@ from scipy import ndimage
 
 from vertegrade.arrays import Floats
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.evaluation.figures import COLOURS, NOTICE, STYLE
 from vertegrade.level_texts import level_text
-from vertegrade.report.montage import windowed
+from vertegrade.plotting import COLOURS, NOTICE, STYLE, grey_values
 from vertegrade.settings.report import ReportSettings
 from vertegrade.spine.centreline import Centreline, fit_centreline
 from vertegrade.tables import POINT_COLUMNS
@@ -42,7 +41,7 @@ def localization_figure(volume: Volume, landmarks: pd.DataFrame, settings: Repor
     centres = rows[["centre_x_mm", "centre_y_mm", "centre_z_mm"]].to_numpy(dtype=float)
     line = fit_centreline(_distinct(centres), SMOOTHING_MM)
     z, y = _canvas(volume, centres)
-    image = windowed(_reformat(volume, line, z, y), settings)
+    image = grey_values(_reformat(volume, line, z, y), settings)
     texts = [_text(row) for row in rows.to_dict("records")]
     room = max(TEXT_MM, CHARACTER_MM * max(map(len, texts)))
     height, width = len(z) * PIXEL_MM + 2 * HEADING_MM, len(y) * PIXEL_MM + room

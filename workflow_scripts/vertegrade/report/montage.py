@@ -12,15 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vertegrade.evaluation.figures import NOTICE, STYLE
 from vertegrade.level_texts import level_text
+from vertegrade.plotting import NOTICE, STYLE, Pixels, grey_values
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import GRADES, doubt_of
-
-Pixels = NDArray[np.uint8]
 
 WATERMARK = "SYNTHETIC"
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
@@ -45,13 +42,6 @@ def mid_sagittal(pixels: np.ndarray) -> np.ndarray:
     return pixels[..., pixels.shape[-3] // 2, :, :]
 
 
-def windowed(hu: np.ndarray, settings: ReportSettings) -> Pixels:
-    """Grey values 0-255 of HU in the display window."""
-    low = settings.window_centre_hu - settings.window_width_hu / 2
-    grey = (hu.astype(float) - low) / settings.window_width_hu * 255
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
-
-
 def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, settings: ReportSettings) -> Figure:
     """Crops in the order of their rows (`spread_by_severity`), framed in the colour of the true grade.
 
@@ -65,7 +55,7 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
             x, y = column, line * LINE
             grade = true_grade[place]
             colour = UNKNOWN_COLOUR if np.isnan(grade) else GRADE_COLOURS[int(grade)]
-            _show(axes, windowed(hu[place], settings), x, y, colour)
+            _show(axes, grey_values(hu[place], settings), x, y, colour)
             truth = "?" if np.isnan(grade) else f"{grade:.0f}"
             text = f"{level}  {row.severity:.1f}  true {truth}"
             axes.text(x + 0.5, y + 1.0, text, ha="center", va="top", fontsize=7.5)
@@ -162,10 +152,10 @@ def counterfactual_figure(
         for place, (level, row) in enumerate(zip(_levels(strips), strips.itertuples(), strict=True)):
             y = place * step
             crop, own, *decoded = mid_sagittal(images[place])
-            _show(axes, windowed(crop, settings), 1, y)
+            _show(axes, grey_values(crop, settings), 1, y)
             for column, image in enumerate([own, *decoded], start=2):
                 reference = crop if column == 2 else own
-                _show(axes, watermarked(windowed(image, settings)), column, y)
+                _show(axes, watermarked(grey_values(image, settings)), column, y)
                 _show(axes, watermarked(difference_map(image, reference, settings)), column, y + 1)
             for wanted in GRADES:
                 graded = f"graded {getattr(row, f'severity_at_{wanted}'):.1f}"
