@@ -20,7 +20,7 @@ import pandas as pd
 from vertegrade.annotations.masks import body_centres
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras, voxel_to_mm
-from vertegrade.levels import craniocaudal_rank
+from vertegrade.levels import SACRUM, craniocaudal_rank
 from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
 from vertegrade.localizer.sight.against_image import body_odds, check_against_image, way_odds
 from vertegrade.localizer.sight.see import WAYS, Sight, load_sight, see
@@ -29,7 +29,6 @@ from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS
 
-SACRUM = 26
 NAMES = ("as it is", "front-back", "head-feet", "both")
 Scan = tuple[str, Volume, dict[int, np.ndarray]]
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
+from vertegrade.levels import SACRUM
 from vertegrade.localizer.centreline.find import find_centreline
 from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
 from vertegrade.phantom.training_scan import cohort_scan, training_scan
@@ -22,7 +23,6 @@ from vertegrade.spine.heights import column_heights
 from vertegrade.tables import POINT_COLUMNS
 
 NEAR_MM = 10.0
-SACRUM = 26
 CENTRE = [f"centre_{axis}_mm" for axis in "xyz"]
 
 

@@ -18,7 +18,8 @@ from localization import CENTRE, compared, points, report
 from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.localizer.detector.samples import LEVELS
+from vertegrade.levels import SACRUM
+from vertegrade.localizer.detector.samples import NETWORK_LEVELS
 from vertegrade.localizer.landmarks import load_localizer
 from vertegrade.localizer.own_scans import own_scan
 from vertegrade.localizer.samples import make_samples
@@ -26,15 +27,13 @@ from vertegrade.localizer.train import train_centreline, train_detector, train_r
 from vertegrade.phantom.training_scan import cohort_scan
 from vertegrade.settings.spine import LocalizeSettings
 
-SACRUM = 26
-
 
 def told(folder: Path, known: str, seed: int, number: int) -> tuple[Volume, pd.DataFrame]:
     """A phantom scan as its training material after a person's file: `known` is points, centroids or everything."""
     volume, truth = cohort_scan(seed, number)
     if known == "everything":
         return volume, truth
-    bodies = truth[truth["vertebra"].isin(set(LEVELS) - {SACRUM})]
+    bodies = truth[truth["vertebra"].isin(set(NETWORK_LEVELS) - {SACRUM})]
     path = str(folder / f"{number}_{known}.json")
     if known == "points":
         bodies = bodies[bodies["complete"]]

@@ -18,7 +18,7 @@ import pandas as pd
 from vertegrade.annotations.masks import body_centres
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, to_ras
-from vertegrade.levels import LABELS, NAMES
+from vertegrade.levels import LABEL_OF, NAMES
 from vertegrade.localizer.landmarks import learned_landmarks, load_localizer
 from vertegrade.plotting import save_figure
 from vertegrade.report.localization_picture import localization_figure
@@ -54,7 +54,7 @@ def scans(shared: Path | None) -> dict[str, tuple[Volume, np.ndarray]]:
     if lidc is not None:
         with (lidc / "structures.csv").open(encoding="utf-8") as file:
             names = {int(row["id"]): row["structure"].removeprefix("vertebrae_") for row in csv.DictReader(file)}
-        levels = {number: LABELS[name] for number, name in names.items() if name in LABELS}
+        levels = {number: LABEL_OF[name] for number, name in names.items() if name in LABEL_OF}
         found["lidc-idri-0001"] = read(lidc / "cxr.nii.gz", lidc / "mask.nii.gz", levels)
     if shared is not None:
         verse = shared / "verse014" / "sub-verse014"

@@ -8,6 +8,7 @@ import pytest
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, voxel_to_mm
+from vertegrade.levels import SACRUM
 from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
 from vertegrade.localizer.sight.against_image import check_against_image
 from vertegrade.localizer.sight.see import Sight, load_sight
@@ -18,7 +19,6 @@ from vertegrade.tables import CENTRE_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 SEED = 4343  # no phantom of this seed was seen in training or when limits were set
-SACRUM = 26
 # (array turned from feet to head, from front to back) -> what the message says
 SAID = {
     (False, True): "front and back look exchanged (",

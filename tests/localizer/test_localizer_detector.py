@@ -21,8 +21,8 @@ from vertegrade.localizer.detector.samples import (
     KEYPOINTS,
     KNOWN,
     LEVEL,
-    LEVELS,
     MOST,
+    NETWORK_LEVELS,
     PRESENT,
     ROW,
     WIDTH,
@@ -194,7 +194,7 @@ def test_a_scan_of_nothing_has_no_vertebra_and_the_level_scores_name_all_levels(
     volume = Volume(np.full((30, 30, 60), -1000, np.int16), np.diag([3.0, 3.0, 3.0, 1.0]))
     line = fit_centreline(np.array([[45.0, 45.0, 150.0], [45.0, 45.0, 30.0]]), 0.0)
     assert find_vertebrae(volume, line, 0.0, 120.0, VertebraNetwork().eval(), "cpu") == []
-    assert SCORES.stop - SCORES.start == len(LEVELS) == 25
+    assert SCORES.stop - SCORES.start == len(NETWORK_LEVELS) == 25
 
 
 def test_the_corrected_line_runs_through_the_bodies_and_stays_aside_beyond_them() -> None:

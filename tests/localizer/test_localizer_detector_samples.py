@@ -13,7 +13,7 @@ from vertegrade.localizer.detector.samples import (
     KEYPOINTS,
     LATERAL,
     LEVEL,
-    LEVELS,
+    NETWORK_LEVELS,
     PRESENT,
     ROW,
     ROWS,
@@ -74,7 +74,7 @@ def test_a_view_shows_the_centres_where_its_table_has_them(
 
 def test_a_view_names_the_levels_and_mirrors_sides(sample: SpineSample) -> None:
     tables = [detector_samples.view(sample, np.random.default_rng(seed))[1] for seed in range(12)]
-    named = {LEVELS[int(row[LEVEL])] for table in tables for row in table if row[PRESENT]}
+    named = {NETWORK_LEVELS[int(row[LEVEL])] for table in tables for row in table if row[PRESENT]}
     assert named <= set(range(10, 20))
     sides = {float(row[LATERAL]) for table in tables for row in table if row[PRESENT]}
     assert sides == {-12.0, 12.0}

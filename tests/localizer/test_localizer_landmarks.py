@@ -8,12 +8,12 @@ from vertegrade.ct.volume import Volume
 from vertegrade.localizer import landmarks
 from vertegrade.localizer.centreline.find import SpineLine
 from vertegrade.localizer.detector.find import Detection
-from vertegrade.localizer.detector.samples import LEVELS
-from vertegrade.localizer.landmarks import CUT, UNSURE, Localizer, learned_landmarks
-from vertegrade.reasons import Refused
+from vertegrade.localizer.detector.samples import NETWORK_LEVELS
+from vertegrade.localizer.landmarks import Localizer, learned_landmarks
+from vertegrade.reasons import NOT_GRADED, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.centreline import fit_centreline
-from vertegrade.tables import NOT_GRADED, POINT_SD_COLUMNS
+from vertegrade.tables import POINT_SD_COLUMNS
 
 ROW = ScanRow(scan_id="s1", patient_id="p1", path="s1")
 VOLUME = Volume(np.zeros((4, 4, 4), np.int16), np.eye(4))
@@ -24,7 +24,7 @@ STEPS = {7: 0.0, 8: 19.0, 9: 38.5, 10: 58.0}
 
 def detection(label: int, arc_mm: float, confidence: float = 0.95, complete: float = 0.95) -> Detection:
     """A vertebra of 20 mm height on a straight, vertical spine, whose level the network is fairly sure of."""
-    scores = np.log(np.where(np.array(LEVELS) == label, 0.9, 0.1 / (len(LEVELS) - 1)))
+    scores = np.log(np.where(np.array(NETWORK_LEVELS) == label, 0.9, 0.1 / (len(NETWORK_LEVELS) - 1)))
     centre = np.array([0.0, 0.0, -arc_mm])
     points = centre + np.array([[0, y, z] for y in (12, 0, -12) for z in (10, -10)], dtype=float)
     return Detection(arc_mm, centre, points, np.full(6, 0.4), confidence, scores, complete)
@@ -50,7 +50,7 @@ def test_points_errors_and_labels_stand_in_the_table(monkeypatch):
 def test_what_is_not_graded_says_why(monkeypatch):
     found = [detection(7, 0), detection(8, 19, complete=0.2), detection(9, 38.5), detection(10, 58)]
     table = table_of(monkeypatch, found).set_index("vertebra")
-    assert table["reason"].to_dict() == {7: NOT_GRADED, 8: CUT, 9: "", 10: ""}
+    assert table["reason"].to_dict() == {7: NOT_GRADED, 8: "cut_by_scan", 9: "", 10: ""}
     assert table["evaluable"].to_dict() == {7: False, 8: False, 9: True, 10: True}
 
 
@@ -67,7 +67,7 @@ def test_what_is_less_sure_than_asked_for_is_not_graded(monkeypatch):
     faint = [detection(8, 0), detection(9, 19.5, confidence=0.06), detection(10, 39)]
     strict = SETTINGS.model_copy(update={"min_confidence": 0.999})
     table = table_of(monkeypatch, faint, strict).set_index("vertebra")
-    assert table.loc[9, "reason"] == UNSURE
+    assert table.loc[9, "reason"] == "low_confidence"
 
 
 def test_the_sacrum_gets_no_row(monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from vertegrade.localizer.centreline.samples import centreline_batches, load_centreline_sample
 from vertegrade.localizer.detector.samples import KNOWN, LEVEL, PRESENT, detector_batch, load_sample
 from vertegrade.localizer.own_scans import own_scan
@@ -28,7 +28,7 @@ from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS
 VERSE014 = Path(__file__).parents[3] / "shared" / "data" / "verse014" / "sub-verse014"
 SPACING = (1.0, 1.0, 1.5)
 Scan = tuple[Volume, np.ndarray, np.ndarray]
-SHOWN = [LABELS[name] for name in ("L1", "L2", "L3", "L4")]
+SHOWN = [LABEL_OF[name] for name in ("L1", "L2", "L3", "L4")]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def scan() -> Scan:
     """Volume, mask and true six points (4, 6, 3) of L1-L4 of a healthy phantom; T12 and L5 are in it without a mask."""
     settings = PhantomSettings(fractured_patients=0.0, mimics=0.0, subthreshold=0.0, variants=0.0, slips=0.0)
     patient = draw_patient("ph0001", settings, 3)
-    box = patient.extent(LABELS["T12"], LABELS["L5"])
+    box = patient.extent(LABEL_OF["T12"], LABEL_OF["L5"])
     origin = box[:, 0] - [4, 40, 4]
     shape = tuple(int(n) for n in np.ceil((box[:, 1] - origin + 6) / SPACING))
     hu, mask = render(patient, origin, (shape[0], shape[1], shape[2]), SPACING)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from vertegrade.phantom.anatomy.body import BodyPlan, build_body
 from vertegrade.phantom.anatomy.curve import Disc, clearance, stack
 from vertegrade.phantom.anatomy.findings import uneven
@@ -68,9 +68,9 @@ def test_genant_grade_refuses_what_is_no_fraction(loss: float) -> None:
 
 def test_level_sizes_cover_c6_to_l5_and_grow_downwards() -> None:
     sizes = level_sizes()
-    assert list(sizes) == list(range(LABELS["C6"], LABELS["L5"] + 1))
-    assert sizes[LABELS["T1"]].height_posterior_mm < sizes[LABELS["T8"]].height_posterior_mm
-    assert sizes[LABELS["T8"]].height_posterior_mm < sizes[LABELS["L2"]].height_posterior_mm
+    assert list(sizes) == list(range(LABEL_OF["C6"], LABEL_OF["L5"] + 1))
+    assert sizes[LABEL_OF["T1"]].height_posterior_mm < sizes[LABEL_OF["T8"]].height_posterior_mm
+    assert sizes[LABEL_OF["T8"]].height_posterior_mm < sizes[LABEL_OF["L2"]].height_posterior_mm
 
 
 def test_the_same_patient_is_drawn_again() -> None:
@@ -132,9 +132,9 @@ def test_most_patients_have_t1_to_l5_and_some_are_variants() -> None:
     everyone = PhantomSettings(variants=1.0)
     assert draw_patient("ph0001", PhantomSettings(variants=0.0), 5).levels == GRADED
     seen = {draw_patient(f"ph{n:04d}", everyone, 5).levels for n in range(16)}
-    without = {tuple(label for label in GRADED if label != LABELS[name]) for name in ("T12", "L5")}
-    t13 = (*GRADED[:12], LABELS["T13"], *GRADED[12:])
-    assert seen == without | {t13, (*GRADED, LABELS["L6"])}
+    without = {tuple(label for label in GRADED if label != LABEL_OF[name]) for name in ("T12", "L5")}
+    t13 = (*GRADED[:12], LABEL_OF["T13"], *GRADED[12:])
+    assert seen == without | {t13, (*GRADED, LABEL_OF["L6"])}
 
 
 def test_a_slipped_vertebra_stands_further_forward() -> None:
@@ -146,7 +146,7 @@ def test_a_slipped_vertebra_stands_further_forward() -> None:
         chosen = {v.label: v for v in spine}
         return [
             float((chosen[label].pose.origin - low[label].pose.origin) @ chosen[label].pose.axes[1])
-            for label in (LABELS["L4"], LABELS["L5"])
+            for label in (LABEL_OF["L4"], LABEL_OF["L5"])
         ]
 
     assert 3.5 < max(b - a for a, b in zip(steps(plain), steps(slipped), strict=True)) < 10.5
@@ -172,7 +172,7 @@ def test_the_sacrum_slopes_as_in_people(cohort: list[Patient]) -> None:
 
 def test_healthy_shapes_follow_their_level(cohort: list[Patient]) -> None:
     plain = [v for p in cohort for v in p.vertebrae if v.label in GRADED and not v.finding]
-    for label in (LABELS["T3"], LABELS["T7"], LABELS["T12"], LABELS["L5"]):
+    for label in (LABEL_OF["T3"], LABEL_OF["T7"], LABEL_OF["T12"], LABEL_OF["L5"]):
         mean = np.mean([v.healthy_heights for v in plain if v.label == label], axis=0)
         expected = level_sizes()[label]
         assert mean[0] / mean[2] == pytest.approx(expected.ratio_anterior, abs=0.02)
@@ -198,8 +198,8 @@ def test_grade_follows_the_true_loss(cohort: list[Patient]) -> None:
 
 def test_fractures_favour_their_two_peaks(cohort: list[Patient]) -> None:
     counts = Counter(v.label for p in cohort for v in p.vertebrae if v.genant_grade)
-    peaks = [LABELS[name] for name in ("T7", "T8", "T12", "L1")]
-    others = [LABELS[name] for name in ("T2", "T3", "T4", "L4", "L5")]
+    peaks = [LABEL_OF[name] for name in ("T7", "T8", "T12", "L1")]
+    others = [LABEL_OF[name] for name in ("T2", "T3", "T4", "L4", "L5")]
     assert np.mean([counts[label] for label in peaks]) > 2 * np.mean([counts[label] for label in others])
 
 
@@ -225,7 +225,7 @@ def test_no_findings_and_no_fractures_when_the_settings_say_so() -> None:
 
 def test_extent_holds_the_named_bodies_only(cohort: list[Patient]) -> None:
     patient = cohort[0]
-    box = patient.extent(LABELS["T11"], LABELS["L2"])
+    box = patient.extent(LABEL_OF["T11"], LABEL_OF["L2"])
     inside = {v.label for v in patient.vertebrae if np.all((box[:, 0] < v.pose.origin) & (v.pose.origin < box[:, 1]))}
     assert inside == {18, 19, 20, 21}
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from evaluation.synthetic_predictions import make_cohort
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from vertegrade.report.outcome import finding_lines, outcome_lines, scan_lines, why_not_well
 from vertegrade.tables import PREDICTIONS, empty_table
 
@@ -37,7 +37,7 @@ def test_the_worst_findings_are_named_the_most_severe_first() -> None:  # field 
     assert worst.startswith("most severe: ")
     named = re.findall(r"(\S+) ([CTL]\d+) grade (\d)", worst)
     severity = graded.set_index(["scan_id", "vertebra"])["severity"]
-    assert [severity[scan, LABELS[level]] for scan, level, _ in named] == sorted(severity, reverse=True)[:5]
+    assert [severity[scan, LABEL_OF[level]] for scan, level, _ in named] == sorted(severity, reverse=True)[:5]
     assert worst.count(" grade ") == 5
     assert finding_lines(empty_table(PREDICTIONS)) == ["0 of 0 vertebrae graded"]
 

@@ -13,18 +13,18 @@ from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.prediction import predict
 from vertegrade.grading.rows import GradingError
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
+from vertegrade.reasons import NOT_GRADED
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.spine import definition, indices
 from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.indices import keypoint_latents, measure
-from vertegrade.spine.landmarks import NOT_GRADED
 from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
 from vertegrade.spine.normal_ratios import intact_log_heights, normal_log_heights
 from vertegrade.tables import HEIGHTS, LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS
 from vertegrade.workflow import code_hash
 
-T5, T8, T11, T12, L1, L5 = (LABELS[name] for name in ("T5", "T8", "T11", "T12", "L1", "L5"))
+T5, T8, T11, T12, L1, L5 = (LABEL_OF[name] for name in ("T5", "T8", "T11", "T12", "L1", "L5"))
 THORACOLUMBAR = [*range(T5, L5 + 1)]
 
 
@@ -51,7 +51,7 @@ def landmarks(
 
 def spine(levels: list[int] = THORACOLUMBAR, size: float = 1.0, **losses: tuple[float, float, float]) -> pd.DataFrame:
     """MEASUREMENTS by vertebra of a mean spine; losses by level name, as fractions of the three heights."""
-    lost = {LABELS[name]: np.array(loss) for name, loss in losses.items()}
+    lost = {LABEL_OF[name]: np.array(loss) for name, loss in losses.items()}
     heights = {label: size * normal_heights(label) * (1 - lost.get(label, 0.0)) for label in levels}
     return measure(landmarks(heights)).set_index("vertebra")
 
@@ -95,9 +95,9 @@ def test_fractured_neighbours_are_no_reference():
     """Half of the scan is reduced; what is intact between the fractures stays intact, and the losses stay right."""
     loss = (0.35, 0.35, 0.3)
     found = spine(T8=loss, T10=loss, T12=loss, L1=loss, L2=loss, L3=(0.3, 0.1, 0.0))
-    reduced = [LABELS[name] for name in ("T8", "T10", "T12", "L1", "L2")]
+    reduced = [LABEL_OF[name] for name in ("T8", "T10", "T12", "L1", "L2")]
     np.testing.assert_allclose(found.loc[reduced, "height_loss"], 0.35, atol=0.06)
-    assert found.drop(index=[*reduced, LABELS["L3"]])["height_loss"].max() < 0.06
+    assert found.drop(index=[*reduced, LABEL_OF["L3"]])["height_loss"].max() < 0.06
 
 
 def test_one_fracture_hardly_changes_the_others():
@@ -108,7 +108,7 @@ def test_one_fracture_hardly_changes_the_others():
 @pytest.mark.parametrize("shift", [-1, 1])
 def test_labels_off_by_one_change_little(shift: int):
     """Thoracic to L3: what lies below is worse by nature, since L5 is a wedge the other way round."""
-    levels = [*range(T5, LABELS["L3"] + 1)]
+    levels = [*range(T5, LABEL_OF["L3"] + 1)]
     heights = {label: normal_heights(label) * (1 - 0.3 * (label == T11)) for label in levels}
     right = measure(landmarks(heights))
     moved = measure(landmarks({label + shift: columns for label, columns in heights.items()}))
@@ -285,7 +285,7 @@ def test_how_levels_are_written_for_people_is_no_part_of_the_definition() -> Non
 
 
 def cohort(patients: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """LANDMARKS, LABELS and splits of people drawn as the level statistics say, one in two with two fractures."""
+    """LANDMARKS, LABEL_OF and splits of people drawn as the level statistics say, one in two with two fractures."""
     rng = np.random.default_rng(seed)
     tables, labels = [], []
     levels = np.arange(T8, L5 + 1)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
-from vertegrade.levels import craniocaudal_rank
+from vertegrade.levels import SACRUM, craniocaudal_rank
 from vertegrade.spine import labelling
-from vertegrade.spine.labelling import FALSE_ALARM, LEVELS, SACRUM, Labelling, label_vertebrae
+from vertegrade.spine.labelling import FALSE_ALARM, SPINE_LEVELS, Labelling, label_vertebrae
 
 T12, T13, L1, L4, L5, L6 = 19, 28, 20, 23, 24, 25
 
@@ -24,8 +24,8 @@ def places(labels: list[int], size: float = 1.0) -> np.ndarray:
 def scores(labels: list[int], shift: float = 0.0, width: float = 0.6, seed: int | None = None) -> np.ndarray:
     """Level scores like a network's: bumps around the true level, moved by `shift` and by noise of the same width."""
     noise = 0.0 if seed is None else np.random.default_rng(seed).normal(0, width, len(labels))
-    place = np.array([LEVELS.index(label) for label in labels]) + shift + noise
-    return -0.5 * ((np.arange(len(LEVELS)) - place[:, None]) / width) ** 2
+    place = np.array([SPINE_LEVELS.index(label) for label in labels]) + shift + noise
+    return -0.5 * ((np.arange(len(SPINE_LEVELS)) - place[:, None]) / width) ** 2
 
 
 def label(labels: list[int], level_log_p: np.ndarray, size: float = 1.0) -> Labelling:
@@ -43,7 +43,7 @@ def test_good_scores_of_a_whole_spine_give_its_labels():
 def test_noisy_scores_become_right_together(size: float):
     spine = [*range(10, 24)]
     noisy = [scores(spine, width=0.9, seed=seed) for seed in range(6)]
-    alone = np.mean([np.array(LEVELS)[one.argmax(axis=1)] == spine for one in noisy])
+    alone = np.mean([np.array(SPINE_LEVELS)[one.argmax(axis=1)] == spine for one in noisy])
     together = np.mean([label(spine, one, size).labels == spine for one in noisy])
     assert alone < 0.6
     assert together > 0.95
@@ -66,7 +66,7 @@ def test_missed_vertebra_leaves_a_gap_in_the_labels():
 def test_gap_follows_from_the_distance_alone():
     """All scores but the first are unknown: the step of two levels must come from the millimetres."""
     seen = [12, 13, 14, 16, 17, 18]
-    level_log_p = np.zeros((6, len(LEVELS)))
+    level_log_p = np.zeros((6, len(SPINE_LEVELS)))
     level_log_p[:2] = scores([12, 13], width=0.3)
     found = label_vertebrae(level_log_p, places([*range(12, 19)])[[0, 1, 2, 4, 5, 6]], np.full(6, 0.95))
     assert found.labels.tolist() == seen
@@ -101,7 +101,7 @@ def test_variants_are_found_where_the_scores_say_so(variant: list[int]):
 
 def test_sacrum_alone_names_the_lumbar_vertebrae():
     spine = [20, 21, 22, 23, 24, SACRUM]
-    level_log_p = np.zeros((6, len(LEVELS)))
+    level_log_p = np.zeros((6, len(SPINE_LEVELS)))
     level_log_p[-1] = scores([SACRUM], width=0.3)[0]
     assert label(spine, level_log_p).labels.tolist() == spine
 
@@ -109,7 +109,7 @@ def test_sacrum_alone_names_the_lumbar_vertebrae():
 def test_unknown_first_vertebra_is_told_as_doubt():
     """Distances of a short thoracic scan fit many levels: the labels are consecutive, and nobody is sure of them."""
     spine = [12, 13, 14, 15]
-    found = label(spine, np.zeros((4, len(LEVELS))))
+    found = label(spine, np.zeros((4, len(SPINE_LEVELS))))
     assert np.diff(found.labels).tolist() == [1, 1, 1]
     assert found.scan_confidence < 0.4
 
@@ -132,14 +132,14 @@ def test_confidence_is_no_larger_than_how_often_labels_are_right():
 def test_detector_with_fewer_levels_in_another_order():
     levels = (*range(8, 27), T13)
     spine = [16, 17, 18, T12, T13, L1]
-    level_log_p = scores(spine, width=0.35)[:, [LEVELS.index(level) for level in levels]]
+    level_log_p = scores(spine, width=0.35)[:, [SPINE_LEVELS.index(level) for level in levels]]
     found = label_vertebrae(level_log_p, places(spine), np.full(6, 0.9), levels=levels)
     assert found.labels.tolist() == spine
     assert found.posterior.shape == (6, len(levels))
 
 
 def test_no_detection_has_no_label():
-    found = label_vertebrae(np.zeros((0, len(LEVELS))), np.zeros(0), np.zeros(0))
+    found = label_vertebrae(np.zeros((0, len(SPINE_LEVELS))), np.zeros(0), np.zeros(0))
     assert len(found.labels) == 0
     assert found.scan_confidence == 0
 
@@ -147,20 +147,20 @@ def test_no_detection_has_no_label():
 @pytest.mark.parametrize(
     ("arcs", "sure", "levels", "message"),
     [
-        ([1.0, 0.0], [0.9, 0.9], LEVELS, "head to feet"),
-        ([0.0, 1.0, 2.0], [0.9, 0.9], LEVELS, "same detections"),
-        ([0.0, 20.0], [0.9, 1.9], LEVELS, "between 0 and 1"),
-        ([0.0, 20.0], [0.9, -0.1], LEVELS, "between 0 and 1"),
-        ([0.0, np.inf], [0.9, 0.9], LEVELS, "must be finite"),
-        ([0.0, 20.0], [0.9, 0.9], (*LEVELS[1:], 20), "each once"),
-        ([0.0, 20.0], [0.9, 0.9], (*LEVELS[1:], 99), "each once"),
-        ([0.0, 20.0], [0.9], LEVELS, "same detections"),
-        ([0.0, 20.0], [0.9, 0.9], LEVELS[1:], "same detections"),
+        ([1.0, 0.0], [0.9, 0.9], SPINE_LEVELS, "head to feet"),
+        ([0.0, 1.0, 2.0], [0.9, 0.9], SPINE_LEVELS, "same detections"),
+        ([0.0, 20.0], [0.9, 1.9], SPINE_LEVELS, "between 0 and 1"),
+        ([0.0, 20.0], [0.9, -0.1], SPINE_LEVELS, "between 0 and 1"),
+        ([0.0, np.inf], [0.9, 0.9], SPINE_LEVELS, "must be finite"),
+        ([0.0, 20.0], [0.9, 0.9], (*SPINE_LEVELS[1:], 20), "each once"),
+        ([0.0, 20.0], [0.9, 0.9], (*SPINE_LEVELS[1:], 99), "each once"),
+        ([0.0, 20.0], [0.9], SPINE_LEVELS, "same detections"),
+        ([0.0, 20.0], [0.9, 0.9], SPINE_LEVELS[1:], "same detections"),
     ],
 )
 def test_contradictions_are_refused(arcs: list[float], sure: list[float], levels: tuple[int, ...], message: str):
     with pytest.raises(ValueError, match=message):
-        label_vertebrae(np.zeros((2, len(LEVELS))), np.array(arcs), np.array(sure), levels)
+        label_vertebrae(np.zeros((2, len(SPINE_LEVELS))), np.array(arcs), np.array(sure), levels)
 
 
 SMALL = (18, T12, T13, L1, 21)
@@ -229,7 +229,7 @@ def test_same_as_trying_everything(seed: int, count: int):
 def test_labels_run_from_head_to_feet_whatever_comes_in(seed: int, count: int):
     rng = np.random.default_rng(seed)
     found = label_vertebrae(
-        rng.normal(0, 5, (count, len(LEVELS))), np.cumsum(rng.uniform(1, 90, count)), rng.uniform(0, 1, count)
+        rng.normal(0, 5, (count, len(SPINE_LEVELS))), np.cumsum(rng.uniform(1, 90, count)), rng.uniform(0, 1, count)
     )
     ranks = [craniocaudal_rank(one) for one in found.labels if one != FALSE_ALARM]
     assert ranks == sorted(set(ranks))

@@ -10,7 +10,7 @@ import pytest
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, voxel_to_mm
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.landmarks import implausible, provided_landmarks
@@ -99,7 +99,7 @@ def test_one_misplaced_label_goes_alone() -> None:
 
 def test_28_used_for_the_sacrum_goes_alone() -> None:
     centres = column([18, 19, 20, 21, 22, 23, 24])
-    centres[LABELS["T13"]] = centres[24] + [0.0, 0.0, -40.0]
+    centres[LABEL_OF["T13"]] = centres[24] + [0.0, 0.0, -40.0]
     assert implausible(centres, SETTINGS) == [28]
 
 
@@ -125,10 +125,10 @@ def test_points_are_taken_from_the_mask_only_where_its_vertebra_lies_at_the_cent
     tmp_path: Path, off_mm: float, known: bool
 ) -> None:
     mask = np.zeros(VOLUME.hu.shape, np.uint8)
-    mask[10:50, 20:50, 150:162] = LABELS["L1"]
+    mask[10:50, 20:50, 150:162] = LABEL_OF["L1"]
     nib.save(nib.Nifti1Image(mask, AFFINE), tmp_path / "mask.nii.gz")
     centre = voxel_to_mm(AFFINE, np.array([29.5, 34.5, 155.5])) + np.array([0, 0, off_mm])
-    row = replace(row_of(tmp_path, {LABELS["L1"]: centre}), mask=str(tmp_path / "mask.nii.gz"))
+    row = replace(row_of(tmp_path, {LABEL_OF["L1"]: centre}), mask=str(tmp_path / "mask.nii.gz"))
     table = provided_landmarks(row, VOLUME, SETTINGS)
     assert table["anterior_superior_x_mm"].notna().all() == known
 

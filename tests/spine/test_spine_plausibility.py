@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vertegrade.ct.volume import Volume
-from vertegrade.levels import LABELS, NAMES
+from vertegrade.levels import LABEL_OF, NAMES
 from vertegrade.spine.plausibility import expected_mm, geometry_problem, height_problem, lies_along
 
 VOLUME = Volume(np.zeros((60, 60, 300), np.int16), np.diag([2.0, 2.0, 2.5, 1.0]))
@@ -14,7 +14,7 @@ VOLUME = Volume(np.zeros((60, 60, 300), np.int16), np.diag([2.0, 2.0, 2.5, 1.0])
 
 def spine(*names: str, size: float = 1.0, with_t13: bool = False) -> dict[int, np.ndarray]:
     """Centres of the named vertebrae at their mean distances, head to feet in the order given."""
-    labels = [LABELS[name] for name in names]
+    labels = [LABEL_OF[name] for name in names]
     z = 700.0 - size * np.cumsum([0.0, *(expected_mm(a, b, with_t13) for a, b in pairwise(labels))])
     return {label: np.array([60.0, 60.0 + n % 3, at]) for n, (label, at) in enumerate(zip(labels, z, strict=True))}
 
@@ -37,7 +37,7 @@ def test_variants_gaps_and_single_vertebrae_pass() -> None:
 def test_a_spine_without_t12_passes() -> None:
     centres = spine("T10", "T11")
     for n, name in enumerate(("L1", "L2", "L3")):
-        centres[LABELS[name]] = centres[LABELS["T11"]] - [0, 0, 28.0 + 33 * n]
+        centres[LABEL_OF[name]] = centres[LABEL_OF["T11"]] - [0, 0, 28.0 + 33 * n]
     assert geometry_problem(centres, VOLUME) is None
 
 
@@ -70,7 +70,7 @@ def test_t13_without_neighbours_is_totalsegmentators_l4() -> None:  # field test
 
 
 def test_labels_from_feet_to_head_are_told() -> None:  # field test A10
-    labels = [LABELS[name] for name in LUMBAR]
+    labels = [LABEL_OF[name] for name in LUMBAR]
     upside_down = dict(zip(labels, reversed(list(spine(*LUMBAR).values())), strict=True))
     problem = geometry_problem(upside_down, VOLUME)
     assert problem is not None
@@ -93,9 +93,9 @@ def points_of_height(height_mm: float) -> np.ndarray:
 def test_heights_that_no_body_of_the_level_has_are_told() -> None:  # field test A10
     crushed = points_of_height(28.0)
     crushed[:4, 2] *= 0.5
-    sound = {LABELS["L1"]: points_of_height(26.0), LABELS["L2"]: crushed, LABELS["C3"]: points_of_height(1.0)}
+    sound = {LABEL_OF["L1"]: points_of_height(26.0), LABEL_OF["L2"]: crushed, LABEL_OF["C3"]: points_of_height(1.0)}
     assert height_problem(sound) is None
-    assert height_problem({LABELS["L1"]: np.full((6, 3), np.nan)}) is None
+    assert height_problem({LABEL_OF["L1"]: np.full((6, 3), np.nan)}) is None
     for factor in (0.4, 1.8):
         problem = height_problem({label: factor * six for label, six in sound.items()})
         assert problem is not None
@@ -103,7 +103,7 @@ def test_heights_that_no_body_of_the_level_has_are_told() -> None:  # field test
 
 
 def test_expected_distances_add_up() -> None:
-    labels = sorted(label for label in NAMES if label != LABELS["T13"])
+    labels = sorted(label for label in NAMES if label != LABEL_OF["T13"])
     steps = [expected_mm(a, b) for a, b in pairwise(labels)]
     assert sum(steps) == pytest.approx(expected_mm(labels[0], labels[-1]))
     assert min(steps) > 10

@@ -11,6 +11,7 @@ import pytest
 from vertegrade.annotations.mosmed import AXIAL
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, write_volume
+from vertegrade.levels import SACRUM
 from vertegrade.phantom.training_scan import cohort_scan
 from vertegrade.settings import Settings
 from vertegrade.tables import CENTRE_COLUMNS, LANDMARKS, SCANS, check_table, read_table
@@ -18,7 +19,6 @@ from workflow.runs import ROOT
 from workflow.script_jobs import run_script
 
 SEED = 4343  # as in test_localizer_against_image.py
-SACRUM = 26
 SIGHT = str(ROOT / "models/localizer/sight.safetensors")
 
 

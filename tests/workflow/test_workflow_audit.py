@@ -10,7 +10,7 @@ import pytest
 from faults.copies import copy_of
 from provenance.crate_rules import problems
 from vertegrade.files import sha256_of
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from workflow.runs import Config, snakemake
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def test_why_explains_what_is_asked_for(finished: Path, tmp_path: Path) -> None:
 def test_lineage_leads_from_a_grade_to_the_dicom_files(finished: Path, tmp_path: Path) -> None:
     folder = copy_of(finished, tmp_path)
     row = pd.read_parquet(folder / "results/predictions/dae.parquet").query("evaluable").iloc[0]
-    level = next(name for name, label in LABELS.items() if label == row["vertebra"])
+    level = next(name for name, label in LABEL_OF.items() if label == row["vertebra"])
     name = f"results/lineage/{row['scan_id']}_{level}"
     run(folder, f"{name}.html")
     page = (folder / f"{name}.html").read_text(encoding="utf-8")

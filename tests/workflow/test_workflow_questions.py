@@ -8,7 +8,7 @@ import pytest
 from faults.copies import copy_of
 from faults.plan import Fault, Plan
 from slurm.cluster import wait_for
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from workflow.runs import snakemake, started
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,7 @@ PICTURE = "results/report/montage.png"
 
 def lineage_of_a_grade(folder: Path) -> str:
     row = pd.read_parquet(folder / "results/predictions/dae.parquet").query("evaluable").iloc[0]
-    level = next(name for name, label in LABELS.items() if label == row["vertebra"])
+    level = next(name for name, label in LABEL_OF.items() if label == row["vertebra"])
     return f"results/lineage/{row['scan_id']}_{level}.html"
 
 

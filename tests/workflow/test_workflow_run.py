@@ -14,7 +14,7 @@ import pytest
 
 from lidc_data import lidc_folder
 from vertegrade.annotations.masks import body_centres
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from workflow.runs import ROOT, finished_tiny, snakemake
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -46,7 +46,7 @@ def test_levels_stand_from_head_to_feet_in_what_people_read(tiny: Path) -> None:
         groups = dict.fromkeys(table.loc[table["split"] == "test", "group"])
         in_table = [name.removeprefix("level ") for name in groups if name.startswith("level ")]
         for levels in (list(metrics["splits"]["test"]["by_level"]), in_table):
-            assert levels == sorted(levels, key=lambda name: craniocaudal_rank(LABELS[name])), (method, levels)
+            assert levels == sorted(levels, key=lambda name: craniocaudal_rank(LABEL_OF[name])), (method, levels)
             assert len(levels) > 9
 
 
@@ -172,7 +172,7 @@ def test_lidc_from_dicom_to_grades(tiny: Path, tmp_path: Path) -> None:
     assert folder is not None
     with (folder / "structures.csv").open(encoding="utf-8") as file:
         names = {int(row["id"]): row["structure"].removeprefix("vertebrae_") for row in csv.DictReader(file)}
-    levels = {number: LABELS[name] for number, name in names.items() if name in LABELS}
+    levels = {number: LABEL_OF[name] for number, name in names.items() if name in LABEL_OF}
     centroids = write_centroids(folder / "mask.nii.gz", levels, tmp_path / "lidc_seg-vb_ctd.json")
     predictions, scans = grade(
         tiny,
@@ -181,7 +181,7 @@ def test_lidc_from_dicom_to_grades(tiny: Path, tmp_path: Path) -> None:
     )
     assert scans.loc["lidc", "state"] == "done"
     graded = predictions[predictions["evaluable"]]
-    assert set(range(LABELS["T2"], LABELS["T12"])) <= set(graded["vertebra"])
+    assert set(range(LABEL_OF["T2"], LABEL_OF["T12"])) <= set(graded["vertebra"])
     assert graded["severity"].between(0, 3).all()
 
 

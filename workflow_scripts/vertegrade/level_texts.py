@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, NAMES, craniocaudal_rank
 
 # A level whose probability is lower is shown as uncertain (spine/doubt.py says how the limit was set).
 UNCERTAIN_LEVEL = 0.9
@@ -22,8 +22,8 @@ def level_text(label: int, label_confidence: float) -> str:
 def parse_level(text: str) -> int | None:
     """VerSe label of "19", "19.0", "T12", "t12", "Th12" or "D12" (dorsal); None where the text is no level."""
     name = re.sub(r"^(TH|D)(?=\d)", "T", text.strip().upper())
-    if name in LABELS:
-        return LABELS[name]
+    if name in LABEL_OF:
+        return LABEL_OF[name]
     try:
         number = float(text)
     except ValueError:
@@ -34,8 +34,8 @@ def parse_level(text: str) -> int | None:
 def region(label: int) -> str:
     """Region used for breakdowns: cervical, thoracic, thoracolumbar (T11-L2) or lumbar."""
     rank = craniocaudal_rank(label)
-    if rank < LABELS["T1"]:
+    if rank < LABEL_OF["T1"]:
         return "cervical"
-    if rank < LABELS["T11"]:
+    if rank < LABEL_OF["T11"]:
         return "thoracic"
-    return "thoracolumbar" if rank <= LABELS["L2"] else "lumbar"
+    return "thoracolumbar" if rank <= LABEL_OF["L2"] else "lumbar"

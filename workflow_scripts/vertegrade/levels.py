@@ -9,9 +9,11 @@ NAMES: dict[int, str] = (
     | {i + 19: f"L{i}" for i in range(1, 7)}
     | {28: "T13"}
 )
-LABELS: dict[str, int] = {name: label for label, name in NAMES.items()}
+LABEL_OF: dict[str, int] = {name: label for label, name in NAMES.items()}
+
+SACRUM = 26  # VerSe's label of S1, which is found and drawn but never graded
 
 
 def craniocaudal_rank(label: int) -> float:
     """Position of a label from head to feet; T13 (28) lies between T12 (19) and L1 (20)."""
-    return 19.5 if label == LABELS["T13"] else float(label)
+    return 19.5 if label == LABEL_OF["T13"] else float(label)

@@ -1,4 +1,4 @@
-"""Why a scan was not converted or localized, and what is told of one that was: codes, and what carries them."""
+"""Why a scan or a vertebra was left out, and what is doubtful of one that was not: codes, and what carries them."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -260,7 +260,76 @@ REASONS: dict[str, Reason] = {
     ),
 }
 
-# What is told of a scan that is converted all the same; it stands in every later table.
+
+class VertebraReason(NamedTuple):
+    """rule: where it is given. Texts of one line for people."""
+
+    rule: str
+    meaning: str
+    remedy: str
+
+
+# Two reasons by which later rules decide. A vertebra that is NOT_GRADED is sound and shapes the centreline; it just
+# gets no crop. One with FOREIGN_MATERIAL (spine/foreign.py) is in its right place, but nothing of it is measured.
+NOT_GRADED = "not_graded"
+FOREIGN_MATERIAL = "foreign_material"
+
+VERTEBRA_REASONS: dict[str, VertebraReason] = {
+    NOT_GRADED: VertebraReason(
+        "localize",
+        "Its level is not among those that are graded.",
+        "Change localize.first_vertebra or localize.last_vertebra.",
+    ),
+    "low_confidence": VertebraReason(
+        "localize",
+        "The learned localizer is not sure that it is a vertebra.",
+        "Look at the picture of the scan; place it by localize.overrides.",
+    ),
+    "cut_by_scan": VertebraReason(
+        "localize", "The body does not lie completely in the scan.", "Give a scan that shows all of it."
+    ),
+    "cut_by_scan_edge": VertebraReason(
+        "localize", "Its mask touches the edge of the scan.", "Give a scan and a mask that show all of it."
+    ),
+    "mask_too_small": VertebraReason(
+        "localize", "Its mask is too small for a vertebra of this scan.", "Correct the mask."
+    ),
+    "centre_outside_scan": VertebraReason(
+        "localize", "Its given centre lies outside the scan.", "Correct the centroids, or give a larger scan."
+    ),
+    "implausible_spacing": VertebraReason(
+        "localize",
+        "Its distance to its neighbours cannot be right, or it does not lie below the one above.",
+        "Look at the picture of the scan; correct labels or places by localize.overrides.",
+    ),
+    FOREIGN_MATERIAL: VertebraReason(
+        "localize, labels",
+        "Its body contains metal or cement; in labels: the reader says so.",
+        "None: its height no longer shows a fracture.",
+    ),
+    "outside_scan": VertebraReason(
+        "crop", "Less than crop.min_inside of the core of its crop lies in the scan.", "Give a scan that shows more."
+    ),
+    "folded_crop": VertebraReason(
+        "crop",
+        "The centreline bends so sharply that rows of the crop cross each other.",
+        "Look at the picture of the scan; correct the landmarks.",
+    ),
+    "no_points": VertebraReason(
+        "measure",
+        "It has no six points: centroids alone were given, or its mask could not be measured.",
+        "Give a mask, or points by localize.overrides.",
+    ),
+    "no_height": VertebraReason(
+        "measure", "A column between its six points has no height.", "Correct the points by localize.overrides."
+    ),
+    "excluded_by_reader": VertebraReason("labels", "The reader excluded it (`x`).", "None."),
+    "grade_missing": VertebraReason("labels", "Its row has no grade.", "Complete the label table."),
+    "grade_borderline": VertebraReason("labels", "Its grade is 0.5, neither 0 nor 1.", "None."),
+    "vertebra_incomplete": VertebraReason("labels", "The scan of a phantom cuts it.", "None."),
+}
+
+# What is doubtful of a scan that is converted all the same; every later table contains it.
 FLAGS = {
     "resampled_tilt": "The slices were tilted and have been resampled to a straight stack (ct.resample_tilt).",
     "resampled_spacing": "The slices lay unevenly and have been resampled to even ones (ct.resample_spacing).",
@@ -278,7 +347,7 @@ FLAGS = {
     "filled": "A value that air cannot have was filled in outside of the scan; it was taken as outside (-1024 HU).",
 }
 
-# What is told of one vertebra (spine/doubt.py); it stands beside the scan's flags from localization on.
+# What is doubtful of one vertebra (spine/doubt.py); from localization on it is listed beside the flags of the scan.
 VERTEBRA_FLAGS = {
     "uncertain_level": "Its `label_confidence` is below 0.9: it may be the level above or below, and is shown as "
     "`about T9`.",
@@ -314,6 +383,12 @@ def reasons_table() -> str:
     """REASONS as a table in Markdown, as docs/reference/inputs.md shows it."""
     lines = [f"| `{code}` | {about.state} | {about.meaning} | {about.remedy} |" for code, about in REASONS.items()]
     return "\n".join(["| reason | state | what it means | what to do |", "|---|---|---|---|", *lines]) + "\n"
+
+
+def vertebra_reasons_table() -> str:
+    """VERTEBRA_REASONS as a table in Markdown, as docs/reference/inputs.md shows it."""
+    lines = [f"| `{code}` | {why.rule} | {why.meaning} | {why.remedy} |" for code, why in VERTEBRA_REASONS.items()]
+    return "\n".join(["| reason | rule | what it means | what to do |", "|---|---|---|---|", *lines]) + "\n"
 
 
 def flags_table() -> str:

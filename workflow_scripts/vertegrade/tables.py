@@ -3,6 +3,7 @@
 Positions are RAS millimetres of the patient (NIfTI's world), vertebrae are VerSe labels, HU are int16.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from vertegrade.files import new_file
+from vertegrade.reasons import REASONS, VERTEBRA_REASONS
 
 IDENTIFIER = r"^[A-Za-z0-9-]+$"
 STATES = ["done", "excluded", "failed"]
@@ -20,6 +22,8 @@ CENTRE_COLUMNS = [f"centre_{axis}_mm" for axis in "xyz"]
 POINT_COLUMNS = [f"{point}_{axis}_mm" for point in POINTS for axis in "xyz"]
 POINT_SD_COLUMNS = [f"{point}_sd_mm" for point in POINTS]
 GRADES = [0, 1, 2, 3]
+KEY = ["scan_id", "vertebra"]  # of a row per vertebra
+PATIENT_KEY = ["patient_id", *KEY]
 
 
 def _text(pattern: str | None = None, **options: Any) -> pa.Column:
@@ -36,14 +40,19 @@ def _whole(values: list[int] | None = None, **options: Any) -> pa.Column:
     return pa.Column(int, pa.Check.isin(values) if values else None, **options)
 
 
+def _reason(known: Iterable[str]) -> dict[str, pa.Column]:
+    """Why a row is left out, "" where it is not: codes that reasons.py explains, and no others."""
+    return {"reason": pa.Column(str, pa.Check.isin(["", *known]))}
+
+
 def _schema(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True, coerce=True, ordered=True, unique=unique)
 
 
 _SCAN = {"patient_id": _text(IDENTIFIER), "scan_id": _text(IDENTIFIER)}
 _VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
-_STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
-_KEY = ["scan_id", "vertebra"]
+_STATE = {"state": pa.Column(str, pa.Check.isin(STATES))} | _reason(REASONS) | {"message": _text()}
+_EVALUABLE = {"evaluable": pa.Column(bool)} | _reason(VERTEBRA_REASONS)
 # What is doubtful of a vertebra goes with it through every table: the probability that its label is right (NaN: given
 # with the scan), and the flags of its scan and of itself (reasons.py: FLAGS, VERTEBRA_FLAGS), joined by blanks.
 _LABEL_CONFIDENCE = {"label_confidence": _number(0, 1, nullable=True, required=False)}
@@ -69,11 +78,6 @@ SCANS = _schema(
     ["scan_id"],
 )
 
-# A reason in LANDMARKS: the vertebra is sound and shapes the centreline; it just gets no crop.
-NOT_GRADED = "not_graded"
-# Another: its body holds metal or cement (spine/foreign.py), so that nothing of it is measured; its place is right.
-FOREIGN_MATERIAL = "foreign_material"
-
 # One row a vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
 # What only a detector knows may be left out: the standard deviation of each point along its column, and how sure the
 # label is.
@@ -84,9 +88,9 @@ LANDMARKS = _schema(
     | {name: _number(0, nullable=True, required=False) for name in POINT_SD_COLUMNS}
     | {"confidence": _number(0, 1)}
     | _LABEL_CONFIDENCE
-    | {"source": _text(), "evaluable": pa.Column(bool), "reason": _text()}
+    | {"source": _text(), **_EVALUABLE}
     | _FLAGS,
-    _KEY,
+    KEY,
 )
 
 # One row a crop, in the order of the packed arrays <shard>.npy (pixels) and <shard>_frames.npy (geometry).
@@ -96,11 +100,10 @@ CROPS = _schema(
         "crop": _whole(),
         "inside_fraction": _number(0, 1),
         "slice_thickness_mm": _number(nullable=True),
-        "evaluable": pa.Column(bool),
-        "reason": _text(),
+        **_EVALUABLE,
     }
     | _DOUBT,
-    _KEY,
+    KEY,
 )
 
 # One row a labelled vertebra. height_loss (fraction, 0-1) is NaN unless true (phantoms). Not usable: reason says why.
@@ -111,9 +114,9 @@ LABELS = _schema(
         "shape": _text(),
         "height_loss": _number(0, 1, nullable=True),
         "usable": pa.Column(bool),
-        "reason": _text(),
+        **_reason(VERTEBRA_REASONS),
     },
-    _KEY,
+    KEY,
 )
 
 # One row a patient.
@@ -133,14 +136,13 @@ LATENTS = _schema(
     _VERTEBRA
     | {
         "crop": _whole(),
-        "evaluable": pa.Column(bool),
-        "reason": _text(),
+        **_EVALUABLE,
         "model_sha256": _text(r"^[0-9a-f]{64}$"),
         "z": pa.Column(object),
         "z_errors": pa.Column(object, nullable=True, required=False),
     }
     | _DOUBT,
-    _KEY,
+    KEY,
 )
 
 # One row a vertebra that gets a crop: heights with their standard deviations, the heights it would have if it were
@@ -155,9 +157,9 @@ MEASUREMENTS = _schema(
     | {name: _number(None, 1, nullable=True) for name in ("wedge", "biconcave", "crush", "height_loss")}
     | {"height_loss_sd": _number(0, nullable=True), "shape": _text()}
     | {"severity": _number(0, 3, nullable=True), "severity_sd": _number(0, nullable=True)}
-    | {"grade": _whole([-1, *GRADES]), "evaluable": pa.Column(bool), "reason": _text()}
+    | {"grade": _whole([-1, *GRADES]), **_EVALUABLE}
     | _DOUBT,
-    _KEY,
+    KEY,
 )
 
 # One row a vertebra, whatever the method. Numbers are NaN and grade is -1 where evaluable is False.
@@ -174,11 +176,10 @@ PREDICTIONS = _schema(
         "grade": _whole([-1, *GRADES]),
         "severity_low": _number(0, 3, nullable=True),
         "severity_high": _number(0, 3, nullable=True),
-        "evaluable": pa.Column(bool),
-        "reason": _text(),
+        **_EVALUABLE,
     }
     | _DOUBT,
-    _KEY,
+    KEY,
 )
 
 # One row a phantom vertebra: the truth behind the images (heights in mm along the body's own axis).
@@ -190,7 +191,7 @@ PHANTOM_TRUTH = _schema(
     | {name: _number() for name in CENTRE_COLUMNS}
     | {name: _number() for name in POINT_COLUMNS}
     | {"complete": pa.Column(bool)},
-    _KEY,
+    KEY,
 )
 
 

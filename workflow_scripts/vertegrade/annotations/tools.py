@@ -26,13 +26,13 @@ import pandas as pd
 from vertegrade.annotations.masks import read_mask
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, write_volume
-from vertegrade.levels import LABELS, NAMES
+from vertegrade.levels import LABEL_OF, NAMES
 from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.landmarks import provided_landmarks
 
-TOTALSEGMENTATOR_IDS = {51 - label: label for label in range(LABELS["C1"], LABELS["L5"] + 1)}
-TOTALSEGMENTATOR_NAMES = [f"vertebrae_{NAMES[label]}" for label in range(LABELS["C1"], LABELS["L5"] + 1)]
+TOTALSEGMENTATOR_IDS = {51 - label: label for label in range(LABEL_OF["C1"], LABEL_OF["L5"] + 1)}
+TOTALSEGMENTATOR_NAMES = [f"vertebrae_{NAMES[label]}" for label in range(LABEL_OF["C1"], LABEL_OF["L5"] + 1)]
 SPINEPS_IDS = {label: label for label in NAMES}
 OUTPUT = "segmentation"
 PROXIES = ["http_proxy", "https_proxy", "all_proxy"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vertegrade.ct.volume import voxel_to_mm
-from vertegrade.levels import LABELS, NAMES
+from vertegrade.levels import LABEL_OF, NAMES
 from vertegrade.reasons import Refused
 
 SACRUM_AND_COCCYX = (26, 27)
@@ -137,7 +137,7 @@ def _check_direction(path: str | Path, head: dict[str, Any]) -> None:
 def _points_of_list(entries: list[dict[str, Any]]) -> list[tuple[int, list[float]]]:
     points = []
     for entry in entries:
-        number = LABELS[entry["label"]] if entry["label"] in LABELS else _whole(entry["label"])
+        number = LABEL_OF[entry["label"]] if entry["label"] in LABEL_OF else _whole(entry["label"])
         subregion, label = divmod(number, 256)
         if subregion in (0, BODY) and not is_disc_or_endplate(number):
             points.append((label, _point([entry["X"], entry["Y"], entry["Z"]])))
@@ -149,7 +149,7 @@ def _points_of_poi(vertebrae: dict[str, dict[str, Any]]) -> list[tuple[int, list
     for name, subregions in vertebrae.items():
         body = next((subregions[key] for key in BODY_NAMES if key in subregions), None)
         if body is not None and name not in SACRAL_NAMES:
-            points.append((LABELS[name] if name in LABELS else int(name), _point(body)))
+            points.append((LABEL_OF[name] if name in LABEL_OF else int(name), _point(body)))
     return points
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import pandas as pd
 
 from vertegrade.cohort.splits import split_of
-
-KEY = ["patient_id", "scan_id", "vertebra"]
+from vertegrade.tables import PATIENT_KEY
 
 
 def label_coverage(crops: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
@@ -20,9 +19,9 @@ def label_coverage(crops: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataFra
     (a label table may be larger than the cohort) are left out.
     """
     known = set(splits["patient_id"])
-    table = crops[[*KEY, "evaluable", "reason"]].merge(
-        labels.loc[labels["patient_id"].isin(known), [*KEY, "usable", "reason"]],
-        on=KEY,
+    table = crops[[*PATIENT_KEY, "evaluable", "reason"]].merge(
+        labels.loc[labels["patient_id"].isin(known), [*PATIENT_KEY, "usable", "reason"]],
+        on=PATIENT_KEY,
         how="outer",
         suffixes=("_crop", "_label"),
         indicator="found",
@@ -32,7 +31,7 @@ def label_coverage(crops: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataFra
     states = [_state(row, row["scan_id"] in scans) for row in table.to_dict("records")]
     table[["state", "reason"]] = pd.DataFrame(states, columns=["state", "reason"], index=table.index)
     table["split"] = split_of(splits, table["patient_id"])
-    return table.sort_values(KEY, ignore_index=True)[[*KEY, "split", "state", "reason"]]
+    return table.sort_values(PATIENT_KEY, ignore_index=True)[[*PATIENT_KEY, "split", "state", "reason"]]
 
 
 def _state(row: dict[Hashable, Any], scan_found: bool) -> tuple[str, str]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.labels import LabelError, Labels
-from vertegrade.levels import LABELS as LEVELS
+from vertegrade.levels import LABEL_OF
 from vertegrade.tables import LABELS, check_table
 
 SHEET = "VerSe_dataset"
@@ -66,7 +66,7 @@ def _record(patient: str, scan: str, level: str, grade: Any, shape: Any) -> dict
     return {
         "patient_id": patient,
         "scan_id": scan,
-        "vertebra": LEVELS[level],
+        "vertebra": LABEL_OF[level],
         "genant_grade": float(grade) if usable else np.nan,
         "shape": SHAPE_OF[shape] if usable else "",
         "height_loss": np.nan,

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-KEY = ["scan_id", "vertebra"]
+from vertegrade.tables import KEY
+
 PREDICTED = ["severity", "p_fracture", "grade", "severity_low", "severity_high", "evaluable", "reason"]
 NO_PREDICTION = "no_prediction"  # never localized, or outside the levels that are graded
 

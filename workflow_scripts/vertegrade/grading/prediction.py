@@ -7,8 +7,8 @@ from vertegrade.cohort.splits import split_of
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.grade_scale import grade_of
 from vertegrade.grading.hyperplane import Hyperplane
-from vertegrade.grading.rows import KEY, GradingError, stack_errors, stack_latents
-from vertegrade.tables import GRADES, PREDICTIONS, check_table, doubt_of
+from vertegrade.grading.rows import GradingError, stack_errors, stack_latents
+from vertegrade.tables import GRADES, PATIENT_KEY, PREDICTIONS, check_table, doubt_of
 
 
 def predict(
@@ -24,8 +24,8 @@ def predict(
         raise GradingError("the calibration belongs to another hyperplane; calibrate again")
     if len(latents):
         hyperplane.check_latents(latents)
-    latents = latents.sort_values(KEY, ignore_index=True)
-    table = latents[KEY].copy()
+    latents = latents.sort_values(PATIENT_KEY, ignore_index=True)
+    table = latents[PATIENT_KEY].copy()
     table["method"] = method
     table["split"] = split_of(splits, latents["patient_id"])
     numbers = ["signed_distance", "severity", "p_fracture", *(f"p_grade_{k}" for k in GRADES)]

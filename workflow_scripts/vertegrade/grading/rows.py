@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats
 from vertegrade.cohort import splits as patient_splits
+from vertegrade.tables import PATIENT_KEY
 
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
 # Patients with a fractured vertebra, and with an intact one, that nested cross-validation needs in the training split.
 LEAST_PATIENTS = 3
-
-KEY = ["patient_id", "scan_id", "vertebra"]
 
 
 class GradingError(ValueError):
@@ -67,7 +66,7 @@ def one_model(latents: pd.DataFrame) -> str:
 def in_split(latents: pd.DataFrame, splits: pd.DataFrame, split: str) -> pd.DataFrame:
     """The evaluable rows of one split, sorted by patient, scan and vertebra."""
     chosen = patient_splits.in_split(splits, latents["patient_id"], split)
-    return latents[chosen & latents["evaluable"].to_numpy(dtype=bool)].sort_values(KEY, ignore_index=True)
+    return latents[chosen & latents["evaluable"].to_numpy(dtype=bool)].sort_values(PATIENT_KEY, ignore_index=True)
 
 
 def graded_latents(latents: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataFrame, split: str) -> GradedLatents:
@@ -82,8 +81,8 @@ def graded_latents(latents: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataF
         raise GradingError(
             f"scan {torn[0]} has one patient in the latents and another in the labels; correct the labels"
         )
-    usable = labels.loc[labels["usable"], [*KEY, "genant_grade"]]
-    rows = in_split(latents, splits, split).merge(usable, on=KEY, how="inner", validate="one_to_one")
+    usable = labels.loc[labels["usable"], [*PATIENT_KEY, "genant_grade"]]
+    rows = in_split(latents, splits, split).merge(usable, on=PATIENT_KEY, how="inner", validate="one_to_one")
     if rows.empty:
         raise GradingError(
             f"no evaluable vertebra of the {split} split has a usable grade; check the labels and the splits"

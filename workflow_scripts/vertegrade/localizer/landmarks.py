@@ -8,19 +8,16 @@ import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume
+from vertegrade.levels import SACRUM
 from vertegrade.localizer.centreline.find import find_centreline, load_centreline_network
 from vertegrade.localizer.centreline.network import CentrelineNetwork
 from vertegrade.localizer.detector.find import Detection, VertebraNetwork, find_vertebrae, load_vertebra_network
-from vertegrade.localizer.detector.samples import LEVELS
+from vertegrade.localizer.detector.samples import NETWORK_LEVELS
 from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.labelling import FALSE_ALARM, SACRUM, label_vertebrae
-from vertegrade.spine.landmarks import IMPLAUSIBLE, implausible, is_graded
+from vertegrade.spine.labelling import FALSE_ALARM, label_vertebrae
+from vertegrade.spine.landmarks import implausible, is_graded
 from vertegrade.tables import LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINT_SD_COLUMNS, check_table
-
-# Reasons of this stage for vertebrae that are found but not graded.
-CUT = "cut_by_scan"
-UNSURE = "low_confidence"
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def learned_landmarks(row: ScanRow, volume: Volume, localizer: Localizer, settin
             np.stack([detection.level_log_p for detection in found]),
             np.array([detection.arc_mm for detection in found]),
             np.array([detection.confidence for detection in found]),
-            LEVELS,
+            NETWORK_LEVELS,
         )
         # Whatever its level: looks and the distances to its neighbours both say whether it is a vertebra.
         vertebra = labelling.posterior.sum(axis=1).clip(0, 1)
@@ -86,9 +83,9 @@ def learned_landmarks(row: ScanRow, volume: Volume, localizer: Localizer, settin
 def _reason(label: int, detection: Detection, odd: bool, settings: LocalizeSettings) -> str:
     """Why a vertebra is not graded, empty if it is."""
     if detection.confidence < settings.min_confidence:
-        return UNSURE
+        return "low_confidence"
     if detection.complete_probability < settings.min_confidence:
-        return CUT
+        return "cut_by_scan"
     if odd:
-        return IMPLAUSIBLE
+        return "implausible_spacing"
     return "" if is_graded(label, settings) else NOT_GRADED

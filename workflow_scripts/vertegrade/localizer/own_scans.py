@@ -9,7 +9,7 @@ from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import craniocaudal_rank
-from vertegrade.localizer.detector.samples import LEVELS, centres_of, points_of
+from vertegrade.localizer.detector.samples import NETWORK_LEVELS, centres_of, points_of
 from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.landmarks import implausible
@@ -71,7 +71,7 @@ def _table(bodies: dict[int, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
         | dict(zip(CENTRE_COLUMNS, centre, strict=True))
         | dict(zip(POINT_COLUMNS, points.ravel(), strict=True))
         for label, (centre, points) in sorted(bodies.items(), key=lambda item: craniocaudal_rank(item[0]))
-        if label in LEVELS
+        if label in NETWORK_LEVELS
     ]
     return pd.DataFrame(rows, columns=["vertebra", "complete", *CENTRE_COLUMNS, *POINT_COLUMNS])
 

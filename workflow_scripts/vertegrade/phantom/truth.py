@@ -7,11 +7,11 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
+from vertegrade.levels import SACRUM
 from vertegrade.phantom.anatomy.grid import Grid
-from vertegrade.phantom.anatomy.person import SACRUM, Patient, Vertebra, body_corners
+from vertegrade.phantom.anatomy.person import SACRAL, Patient, Vertebra, body_corners
 from vertegrade.tables import HEIGHTS, PHANTOM_TRUTH, check_table
 
-S1 = 26  # VerSe's label of the sacrum
 # PHANTOM_TRUTH with the sacrum allowed: what networks learn from, not what is graded.
 BODIES = PHANTOM_TRUTH.update_column("vertebra", checks=[pa.Check.isin([*range(1, 27), 28])])
 
@@ -37,8 +37,8 @@ def body_table(
 ) -> pd.DataFrame:
     """As `truth_table`, of all bodies that are drawn: the cervical ones too, and S1 as VerSe's label 26."""
     grid = Grid(np.asarray(origin, float), shape, np.asarray(spacing, float))
-    first_sacral = next(v for v in patient.vertebrae if v.label == SACRUM)
-    named = [v if v.label else replace(v, label=S1) for v in patient.vertebrae if v.label or v is first_sacral]
+    first_sacral = next(v for v in patient.vertebrae if v.label == SACRAL)
+    named = [v if v.label else replace(v, label=SACRUM) for v in patient.vertebrae if v.label or v is first_sacral]
     return _table(named, patient, grid, scan_id, BODIES)
 
 

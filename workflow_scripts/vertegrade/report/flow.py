@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vertegrade.tables import SPLITS, doubt_of
+from vertegrade.tables import KEY, SPLITS, doubt_of
 
-KEY = ["scan_id", "vertebra"]
 UNLABELLED = "unlabelled"
 
 

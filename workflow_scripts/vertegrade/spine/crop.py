@@ -11,10 +11,6 @@ from vertegrade.spine.centreline import fit_centreline
 from vertegrade.spine.straighten import LEFT, ORIGIN, POSTERIOR, crop_frames, folds
 from vertegrade.tables import CROPS, FOREIGN_MATERIAL, NOT_GRADED, check_table, doubt_of, empty_table
 
-# Reasons of this stage.
-OUTSIDE_SCAN = "outside_scan"
-FOLDED = "folded_crop"
-
 MAX_SAMPLES = 4
 BODY_HALF_MM = 10.0  # depth on either side of its centre that even a small vertebra's body has
 
@@ -48,7 +44,7 @@ def crop_scan(
         pixels[crop], inside = sample_crop(volume, frames[crop], settings)
         inside &= ~_filled(volume, frames[crop], settings)
         in_core = _core(inside, heights[crop], settings).mean()
-        reason = OUTSIDE_SCAN if in_core < settings.min_inside else FOLDED if folded[crop] else ""
+        reason = "outside_scan" if in_core < settings.min_inside else "folded_crop" if folded[crop] else ""
         rows.append(
             {
                 "patient_id": vertebra.patient_id,

@@ -30,10 +30,6 @@ from vertegrade.tables import (
     empty_table,
 )
 
-# Reasons of this stage.
-NO_POINTS = "no_points"
-NO_HEIGHT = "no_height"
-
 MIN_HEIGHT_MM = 1.0  # less is no body: the ends of a column coincide
 # Standard deviation of a height where the points do not tell theirs: one expert's, from the 0.75 mm by which two
 # experts' heights differ on average (methods.md section 5.2: 0.96 mm, at slices of 0.78 instead of 1 mm).
@@ -57,8 +53,8 @@ def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
     heights = column_heights(rows[POINT_COLUMNS].to_numpy(np.float64).reshape(-1, len(POINTS), 3))
     sds = column_height_sds(rows.reindex(columns=POINT_SD_COLUMNS).to_numpy(np.float64))
     reason = rows["reason"].to_numpy(dtype=object)
-    reason = np.where((reason == "") & np.isnan(heights).any(axis=1), NO_POINTS, reason)
-    reason = np.where((reason == "") & (heights < MIN_HEIGHT_MM).any(axis=1), NO_HEIGHT, reason)
+    reason = np.where((reason == "") & np.isnan(heights).any(axis=1), "no_points", reason)
+    reason = np.where((reason == "") & (heights < MIN_HEIGHT_MM).any(axis=1), "no_height", reason)
     measured = np.isin(reason, ["", NOT_GRADED]) & (heights >= MIN_HEIGHT_MM).all(axis=1)
     doubt = doubt_of(rows)
     label_confidence = doubt["label_confidence"].to_numpy(np.float64)

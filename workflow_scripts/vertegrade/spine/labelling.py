@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from vertegrade.arrays import Floats
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF, SACRUM
 from vertegrade.spine.level_statistics import PERSON_SIZE, level_sizes
 
 Whole = NDArray[np.int64]
 
-SACRUM = 26
 FALSE_ALARM = 0
 # All levels from head to feet.
-LEVELS = (*range(1, 20), LABELS["T13"], *range(20, SACRUM + 1))
+SPINE_LEVELS = (*range(1, 20), LABEL_OF["T13"], *range(20, SACRUM + 1))
 
 # Probability that a person has the variant. Numbers of vertebrae vary in about one in ten (transitional lumbosacral
 # vertebrae alone: 4-30 %, Konin 2010, AJNR 31:1778); how they divide is a choice, not a measurement.
@@ -62,12 +61,12 @@ class Labelling:
 
 
 def label_vertebrae(
-    level_log_p: Floats, arcs_mm: Floats, confidence: Floats, levels: tuple[int, ...] = LEVELS
+    level_log_p: Floats, arcs_mm: Floats, confidence: Floats, levels: tuple[int, ...] = SPINE_LEVELS
 ) -> Labelling:
     """The most probable labels of one scan's detections.
 
-    level_log_p: (N, K) log probabilities over `levels` (the columns: some or all of LEVELS, in any order). arcs_mm:
-    (N,) places along the centreline, rising from head to feet. confidence: (N,) probability that a detection is a
+    level_log_p: (N, K) log probabilities over `levels` (the columns: some or all of SPINE_LEVELS, in any order).
+    arcs_mm: (N,) places along the centreline, rising from head to feet. confidence: (N,) probability that a detection is a
     vertebra, 0-1. ValueError: shapes, orders or numbers that contradict this.
     """
     arcs, sure = np.asarray(arcs_mm, np.float64), np.asarray(confidence, np.float64)
@@ -96,7 +95,7 @@ def label_vertebrae(
 
 
 def _check(level_log_p: Floats, arcs: Floats, sure: Floats, levels: tuple[int, ...]) -> None:
-    if len(set(levels)) < len(levels) or not set(levels) <= set(LEVELS):
+    if len(set(levels)) < len(levels) or not set(levels) <= set(SPINE_LEVELS):
         raise ValueError(f"levels {levels} must be VerSe labels 1-26 and 28, each once at most")
     if level_log_p.shape != (len(arcs), len(levels)) or sure.shape != arcs.shape:
         raise ValueError(
@@ -179,27 +178,27 @@ def _log_sum(log_p: Floats, axis: int) -> Floats:
 
 @cache
 def _ways() -> tuple[Floats, Floats]:
-    """All ways from a level to a lower one, past MOST_MISSED missed vertebrae at most: (places in LEVELS), (numbers).
+    """All ways from a level to a lower one, past MOST_MISSED missed vertebrae at most: places in SPINE_LEVELS, numbers.
 
     Columns of the second: log probability, length (mm) in a patient of mean size, sum of the squares of its steps.
     """
-    lower: dict[int, dict[int, float]] = {a: {b: 1.0} for a, b in pairwise(LEVELS)}
-    lower[LABELS["T11"]] = {LABELS["T12"]: 1 - NO_T12, LABELS["L1"]: NO_T12}
-    lower[LABELS["T12"]] = {LABELS["L1"]: 1 - T13, LABELS["T13"]: T13}
-    lower[LABELS["L4"]] = {LABELS["L5"]: 1 - NO_L5, SACRUM: NO_L5}
-    lower[LABELS["L5"]] = {SACRUM: 1 - L6, LABELS["L6"]: L6}
+    lower: dict[int, dict[int, float]] = {a: {b: 1.0} for a, b in pairwise(SPINE_LEVELS)}
+    lower[LABEL_OF["T11"]] = {LABEL_OF["T12"]: 1 - NO_T12, LABEL_OF["L1"]: NO_T12}
+    lower[LABEL_OF["T12"]] = {LABEL_OF["L1"]: 1 - T13, LABEL_OF["T13"]: T13}
+    lower[LABEL_OF["L4"]] = {LABEL_OF["L5"]: 1 - NO_L5, SACRUM: NO_L5}
+    lower[LABEL_OF["L5"]] = {SACRUM: 1 - L6, LABEL_OF["L6"]: L6}
     places, numbers = [], []
 
     def walk(start: int, here: int, missed: int, log_p: float, length: float, squares: float) -> None:
         for below, chance in lower.get(here, {}).items():
             step = step_mm(here, below)
             way = (log_p + np.log(chance), length + step, squares + step**2)
-            places.append((LEVELS.index(start), LEVELS.index(below)))
+            places.append((SPINE_LEVELS.index(start), SPINE_LEVELS.index(below)))
             numbers.append(way)
             if missed < MOST_MISSED:
                 walk(start, below, missed + 1, way[0] + np.log(MISSED), way[1], way[2])
 
-    for level in LEVELS:
+    for level in SPINE_LEVELS:
         walk(level, level, 0, 0.0, 0.0, 0.0)
     return np.array(places), np.array(numbers)
 
@@ -208,9 +207,9 @@ def step_mm(upper: int, lower: int) -> float:
     """Mean distance in mm between the body centres of two vertebrae of which one follows the other."""
     if upper in CERVICAL_STEP_MM:
         return CERVICAL_STEP_MM[upper]
-    like = {LABELS["T13"]: LABELS["T12"], LABELS["L6"]: LABELS["L5"]}
+    like = {LABEL_OF["T13"]: LABEL_OF["T12"], LABEL_OF["L6"]: LABEL_OF["L5"]}
     # The disc above the sacrum is L5's, whichever vertebra stands on it.
-    disc = level_sizes()[LABELS["L5"] if lower == SACRUM else like.get(upper, upper)]
+    disc = level_sizes()[LABEL_OF["L5"] if lower == SACRUM else like.get(upper, upper)]
     halves = SACRUM_HALF_MM if lower == SACRUM else _half_mm(like.get(lower, lower))
     return _half_mm(like.get(upper, upper)) + halves + (disc.disc_anterior_mm + disc.disc_posterior_mm) / 2
 
@@ -223,7 +222,7 @@ def _half_mm(level: int) -> float:
 def _step_log_odds(arcs: Floats, levels: tuple[int, ...], size: float) -> Floats:
     """Log odds (N, N, K, K) of the ways between detections i < j at levels a, b; -inf where there is none."""
     places, numbers = _ways()
-    column = np.array([levels.index(level) if level in levels else -1 for level in LEVELS])
+    column = np.array([levels.index(level) if level in levels else -1 for level in SPINE_LEVELS])
     ends = column[places]
     known = (ends >= 0).all(axis=1)
     ends, (log_p, length, squares) = ends[known], numbers[known].T

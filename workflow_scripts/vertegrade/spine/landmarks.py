@@ -11,15 +11,13 @@ from vertegrade.annotations.masks import Body, body_centres, read_mask
 from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, NAMES, craniocaudal_rank
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.morphometry import measure_mask
 from vertegrade.tables import LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINTS, check_table
 
-# Reasons of this stage.
 OUTSIDE = "centre_outside_scan"
-IMPLAUSIBLE = "implausible_spacing"
 
 MIN_DOWNWARD = 0.25
 LOG = logging.getLogger("vertegrade.localize")
@@ -56,7 +54,7 @@ def provided_landmarks(
         )
     sound = {label: bodies[label].centre_mm for label in labels if not reasons[label]}
     for label in implausible(sound, settings):
-        reasons[label] = IMPLAUSIBLE
+        reasons[label] = "implausible_spacing"
     for label in labels:
         reasons[label] = reasons[label] or ("" if is_graded(label, settings) else NOT_GRADED)
     rows = [
@@ -142,4 +140,4 @@ def _outside(centre_mm: np.ndarray, volume: Volume) -> str:
 
 def is_graded(label: int, settings: LocalizeSettings) -> bool:
     """Whether vertebrae of this VerSe label are graded."""
-    return label == LABELS["T13"] or settings.first_vertebra <= label <= settings.last_vertebra
+    return label == LABEL_OF["T13"] or settings.first_vertebra <= label <= settings.last_vertebra

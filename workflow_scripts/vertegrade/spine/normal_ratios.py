@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
 
 Whole = NDArray[np.int64]
@@ -40,8 +40,8 @@ def _level_log_heights() -> dict[int, Floats]:
         for label, size in level_sizes().items()
     }
     above = dict.fromkeys(range(1, min(found)), found[min(found)])
-    between = (found[LABELS["T12"]] + found[LABELS["L1"]]) / 2
-    return above | found | {LABELS["T13"]: between, LABELS["L6"]: found[LABELS["L5"]]}
+    between = (found[LABEL_OF["T12"]] + found[LABEL_OF["L1"]]) / 2
+    return above | found | {LABEL_OF["T13"]: between, LABEL_OF["L6"]: found[LABEL_OF["L5"]]}
 
 
 def normal_log_heights(labels: Whole, label_confidence: Floats) -> tuple[Floats, Floats]:

@@ -10,13 +10,13 @@ from itertools import pairwise
 import numpy as np
 
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.levels import LABELS, NAMES, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, NAMES, craniocaudal_rank
 from vertegrade.spine.heights import column_heights
 from vertegrade.spine.labelling import step_mm
 from vertegrade.spine.level_statistics import level_sizes
 
-T13 = LABELS["T13"]
-BESIDE_T13 = {LABELS[name] for name in ("T11", "T12", "L1", "L2")}
+T13 = LABEL_OF["T13"]
+BESIDE_T13 = {LABEL_OF[name] for name in ("T11", "T12", "L1", "L2")}
 AXES = ("from side to side", "from front to back")
 FLAT = 1.2  # so many times further aside than down lies no spine, not even that of a hunchback
 FEW_STEPS = 3
@@ -112,7 +112,7 @@ def expected_mm(upper: int, lower: int, with_t13: bool = False) -> float:
 
 def _may_be_fewer(upper: int, lower: int) -> bool:
     """Whether a healthy person may have fewer vertebrae between two labels than their names say: those without T12."""
-    return upper <= LABELS["T11"] and craniocaudal_rank(lower) >= LABELS["L1"] and lower != T13
+    return upper <= LABEL_OF["T11"] and craniocaudal_rank(lower) >= LABEL_OF["L1"] and lower != T13
 
 
 def _inside(centre_mm: np.ndarray, volume: Volume) -> bool:

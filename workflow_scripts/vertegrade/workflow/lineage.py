@@ -19,7 +19,7 @@ import pandas as pd
 
 from vertegrade.files import sha256_of
 from vertegrade.level_texts import is_uncertain, level_text
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.tables import doubt_of
 from vertegrade.workflow.audit import are_rows, flat
@@ -61,9 +61,9 @@ def graded_rows(predictions: pd.DataFrame, scan_id: str, level: str) -> pd.DataF
         near = difflib.get_close_matches(scan_id, scans, n=1, cutoff=0)
         raise LineageError(f"no predictions for scan {scan_id!r}" + (f"; is it {near[0]!r}?" if near else ""))
     of_scan = predictions[predictions["scan_id"] == scan_id]
-    rows = of_scan[of_scan["vertebra"] == LABELS.get(level, -1)]
+    rows = of_scan[of_scan["vertebra"] == LABEL_OF.get(level, -1)]
     if rows.empty:
-        names = [name for name, label in LABELS.items() if label in set(of_scan["vertebra"])]
+        names = [name for name, label in LABEL_OF.items() if label in set(of_scan["vertebra"])]
         raise LineageError(f"scan {scan_id} has no vertebra {level!r}; it has {', '.join(names)}")
     return rows
 
@@ -237,7 +237,7 @@ def lineage_page(rows: pd.DataFrame, steps: list[Step], table: pd.DataFrame, lev
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("lineage.html.j2")
     confidence = float(doubt_of(rows)["label_confidence"].iloc[0])
-    name = level_text(LABELS[level], confidence)
+    name = level_text(LABEL_OF[level], confidence)
     return template.render(
         vertebra=f"{rows['scan_id'].iloc[0]}{',' if is_uncertain(confidence) else ''} {name}",
         label_confidence=None if math.isnan(confidence) else confidence,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vertegrade.settings.dae import DaeModelSettings
 
-LEVELS = 1000
+NOISE_LEVELS = 1000
 EVALUATIONS = 2  # of the U-Net in each step of the inversion
 _BETAS: dict[str, dict[str, Any]] = {
     "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
@@ -34,7 +34,7 @@ class Diffusion:
     def __init__(self, settings: DaeModelSettings) -> None:
         self.prediction = settings.prediction
         # Values are never clipped: clipping x_0 to the window breaks the inversion where a crop touches its ends.
-        self._options = _BETAS[settings.schedule] | {"num_train_timesteps": LEVELS, "clip_sample": False}
+        self._options = _BETAS[settings.schedule] | {"num_train_timesteps": NOISE_LEVELS, "clip_sample": False}
 
     # diffusers is imported where it is needed: it takes two seconds, which a job that only encodes need not wait.
     @cached_property

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from vertegrade.graders.dae.augmentation import augmented
-from vertegrade.graders.dae.diffusion import LEVELS, Diffusion
+from vertegrade.graders.dae.diffusion import NOISE_LEVELS, Diffusion
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.optimiser import Optimiser
 from vertegrade.graders.dae.pixels import Crops, hounsfield, windowed
@@ -222,9 +222,9 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 def noise_levels(count: int, high_noise: float, generator: Generator) -> Tensor:
     """Levels of 0..999, (count,): uniform, but a share `high_noise` of them in the noisiest quarter."""
-    lowest = torch.where(torch.rand(count, generator=generator) < high_noise, 0.75 * LEVELS, 0.0)
-    levels = lowest + torch.rand(count, generator=generator) * (LEVELS - lowest)
-    return levels.long().clamp(max=LEVELS - 1)  # one draw in ten million is rounded up to 1000
+    lowest = torch.where(torch.rand(count, generator=generator) < high_noise, 0.75 * NOISE_LEVELS, 0.0)
+    levels = lowest + torch.rand(count, generator=generator) * (NOISE_LEVELS - lowest)
+    return levels.long().clamp(max=NOISE_LEVELS - 1)  # one draw in ten million is rounded up to 1000
 
 
 def centre_weight(size: int, edge: float) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from vertegrade.graders.dae.diffusion import LEVELS, Diffusion
+from vertegrade.graders.dae.diffusion import NOISE_LEVELS, Diffusion
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.pixels import Crops, hounsfield, windowed
 from vertegrade.settings.dae import DaeModelSettings
@@ -23,7 +23,7 @@ class Validation:
         generator = Generator().manual_seed(seed)
         self.x0 = windowed(hounsfield(crops.take(chosen), settings), settings)
         self.noise = torch.randn(self.x0.shape, generator=generator)
-        self.t = torch.linspace(0, LEVELS - 1, len(chosen)).long()
+        self.t = torch.linspace(0, NOISE_LEVELS - 1, len(chosen)).long()
 
     @torch.no_grad()
     def losses(self, network: DaeNetwork, diffusion: Diffusion, device: str) -> dict[str, float]:

@@ -12,14 +12,13 @@ from torch import Tensor
 
 from vertegrade.ct.volume import Volume
 from vertegrade.files import new_file
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, SACRUM, craniocaudal_rank
 from vertegrade.localizer.centreline.augmentation import random_hu, random_pose
 from vertegrade.localizer.centreline.low_resolution import low_resolution
 from vertegrade.localizer.centreline.network import CELL_MM, cell_centres_mm, windowed
 from vertegrade.localizer.training import step_rng
 
-SACRUM = 26
-TOPMOST = LABELS["C3"]
+TOPMOST = LABEL_OF["C3"]
 # Cells (8 mm) of a training crop along x, y and z; multiples of 4, as the network halves twice.
 SIDES = (16, 20, 24, 28, 32, 40, 48)
 LENGTHS = (16, 24, 32, 40, 56)

@@ -58,7 +58,7 @@ class Detection:
     arc_mm: place of its centre along the centreline. centre_mm: (3,), the middle of the body, RAS. points_mm: (6, 3),
     RAS, in the order of tables.POINTS. point_sd_mm: (6,), expected error (standard deviation) of each point along the
     body's height. confidence: 0-1, that it is a vertebra, from its looks. level_log_p: (25,), log probabilities of
-    detector_samples.LEVELS from its looks and surroundings. complete_probability: that the body lies in the scan wholly
+    NETWORK_LEVELS from its looks and surroundings. complete_probability: that the body lies completely in the scan
     (function of this name).
     """
 

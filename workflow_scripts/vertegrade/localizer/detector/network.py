@@ -10,7 +10,7 @@ from vertegrade.localizer.detector.samples import (
     KNOWN,
     LATERAL,
     LEVEL,
-    LEVELS,
+    NETWORK_LEVELS,
     PRESENT,
     ROW,
 )
@@ -24,7 +24,7 @@ HEAT = 0
 SIDE = 1  # lateral
 POINT = slice(2, 2 + 2 * len(POINTS))
 SPREAD = slice(POINT.stop, POINT.stop + 1 + 2 * len(POINTS))  # log scales of side and points
-SCORES = slice(SPREAD.stop, SPREAD.stop + len(LEVELS))
+SCORES = slice(SPREAD.stop, SPREAD.stop + len(NETWORK_LEVELS))
 OUTPUTS = SCORES.stop
 SIGMA_ROWS_MM, SIGMA_COLUMNS_MM = 3.0, 4.0
 LEVEL_WEIGHT = 1.5  # levels are the hardest to learn and suffer nothing from the other losses

@@ -16,7 +16,7 @@ from vertegrade.spine.centreline import Centreline, fit_centreline
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS
 
 # Classes of the level scores: VerSe labels C3 to L6, S1 (26) and T13 (28).
-LEVELS = (*range(3, 26), 26, 28)
+NETWORK_LEVELS = (*range(3, 26), 26, 28)
 MARGIN_MM = 32.0  # that the image reaches beyond the spine's ends
 WIDE = GEOMETRY.model_copy(update={"size": 144})  # room for shifts and zooms
 ROWS = 320
@@ -97,7 +97,7 @@ def view(sample: SpineSample, rng: np.random.Generator) -> tuple[Tensor, Tensor]
     """A random piece of a sample, varied in shape and brightness: image (S + 1, ROWS, 96) and table (MOST, WIDTH).
 
     The image's last channel says what lies in the scan. A row of the table: present; row, column of the centre (pixels)
-    and lateral mm to the left of the middle slice; index into LEVELS; six points known; their rows and
+    and lateral mm to the left of the middle slice; index into NETWORK_LEVELS; six points known; their rows and
     columns.
     """
     height, width = sample.inside.shape
@@ -138,7 +138,7 @@ def _table(sample: SpineSample, matrix: np.ndarray, middle: np.ndarray, size: tu
             centres[n, 1],
             centres[n, 2],
             (centres[n, 0] - (slices - 1) / 2) * GEOMETRY.slice_spacing_mm,
-            LEVELS.index(int(sample.labels[n])) if sample.labels[n] in LEVELS else -1,
+            NETWORK_LEVELS.index(int(sample.labels[n])) if sample.labels[n] in NETWORK_LEVELS else -1,
             known,
         )
         if known:

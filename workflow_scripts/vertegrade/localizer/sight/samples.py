@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from vertegrade.ct.volume import AIR_HU
+from vertegrade.levels import SACRUM
 from vertegrade.localizer.detector.samples import WIDE, SpineSample
 from vertegrade.localizer.image_augmentation import affine, varied
 from vertegrade.localizer.sight.see import GEOMETRY, SIZE, SLABS
 
-SACRUM = 26
 POOLED = 2  # pixels of a sample that become one
 TURN_DEG, ZOOM, SHEAR = 14.0, 0.2, 0.1
 OFF_MM = 4.0  # a given or found centre may stray so far along and across the spine

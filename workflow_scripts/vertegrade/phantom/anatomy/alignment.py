@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.body import Body
 from vertegrade.phantom.anatomy.curve import MIN_GAP_MM, Disc
 from vertegrade.phantom.anatomy.variants import sized_as
@@ -47,7 +47,7 @@ def draw_discs(
 
 
 def _between(labels: Iterable[int], first: str, last: str) -> list[int]:
-    return sorted(label for label in labels if LABELS[first] <= craniocaudal_rank(label) <= LABELS[last])
+    return sorted(label for label in labels if LABEL_OF[first] <= craniocaudal_rank(label) <= LABEL_OF[last])
 
 
 def _tilted(gap: NDArray[np.float64], open_mm: float) -> NDArray[np.float64]:

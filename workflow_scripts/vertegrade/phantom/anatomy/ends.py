@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from vertegrade.arrays import Floats32
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from vertegrade.phantom.anatomy.body import Body, BodyPlan, build_body
 from vertegrade.phantom.anatomy.curve import CLEARANCE_MM, Pose, clearance
 from vertegrade.phantom.anatomy.findings import uneven
-from vertegrade.phantom.anatomy.person import SACRUM, Person, Vertebra
+from vertegrade.phantom.anatomy.person import SACRAL, Person, Vertebra
 from vertegrade.phantom.anatomy.posterior import cervical_rods, sacral_rods
 
 _NECK_GAP_MM = 4.6
@@ -24,9 +24,9 @@ _SECOND_BEND = -12.0  # S2 leans back from S1: the promontory
 
 def with_ends(rng: np.random.Generator, person: Person, vertebrae: tuple[Vertebra, ...]) -> tuple[Vertebra, ...]:
     """Vertebrae (from C6 to S2, the head first) with C3-C5 before them and S3 to the coccyx behind them."""
-    sacral = [v for v in vertebrae if v.label == SACRUM]
+    sacral = [v for v in vertebrae if v.label == SACRAL]
     rods = {id(v): sacral_rods(n, v.body, person.size) for n, v in enumerate(sacral)}
-    rods |= {id(v): cervical_rods(rng, v.label, v.body, person.size) for v in vertebrae if 0 < v.label < LABELS["T1"]}
+    rods |= {id(v): cervical_rods(rng, v.label, v.body, person.size) for v in vertebrae if 0 < v.label < LABEL_OF["T1"]}
     spine = [replace(v, rods=rods.get(id(v), v.rods)) for v in vertebrae]
     bend = np.deg2rad(_SECOND_BEND + rng.normal(0, 5))
     spine[-1] = replace(spine[-1], pose=_hung(spine[-2], spine[-1].body, bend))

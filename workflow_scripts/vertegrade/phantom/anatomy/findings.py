@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.body import BodyPlan, Dent, Lip
 
 # Odds of each finding by region: thoracic, thoracolumbar, lumbar.
@@ -62,7 +62,7 @@ def draw_findings(rng: np.random.Generator, draft: Draft, label: int, age: float
     if rng.random() >= share:
         return draft
     rank = craniocaudal_rank(label)
-    column = 0 if rank < LABELS["T11"] else 1 if rank <= LABELS["L2"] else 2
+    column = 0 if rank < LABEL_OF["T11"] else 1 if rank <= LABEL_OF["L2"] else 2
     odds = {name: values[column] for name, values in ODDS.items()}
     odds["degenerate"] *= float(np.clip((age - 40) / 25, 0.2, 2))
     names = list(odds)
@@ -163,5 +163,5 @@ def scheuermann_levels(rng: np.random.Generator, share: float) -> set[int]:
     """Labels of a patient's Scheuermann vertebrae: none, or three to five adjacent ones between T6 and L1."""
     if rng.random() >= share * SCHEUERMANN_PATIENTS:
         return set()
-    first = int(rng.integers(LABELS["T6"], LABELS["T10"]))
+    first = int(rng.integers(LABEL_OF["T6"], LABEL_OF["T10"]))
     return set(range(first, first + int(rng.integers(3, 6))))

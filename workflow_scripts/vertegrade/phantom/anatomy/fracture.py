@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from vertegrade.arrays import Floats32
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.body import COLUMN, BodyPlan, Fracture, Lip, plane
 
 # Losses of fractures: the density falls linearly from the mildest to zero at the worst, which makes 23 % grade 1, 52 %
@@ -40,7 +40,7 @@ def draw_sites(rng: np.random.Generator, levels: tuple[int, ...], mean_count: fl
 
 def _level_weight(label: int) -> float:
     rank = craniocaudal_rank(label)
-    peaks = [(LABELS["T7"] + 0.5, 1.6, 1.0), (LABELS["L1"] - 0.3, 1.7, 1.6)]
+    peaks = [(LABEL_OF["T7"] + 0.5, 1.6, 1.0), (LABEL_OF["L1"] - 0.3, 1.7, 1.6)]
     return 0.28 + sum(size * math.exp(-(((rank - peak) / width) ** 2)) for peak, width, size in peaks)
 
 

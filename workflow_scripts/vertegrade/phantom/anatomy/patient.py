@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.alignment import draw_discs, draw_scoliosis
 from vertegrade.phantom.anatomy.body import PLANE_HALF, Body, BodyPlan, build_body, radial_share
 from vertegrade.phantom.anatomy.curve import MIN_GAP_MM, Disc, Pose, stack
 from vertegrade.phantom.anatomy.ends import with_ends
 from vertegrade.phantom.anatomy.findings import Draft, Material, draw_findings, scheuermann, scheuermann_levels, uneven
 from vertegrade.phantom.anatomy.fracture import draw_fracture, draw_loss, draw_shape, draw_sites
-from vertegrade.phantom.anatomy.person import SACRUM, Patient, Person, Vertebra, is_graded
+from vertegrade.phantom.anatomy.person import SACRAL, Patient, Person, Vertebra, is_graded
 from vertegrade.phantom.anatomy.posterior import lumbar_share, posterior_rods, rib_rods
 from vertegrade.phantom.anatomy.variants import draw_labels, draw_slip, sized_as
 from vertegrade.settings.phantom import PhantomSettings
@@ -35,14 +35,14 @@ def draw_patient(patient_id: str, settings: PhantomSettings, seed: int) -> Patie
     fractured = bool(rng.random() < settings.fractured_patients)
     person = _draw_person(rng, fractured)
     variant = np.random.default_rng(int.from_bytes(digest[16:], "big"))
-    labels = [SACRUM, SACRUM, *draw_labels(variant, settings.variants)]
+    labels = [SACRAL, SACRAL, *draw_labels(variant, settings.variants)]
     graded = tuple(sorted((label for label in labels if is_graded(label)), key=craniocaudal_rank))
     sites = draw_sites(rng, graded, settings.fractures_per_patient) if fractured else []
     severity = float(rng.normal())
     ill = scheuermann_levels(rng, settings.mimics)
     drafts = []
     for k, label in enumerate(labels):
-        draft = _draw_sacral(rng, person, k) if label == SACRUM else _draw_healthy(rng, person, label)
+        draft = _draw_sacral(rng, person, k) if label == SACRAL else _draw_healthy(rng, person, label)
         if is_graded(label):
             draft = draw_findings(rng, draft, label, person.age, settings.mimics)
             if label in ill:
@@ -144,7 +144,7 @@ def _textured(rng: np.random.Generator, vertebrae: list[Vertebra]) -> tuple[Vert
 
 def _draw_sacral(rng: np.random.Generator, person: Person, number: int) -> Draft:
     """S2 (0) or S1 (1)."""
-    draft = _draw_healthy(rng, person, LABELS["L5"])
+    draft = _draw_healthy(rng, person, LABEL_OF["L5"])
     height, depth = (20.0, 21.0) if number == 0 else (26.0, 32.0)
     plan = replace(
         draft.plan,
@@ -190,7 +190,7 @@ def _assemble(
         body if draft.plan.fracture is None else build_body(draft.plan)
         for body, draft in zip(healthy, drafts, strict=True)
     ]
-    named = [k for k, label in enumerate(labels) if label != SACRUM]
+    named = [k for k, label in enumerate(labels) if label != SACRAL]
     below = draw_discs(
         rng,
         person.age,
@@ -204,21 +204,21 @@ def _assemble(
     pitch = np.deg2rad(rng.normal(55, 6))
     shifts = rng.normal(0, 0.5, (len(labels), 2)) + slip[:, None] * [0, 1]
     poses = stack(bodies, discs, rolls, turns, float(pitch), shifts)
-    middle = poses[labels.index(LABELS["T12" if LABELS["T12"] in labels else "T11"])].origin + np.array(
+    middle = poses[labels.index(LABEL_OF["T12" if LABEL_OF["T12"] in labels else "T11"])].origin + np.array(
         [rng.normal(0, 8), rng.normal(0, 8), 0.0]
     )
     vertebrae = []
     for k, (label, draft, body) in enumerate(zip(labels, drafts, bodies, strict=True)):
         fracture = draft.plan.fracture
         grade = genant_grade(fracture.loss) if fracture else 0
-        thoracic = LABELS["T1"] <= craniocaudal_rank(label) < LABELS["L1"]
+        thoracic = LABEL_OF["T1"] <= craniocaudal_rank(label) < LABEL_OF["L1"]
         vertebrae.append(
             Vertebra(
                 label=label,
                 pose=Pose(poses[k].origin - middle, poses[k].axes),
                 body=body,
                 material=draft.material,
-                rods=posterior_rods(rng, label or LABELS["L5"], healthy[k], person.size),
+                rods=posterior_rods(rng, label or LABEL_OF["L5"], healthy[k], person.size),
                 ribs=rib_rods(rng, label, body, person.size) if thoracic else np.zeros((0, 9), np.float32),
                 disc_top=_disc_top(draft.plan, body, discs[k]),
                 disc_hu=float(rng.normal(85, 12)),

@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.body import PLANE_HALF, Body
 from vertegrade.phantom.anatomy.curve import Pose
 from vertegrade.phantom.anatomy.findings import Material
 from vertegrade.phantom.anatomy.posterior import Rods
 
-SACRUM = 0  # label of S1 to the coccyx, which are drawn but not named
-GRADED = tuple(range(LABELS["T1"], LABELS["L5"] + 1))  # of most patients; few have L6 or T13, or lack T12 or L5
+SACRAL = 0  # label of S1 to the coccyx, which are drawn but not named
+GRADED = tuple(range(LABEL_OF["T1"], LABEL_OF["L5"] + 1))  # of most patients; few have L6 or T13, or lack T12 or L5
 
 
 def is_graded(label: int) -> bool:
     """Whether vertebrae of this label have a truth: T1 to L6, with T13."""
-    return LABELS["T1"] <= craniocaudal_rank(label) <= LABELS["L6"]
+    return LABEL_OF["T1"] <= craniocaudal_rank(label) <= LABEL_OF["L6"]
 
 
 @dataclass(frozen=True)

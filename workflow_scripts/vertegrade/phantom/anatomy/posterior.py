@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.body import Body
 
 Rods = NDArray[np.float32]
@@ -19,7 +19,7 @@ CANAL_DEPTH_MM = 16.0
 
 def lumbar_share(label: int) -> float:
     """0 at and above T9, 1 at and below L2: how lumbar the processes are."""
-    return float(np.clip((craniocaudal_rank(label) - LABELS["T9"]) / (LABELS["L2"] - LABELS["T9"]), 0, 1))
+    return float(np.clip((craniocaudal_rank(label) - LABEL_OF["T9"]) / (LABEL_OF["L2"] - LABEL_OF["T9"]), 0, 1))
 
 
 def posterior_rods(rng: np.random.Generator, label: int, body: Body, size: float) -> Rods:
@@ -67,7 +67,7 @@ def posterior_rods(rng: np.random.Generator, label: int, body: Body, size: float
         )
         rods.append(_transverse(turn, x, pillar, height, lumbar, size * jitter[1]))
     spinous = (24 + 6 * lumbar) * size * jitter[2]
-    drop = (1 - lumbar) * (26 if LABELS["T4"] <= label <= LABELS["T9"] else 17) * jitter[3] + 0.25 * height * lumbar
+    drop = (1 - lumbar) * (26 if LABEL_OF["T4"] <= label <= LABEL_OF["T9"] else 17) * jitter[3] + 0.25 * height * lumbar
     tall = 4.0 + 6.0 * lumbar * jitter[4]
     rods.append([0, lamina - 1, -0.1 * height, bent, lamina - spinous, -0.1 * height - drop, 2.6, 4, tall])
     rods.append(
@@ -129,7 +129,7 @@ def _transverse(turn: int, x: float, pillar: float, height: float, lumbar: float
 
 def rib_rods(rng: np.random.Generator, label: int, body: Body, size: float) -> Rods:
     """Both ribs of a thoracic vertebra: head at the body's upper rim, past the transverse process, round the chest."""
-    number = round(craniocaudal_rank(label)) - LABELS["T1"]  # 0 for T1 .. 11 for T12
+    number = round(craniocaudal_rank(label)) - LABEL_OF["T1"]  # 0 for T1 .. 11 for T12
     height = float(body.heights()[2])
     chest = np.interp(number, [0, 2, 7, 11], [62, 95, 125, 118]) * size
     depth = np.interp(number, [0, 2, 7, 11], [62, 92, 105, 95]) * size

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import AnyFloats
-from vertegrade.levels import LABELS
+from vertegrade.levels import LABEL_OF
 from vertegrade.phantom.anatomy.grid import Grid
 from vertegrade.phantom.anatomy.organs import draw_abdomen, draw_chest, draw_vessels
 from vertegrade.phantom.anatomy.person import Patient
@@ -116,10 +116,10 @@ def _draw_muscles(c: Canvas, rng: np.random.Generator) -> None:
     lean = np.float32(60 - 0.5 * max(age - 45, 0))
     streaks = lean + np.float32(6 + 0.5 * max(age - 50, 0)) * c.noise
     behind = c.v + course.deep + 30 * size
-    flat = 1 + 0.25 * np.clip((LABELS["T9"] - course.rank) / 4, 0, 1)
-    growth = np.clip((course.rank - LABELS["T12"]) / 5, 0, 1)
+    flat = 1 + 0.25 * np.clip((LABEL_OF["T9"] - course.rank) / 4, 0, 1)
+    growth = np.clip((course.rank - LABEL_OF["T12"]) / 5, 0, 1)
     fade = 20 * np.clip(course.rank - 26, 0, 9)
-    neck = np.clip((LABELS["T1"] - course.rank) / 3, 0, 1)
+    neck = np.clip((LABEL_OF["T1"] - course.rank) / 3, 0, 1)
     for side in (-1, 1):
         c.blend(c.ellipse(c.u - side * 26 * size, behind, 24 * size * flat, 19 * size) + fade, streaks)
         beside = course.wide + 4 + 12 * growth + 35 * np.clip((course.rank - 24) / 4, 0, 2)
@@ -143,4 +143,4 @@ def _draw_canal(c: Canvas, rng: np.random.Generator) -> None:
     behind = c.v + course.deep * 0.9 + 8.5 * size
     c.blend(c.ellipse(c.u, behind, 10 * size, 9 * size), -20)
     c.blend(c.ellipse(c.u, behind, 7.8 * size, 7 * size), rng.uniform(5, 30))
-    c.blend(c.ellipse(c.u, behind, 5 * size, 4 * size) + 12 * np.clip(course.rank - LABELS["L1"], 0, 1), 42)
+    c.blend(c.ellipse(c.u, behind, 5 * size, 4 * size) + 12 * np.clip(course.rank - LABEL_OF["L1"], 0, 1), 42)

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from vertegrade.arrays import AnyFloats
-from vertegrade.levels import LABELS, craniocaudal_rank
-from vertegrade.phantom.anatomy.person import SACRUM, Patient
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
+from vertegrade.phantom.anatomy.person import SACRAL, Patient
 
 # By rank along the spine (C3 3, T1 8, L5 24, S1 25, S5 29, thighs 33), for a lean person of mean size (mm):
 _RANKS = [0, 5, 6.8, 8, 9.5, 12, 15.5, 19.5, 22.5, 24, 26, 29, 33]
@@ -68,9 +68,9 @@ class Trunk:
     @cached_property
     def _lattice(self) -> tuple[AnyFloats, Course]:
         spine = sorted(self.patient.vertebrae, key=lambda v: v.pose.origin[2])
-        below = sum(v.label == SACRUM for v in spine)
+        below = sum(v.label == SACRAL for v in spine)
         ranks = [craniocaudal_rank(v.label) for v in spine[below:]]
-        ranks = [LABELS["L5"] + float(n) for n in range(below, 0, -1)] + [min(rank, 24.5) for rank in ranks]
+        ranks = [LABEL_OF["L5"] + float(n) for n in range(below, 0, -1)] + [min(rank, 24.5) for rank in ranks]
         origins = np.array([v.pose.origin for v in spine])
         places = np.stack(self.frame(origins[:, 0], origins[:, 1]), axis=1)
         low, high = origins[0, 2], origins[-1, 2]

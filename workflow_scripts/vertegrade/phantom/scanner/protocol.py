@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vertegrade.levels import LABELS, craniocaudal_rank
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.person import Patient
 from vertegrade.phantom.scanner.metal import MetalPart, draw_metal
 from vertegrade.phantom.scanner.vendors import SCANNERS, Kernel, Scanner
@@ -207,7 +207,7 @@ def _draw_levels(patient: Patient, rng: np.random.Generator) -> list[int]:
     """Labels of the region asked for, from head to feet; either end may reach one level further or less far."""
     chosen = _REGIONS[rng.choice(len(_REGIONS), p=[share for share, *_ in _REGIONS])]
     present = sorted(patient.levels, key=craniocaudal_rank)
-    first, last = (LABELS[name] for name in chosen[1:])
+    first, last = (LABEL_OF[name] for name in chosen[1:])
     shift_first, shift_last = rng.integers(-1, 2, 2)
     ranks = [craniocaudal_rank(label) for label in present]
     wanted = [
