@@ -68,7 +68,7 @@ def make_cohort(patients: int = 40, seed: int = 0, noise: tuple[float, float] = 
 
 
 def _scan(number: int, name: str, rng: np.random.Generator) -> dict[str, object]:
-    state, reason = {1: ("failed", "truncated_pixels"), 7: ("excluded", "uneven_spacing")}.get(number, ("done", ""))
+    state, reason = {1: ("failed", "bad_pixels"), 7: ("excluded", "uneven_spacing")}.get(number, ("done", ""))
     return {
         "patient_id": name,
         "scan_id": f"{name}-1",
@@ -102,7 +102,7 @@ def _labels(truth: pd.DataFrame) -> pd.DataFrame:
     labels = truth.copy()
     labels["shape"] = "wedge"
     labels["usable"] = labels.index % 29 != 4
-    labels["reason"] = labels["usable"].map({True: "", False: "graded_x"})
+    labels["reason"] = labels["usable"].map({True: "", False: "excluded_by_reader"})
     labels.loc[~labels["usable"], "genant_grade"] = np.nan
     labels = labels[["patient_id", "scan_id", "vertebra", "genant_grade", "shape", "height_loss", "usable", "reason"]]
     return check_table(labels[labels["scan_id"] != "P009-1"], LABELS, "labels")

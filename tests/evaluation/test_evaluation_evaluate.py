@@ -54,7 +54,7 @@ def test_every_labelled_vertebra_is_evaluated_or_has_a_reason():
 
 def test_vertebrae_of_a_failed_scan_count_as_not_evaluable_with_the_scans_reason():
     counts = _evaluate()["splits"]["test"]["counts"]
-    assert counts["not_evaluable"]["truncated_pixels"] > 0
+    assert counts["not_evaluable"]["bad_pixels"] > 0
     assert counts["patients_evaluated"] == counts["patients"] - 2  # one scan failed, one left the scan
 
 

@@ -31,7 +31,7 @@ def test_each_step_is_the_one_before_less_what_was_left_out():
     block = _flow()["all"]
     assert block["scans"] == {
         "in_sheet": 20,
-        "not_converted": {"truncated_pixels (failed)": 1},
+        "not_converted": {"bad_pixels (failed)": 1},
         "converted": 19,
         "not_localized": {"uneven_spacing (excluded)": 1},
         "localized": 18,
@@ -40,7 +40,7 @@ def test_each_step_is_the_one_before_less_what_was_left_out():
     assert bones["found"] == 18 * 14
     assert bones["found"] - bones["not_cropped"]["outside_scan"] == bones["cropped"] == bones["graded"]
     assert bones["graded"] - sum(bones["not_labelled"].values()) == bones["evaluated"]
-    assert set(bones["not_labelled"]) == {"graded_x", "unlabelled"}
+    assert set(bones["not_labelled"]) == {"excluded_by_reader", "unlabelled"}
 
 
 def test_the_evaluated_vertebrae_are_those_that_the_metrics_count():
@@ -51,7 +51,7 @@ def test_the_evaluated_vertebrae_are_those_that_the_metrics_count():
 
 def test_exclusions_name_scan_split_and_reason():
     assert [(row["scan_id"], row["split"], row["reason"]) for row in _flow()["exclusions"]] == [
-        ("P001-1", "test", "truncated_pixels"),
+        ("P001-1", "test", "bad_pixels"),
         ("P007-1", "validation", "uneven_spacing"),
     ]
 
@@ -144,11 +144,12 @@ def test_the_figure_says_each_count_and_reason(tmp_path):
 
 BROKEN = {
     "after conversion and localization differ": lambda c: replace(
-        c, scans=c.scans.assign(reason=c.scans["reason"].replace("truncated_pixels", "other"))
+        c, scans=c.scans.assign(reason=c.scans["reason"].replace("bad_pixels", "other"))
     ),
     "without a state": lambda c: replace(c, scans=c.scans.iloc[1:]),
     "not in the sheet": lambda c: replace(c, sheet=c.sheet[1:]),
-    "left out without a reason": lambda c: replace(c, scans=c.scans.assign(reason="")),
+    "left out without a known reason": lambda c: replace(c, scans=c.scans.assign(reason="")),
+    "left out without a known reason: P": lambda c: replace(c, scans=c.scans.assign(reason="unheard_of")),
     "that are not done": lambda c: replace(c, scans=c.scans.assign(state="failed", reason="x")),
     "without a split": lambda c: replace(c, splits=c.splits.iloc[1:]),
     "not found": lambda c: replace(c, landmarks=c.landmarks.iloc[1:]),
@@ -157,7 +158,8 @@ BROKEN = {
     "without a prediction": lambda c: replace(c, dae=c.dae.iloc[1:]),
     "predictions without a crop": lambda c: replace(c, crops=c.crops.iloc[1:]),
     "whose crop was left out": lambda c: replace(c, dae=c.dae.assign(evaluable=True)),
-    "ungraded without a reason": lambda c: replace(c, dae=c.dae.assign(reason="")),
+    "ungraded without a known reason": lambda c: replace(c, dae=c.dae.assign(reason="")),
+    "ungraded without a known reason: ": lambda c: replace(c, dae=c.dae.assign(reason="unheard_of")),
 }
 
 

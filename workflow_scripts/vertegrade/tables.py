@@ -3,7 +3,6 @@
 Positions are RAS millimetres of the patient (NIfTI's world), vertebrae are VerSe labels, HU are int16.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pandas as pd
 import pandera.pandas as pa
 
 from vertegrade.files import new_file
-from vertegrade.reasons import REASONS, VERTEBRA_REASONS
 
 IDENTIFIER = r"^[A-Za-z0-9-]+$"
 STATES = ["done", "excluded", "failed"]
@@ -40,19 +38,14 @@ def _whole(values: list[int] | None = None, **options: Any) -> pa.Column:
     return pa.Column(int, pa.Check.isin(values) if values else None, **options)
 
 
-def _reason(known: Iterable[str]) -> dict[str, pa.Column]:
-    """Why a row is left out, "" where it is not: codes that reasons.py explains, and no others."""
-    return {"reason": pa.Column(str, pa.Check.isin(["", *known]))}
-
-
 def _schema(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True, coerce=True, ordered=True, unique=unique)
 
 
 _SCAN = {"patient_id": _text(IDENTIFIER), "scan_id": _text(IDENTIFIER)}
 _VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
-_STATE = {"state": pa.Column(str, pa.Check.isin(STATES))} | _reason(REASONS) | {"message": _text()}
-_EVALUABLE = {"evaluable": pa.Column(bool)} | _reason(VERTEBRA_REASONS)
+_STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
+_EVALUABLE = {"evaluable": pa.Column(bool), "reason": _text()}
 # What is doubtful of a vertebra goes with it through every table: the probability that its label is right (NaN: given
 # with the scan), and the flags of its scan and of itself (reasons.py: FLAGS, VERTEBRA_FLAGS), joined by blanks.
 _LABEL_CONFIDENCE = {"label_confidence": _number(0, 1, nullable=True, required=False)}
@@ -114,7 +107,7 @@ LABELS = _schema(
         "shape": _text(),
         "height_loss": _number(0, 1, nullable=True),
         "usable": pa.Column(bool),
-        **_reason(VERTEBRA_REASONS),
+        "reason": _text(),
     },
     KEY,
 )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vertegrade.reasons import REASONS, VERTEBRA_REASONS
 from vertegrade.tables import KEY, SPLITS, doubt_of
 
 UNLABELLED = "unlabelled"
@@ -76,26 +77,28 @@ def _check(
 ) -> None:
     done = _done(scans)
     found, cropped, predicted = (set(_keys(table)) for table in (landmarks, crops, predictions))
-    silent = crops[~crops["evaluable"] & (crops["reason"] == "")]
+    silent = crops[~crops["evaluable"] & ~crops["reason"].isin(VERTEBRA_REASONS)]
     # An array: a list without an element would choose columns, none.
     uncropped = landmarks[np.array([key not in cropped for key in _keys(landmarks)], dtype=bool)]
     problems = {
         "scans of the sheet without a state": set(sheet) - set(scans["scan_id"]),
         "scans that are not in the sheet": set(scans["scan_id"]) - set(sheet),
         "scans whose states after conversion and localization differ": _changed_back(converted, scans),
-        "scans left out without a reason": set(
-            scans.loc[(scans["state"] != "done") & (scans["reason"] == ""), "scan_id"]
+        "scans left out without a known reason": set(
+            scans.loc[(scans["state"] != "done") & ~scans["reason"].isin(REASONS), "scan_id"]
         ),
         "scans with vertebrae that are not done": set(landmarks["scan_id"]) - done,
         "patients without a split": set(scans["patient_id"]) - set(split_of.index),
         "crops of vertebrae that were not found": cropped - found,
-        "vertebrae without a crop and without a reason": set(_keys(uncropped[uncropped["reason"] == ""])),
-        "crops left out without a reason": set(_keys(silent)),
+        "vertebrae without a crop and without a known reason": set(
+            _keys(uncropped[~uncropped["reason"].isin(VERTEBRA_REASONS)])
+        ),
+        "crops left out without a known reason": set(_keys(silent)),
         "crops without a prediction": cropped - predicted,
         "predictions without a crop": predicted - cropped,
         "graded vertebrae whose crop was left out": _graded_but_left_out(crops, predictions),
-        "vertebrae left ungraded without a reason": set(
-            _keys(predictions[~predictions["evaluable"] & (predictions["reason"] == "")])
+        "vertebrae left ungraded without a known reason": set(
+            _keys(predictions[~predictions["evaluable"] & ~predictions["reason"].isin(VERTEBRA_REASONS)])
         ),
     }
     _raise([f"{what}: {', '.join(map(str, sorted(who)[:5]))} ({len(who)})" for what, who in problems.items() if who])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats
 from vertegrade.levels import craniocaudal_rank
+from vertegrade.reasons import NOT_GRADED
 from vertegrade.spine.definition import definition_sha256
 from vertegrade.spine.heights import column_height_sds, column_heights, genant_grade, genant_severity
 from vertegrade.spine.normal_ratios import intact_log_heights
@@ -21,7 +22,6 @@ from vertegrade.tables import (
     HEIGHTS,
     LATENTS,
     MEASUREMENTS,
-    NOT_GRADED,
     POINT_COLUMNS,
     POINT_SD_COLUMNS,
     POINTS,

@@ -66,8 +66,8 @@ def label_vertebrae(
     """The most probable labels of one scan's detections.
 
     level_log_p: (N, K) log probabilities over `levels` (the columns: some or all of SPINE_LEVELS, in any order).
-    arcs_mm: (N,) places along the centreline, rising from head to feet. confidence: (N,) probability that a detection is a
-    vertebra, 0-1. ValueError: shapes, orders or numbers that contradict this.
+    arcs_mm: (N,) places along the centreline, rising from head to feet. confidence: (N,) probability that a detection
+    is a vertebra, 0-1. ValueError: shapes, orders or numbers that contradict this.
     """
     arcs, sure = np.asarray(arcs_mm, np.float64), np.asarray(confidence, np.float64)
     _check(level_log_p, arcs, sure, levels)
