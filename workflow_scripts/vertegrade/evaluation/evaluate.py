@@ -27,6 +27,7 @@ from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.tables import SPLITS
 
+CALIBRATION_BINS = 10  # of the calibration curve, each with as many vertebrae as the next
 REGIONS = ["cervical", "thoracic", "thoracolumbar", "lumbar"]
 
 
@@ -101,7 +102,7 @@ def _calibration(
     fractured = (graded["genant_grade"] >= fracture_grade).to_numpy(dtype=bool)
     if not len(p):
         return []
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, settings.calibration_bins + 1)))
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, CALIBRATION_BINS + 1)))
     bins = np.searchsorted(edges[1:-1], p, side="right")
     used = np.unique(bins)
 

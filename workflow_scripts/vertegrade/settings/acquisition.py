@@ -14,9 +14,6 @@ class AcquisitionSettings(Section):
     max_slice_thickness_mm: float = setting(
         3.0, "Thickest slices. The thicker, the more an endplate blurs into the disc.", "mm", ge=0.4, le=6
     )
-    overlap_share: float = setting(
-        0.4, "Share of scans whose slices overlap (spacing 0.5-0.8 of the thickness).", "fraction", ge=0, le=1
-    )
     min_pixel_mm: float = setting(0.7, "Smallest pixel of the delivered slices.", "mm", ge=0.4, le=2)
     max_pixel_mm: float = setting(
         1.1,
@@ -29,13 +26,6 @@ class AcquisitionSettings(Section):
         160.0, "Smallest reconstructed square (a spine reconstruction).", "mm", ge=120, le=500
     )
     max_field_of_view_mm: float = setting(260.0, "Largest reconstructed square.", "mm", ge=120, le=500)
-    trunk_share: float = setting(
-        0.1,
-        "Share of scans of the whole trunk, 330-400 mm wide with pixels of up to 1.5 mm, instead of a spine's field.",
-        "fraction",
-        ge=0,
-        le=1,
-    )
     min_noise_hu: float = setting(
         15.0, "Noise of a soft kernel, thick slices and a high dose (standard deviation).", "HU", ge=0, le=300
     )

@@ -27,9 +27,6 @@ class EvaluationSettings(Section):
         "count",
         ge=1,
     )
-    calibration_bins: int = setting(
-        10, "Bins of the calibration curve, each with as many vertebrae as the next.", "count", ge=2, le=50
-    )
     thickness_bands_mm: list[float] = setting(
         [1.0, 2.0, 3.0],
         "Upper ends of the slice-thickness bands, ascending. Results are also given by band, since thick slices blur "

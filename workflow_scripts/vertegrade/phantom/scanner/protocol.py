@@ -28,9 +28,12 @@ _FEWEST_LEVELS = 5
 _FINE_STEP_MM = 1.0  # coarser, and thin oblique endplates break up into dashes
 _ROOM_AROUND_BODIES_MM = 80.0  # processes behind the bodies, and some of what lies before them
 _CENTRE_BEHIND_BODIES_MM = 12.0
-# Scans of the whole trunk: no spine reconstruction, so its middle lies before the bodies.
+# Share of scans whose slices overlap: a spacing of 0.5-0.8 of the thickness.
+_OVERLAP_SHARE = 0.4
+# Scans of the whole trunk, and their share: no spine reconstruction, so its middle lies before the bodies.
 _TRUNK = {"min_field_of_view_mm": 330.0, "max_field_of_view_mm": 400.0, "max_pixel_mm": 1.5}
 _TRUNK_CENTRE_MM = 45.0
+_TRUNK_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,10 @@ def draw_protocol(scan_id: str, patient: Patient, settings: AcquisitionSettings,
     """
     rng = generator(seed, "protocol", scan_id)
     thickness = _round(_log_uniform(rng, settings.min_slice_thickness_mm, settings.max_slice_thickness_mm))
-    overlaps = rng.random() < settings.overlap_share
+    overlaps = rng.random() < _OVERLAP_SHARE
     spacing = _round(thickness * rng.uniform(0.5, 0.8)) if overlaps else thickness
     field, centre = settings, -_CENTRE_BEHIND_BODIES_MM
-    if generator(seed, "trunk", scan_id).random() < settings.trunk_share:
+    if generator(seed, "trunk", scan_id).random() < _TRUNK_SHARE:
         field, centre = settings.model_copy(update=_TRUNK), _TRUNK_CENTRE_MM
     grid = _draw_grid(patient, field, thickness, spacing, centre, rng)
     scanner = SCANNERS[rng.integers(len(SCANNERS))]
