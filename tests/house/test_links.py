@@ -52,3 +52,15 @@ def test_pages_that_code_names_are_there() -> None:
         files += [file for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".smk", ".yaml", ".j2", ".rst"}]
     named = {name: file.name for file in files for name in NAMED.findall(file.read_text("utf-8"))}
     assert {name: file for name, file in named.items() if not (ROOT / name).exists()} == {}
+
+
+def test_modules_and_files_that_pages_name_are_there() -> None:
+    below = (ROOT, ROOT / "workflow_scripts/vertegrade")
+    named = {
+        (page.name, name)
+        for page in PAGES
+        if page.name != "CHANGELOG.md"
+        for name in re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|smk|yaml|sh|csv))`", page.read_text("utf-8"))
+        if "NAME" not in name
+    }
+    assert {both for both in named if not any((folder / both[1]).exists() for folder in below)} == set()

@@ -66,7 +66,7 @@ REASONS: dict[str, Reason] = {
     "series_missing": Reason(
         "failed",
         "The series that the sample sheet names is not in the folder or zip.",
-        "Correct the column `series` of the sample sheet, or write the sheet anew by `make index`.",
+        "Correct the column `series` of the sample sheet, or write the sheet again by `make index`.",
     ),
     "too_few_slices": Reason(
         "excluded", "Fewer slices than ct.min_slices.", "Give the whole series, or lower ct.min_slices."
@@ -95,7 +95,7 @@ REASONS: dict[str, Reason] = {
     "interleaved_passes": Reason(
         "excluded",
         "Slices of several passes or reconstructions (acquisition, kernel, time, contrast) lie between each other.",
-        "Separate the files by AcquisitionNumber, kernel, time or contrast and give one; make a NIfTI anew of one.",
+        "Separate the files by AcquisitionNumber, kernel, time or contrast and give one; make a new NIfTI of one.",
     ),
     "missing_slices": Reason(
         "failed",

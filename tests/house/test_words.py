@@ -1,0 +1,43 @@
+"""Pages are in plain words, and short in their paragraphs."""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*ROOT.glob("*.md"), ROOT / "models/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+# Documents that a reader does not have, and words of no plain English.
+NOT_HERE = re.compile(r"methods\.md|field test|\bissue \d|design \d\.\d|\b(?:anew|wholly)\b", re.IGNORECASE)
+# "6 jobs a shard" for "6 jobs per shard".
+RATE = re.compile(
+    r"\b(?:\d+|once|one \w+|jobs?|files?|rows?|bytes|steps|seconds|minutes) a (?:shard|scan|job|slice|row|step)\b"
+)
+WIDTH, LINES = 120, 5
+
+
+def paragraphs(text: str) -> Iterator[str]:
+    """Paragraphs and list items without code blocks, tables, headings and pictures."""
+    for part in re.split(r"\n\s*\n|\n(?=\s*(?:[-*] |\d+\. |\||#|!\[))", BLOCK.sub("\n\n", text)):
+        if part.strip() and part.strip()[0] not in "|#!*":
+            yield " ".join(part.split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_paragraph_is_long(page: Path) -> None:
+    long = [text for text in paragraphs(page.read_text("utf-8")) if len(textwrap.wrap(text, WIDTH)) > LINES]
+    assert long == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_words_are_plain_and_documents_are_here(page: Path) -> None:
+    text = BLOCK.sub("", page.read_text("utf-8"))
+    assert [*NOT_HERE.findall(text), *RATE.findall(text)] == []
+
+
+def test_what_is_not_plain_is_noticed() -> None:
+    assert NOT_HERE.findall("see methods.md; trained anew") == ["methods.md", "anew"]
+    assert RATE.findall("six jobs a shard, one job a shard") == ["jobs a shard", "one job a shard"]
