@@ -45,7 +45,7 @@ why:
 	@test -e .venv/ready || { echo "there is no environment yet, so nothing was run: make demo, or make .venv/ready"; exit 2; }
 	@TARGET="$(TARGET)" $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) --quiet all -- why
 
-# Write config.yaml, docs/reference/config.schema.json and docs/reference/config.md from the settings classes.
+# Write what follows from the code: config.yaml, its schema and reference, and the tables of docs/reference/inputs.md.
 config: .venv/ready
 	PYTHONPATH=workflow_scripts $(BIN)/python -m vertegrade.settings.documents
 

@@ -1,4 +1,4 @@
-"""config.yaml, its schema and its reference page say what the settings classes say."""
+"""What `make config` writes says what the code says: config.yaml, its schema and reference, the tables of reasons."""
 
 import difflib
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from vertegrade.settings import Settings
-from vertegrade.settings.documents import documents
+from vertegrade.settings.documents import documents, with_tables
 from vertegrade.settings.loading import check_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +18,12 @@ def test_generated_file_is_current(name: str, text: str) -> None:
     found = (ROOT / name).read_text(encoding="utf-8")
     diff = "".join(difflib.unified_diff(found.splitlines(True), text.splitlines(True), name, "from the settings"))
     assert not diff, f"run `make config`:\n{diff}"
+
+
+def test_a_table_of_a_page_is_replaced_and_nothing_else() -> None:
+    page = "before\n\n| a | b |\n|---|---|\n| old | 1 |\n\nafter\n\n| a | c |\n| stays | 1 |\n"
+    changed = with_tables(page, ["| a | b |\n|---|---|\n| new | \\1 |\n"])
+    assert changed == page.replace("| old | 1 |", "| new | \\1 |")
 
 
 def test_config_yaml_is_the_defaults() -> None:

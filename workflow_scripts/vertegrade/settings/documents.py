@@ -1,19 +1,23 @@
-"""config.yaml, its JSON schema and docs/reference/config.md, written from the settings classes."""
+"""What `make config` writes: config.yaml, its JSON schema and its reference page, and the tables of the inputs page."""
 
 import inspect
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from vertegrade.reasons import flags_table, reasons_table, vertebra_reasons_table
 from vertegrade.settings import Settings
 from vertegrade.settings.base import Section, section_kind
 
 WIDTH = 118
 REFERENCE = "docs/reference/config.md"
 SCHEMA = "docs/reference/config.schema.json"
+INPUTS = "docs/reference/inputs.md"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def config_yaml() -> str:
@@ -101,16 +105,25 @@ def _allowed(kind: type[Section], name: str) -> str:
     return ", ".join([str(schema.get("type", "")), *limits])
 
 
-def write_documents(root: Path) -> None:
-    """Write the three generated files below the project's root."""
-    for name, text in documents().items():
-        (root / name).write_text(text, encoding="utf-8")
+def with_tables(page: str, tables: list[str]) -> str:
+    """A page in Markdown where these tables are in place of those with the same header line."""
+    for table in tables:
+        header = re.escape(table.split("\n", 1)[0])
+        page = re.sub(rf"^{header}\n(?:\|.*\n)*", table.replace("\\", r"\\"), page, flags=re.MULTILINE)
+    return page
 
 
 def documents() -> dict[str, str]:
-    """Generated text by path relative to the project's root."""
-    return {"config.yaml": config_yaml(), SCHEMA: json_schema(), REFERENCE: reference()}
+    """Generated text by path relative to the project's root; of the inputs page only its three tables are generated."""
+    inputs = (ROOT / INPUTS).read_text(encoding="utf-8")
+    return {
+        "config.yaml": config_yaml(),
+        SCHEMA: json_schema(),
+        REFERENCE: reference(),
+        INPUTS: with_tables(inputs, [reasons_table(), vertebra_reasons_table(), flags_table()]),
+    }
 
 
 if __name__ == "__main__":
-    write_documents(Path(__file__).resolve().parents[3])
+    for name, text in documents().items():
+        (ROOT / name).write_text(text, encoding="utf-8")
