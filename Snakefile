@@ -32,10 +32,15 @@ include: "rules/phantom.smk"
 include: "rules/convert.smk"
 include: "rules/localize.smk"
 include: "rules/quality.smk"
-include: "rules/measure.smk"
 include: "rules/crop.smk"
 include: "rules/cohort.smk"
-include: "rules/dae.smk"
+
+
+for name in ALL_METHODS:
+
+    include: f"rules/{name}.smk"
+
+
 include: "rules/grade.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"

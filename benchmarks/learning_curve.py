@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from vertegrade.evaluation.cases import Cohort
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
@@ -34,6 +35,7 @@ def curve(results: Path, draws: int) -> pd.DataFrame:
     labels = read_table(results / "cohort/labels.parquet", LABELS)
     crops = read_tables(sorted(map(str, (results / "crops").glob("*.parquet"))), CROPS)
     scans = read_tables(sorted(map(str, (results / "landmarks").glob("*_scans.parquet"))), SCANS)
+    cohort = Cohort(labels, scans, crops, splits)
     latents = {
         "dae": read_tables(sorted(map(str, (results / "latents/dae").glob("*.parquet"))), LATENTS),
         "pca": read_table(results / "latents/pca.parquet", LATENTS),
@@ -47,7 +49,7 @@ def curve(results: Path, draws: int) -> pd.DataFrame:
                 calibration = calibrate(table, kept, splits, plane, settings.grading, draw)
                 predictions = predict(table, plane, calibration, splits, method)
                 test = evaluate(
-                    predictions, labels, scans, crops, splits, evaluation,
+                    predictions, cohort, evaluation,
                     calibration.fracture_grade, draw, method,
                 )["splits"]["test"]  # fmt: skip
                 row = {"method": method, "share": share, "draw": draw, "labelled_patients": plane.patients}

@@ -22,6 +22,8 @@ from vertegrade.workflow.code_hash import (
 )
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of, splits_of
+from vertegrade.methods import MAIN
+from vertegrade.methods import METHODS as ALL_METHODS
 from vertegrade.preflight.start import (
     StartError,
     methods_of,
@@ -63,6 +65,9 @@ config.update(SETTINGS.model_dump())  # scripts and audit see a given model's ow
 PHANTOM = not SETTINGS.cohort.sheet
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
+COMPARED = [name for name in METHODS if ALL_METHODS[name].baseline in METHODS]
+LATENT_METHODS = "|".join(name for name in METHODS if ALL_METHODS[name].latents)
+MAIN_PREDICTIONS = f"<results>/predictions/{MAIN}.parquet"
 POINTS_FROM = points_from(SETTINGS)
 # Relative, so that moving a clone with its results re-runs nothing.
 SHIPPED_WEIGHTS = os.path.relpath(f"{CLONE}/models/localizer")
@@ -285,7 +290,7 @@ def label_tables(wildcards):
 
 def labels_table():
     """The table of all labels, where there are any."""
-    return ["<results>/cohort/labels.parquet"] if label_files() else []
+    return "<results>/cohort/labels.parquet" if label_files() else []
 
 
 def index_report():
@@ -296,11 +301,17 @@ def index_report():
 
 def latents_of(wildcards):
     """Latent tables of a method."""
-    if wildcards.method == "pca":
-        return ["<results>/latents/pca.parquet"]
-    return expand(
-        f"<results>/latents/{wildcards.method}/{{shard}}.parquet", shard=SHARDS
-    )
+    return expand(f"<results>/{ALL_METHODS[wildcards.method].latents}", shard=SHARDS)
+
+
+def baseline_of(wildcards):
+    """Name of the method that another one is compared with."""
+    return ALL_METHODS[wildcards.method].baseline
+
+
+def baseline_predictions(wildcards):
+    """Grades of that method."""
+    return f"<results>/predictions/{baseline_of(wildcards)}.parquet"
 
 
 def targets():
@@ -341,7 +352,7 @@ def closing_words(well):
             lines = [
                 f"how the run stands cannot be told, as a table is damaged: {told}"
             ]
-    pages = ("report/cohort.html", "report/flow.svg", "predictions/dae.parquet")
+    pages = ("report/cohort.html", "report/flow.svg", f"predictions/{MAIN}.parquet")
     made = [page for name in pages if os.path.isfile(page := f"{results}/{name}")]
     for line in [*lines, *([f"look at {', '.join(made)}"] if made else [])]:
         logger.info(f"Vertegrade: {line}")

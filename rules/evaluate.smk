@@ -2,7 +2,6 @@ rule evaluate:
     """Measure a method against the labels, with intervals by bootstrap over patients."""
     input:
         predictions="<results>/predictions/{method}.parquet",
-        calibrator=f"{MODEL}/grading/{{method}}/calibrator.json",
         labels="<results>/cohort/labels.parquet",
         splits="<results>/cohort/splits.tsv",
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
@@ -26,7 +25,7 @@ rule evaluate:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=settings_of("evaluation"),
+        settings=settings_of("evaluation", "grading.fracture_grade"),
         seed=SEED,
         code=code_of("evaluate"),
         packages=packages_of("evaluate"),
@@ -35,24 +34,20 @@ rule evaluate:
 
 
 rule compare:
-    """Differences between the DAE and its baseline on the same test vertebrae, with paired intervals."""
+    """Differences between a method and its baseline on the same test vertebrae, with paired intervals."""
     input:
-        predictions=expand(
-            "<results>/predictions/{method}.parquet", method=["dae", "pca"]
-        ),
-        calibrators=expand(
-            "<results>/grading/{method}/calibrator.json", method=["dae", "pca"]
-        ),
+        predictions="<results>/predictions/{method}.parquet",
+        baseline=baseline_predictions,
         labels="<results>/cohort/labels.parquet",
         splits="<results>/cohort/splits.tsv",
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
     output:
-        differences="<results>/evaluation/differences.json",
+        differences="<results>/evaluation/{method}/differences.json",
     log:
-        "<logs>/compare.log",
+        "<logs>/compare/{method}.log",
     benchmark:
-        "<benchmarks>/compare.tsv"
+        "<benchmarks>/compare/{method}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -64,7 +59,9 @@ rule compare:
             "evaluation.bootstrap_resamples",
             "evaluation.confidence",
             "evaluation.minimum_cases",
+            "grading.fracture_grade",
         ),
+        baseline=baseline_of,
         seed=SEED,
         code=code_of("compare"),
         packages=packages_of("compare"),
@@ -110,7 +107,7 @@ rule summary:
     """The figures of the run that other programs can rely on (docs/reference/summary.md)."""
     input:
         metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
-        predictions="<results>/predictions/dae.parquet",
+        predictions=MAIN_PREDICTIONS,
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
     output:
         summary="<results>/summary.json",

@@ -1,32 +1,3 @@
-rule encode_pca:
-    """Project every crop on the principal components of the training split: the baseline of the DAE's latents."""
-    input:
-        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
-        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
-        splits="<results>/cohort/splits.tsv",
-    output:
-        components="<results>/pca/components.safetensors",
-        latents="<results>/latents/pca.parquet",
-    log:
-        "<logs>/encode_pca.log",
-    benchmark:
-        "<benchmarks>/encode_pca.tsv"
-    conda:
-        "../envs/vertegrade.yaml"
-    threads: 2
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
-    params:
-        settings=settings_of("grading.pca"),
-        window=[SETTINGS.dae.model.hu_low, SETTINGS.dae.model.hu_high],
-        seed=SEED,
-        code=code_of("encode_pca"),
-        packages=packages_of("encode_pca"),
-    script:
-        "../workflow_scripts/encode_pca.py"
-
-
 rule fit_hyperplane:
     """Fit the binary fracture classifier on the latents of the training split."""
     input:
@@ -39,6 +10,8 @@ rule fit_hyperplane:
         "<logs>/fit_hyperplane/{method}.log",
     benchmark:
         "<benchmarks>/fit_hyperplane/{method}.tsv"
+    wildcard_constraints:
+        method=LATENT_METHODS,
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -69,6 +42,8 @@ rule calibrate:
         "<logs>/calibrate/{method}.log",
     benchmark:
         "<benchmarks>/calibrate/{method}.tsv"
+    wildcard_constraints:
+        method=LATENT_METHODS,
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -103,6 +78,8 @@ rule grade:
         "<logs>/grade/{method}.log",
     benchmark:
         "<benchmarks>/grade/{method}.tsv"
+    wildcard_constraints:
+        method=LATENT_METHODS,
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -7,7 +7,7 @@ rule flow:
         landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         labels=labels_table(),
-        predictions="<results>/predictions/dae.parquet",
+        predictions=MAIN_PREDICTIONS,
         splits="<results>/cohort/splits.tsv",
     output:
         numbers="<results>/report/flow.json",
@@ -42,10 +42,15 @@ rule cohort_page:
         figures="<results>/evaluation/figures",
         flow="<results>/report/flow.json",
         training="<results>/dae/training.json",
-        calibrators=expand("<results>/grading/{method}/calibrator.json", method=METHODS),
+        calibrators=expand(
+            "<results>/grading/{method}/calibrator.json",
+            method=LATENT_METHODS.split("|"),
+        ),
         montage="<results>/report/montage.png",
         counterfactuals="<results>/report/counterfactuals.png",
-        differences="<results>/evaluation/differences.json",
+        differences=expand(
+            "<results>/evaluation/{method}/differences.json", method=COMPARED
+        ),
         summary="<results>/summary.json",
     output:
         report(
@@ -76,7 +81,7 @@ rule montage:
     input:
         pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
-        predictions="<results>/predictions/dae.parquet",
+        predictions=MAIN_PREDICTIONS,
         labels="<results>/cohort/labels.parquet",
     output:
         report(
@@ -136,7 +141,7 @@ rule outcome:
     """How the run stands in a few lines; fails where `run.fail_on` says so, and with it the run, but no other job."""
     input:
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
-        predictions="<results>/predictions/dae.parquet",
+        predictions=MAIN_PREDICTIONS,
     output:
         "<results>/report/outcome.txt",
     log:

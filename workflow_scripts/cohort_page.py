@@ -22,6 +22,6 @@ with run_job(snakemake) as job:
     figures = {path.stem: path for path in sorted(Path(job.input.figures).glob("*.svg"))}
     figures |= {name: Path(job.input[name]) for name in ("montage", "counterfactuals")}
     metrics = {numbers["method"]: numbers for numbers in map(read_json, job.input.metrics)}
-    differences = read_json(job.input.differences)
+    differences = [read_json(path) for path in job.input.differences]
     more = {"phantom": job.params.phantom, "cost": summary["cost"]}
     write_text(job.output[0], cohort_page(metrics, flow, figures, facts, differences, **more))

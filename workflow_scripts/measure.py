@@ -1,6 +1,7 @@
 """Measure the vertebrae of a shard from their six points: heights, Genant's indices, and these as latents."""
 
-from vertegrade.spine.indices import keypoint_latents, measure
+from vertegrade.graders.keypoints.latents import keypoint_latents
+from vertegrade.spine.indices import measure
 from vertegrade.tables import LANDMARKS, LATENTS, MEASUREMENTS, read_table, write_table
 from vertegrade.workflow.job import run_job
 

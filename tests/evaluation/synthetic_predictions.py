@@ -1,11 +1,12 @@
 """Tables of a synthetic cohort: patients with true grades, and two methods that see them with more or less noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from vertegrade.evaluation import cases
 from vertegrade.tables import (
     CROPS,
     LABELS,
@@ -33,6 +34,10 @@ class Cohort:
     splits: pd.DataFrame
     dae: pd.DataFrame
     pca: pd.DataFrame
+
+    def tables(self, **changes: pd.DataFrame) -> cases.Cohort:
+        """Those that predictions are held against."""
+        return replace(cases.Cohort(self.labels, self.scans, self.crops, self.splits), **changes)
 
 
 def make_cohort(patients: int = 40, seed: int = 0, noise: tuple[float, float] = (0.25, 0.5)) -> Cohort:

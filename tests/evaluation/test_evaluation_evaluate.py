@@ -18,14 +18,13 @@ COHORT = make_cohort(40)
 
 
 def _evaluate(cohort: Cohort = COHORT, **changes):
-    tables = {name: getattr(cohort, name) for name in ("labels", "scans", "crops", "splits")} | changes
-    predictions = tables.pop("predictions", cohort.dae)
+    predictions = changes.pop("predictions", cohort.dae)
     method = predictions["method"].iloc[0]
-    return evaluate(predictions, **tables, settings=SETTINGS, fracture_grade=1, seed=7, method=method)
+    return evaluate(predictions, cohort.tables(**changes), SETTINGS, fracture_grade=1, seed=7, method=method)
 
 
 def _cases(predictions: pd.DataFrame) -> pd.DataFrame:
-    return labelled_cases(predictions, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits)
+    return labelled_cases(predictions, COHORT.tables())
 
 
 def test_the_headline_auc_is_of_the_severity_on_evaluable_labelled_test_vertebrae():
@@ -132,7 +131,7 @@ def test_labels_of_scans_outside_the_cohort_are_left_out():
 
 def _compare(first: pd.DataFrame, second: pd.DataFrame):
     methods = (first["method"].iloc[0], second["method"].iloc[0])
-    return compare(first, second, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits, SETTINGS, 1, 7, methods)
+    return compare(first, second, COHORT.tables(), SETTINGS, 1, 7, methods)
 
 
 def test_a_method_compared_with_itself_differs_by_exactly_nothing():

@@ -14,11 +14,11 @@ from vertegrade.settings.evaluation import EvaluationSettings
 def _figures(labelled: bool = True) -> dict[str, Figure]:
     cohort = make_cohort(20)
     labels = cohort.labels if labelled else cohort.labels.iloc[:0]
-    tables = (labels, cohort.scans, cohort.crops, cohort.splits)
+    tables = cohort.tables(labels=labels)
     settings = EvaluationSettings(bootstrap_resamples=20)
     methods = {"dae": cohort.dae, "pca": cohort.pca}
-    metrics = {name: evaluate(table, *tables, settings, 1, 7, name) for name, table in methods.items()}
-    cases = {name: split_cases(labelled_cases(table, *tables), "test") for name, table in methods.items()}
+    metrics = {name: evaluate(table, tables, settings, 1, 7, name) for name, table in methods.items()}
+    cases = {name: split_cases(labelled_cases(table, tables), "test") for name, table in methods.items()}
     return all_figures(cases, metrics)
 
 

@@ -29,10 +29,10 @@ def schema():
 def _metrics(usable: bool = True):
     cohort = make_cohort(30)
     labels = cohort.labels if usable else cohort.labels.assign(usable=False)
-    tables = (labels, cohort.scans, cohort.crops, cohort.splits)
+    tables = cohort.tables(labels=labels)
     settings = EvaluationSettings(bootstrap_resamples=50)
     return {
-        name: evaluate(predictions, *tables, settings=settings, fracture_grade=1, seed=7, method=name)
+        name: evaluate(predictions, tables, settings=settings, fracture_grade=1, seed=7, method=name)
         for name, predictions in (("dae", cohort.dae), ("pca", cohort.pca))
     }
 

@@ -12,6 +12,7 @@ import yaml
 
 from preflight.model_folder import ROOT, write_json, write_model, write_weights
 from vertegrade.files import sha256_of
+from vertegrade.graders.keypoints.definition import definition_sha256
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS
@@ -21,7 +22,6 @@ from vertegrade.preflight.start import misfits, start_problems
 from vertegrade.settings import Settings
 from vertegrade.settings.base import dotted, nested
 from vertegrade.settings.loading import check_settings
-from vertegrade.spine.definition import definition_sha256
 
 # As presets/dae64.yaml and a little more: other crops, another window, another localizer's line, grades from 2 on.
 OTHER = {

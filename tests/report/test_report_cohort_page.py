@@ -18,18 +18,16 @@ from vertegrade.workflow.cost import cost
 
 SETTINGS = EvaluationSettings(bootstrap_resamples=50)
 COHORT = make_cohort(20)
-TABLES = (COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits)
-METRICS = {name: evaluate(getattr(COHORT, name), *TABLES, SETTINGS, 1, 7, name) for name in ("dae", "pca")}
-DIFFERENCES = compare(COHORT.dae, COHORT.pca, *TABLES, SETTINGS, 1, 7, ("dae", "pca"))
+TABLES = COHORT.tables()
+METRICS = {name: evaluate(getattr(COHORT, name), TABLES, SETTINGS, 1, 7, name) for name in ("dae", "pca")}
+DIFFERENCES = [compare(COHORT.dae, COHORT.pca, TABLES, SETTINGS, 1, 7, ("dae", "pca"))]
 FACTS = {"Commit": "b684443"}
 VOID = {"meta", "img", "br"}
 
 
 def _flow():
     sheet = [scan for scan, _ in COHORT.sheet]
-    return cohort_flow(
-        sheet, COHORT.scans, COHORT.scans, COHORT.landmarks, COHORT.crops, COHORT.labels, COHORT.dae, COHORT.splits
-    )
+    return cohort_flow(sheet, COHORT.scans, COHORT.landmarks, TABLES, COHORT.dae)
 
 
 @pytest.fixture
@@ -108,7 +106,7 @@ def test_key_figures_stand_with_intervals_the_baseline_and_the_difference(figure
         cell = METRICS[name]["splits"]["test"]["vertebra"]["auc"]
         assert f"{cell['value']:.3f}" in page
         assert f"({cell['low']:.3f}–{cell['high']:.3f})" in page
-    assert f"+{DIFFERENCES['vertebra']['auc']['value']:.3f}" in page
+    assert f"+{DIFFERENCES[0]['vertebra']['auc']['value']:.3f}" in page
 
 
 def test_counts_and_exclusions_are_those_of_the_flow(figures):
@@ -137,12 +135,10 @@ def test_a_flow_of_another_cohort_than_the_metrics_is_refused(figures):
 
 
 def test_a_page_without_pictures_labels_or_comparison_still_stands():
-    tables = (COHORT.labels.iloc[:0], *TABLES[1:])
-    metrics = {"dae": evaluate(COHORT.dae, *tables, SETTINGS, 1, 7, "dae")}
+    tables = COHORT.tables(labels=COHORT.labels.iloc[:0])
+    metrics = {"dae": evaluate(COHORT.dae, tables, SETTINGS, 1, 7, "dae")}
     scans = [scan for scan, _ in COHORT.sheet]
-    flow = cohort_flow(
-        scans, COHORT.scans, COHORT.scans, COHORT.landmarks, COHORT.crops, tables[0], COHORT.dae, COHORT.splits
-    )
+    flow = cohort_flow(scans, COHORT.scans, COHORT.landmarks, tables, COHORT.dae)
     page = cohort_page(metrics, flow, {}, {})
     assert _Outline(page).open == []
     assert "n/a" in page

@@ -23,8 +23,7 @@ def _converted(cohort: Cohort = COHORT):
 
 def _flow(cohort: Cohort = COHORT, index: dict | None = None):
     scans = [scan for scan, _ in cohort.sheet]
-    tables = (cohort.scans, cohort.landmarks, cohort.crops, cohort.labels, cohort.dae, cohort.splits)
-    return cohort_flow(scans, _converted(), *tables, index)
+    return cohort_flow(scans, _converted(), cohort.landmarks, cohort.tables(), cohort.dae, index)
 
 
 def test_each_step_is_the_one_before_less_what_was_left_out():
@@ -44,7 +43,7 @@ def test_each_step_is_the_one_before_less_what_was_left_out():
 
 
 def test_the_evaluated_vertebrae_are_those_that_the_metrics_count():
-    cases = labelled_cases(COHORT.dae, COHORT.labels, COHORT.scans, COHORT.crops, COHORT.splits)
+    cases = labelled_cases(COHORT.dae, COHORT.tables())
     for split, block in _flow()["splits"].items():
         assert block["vertebrae"]["evaluated"] == (cases["evaluable"] & (cases["split"] == split)).sum()
 

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from vertegrade.graders.keypoints import definition
+from vertegrade.graders.keypoints.latents import keypoint_latents
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.prediction import predict
@@ -16,9 +18,9 @@ from vertegrade.grading.rows import GradingError
 from vertegrade.levels import LABEL_OF
 from vertegrade.reasons import NOT_GRADED
 from vertegrade.settings.grading import GradingSettings
-from vertegrade.spine import definition, indices
+from vertegrade.spine import indices
 from vertegrade.spine.doubt import with_flags
-from vertegrade.spine.indices import keypoint_latents, measure
+from vertegrade.spine.indices import measure
 from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
 from vertegrade.spine.normal_ratios import intact_log_heights, normal_log_heights
 from vertegrade.tables import HEIGHTS, LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS
@@ -150,7 +152,7 @@ def test_latents_carry_what_a_deviation_of_each_height_changes_them_by():  # fie
     table = landmarks({label: normal_heights(label) * (1 - 0.3 * (label == T11)) for label in THORACOLUMBAR})
     table[["middle_superior_sd_mm", "middle_inferior_sd_mm"]] = 2.0**0.5
     measured = measure(table)
-    errors = np.stack(keypoint_latents(measured, "networks")["z_errors"]).reshape(-1, 3, len(indices.LATENT_COLUMNS))
+    errors = np.stack(keypoint_latents(measured, "networks")["z_errors"]).reshape(-1, 3, len(indices.INDICES))
     middle = errors[:, HEIGHTS.index("middle")]
     rims, intact_rims = (
         measured[[name.format(column) for column in ("anterior", "posterior")]].max(axis=1)
@@ -245,7 +247,7 @@ def test_latents_name_the_definition_and_hold_numbers_for_every_row():
     latents = keypoint_latents(measure(table), "networks")
     assert set(latents["model_sha256"]) == {definition.definition_sha256("networks")}
     assert np.isfinite(np.stack(latents["z"])).all()
-    assert np.stack(latents["z"]).shape == (len(THORACOLUMBAR), len(indices.LATENT_COLUMNS))
+    assert np.stack(latents["z"]).shape == (len(THORACOLUMBAR), len(indices.INDICES))
 
 
 def test_comments_in_its_code_change_no_definition_and_edits_do(  # field test A12
@@ -285,7 +287,7 @@ def test_how_levels_are_written_for_people_is_no_part_of_the_definition() -> Non
 
 
 def cohort(patients: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """LANDMARKS, LABEL_OF and splits of people drawn as the level statistics say, one in two with two fractures."""
+    """LANDMARKS, LABELS and splits of people drawn as the level statistics say, one in two with two fractures."""
     rng = np.random.default_rng(seed)
     tables, labels = [], []
     levels = np.arange(T8, L5 + 1)

@@ -172,7 +172,7 @@ MODULES: dict[str, set[str]] = {
     "spine/straighten.py": {"localize", "crop"},
     "spine/heights.py": {"phantom", "localize", "measure"},
     "spine/indices.py": {"measure"},
-    "spine/definition.py": {"measure"},
+    "graders/keypoints/definition.py": {"measure"},
     "spine/normal_ratios.py": {"measure"},
     "spine/morphometry.py": {"localize"},
     "annotations/mosmed.py": set(),

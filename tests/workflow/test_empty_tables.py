@@ -85,7 +85,7 @@ class Cohort:
     def __init__(self, folder: Path, model: Path, labels: pd.DataFrame) -> None:
         self.folder, self.model = folder, model
         (folder / "ct/0").mkdir(parents=True)
-        state = {"state": "failed", "reason": "missing", "message": "no such file"}
+        state = {"state": "failed", "reason": "path_missing", "message": "no such file"}
         scan = pd.DataFrame([{"patient_id": "p", "scan_id": "a"} | state | UNKNOWN | TEXTS])
         split = pd.DataFrame([{"patient_id": "p", "split": "test", "origin": "given"}])
         self.scans = write(folder / "ct/0.parquet", scan, SCANS)
@@ -165,7 +165,7 @@ def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Co
         params={"rows": rows, "overrides": []},
         sections=["localize"],
     )
-    assert read_table(states, SCANS)["reason"].tolist() == ["missing"]
+    assert read_table(states, SCANS)["reason"].tolist() == ["path_missing"]
     measurements, latents = bare.out("measurements.parquet"), bare.out("latents.parquet")
     bare.run(
         "measure",
@@ -223,22 +223,27 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
         metrics[method] = empty.out(f"{method}.json")
         empty.run(
             "evaluate",
-            empty.tables() | {"predictions": empty.predictions(method), "calibrator": empty.calibrator(method)},
+            empty.tables() | {"predictions": empty.predictions(method)},
             {"metrics": metrics[method], "table": empty.out(f"{method}.tsv")},
-            sections=["evaluation"],
+            sections=["evaluation", "grading.fracture_grade"],
             wildcards={"method": method},
         )
         assert json.loads(Path(metrics[method]).read_text())["method"] == method
     differences, figures, summary = empty.out("differences.json"), empty.out("figures"), empty.out("summary.json")
-    methods = ["dae", "pca"]
     empty.run(
         "compare",
-        empty.tables()
-        | {"predictions": list(map(empty.predictions, methods)), "calibrators": list(map(empty.calibrator, methods))},
+        empty.tables() | {"predictions": empty.predictions("dae"), "baseline": empty.predictions("pca")},
         {"differences": differences},
-        sections=["evaluation.bootstrap_resamples", "evaluation.confidence", "evaluation.minimum_cases"],
+        sections=[
+            "evaluation.bootstrap_resamples",
+            "evaluation.confidence",
+            "evaluation.minimum_cases",
+            "grading.fracture_grade",
+        ],
+        params={"baseline": "pca"},
+        wildcards={"method": "dae"},
     )
-    assert json.loads(Path(differences).read_text())["methods"] == methods
+    assert json.loads(Path(differences).read_text())["methods"] == ["dae", "pca"]
     predictions = list(map(empty.predictions, METHODS))
     empty.run(
         "figures", empty.tables() | {"metrics": list(metrics.values()), "predictions": predictions}, {"": figures}
@@ -267,20 +272,20 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "scans": [empty.states],
             "landmarks": [empty.landmarks],
             "crops": [empty.crops],
-            "labels": [empty.labels],
+            "labels": empty.labels,
             "predictions": empty.predictions(),
             "splits": empty.splits,
         },
         {"numbers": flow, "table": empty.out("flow.tsv"), "figure": empty.out("flow.svg")},
         params={"sheet": ["a"]},
     )
-    assert json.loads(Path(flow).read_text())["all"]["scans"]["not_converted"] == {"missing (failed)": 1}
+    assert json.loads(Path(flow).read_text())["all"]["scans"]["not_converted"] == {"path_missing (failed)": 1}
     outcome = empty.out("outcome.txt")
     states = {"scans": [empty.states], "predictions": empty.predictions()}
     with pytest.raises(SystemExit, match="no scan is done"):
         empty.run("outcome", states, {"": outcome}, params={"fail_on": "all"})
     empty.run("outcome", states, {"": outcome}, params={"fail_on": "none"})
-    assert Path(outcome).read_text().startswith("1 scan(s): 0 done, 1 failed (1 missing)\n")
+    assert Path(outcome).read_text().startswith("1 scan(s): 0 done, 1 failed (1 path_missing)\n")
     images, strips = empty.out("images.npy"), empty.out("strips.parquet")
     pixels = {"pixels": [empty.pixels], "crops": [empty.crops]}
     empty.run(
@@ -322,13 +327,13 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "calibrators": [empty.calibrator(method) for method in METHODS],
             "montage": montage,
             "counterfactuals": shown,
-            "differences": differences,
+            "differences": [differences],
             "summary": summary,
         },
         {"": empty.out("cohort.html")},
         params={"phantom": False},
     )
-    assert "missing" in Path(empty.out("cohort.html")).read_text(encoding="utf-8")
+    assert "path_missing" in Path(empty.out("cohort.html")).read_text(encoding="utf-8")
 
 
 TRAININGS: dict[str, tuple[str, Callable[[Cohort], tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]]] = {

@@ -1,6 +1,7 @@
 """VerSe's vertebra labels: 1-7 C1-C7, 8-19 T1-T12, 20-25 L1-L6, 28 T13.
 
-Keypoints' models hold for one version of this file (`spine.definition.DEFINITION`): what people read is in level_texts.
+Models of `keypoints` are valid for one version of this file (graders/keypoints/definition.py). What people read is in
+level_texts.py.
 """
 
 NAMES: dict[int, str] = (

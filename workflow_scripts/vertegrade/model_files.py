@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-DAE_WEIGHTS = "dae/weights.safetensors"
 DAE_FORMAT = "vertegrade-dae-1"
 NETWORKS = ("centreline.safetensors", "vertebrae.safetensors")
 LARGEST_HEADER = 100_000_000  # bytes, as safetensors itself allows

@@ -1,9 +1,12 @@
 """Cases: every labelled vertebra of the cohort beside what a method said about it, or why it said nothing."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from vertegrade.tables import KEY
+from vertegrade.tables import CROPS, KEY, LABELS, PATIENT_SPLITS, SCANS, empty_table, read_table, read_tables
 
 PREDICTED = ["severity", "p_fracture", "grade", "severity_low", "severity_high", "evaluable", "reason"]
 NO_PREDICTION = "no_prediction"  # never localized, or outside the levels that are graded
@@ -13,27 +16,45 @@ class EvaluationError(ValueError):
     """Tables that cannot be evaluated together; the message names the rows."""
 
 
-def labelled_cases(
-    predictions: pd.DataFrame, labels: pd.DataFrame, scans: pd.DataFrame, crops: pd.DataFrame, splits: pd.DataFrame
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Cohort:
+    """What predictions are held against: LABELS, SCANS after localization, CROPS of all shards, PATIENT_SPLITS."""
+
+    labels: pd.DataFrame
+    scans: pd.DataFrame
+    crops: pd.DataFrame
+    splits: pd.DataFrame
+
+
+def read_cohort(files: Any) -> Cohort:
+    """The cohort's tables, from a job's inputs `labels` (none: no row), `scans`, `crops` and `splits`."""
+    return Cohort(
+        read_table(files.labels, LABELS) if files.labels else empty_table(LABELS),
+        read_tables(files.scans, SCANS),
+        read_tables(files.crops, CROPS),
+        read_table(files.splits, PATIENT_SPLITS),
+    )
+
+
+def labelled_cases(predictions: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
     """One row a vertebra with a usable label in a scan of the cohort, sorted by patient, scan and vertebra.
 
     Columns: patient_id, scan_id, vertebra, split, genant_grade (int), height_loss, slice_thickness_mm and PREDICTED.
     A vertebra without a prediction stays in, as not evaluable: its reason is the scan's, or `no_prediction`. Labels of
     scans outside the cohort are left out. Raises EvaluationError when predictions and splits disagree.
     """
-    _check_splits(predictions, scans, splits)
-    known = scans[["scan_id", "reason"]].rename(columns={"reason": "scan_reason"})
+    _check_splits(predictions, cohort.scans, cohort.splits)
+    known = cohort.scans[["scan_id", "reason"]].rename(columns={"reason": "scan_reason"})
     columns = ["patient_id", *KEY, "genant_grade", "height_loss"]
-    cases = labels.loc[labels["usable"], columns].merge(known, on="scan_id", how="inner")
-    cases = cases.merge(splits[["patient_id", "split"]], on="patient_id", how="left", validate="many_to_one")
+    cases = cohort.labels.loc[cohort.labels["usable"], columns].merge(known, on="scan_id", how="inner")
+    cases = cases.merge(cohort.splits[["patient_id", "split"]], on="patient_id", how="left", validate="many_to_one")
     if cases["split"].isna().any():
         missing = sorted(set(cases.loc[cases["split"].isna(), "patient_id"]))
         raise EvaluationError(
             f"patients of labels that have no split: {', '.join(missing[:10])}; correct patient_id in the labels"
         )
     cases = cases.merge(predictions[KEY + PREDICTED], on=KEY, how="left", validate="one_to_one")
-    cases = cases.merge(crops[[*KEY, "slice_thickness_mm"]], on=KEY, how="left", validate="one_to_one")
+    cases = cases.merge(cohort.crops[[*KEY, "slice_thickness_mm"]], on=KEY, how="left", validate="one_to_one")
     cases["evaluable"] = cases["evaluable"].eq(True)
     unsaid = cases["reason"].isna()
     cases.loc[unsaid, "reason"] = cases.loc[unsaid, "scan_reason"].replace("", NO_PREDICTION)

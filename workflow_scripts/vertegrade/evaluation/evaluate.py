@@ -13,7 +13,7 @@ import pandas as pd
 
 from vertegrade.arrays import Floats
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
-from vertegrade.evaluation.cases import check_method, labelled_cases, patient_cases, patient_codes, split_cases
+from vertegrade.evaluation.cases import Cohort, check_method, labelled_cases, patient_cases, patient_codes, split_cases
 from vertegrade.evaluation.definitions import (
     detection_metrics,
     numbers,
@@ -33,10 +33,7 @@ REGIONS = ["cervical", "thoracic", "thoracolumbar", "lumbar"]
 
 def evaluate(
     predictions: pd.DataFrame,
-    labels: pd.DataFrame,
-    scans: pd.DataFrame,
-    crops: pd.DataFrame,
-    splits: pd.DataFrame,
+    cohort: Cohort,
     settings: EvaluationSettings,
     fracture_grade: int,
     seed: int,
@@ -44,11 +41,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """metrics.json of one method: the same block for each split; `test` is the result, the others show over-fitting.
 
-    Tables as in `vertegrade.tables` (PREDICTIONS of one method, LABELS, SCANS, CROPS, PATIENT_SPLITS). Every metric is
-    `{value, low, high, n, skipped}`, null where undefined. EvaluationError for tables that do not fit.
+    predictions: PREDICTIONS of that method. Every metric is `{value, low, high, n, skipped}`, null where undefined.
+    EvaluationError for tables that do not fit.
     """
     check_method(predictions, method)
-    cases = labelled_cases(predictions, labels, scans, crops, splits)
+    cases = labelled_cases(predictions, cohort)
     return {
         "method": method,
         "fracture_grade": fracture_grade,
@@ -153,10 +150,7 @@ def _strata(
 def compare(
     first: pd.DataFrame,
     second: pd.DataFrame,
-    labels: pd.DataFrame,
-    scans: pd.DataFrame,
-    crops: pd.DataFrame,
-    splits: pd.DataFrame,
+    cohort: Cohort,
     settings: EvaluationSettings,
     fracture_grade: int,
     seed: int,
@@ -169,7 +163,7 @@ def compare(
     """
     for side, method in zip((first, second), methods, strict=True):
         check_method(side, method)
-    sides = [split_cases(labelled_cases(side, labels, scans, crops, splits), "test") for side in (first, second)]
+    sides = [split_cases(labelled_cases(side, cohort), "test") for side in (first, second)]
     both = (sides[0]["evaluable"] & sides[1]["evaluable"]).to_numpy(dtype=bool)
     sides = [side[both].reset_index(drop=True) for side in sides]
     patients = [patient_cases(side, fracture_grade) for side in sides]

@@ -13,19 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from vertegrade.methods import METHODS
 from vertegrade.plotting import COLOURS, NOTICE, STYLE
 
 DASHES = ["-", "--", "-.", ":"]
 MARKERS = ["o", "s", "^", "D"]
-METHOD_NAMES = {"dae": "DAE", "pca": "PCA", "keypoints": "Keypoints"}
-
 Metrics = dict[str, dict[str, Any]]
 Cases = dict[str, pd.DataFrame]
-
-
-def method_label(method: str) -> str:
-    """A method's name as people write it."""
-    return METHOD_NAMES.get(method, method)
 
 
 def estimate_text(cell: dict[str, Any], digits: int = 2) -> str:
@@ -88,7 +82,7 @@ def roc_figure(cases: Cases, metrics: Metrics) -> Figure:
         if test["auc"]["value"] is None:
             continue
         false, true, _ = roc_curve(fractured, severity)
-        axes.plot(false, true, **_line(index), label=f"{method_label(method)}: AUC {estimate_text(test['auc'], 3)}")
+        axes.plot(false, true, **_line(index), label=f"{METHODS[method].label}: AUC {estimate_text(test['auc'], 3)}")
         if test["sensitivity"]["value"] is not None and test["specificity"]["value"] is not None:
             point = (1 - test["specificity"]["value"], test["sensitivity"]["value"])
             axes.plot(*point, MARKERS[index % 4], color=COLOURS[index % 6], markersize=9, markeredgecolor="white")
@@ -110,7 +104,7 @@ def pr_figure(cases: Cases, metrics: Metrics) -> Figure:
         if cell["value"] is None:
             continue
         precision, recall, _ = precision_recall_curve(fractured, severity)
-        label = f"{method_label(method)}: AP {estimate_text(cell, 3)}"
+        label = f"{METHODS[method].label}: AP {estimate_text(cell, 3)}"
         axes.step(recall, precision, where="post", **_line(index), label=label)
         axes.axhline(fractured.mean(), color="#9aa5b1", linewidth=1)
     _unit_square(axes, "Recall (sensitivity)", "Precision")
@@ -137,7 +131,7 @@ def calibration_figure(metrics: Metrics) -> Figure:
             continue
         x, y = (np.array([row[key] for row in bins]) for key in ("predicted", "value"))
         ends = [[row["value"] if row[key] is None else row[key] for row in bins] for key in ("low", "high")]
-        label = f"{method_label(method)}: Brier {estimate_text(test['vertebra']['brier'], 3)}"
+        label = f"{METHODS[method].label}: Brier {estimate_text(test['vertebra']['brier'], 3)}"
         errors = np.abs(np.array(ends) - y)
         axes.errorbar(x, y, yerr=errors, marker=MARKERS[index % 4], capsize=3, label=label, **_line(index))
     _unit_square(axes, "Predicted probability of fracture", "Observed share of fractures")
@@ -164,7 +158,7 @@ def confusion_figure(metrics: Metrics) -> Figure:
             axes.text(called, true, text, ha="center", va="center", color="white" if part > 0.62 else "#1b2733")
         axes.set(xticks=range(4), yticks=range(4), xlabel="Predicted grade", ylabel="True grade (Genant)")
         kappa = estimate_text(test["vertebra"]["qwk"])
-        axes.set_title(f"{method_label(method)}: weighted κ {kappa}", fontsize=10)
+        axes.set_title(f"{METHODS[method].label}: weighted κ {kappa}", fontsize=10)
     return figure
 
 
@@ -181,7 +175,7 @@ def height_loss_figure(cases: Cases, metrics: Metrics) -> Figure:
             x, y = 100 * of_grade["height_loss"], of_grade["severity"]
             axes.scatter(x, y, s=14, c=colour, marker=MARKERS[grade], label=label, alpha=0.8, linewidths=0)
         cell = metrics[method]["splits"]["test"]["vertebra"]["spearman_height_loss"]
-        axes.set_title(f"{method_label(method)}: Spearman {estimate_text(cell)}", fontsize=10)
+        axes.set_title(f"{METHODS[method].label}: Spearman {estimate_text(cell)}", fontsize=10)
         axes.set(xlabel="True height loss (%)", ylabel="Predicted severity", ylim=(-0.1, 3.1), xlim=(-2, 65))
         if len(known):
             axes.legend(loc="lower right", title="True grade", title_fontsize=9)
@@ -203,7 +197,7 @@ def level_figure(metrics: Metrics) -> Figure:
         y = np.array([cell["value"] for _, cell in cells])
         ends = [[cell["value"] if cell[end] is None else cell[end] for _, cell in cells] for end in ("low", "high")]
         errors, colour, marker = np.abs(np.array(ends) - y), COLOURS[index % 6], MARKERS[index % 4]
-        label = method_label(method)
+        label = METHODS[method].label
         axes.errorbar(x, y, yerr=errors, capsize=2, label=label, color=colour, marker=marker, linestyle="none")
     first = next(iter(metrics.values()))["splits"]["test"]["by_level"] if metrics else {}
     fractures = [first[name]["counts"]["fractured"] if name in first else 0 for name in levels]

@@ -4,17 +4,18 @@ The facts are those that the run which made the model left: metadata of its weig
 while the Snakefile is parsed, so nothing here may import torch, numpy or pandas.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vertegrade.files import sha256_of
+from vertegrade.graders.keypoints.definition import definition_sha256
+from vertegrade.methods import MAIN, METHODS
 from vertegrade.model_files import (
     CALIBRATION_KEYS,
     DAE_FORMAT,
-    DAE_WEIGHTS,
     HYPERPLANE_KEYS,
     NETWORKS,
     ModelFileError,
@@ -24,8 +25,8 @@ from vertegrade.model_files import (
 from vertegrade.settings import Settings
 from vertegrade.settings.base import dotted, nested
 from vertegrade.settings.loading import SettingsError, check_settings
-from vertegrade.spine.definition import definition_sha256
 
+DAE_WEIGHTS = METHODS[MAIN].weights
 # They decide whether a vertebra is graded, not what the model sees of it: the model's unless this run gives its own.
 FREE = {
     "crop.core_mm",
@@ -129,8 +130,9 @@ def grader_problems(folder: str, methods: Iterable[str], points_from: str) -> It
     for method in methods:
         path = Path(folder, "grading", method, "hyperplane.json")
         its = json.loads(path.read_text(encoding="utf-8"))["model_sha256"]
-        if method == "dae" and its != _digest(Path(folder, DAE_WEIGHTS)):
-            yield f"{path}: fitted to other weights than {DAE_WEIGHTS}; copy the whole results folder of one run again"
+        weights = METHODS[method].weights
+        if weights and its != sha256_of(Path(folder, weights)):
+            yield f"{path}: fitted to other weights than {weights}; copy the whole results folder of one run again"
         if method == "keypoints" and its != definition_sha256(points_from):
             yield (
                 f"{path}: fitted to other indices than this version takes from six points of {points_from}; {ANEW}, or "
@@ -193,10 +195,4 @@ def _model_folders(model: Model) -> list[str]:
 
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of the localizer's weights in a folder, without those that are not there."""
-    return {name: _digest(folder / name) for name in NETWORKS if (folder / name).is_file()}
-
-
-def _digest(path: Path) -> str:
-    """As `files.sha256_of`, whose module imports numpy."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: sha256_of(folder / name) for name in NETWORKS if (folder / name).is_file()}

@@ -11,6 +11,7 @@ from typing import Any
 
 from vertegrade.cohort.sheet import PATTERN, ScanRow, SheetError, delimited_rows, read_sheet
 from vertegrade.graders.dae.shapes import shape_problems
+from vertegrade.methods import BASELINES, MAIN, METHODS
 from vertegrade.model_files import NETWORKS, ModelFileError
 from vertegrade.phantom.roster import phantom_rows
 from vertegrade.preflight.model import grader_problems, model_problems, read_model, with_model
@@ -131,15 +132,19 @@ def opening_words(settings: Settings, scans: Sequence[ScanRow]) -> str:
 
 
 def methods_of(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
-    """The methods that grade. Centroids alone have no six points; a given model may be without `keypoints`."""
-    methods = _model_methods(settings.run.model) if settings.run.model else ["dae", "pca", "keypoints"]
+    """The methods that grade. Centroids alone have no six points; a given model may lack some methods."""
+    methods = _model_methods(settings.run.model) if settings.run.model else list(METHODS)
     points = settings.localize.method != "provided" or all(row.mask for row in scans)
-    return [method for method in methods if points or method != "keypoints"]
+    return [method for method in methods if points or "points" not in METHODS[method].needs]
 
 
 def _model_methods(folder: str) -> list[str]:
-    """The methods that a given model grades by."""
-    return ["dae", *(["keypoints"] if Path(folder, "grading/keypoints").is_dir() else [])]
+    """The methods that a given model grades by: the main one, and what else it was trained for but baselines."""
+    return [
+        method
+        for method in METHODS
+        if method == MAIN or (method not in BASELINES and Path(folder, "grading", method).is_dir())
+    ]
 
 
 def _paths(settings: Settings) -> Iterator[str]:

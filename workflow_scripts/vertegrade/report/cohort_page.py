@@ -5,12 +5,14 @@ through jinja2's autoescape: a reason or fact that looks like HTML is shown, not
 """
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from vertegrade.evaluation.figures import estimate_text, method_label
+from vertegrade.evaluation.figures import estimate_text
+from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.report.flow import flow_steps
@@ -62,7 +64,7 @@ def cohort_page(
     flow: dict[str, Any],
     figures: dict[str, Path],
     facts: dict[str, str],
-    differences: dict[str, Any] | None = None,
+    differences: Sequence[dict[str, Any]] = (),
     phantom: bool = False,
     cost: dict[str, Any] | None = None,
 ) -> str:
@@ -71,8 +73,8 @@ def cohort_page(
     metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method.
     figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
     counterfactuals; a missing one leaves its section out. facts: what was run, shown as they are, in their order.
-    differences: `compare` of the first two methods. phantom: whether the cohort is the embedded one. cost: that
-    of summary.json. Raises PageError when flow and metrics count different vertebrae.
+    differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded one.
+    cost: that of summary.json. Raises PageError when flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
     counted = flow["splits"]["test"]["vertebrae"]["evaluated"]
@@ -90,10 +92,10 @@ def cohort_page(
         notice=NOTICE,
         phantom_fact=PHANTOM_FACT if phantom else "",
         main=main,
-        methods=[method_label(method) for method in metrics],
+        methods=[METHODS[method].label for method in metrics],
         test=main["splits"]["test"],
         key_figures=_figure_rows(KEY_FIGURES, metrics, differences),
-        calibration=_figure_rows(CALIBRATION, metrics, None),
+        calibration=_figure_rows(CALIBRATION, metrics),
         recalls=_recalls(metrics),
         strata=[_stratum_table(metrics, kind, title) for kind, title in STRATA],
         overfit=_overfit(metrics),
@@ -104,7 +106,8 @@ def cohort_page(
         facts=facts,
         taken=_taken(cost) if cost else [],
         assumed=cost["assumed"] if cost else {},
-        differing=bool(differences),
+        pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
+        abouts={METHODS[method].label: METHODS[method].about for method in metrics},
         estimate_text=estimate_text,
     )
 
@@ -120,7 +123,7 @@ def _test(block: dict[str, Any], level: str, metric: str) -> dict[str, Any]:
 
 
 def _figure_rows(
-    listed: list[tuple[str, str, str, str]], metrics: Metrics, differences: dict[str, Any] | None
+    listed: list[tuple[str, str, str, str]], metrics: Metrics, differences: Sequence[dict[str, Any]] = ()
 ) -> list[dict[str, Any]]:
     rows = []
     for level, metric, name, meaning in listed:
@@ -130,9 +133,8 @@ def _figure_rows(
             "meaning": meaning,
             "n": cells[0]["n"],
             "cells": [estimate_text(cell, 3) for cell in cells],
+            "differences": [_difference(pair[level][metric]) for pair in differences],
         }
-        if differences:
-            row["difference"] = _difference(differences[level][metric])
         rows.append(row)
     return rows
 
@@ -166,7 +168,7 @@ def _stratum_table(metrics: Metrics, kind: str, title: str) -> dict[str, Any]:
         present = [(blocks[method].get(stratum), metric) for method, metric, _ in columns]
         texts = [estimate_text(numbers[metric]) if numbers else "n/a" for numbers, metric in present]
         rows.append({"name": stratum, "counts": numbers["counts"], "cells": texts})
-    return {"title": title, "heads": [f"{method_label(method)}: {name}" for method, _, name in columns], "rows": rows}
+    return {"title": title, "heads": [f"{METHODS[method].label}: {name}" for method, _, name in columns], "rows": rows}
 
 
 def _overfit(metrics: Metrics) -> list[dict[str, Any]]:
@@ -175,7 +177,7 @@ def _overfit(metrics: Metrics) -> list[dict[str, Any]]:
     for method, block in metrics.items():
         for metric, name in OVERFIT:
             cells = [estimate_text(block["splits"][s]["vertebra"][metric], 3) for s in ("train", "validation", "test")]
-            rows.append({"name": f"{method_label(method)}: {name}", "cells": cells})
+            rows.append({"name": f"{METHODS[method].label}: {name}", "cells": cells})
     return rows
 
 

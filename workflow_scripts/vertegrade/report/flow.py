@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vertegrade.evaluation.cases import Cohort
 from vertegrade.reasons import REASONS, VERTEBRA_REASONS
 from vertegrade.tables import KEY, SPLITS, doubt_of
 
@@ -19,18 +20,15 @@ class FlowError(ValueError):
 def cohort_flow(
     sheet: Sequence[str],
     converted: pd.DataFrame,
-    scans: pd.DataFrame,
     landmarks: pd.DataFrame,
-    crops: pd.DataFrame,
-    labels: pd.DataFrame,
+    cohort: Cohort,
     predictions: pd.DataFrame,
-    splits: pd.DataFrame,
     index: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Counts of the flow, in all and by split, and the scans that were left out.
 
-    sheet: scan ids of the sample sheet. Tables as in `vertegrade.tables`: converted are the scans' states (SCANS) after
-    conversion, scans those after localization; predictions of one method. index: what `make index` found.
+    sheet: scan ids of the sample sheet. converted: the scans' states (SCANS) after conversion. landmarks: LANDMARKS.
+    predictions: PREDICTIONS of one method. index: what `make index` found.
     Returns `all` and `splits.<split>`, each `{patients, scans: {in_sheet, not_converted, converted, not_localized,
     localized}, vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`, where the
     left-out parts are counts by reason; `exclusions`, one dict a scan; `flags`, one dict `{flag, scans, graded}`
@@ -39,10 +37,11 @@ def cohort_flow(
     added}}`, the last what a person changed.
     Raises FlowError, naming the rows, when anything does not add up.
     """
-    split_of = splits.set_index("patient_id")["split"]
+    scans, crops = cohort.scans, cohort.crops
+    split_of = cohort.splits.set_index("patient_id")["split"]
     _check(sheet, converted, scans, landmarks, crops, predictions, split_of)
     scans = scans.assign(converted=scans["scan_id"].isin(_done(converted)))
-    vertebrae = _vertebrae(landmarks, crops, labels, predictions)
+    vertebrae = _vertebrae(landmarks, crops, cohort.labels, predictions)
     scan_split, vertebra_split = (table["patient_id"].map(split_of) for table in (scans, vertebrae))
     flow = {
         "all": _counts(scans, vertebrae),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from vertegrade.levels import NAMES
+from vertegrade.methods import MAIN
 from vertegrade.tables import PREDICTIONS, SCANS, read_table
 
 SHOWN = 5  # scans or findings that are named
@@ -20,7 +21,7 @@ def outcome_lines(results: str, shards: Iterable[str], scans: Collection[str]) -
     states = _states(Path(results), shards)
     states = states[states["scan_id"].isin(scans)]
     lines = scan_lines(states, len(scans) - len(states))
-    predictions = Path(results, "predictions/dae.parquet")
+    predictions = Path(results, f"predictions/{MAIN}.parquet")
     if predictions.is_file():
         graded = read_table(predictions, PREDICTIONS)
         lines += finding_lines(graded[graded["scan_id"].isin(scans)])

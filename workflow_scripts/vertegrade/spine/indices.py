@@ -1,6 +1,6 @@
-"""Genant's indices of a scan's vertebrae from their six points: table MEASUREMENTS, and the latents of `keypoints`.
+"""Genant's indices of a scan's vertebrae from their six points: table MEASUREMENTS.
 
-Definitions (methods.md section 8; Genant 1993; McCloskey 1993, Osteoporos Int 3:138, for a crush against the height
+Definitions (Genant 1993; McCloskey 1993, Osteoporos Int 3:138, for a crush against the height
 that other vertebrae predict). With measured heights H and the heights E that the vertebra would have if intact
 (`intact_log_heights`: level, patient, neighbours):
 
@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from vertegrade.arrays import Floats
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.reasons import NOT_GRADED
-from vertegrade.spine.definition import definition_sha256
 from vertegrade.spine.heights import column_height_sds, column_heights, genant_grade, genant_severity
 from vertegrade.spine.normal_ratios import intact_log_heights
 from vertegrade.tables import (
     HEIGHTS,
-    LATENTS,
     MEASUREMENTS,
     POINT_COLUMNS,
     POINT_SD_COLUMNS,
@@ -32,12 +30,11 @@ from vertegrade.tables import (
 
 MIN_HEIGHT_MM = 1.0  # less is no body: the ends of a column coincide
 # Standard deviation of a height where the points do not tell theirs: one expert's, from the 0.75 mm by which two
-# experts' heights differ on average (methods.md section 5.2: 0.96 mm, at slices of 0.78 instead of 1 mm).
+# experts' heights differ on average.
 EXPERT_SD_MM = 0.7
 # A fracture whose posterior column lost this share of the largest loss is a crush.
 CRUSH_SHARE = 0.7
-# What the hyperplane sees of a vertebra, in this order.
-LATENT_COLUMNS = ["wedge", "biconcave", "crush", "height_loss"]
+INDICES = ["wedge", "biconcave", "crush", "height_loss"]
 
 
 def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +87,7 @@ def _numbers(heights: Floats, sds: Floats, labels: NDArray[np.int64], label_conf
         genant_severity(height_loss + height_loss_sd),
     )
     columns |= {
-        **dict(zip(LATENT_COLUMNS, _indices(heights, intact).T, strict=True)),
+        **dict(zip(INDICES, _indices(heights, intact).T, strict=True)),
         "height_loss_sd": height_loss_sd,
         "shape": np.where(grade > 0, _shapes(loss), ""),
         "severity": genant_severity(height_loss),
@@ -101,21 +98,21 @@ def _numbers(heights: Floats, sds: Floats, labels: NDArray[np.int64], label_conf
 
 
 def _indices(heights: Floats, intact: Floats) -> Floats:
-    """LATENT_COLUMNS (N, 4) of heights and of those that intact vertebrae would have, both (N, 3) in mm."""
+    """INDICES (N, 4) of heights and of those that intact vertebrae would have, both (N, 3) in mm."""
     share, rims, intact_rims = heights / intact, heights[:, ::2].max(axis=1), intact[:, ::2].max(axis=1)
     wedge = 1 - share[:, 0] / share[:, 2]
     biconcave = 1 - (heights[:, 1] / rims) / (intact[:, 1] / intact_rims)
     return np.stack([wedge, biconcave, 1 - share[:, 2], 1 - share.min(axis=1)], axis=1)
 
 
-def _index_errors(heights: Floats, sds: Floats, intact: Floats) -> Floats:
+def index_errors(heights: Floats, sds: Floats, intact: Floats) -> Floats:
     """What one standard deviation of each height changes the indices by: (N, 3 heights, 4), NaN where it is unknown.
 
     All arguments are (N, 3). Half the difference between a deviation more and one less, at which a height stays a
     height. What intact vertebrae would have is kept: its own errors are alike in all scans, so that a calibrator knows
     them from its training.
     """
-    errors = np.empty((*heights.shape, len(LATENT_COLUMNS)))
+    errors = np.empty((*heights.shape, len(INDICES)))
     for column in range(len(HEIGHTS)):
         more, less = heights.copy(), heights.copy()
         more[:, column] += sds[:, column]
@@ -128,28 +125,3 @@ def _shapes(loss: Floats) -> NDArray[np.object_]:
     """wedge, biconcave or crush (N,) of the losses (N, 3): crush where the posterior column fell with the worst."""
     crushed = loss[:, 2] >= CRUSH_SHARE * loss.max(axis=1)
     return np.where(crushed, "crush", np.where(loss[:, 1] > loss[:, 0], "biconcave", "wedge")).astype(object)
-
-
-def keypoint_latents(measurements: pd.DataFrame, points_from: str) -> pd.DataFrame:
-    """Table LATENTS of a shard's MEASUREMENTS: z is LATENT_COLUMNS, zeros where a vertebra is not evaluable.
-
-    z_errors are those of the three heights. points_from: what set the six points, `networks` or `masks`. crop counts
-    the rows, which are the shard's crops in their order. model_sha256 names the definition of the indices and what set
-    the points.
-    """
-    table = measurements[["patient_id", "scan_id", "vertebra", "evaluable", "reason"]].copy()
-    doubt = doubt_of(measurements)
-    table["crop"], table[list(doubt.columns)] = np.arange(len(table)), doubt
-    table["model_sha256"] = definition_sha256(points_from)
-    heights, sds, intact = (
-        measurements[[name.format(column) for column in HEIGHTS]].to_numpy(np.float64)
-        for name in ("height_{}_mm", "height_{}_sd_mm", "intact_height_{}_mm")
-    )
-    errors = _index_errors(heights, sds, intact)
-    numbers = {
-        "z": measurements[LATENT_COLUMNS].fillna(0.0).to_numpy(np.float64),
-        "z_errors": errors.reshape(len(table), int(np.prod(errors.shape[1:]))),
-    }
-    for name, values in numbers.items():
-        table[name] = pd.Series(list(values.astype(np.float32)), index=table.index, dtype=object)
-    return check_table(table[[*LATENTS.columns]], LATENTS, "latents of keypoints")

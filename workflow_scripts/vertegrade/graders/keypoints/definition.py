@@ -7,9 +7,17 @@ import hashlib
 
 from vertegrade.workflow.code_hash import digests_of
 
-# The modules that turn six points into indices; __init__.py stands for the tables beside it (level_statistics.csv).
-ROOM = ("__init__", "definition", "heights", "indices", "level_statistics", "normal_ratios")
-DEFINITION = [*(f"vertegrade/spine/{name}.py" for name in ROOM), "vertegrade/levels.py"]
+# The modules that turn six points into latents; spine/__init__.py includes the table beside it.
+DEFINITION = [
+    "vertegrade/graders/keypoints/definition.py",
+    "vertegrade/graders/keypoints/latents.py",
+    "vertegrade/levels.py",
+    "vertegrade/spine/__init__.py",
+    "vertegrade/spine/heights.py",
+    "vertegrade/spine/indices.py",
+    "vertegrade/spine/level_statistics.py",
+    "vertegrade/spine/normal_ratios.py",
+]
 
 
 def definition_sha256(points_from: str) -> str:

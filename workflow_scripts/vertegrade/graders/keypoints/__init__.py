@@ -1,0 +1,1 @@
+"""Grades by heights alone: Genant's indices of six points as latents."""

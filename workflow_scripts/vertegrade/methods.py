@@ -1,0 +1,65 @@
+"""Every grading method: its name, what it needs, what it makes and what it must beat. A new grader is one entry here.
+
+Rules, pre-flight, figures and pages read this table. Imported while the Snakefile is parsed, so no numpy, pandas or
+torch.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """One grading method. Its rules are in `rules/{name}.smk`, its code in `vertegrade/graders/`.
+
+    name: in paths and tables. label: as people write it. needs: `crops` (2.5D sagittal stacks), `points` (six points
+    per vertebra). latents: its tables of latents below the results folder, one per shard where the path has {shard};
+    these are graded by hyperplane and calibration. Empty: its own rule writes `predictions/{name}.parquet`.
+    weights: file below the results folder whose SHA-256 its latents carry; empty where nothing is trained. baseline:
+    the simplest method that could do the same, with which it is compared; empty for the simplest itself. about: what it
+    is, for readers of the page.
+    """
+
+    name: str
+    label: str
+    needs: frozenset[str]
+    latents: str
+    weights: str
+    baseline: str
+    about: str
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            name="dae",
+            label="DAE",
+            needs=frozenset({"crops"}),
+            latents="latents/dae/{shard}.parquet",
+            weights="dae/weights.safetensors",
+            baseline="pca",
+            about="A diffusion autoencoder learns crops of vertebrae without labels (Keicher et al. 2023, Atad et al. "
+            "2024); the distance of its latents to a hyperplane between fractured and intact is calibrated to grades.",
+        ),
+        Method(
+            name="pca",
+            label="PCA",
+            needs=frozenset({"crops"}),
+            latents="latents/pca.parquet",
+            weights="pca/components.safetensors",
+            baseline="",
+            about="Principal components of the same crops instead of the DAE's latents: the baseline to beat.",
+        ),
+        Method(
+            name="keypoints",
+            label="Keypoints",
+            needs=frozenset({"points"}),
+            latents="latents/keypoints/{shard}.parquet",
+            weights="",
+            baseline="",
+            about="Genant's indices from six points per vertebra, corrected for its level and its patient.",
+        ),
+    )
+}
+MAIN = "dae"  # the method whose grades flow, montage, summary and the closing words are about
+BASELINES = {method.baseline for method in METHODS.values() if method.baseline}
