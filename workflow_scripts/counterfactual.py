@@ -8,9 +8,10 @@ from vertegrade.files import read_json
 from vertegrade.graders.dae.counterfactual import counterfactuals
 from vertegrade.graders.dae.weights import load_dae
 from vertegrade.grading.calibration import Calibration
-from vertegrade.grading.counterfactual import grade_latents, spread_by_severity
+from vertegrade.grading.counterfactual import grade_latents
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.rows import stack_latents
+from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.dae import CounterfactualSettings
 from vertegrade.tables import GRADES, LATENTS, PREDICTIONS, read_table, write_frame
 from vertegrade.workflow.job import run_job

@@ -3,9 +3,9 @@
 import numpy as np
 
 from vertegrade.arrays import read_array
-from vertegrade.grading.counterfactual import spread_by_severity
 from vertegrade.plotting import save_figure
 from vertegrade.report.montage import mid_sagittal, montage_figure, true_grades
+from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import CROPS, LABELS, PREDICTIONS, read_table
 from vertegrade.workflow.job import run_job

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from evaluation.synthetic_predictions import make_cohort
 from vertegrade.evaluation.cases import labelled_cases, split_cases
 from vertegrade.evaluation.evaluate import evaluate
-from vertegrade.evaluation.figures import all_figures, estimate_text
+from vertegrade.evaluation.figures import all_figures
+from vertegrade.evaluation.texts import estimate_text
 from vertegrade.plotting import NOTICE, save_figure
 from vertegrade.settings.evaluation import EvaluationSettings
 

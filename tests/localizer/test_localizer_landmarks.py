@@ -10,10 +10,10 @@ from vertegrade.localizer.centreline.find import SpineLine
 from vertegrade.localizer.detector.find import Detection
 from vertegrade.localizer.detector.samples import NETWORK_LEVELS
 from vertegrade.localizer.landmarks import Localizer, learned_landmarks
-from vertegrade.reasons import NOT_GRADED, Refused
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.centreline import fit_centreline
-from vertegrade.tables import POINT_SD_COLUMNS
+from vertegrade.tables import NOT_GRADED, POINT_SD_COLUMNS
 
 ROW = ScanRow(scan_id="s1", patient_id="p1", path="s1")
 VOLUME = Volume(np.zeros((4, 4, 4), np.int16), np.eye(4))

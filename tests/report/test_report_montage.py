@@ -8,7 +8,6 @@ import pytest
 
 from evaluation.synthetic_predictions import make_cohort
 from report.synthetic_crops import make_crops
-from vertegrade.grading.counterfactual import spread_by_severity
 from vertegrade.levels import NAMES
 from vertegrade.plotting import NOTICE, grey_values, save_figure
 from vertegrade.report.montage import (
@@ -21,6 +20,7 @@ from vertegrade.report.montage import (
     true_grades,
     watermarked,
 )
+from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.report import ReportSettings
 
 SETTINGS = ReportSettings()

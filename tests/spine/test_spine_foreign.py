@@ -17,12 +17,11 @@ from vertegrade.phantom.scanner.metal import MetalPart, draw_metal
 from vertegrade.phantom.scanner.physics import acquire
 from vertegrade.phantom.scanner.protocol import Protocol, draw_protocol, generator
 from vertegrade.phantom.truth import body_table
-from vertegrade.reasons import FOREIGN_MATERIAL
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.foreign import holds_foreign, without_foreign
 from vertegrade.spine.indices import measure
-from vertegrade.tables import LANDMARKS, POINT_COLUMNS, check_table
+from vertegrade.tables import FOREIGN_MATERIAL, LANDMARKS, POINT_COLUMNS, check_table
 
 SIDE_MM, PIXEL_MM = 110.0, 0.9
 

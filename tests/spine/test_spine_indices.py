@@ -16,14 +16,13 @@ from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.prediction import predict
 from vertegrade.grading.rows import GradingError
 from vertegrade.levels import LABEL_OF
-from vertegrade.reasons import NOT_GRADED
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.spine import indices
 from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.indices import measure
 from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
 from vertegrade.spine.normal_ratios import intact_log_heights, normal_log_heights
-from vertegrade.tables import HEIGHTS, LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS
+from vertegrade.tables import HEIGHTS, LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINT_SD_COLUMNS
 from vertegrade.workflow import code_hash
 
 T5, T8, T11, T12, L1, L5 = (LABEL_OF[name] for name in ("T5", "T8", "T11", "T12", "L1", "L5"))

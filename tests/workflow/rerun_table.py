@@ -4,34 +4,24 @@ A row names the rules that the change itself touches; what follows from these is
 without a row fails the test. The longest row that fits counts: a row may be a whole section or room.
 """
 
-# Who reads what a rule writes; with / and a method where it is read for that one alone (`compare` knows DAE and PCA).
+from vertegrade.methods import BASELINES, MAIN, METHODS
+
+# Who reads what a rule writes; with / and a method where it is read for that one alone.
 FEEDS = {
     "phantom": "convert localize labels",
     "convert": "localize crop localization_picture flow",
     "localize": "measure crop split localization_picture evaluate compare figures summary flow outcome",
     "localization_picture": "",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints grade/keypoints",
-    "fit_hyperplane/keypoints": "calibrate/keypoints grade/keypoints",
-    "calibrate/keypoints": "grade/keypoints evaluate/keypoints cohort_page",
-    "grade/keypoints": "evaluate/keypoints figures",
-    "evaluate/keypoints": "figures summary cohort_page",
     "crop": "labels train_dae encode encode_pca counterfactual evaluate compare figures montage flow",
     "split": "labels train_dae encode_pca fit_hyperplane calibrate grade evaluate compare figures flow",
     "labels": "fit_hyperplane calibrate evaluate compare figures montage counterfactual_figure flow",
     "train_dae": "encode counterfactual cohort_page",
-    "encode": "fit_hyperplane calibrate grade counterfactual",
+    "encode": "fit_hyperplane/dae calibrate/dae grade/dae counterfactual",
     "encode_pca": "fit_hyperplane/pca calibrate/pca grade/pca",
-    "fit_hyperplane/pca": "calibrate/pca grade/pca",
-    "calibrate/pca": "grade/pca evaluate/pca compare cohort_page",
-    "grade/pca": "evaluate/pca compare figures",
-    "evaluate/pca": "figures summary cohort_page",
-    "fit_hyperplane": "calibrate grade counterfactual",
-    "calibrate": "grade evaluate compare counterfactual cohort_page",
-    "grade": "counterfactual evaluate compare figures montage summary flow outcome",
     "counterfactual": "counterfactual_figure",
     "counterfactual_figure": "cohort_page",
     "montage": "cohort_page",
-    "evaluate": "figures summary cohort_page",
     "compare": "cohort_page",
     "figures": "cohort_page",
     "summary": "cohort_page",
@@ -44,12 +34,25 @@ FEEDS = {
     "ro_crate": "",
     "train_localizer": "",
 }
+for name, method in METHODS.items():
+    main = name == MAIN
+    compared = name in BASELINES or bool(method.baseline)
+    FEEDS |= {
+        f"fit_hyperplane/{name}": f"calibrate/{name} grade/{name}" + " counterfactual" * main,
+        f"calibrate/{name}": f"grade/{name} cohort_page" + " counterfactual" * main,
+        f"grade/{name}": f"evaluate/{name} figures"
+        + " compare" * compared
+        + " counterfactual montage summary flow outcome" * main,
+        f"evaluate/{name}": "figures summary cohort_page",
+    }
+for rule in ("fit_hyperplane", "calibrate", "grade", "evaluate"):
+    FEEDS[rule] = " ".join(f"{rule}/{name}" for name in METHODS)
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
-GRADERS = {"calibrate", "compare", "counterfactual", "evaluate", "grade", "montage"}
+GRADERS = {"calibrate", "counterfactual", "grade"}
 DAE = {"train_dae", "encode", "counterfactual"}
 PICTURES = {"montage", "counterfactual_figure", "localization_picture"}
 
@@ -74,7 +77,7 @@ KEYS: dict[str, set[str]] = {
     "dae.train.save_every_s": set(),
     "dae.encode": {"encode", "summary"},
     "dae.counterfactual": {"counterfactual", "summary"},
-    "grading.fracture_grade": {"fit_hyperplane", "calibrate", "summary"},
+    "grading.fracture_grade": {"fit_hyperplane", "calibrate", "evaluate", "compare", "summary"},
     "grading.classifier": {"fit_hyperplane", "calibrate", "summary"},
     "grading.folds": {"fit_hyperplane", "calibrate", "summary"},
     "grading.calibration": {"calibrate", "summary"},
@@ -122,22 +125,27 @@ VALUES = {
 # Module or room (ends in /) below workflow_scripts/vertegrade/ -> rules whose code it is.
 MODULES: dict[str, set[str]] = {
     "__init__.py": ALL,
+    "arrays.py": ALL - {"convert", "cohort_page", "figures", "flow", "labels", "outcome", "split", "summary"},
     "files.py": ALL,
-    "stage.py": ALL,
-    "tables.py": ALL,
-    "code_hash.py": set(),
-    "manifest.py": set(),
-    "settings/": set(),
-    "provenance/": set(),
+    "gpus.py": {"train_dae"},
+    "level_texts.py": {"localize", "split", "labels", "evaluate", "compare"} | PICTURES,
     "levels.py": {"outcome", "phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"}
     | PICTURES,
-    "level_texts.py": {"localize", "split", "labels", "evaluate", "compare"} | PICTURES,
-    "gpus.py": {"train_dae"},
+    "methods.py": {"figures", "cohort_page", "outcome"},
     "model_files.py": DAE | GRADERS | {"fit_hyperplane"},
+    "plotting.py": {"figures", "flow", "cohort_page"} | PICTURES,
+    "reasons.py": {"convert", "localize", "flow", "cohort_page"},
+    "tables.py": ALL,
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},
-    "cohort/__init__.py": ALL
-    - {"encode", "figures", "summary", "cohort_page", "flow", "counterfactual_figure", "localization_picture"}
-    - {"measure", "crop", "outcome"},
+    "settings/": set(),
+    "workflow/": set(),
+    "workflow/__init__.py": ALL,
+    "workflow/job.py": ALL,
+    "workflow/cost.py": {"summary"},
+    "workflow/run_facts.py": {"summary"},
+    "cohort/__init__.py": {"phantom", "convert", "localize", "split", "labels", "train_dae", "encode_pca"}
+    | GRADERS
+    | {"fit_hyperplane"},
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/splits.py": {"split", "labels", "train_dae", "encode_pca", "fit_hyperplane"} | GRADERS,
@@ -151,31 +159,21 @@ MODULES: dict[str, set[str]] = {
     "phantom/roster.py": set(),
     "phantom/training_scan.py": set(),
     "ct/": {"convert"},
-    "ct/__init__.py": {"convert", "localize", "crop", "localization_picture", "cohort_page"},
+    "ct/__init__.py": {"convert", "localize", "crop", "localization_picture"},
     "ct/checksum.py": {"convert", "localize"},
     "ct/nifti_file.py": {"convert", "localize"},
     "ct/volume.py": {"convert", "localize", "crop", "localization_picture"},
-    "reasons.py": {"convert", "localize", "cohort_page"},
+    "annotations/": {"localize"},
+    "annotations/mosmed.py": set(),
+    "spine/": {"localize"},
     "spine/__init__.py": {"phantom", "localize", "measure", "crop", "localization_picture"},
-    "annotations/tools.py": {"localize"},
-    "spine/doubt.py": {"localize"},
-    "spine/foreign.py": {"localize"},
-    "spine/labelling.py": {"localize"},
-    "annotations/overrides.py": {"localize"},
-    "spine/level_statistics.py": {"phantom", "localize", "measure"},
     "spine/centreline.py": {"localize", "crop", "localization_picture"},
-    "spine/landmarks.py": {"localize"},
-    "annotations/masks.py": {"localize"},
-    "spine/plausibility.py": {"localize"},
-    "annotations/verse.py": {"localize"},
     "spine/crop.py": {"localize", "crop"},
     "spine/straighten.py": {"localize", "crop"},
     "spine/heights.py": {"phantom", "localize", "measure"},
     "spine/indices.py": {"measure"},
-    "graders/keypoints/definition.py": {"measure"},
+    "spine/level_statistics.py": {"phantom", "localize", "measure"},
     "spine/normal_ratios.py": {"measure"},
-    "spine/morphometry.py": {"localize"},
-    "annotations/mosmed.py": set(),
     "localizer/": {"localize"},
     "localizer/centreline/augmentation.py": set(),
     "localizer/centreline/samples.py": set(),
@@ -185,12 +183,13 @@ MODULES: dict[str, set[str]] = {
     "localizer/own_scans.py": set(),
     "localizer/sight/network.py": set(),
     "localizer/sight/samples.py": set(),
-    "dae/": DAE,
+    "training/": {"train_dae"},
+    "graders/__init__.py": DAE | {"encode_pca", "measure"},
+    "graders/pca.py": {"encode_pca"},
+    "graders/keypoints/": {"measure"},
+    "graders/dae/": DAE,
     "graders/dae/augmentation.py": {"train_dae"},
-    "training/checkpoints.py": {"train_dae"},
-    "training/interruption.py": {"train_dae"},
     "graders/dae/optimiser.py": {"train_dae"},
-    "training/processes.py": {"train_dae"},
     "graders/dae/training.py": {"train_dae"},
     "graders/dae/training_job.py": {"train_dae"},
     "graders/dae/validation.py": {"train_dae"},
@@ -200,18 +199,17 @@ MODULES: dict[str, set[str]] = {
     "grading/__init__.py": GRADERS | {"encode_pca", "fit_hyperplane"},
     "grading/rows.py": GRADERS | {"encode_pca", "fit_hyperplane"},
     "grading/hyperplane.py": GRADERS | {"fit_hyperplane"},
-    "graders/pca.py": {"encode_pca"},
     "grading/prediction.py": {"grade"},
-    "grading/counterfactual.py": {"counterfactual", "montage"},
+    "grading/counterfactual.py": {"counterfactual"},
     "evaluation/": {"evaluate", "compare"},
-    "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow"} | PICTURES,
-    "evaluation/cases.py": {"evaluate", "compare", "figures"},
-    "evaluation/figures.py": {"figures", "cohort_page", "flow"} | PICTURES,
-    "workflow/cost.py": {"summary"},
+    "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow"},
+    "evaluation/cases.py": {"evaluate", "compare", "figures", "flow", "cohort_page"},
+    "evaluation/figures.py": {"figures"},
+    "evaluation/texts.py": {"figures", "cohort_page"},
     "evaluation/summary.py": {"summary"},
-    "workflow/run_facts.py": {"summary"},
-    "report/__init__.py": {"cohort_page", "flow", "outcome"} | PICTURES,
-    "report/montage.py": PICTURES,
+    "report/__init__.py": {"cohort_page", "flow", "outcome", "counterfactual"} | PICTURES,
+    "report/montage.py": {"montage", "counterfactual_figure"},
+    "report/spread.py": {"montage", "counterfactual"},
     "report/localization_picture.py": {"localization_picture"},
     "report/cohort_page.py": {"cohort_page"},
     "report/outcome.py": {"outcome"},

@@ -269,13 +269,8 @@ class VertebraReason(NamedTuple):
     remedy: str
 
 
-# Two reasons by which later rules decide. A vertebra that is NOT_GRADED is sound and shapes the centreline; it just
-# gets no crop. One with FOREIGN_MATERIAL (spine/foreign.py) is in its right place, but nothing of it is measured.
-NOT_GRADED = "not_graded"
-FOREIGN_MATERIAL = "foreign_material"
-
 VERTEBRA_REASONS: dict[str, VertebraReason] = {
-    NOT_GRADED: VertebraReason(
+    "not_graded": VertebraReason(
         "localize",
         "Its level is not among those that are graded.",
         "Change localize.first_vertebra or localize.last_vertebra.",
@@ -302,7 +297,7 @@ VERTEBRA_REASONS: dict[str, VertebraReason] = {
         "Its distance to its neighbours cannot be right, or it does not lie below the one above.",
         "Look at the picture of the scan; correct labels or places by localize.overrides.",
     ),
-    FOREIGN_MATERIAL: VertebraReason(
+    "foreign_material": VertebraReason(
         "localize, labels",
         "Its body contains metal or cement; in labels: the reader says so.",
         "None: its height no longer shows a fracture.",

@@ -71,6 +71,11 @@ SCANS = _schema(
     ["scan_id"],
 )
 
+# Two reasons by which later rules decide. A vertebra that is NOT_GRADED is sound and shapes the centreline; it just
+# gets no crop. One with FOREIGN_MATERIAL (spine/foreign.py) is in its right place, but nothing of it is measured.
+NOT_GRADED = "not_graded"
+FOREIGN_MATERIAL = "foreign_material"
+
 # One row a vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
 # What only a detector knows may be left out: the standard deviation of each point along its column, and how sure the
 # label is.

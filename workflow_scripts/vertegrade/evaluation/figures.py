@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from vertegrade.evaluation.texts import estimate_text
 from vertegrade.methods import METHODS
 from vertegrade.plotting import COLOURS, NOTICE, STYLE
 
@@ -20,17 +21,6 @@ DASHES = ["-", "--", "-.", ":"]
 MARKERS = ["o", "s", "^", "D"]
 Metrics = dict[str, dict[str, Any]]
 Cases = dict[str, pd.DataFrame]
-
-
-def estimate_text(cell: dict[str, Any], digits: int = 2) -> str:
-    """`0.95 (0.92–0.97)`, `0.95` without an interval, `n/a` where undefined."""
-    if cell["value"] is None:
-        return "n/a"
-    value, low, high = (None if cell[key] is None else f"{cell[key]:.{digits}f}" for key in ("value", "low", "high"))
-    if low is None:
-        return f"{value}".replace("-", "−")
-    between = " to " if low.startswith("-") else "–"
-    return f"{value} ({low}{between}{high})".replace("-", "−")
 
 
 def all_figures(cases: Cases, metrics: Metrics) -> dict[str, Figure]:

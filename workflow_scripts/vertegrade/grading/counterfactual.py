@@ -1,7 +1,6 @@
-"""Which vertebrae to show at other grades, and where in the latent space those grades lie."""
+"""Where in the latent space the grades of a vertebra lie."""
 
 import numpy as np
-import pandas as pd
 
 from vertegrade.arrays import Floats
 from vertegrade.grading.calibration import Calibration
@@ -9,20 +8,6 @@ from vertegrade.grading.hyperplane import Hyperplane
 
 # The severity that stands for each grade; the ends of the scale are reached only at infinite distance.
 SEVERITY_OF_GRADE = (0.1, 1.0, 2.0, 2.75)
-
-
-def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test") -> pd.DataFrame:
-    """Up to `count` evaluable vertebrae of a split, spread evenly over the range of severity, least severe first.
-
-    Evenly over the range, not over the vertebrae: most are healthy, and a picture of them alone would show nothing.
-    """
-    rows = predictions[predictions["evaluable"] & (predictions["split"] == split)]
-    rows = rows.sort_values(["severity", "scan_id", "vertebra"], ignore_index=True)
-    severity = rows["severity"].to_numpy(dtype=float)
-    left = np.full(len(rows), True)
-    for wanted in np.linspace(severity.min(initial=3), severity.max(initial=0), min(count, len(rows))):
-        left[np.argmin(np.where(left, np.abs(severity - wanted), np.inf))] = False
-    return rows[~left].reset_index(drop=True)
 
 
 def grade_latents(z: Floats, hyperplane: Hyperplane, calibration: Calibration, seen: Floats) -> Floats:

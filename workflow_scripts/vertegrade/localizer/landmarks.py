@@ -13,11 +13,11 @@ from vertegrade.localizer.centreline.find import find_centreline, load_centrelin
 from vertegrade.localizer.centreline.network import CentrelineNetwork
 from vertegrade.localizer.detector.find import Detection, VertebraNetwork, find_vertebrae, load_vertebra_network
 from vertegrade.localizer.detector.samples import NETWORK_LEVELS
-from vertegrade.reasons import NOT_GRADED, Refused
+from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.labelling import FALSE_ALARM, label_vertebrae
 from vertegrade.spine.landmarks import implausible, is_graded
-from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table
+from vertegrade.tables import LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINT_SD_COLUMNS, check_table
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-from vertegrade.evaluation.figures import estimate_text
+from vertegrade.evaluation.texts import estimate_text
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS

@@ -6,11 +6,10 @@ from scipy import ndimage
 
 from vertegrade.ct.volume import AIR_HU, Volume, in_filling, mm_to_voxel
 from vertegrade.levels import craniocaudal_rank
-from vertegrade.reasons import FOREIGN_MATERIAL, NOT_GRADED
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.centreline import fit_centreline
 from vertegrade.spine.straighten import LEFT, ORIGIN, POSTERIOR, crop_frames, folds
-from vertegrade.tables import CROPS, check_table, doubt_of, empty_table
+from vertegrade.tables import CROPS, FOREIGN_MATERIAL, NOT_GRADED, check_table, doubt_of, empty_table
 
 MAX_SAMPLES = 4
 BODY_HALF_MM = 10.0  # depth on either side of its centre that even a small vertebra's body has

@@ -15,8 +15,7 @@ from scipy import ndimage
 
 from vertegrade.arrays import Floats
 from vertegrade.ct.volume import Volume, mm_to_voxel, voxel_to_mm
-from vertegrade.reasons import FOREIGN_MATERIAL
-from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS
+from vertegrade.tables import CENTRE_COLUMNS, FOREIGN_MATERIAL, POINT_COLUMNS, POINTS
 
 # Inside of a body a piece is foreign from these mm3 on, among voxels of so many HU: cement, and metal that thick slices
 # blur. Up to SHELL_MM outside of it, where endplates and calcified vessels are, only what no bone or calcium reaches.

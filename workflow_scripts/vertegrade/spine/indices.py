@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats
 from vertegrade.levels import craniocaudal_rank
-from vertegrade.reasons import NOT_GRADED
 from vertegrade.spine.heights import column_height_sds, column_heights, genant_grade, genant_severity
 from vertegrade.spine.normal_ratios import intact_log_heights
 from vertegrade.tables import (
     HEIGHTS,
     MEASUREMENTS,
+    NOT_GRADED,
     POINT_COLUMNS,
     POINT_SD_COLUMNS,
     POINTS,

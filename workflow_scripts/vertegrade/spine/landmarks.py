@@ -12,10 +12,10 @@ from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import LABEL_OF, NAMES, craniocaudal_rank
-from vertegrade.reasons import NOT_GRADED, Notes, Refused
+from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.morphometry import measure_mask
-from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINTS, check_table
+from vertegrade.tables import LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINTS, check_table
 
 OUTSIDE = "centre_outside_scan"
 

@@ -10,9 +10,9 @@ import pandas as pd
 from vertegrade.annotations.overrides import SOURCE as OVERRIDDEN
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.localizer.sight.see import WAYS, Seen, Sight, see
-from vertegrade.reasons import NOT_GRADED, Refused
+from vertegrade.reasons import Refused
 from vertegrade.spine.plausibility import geometry_problem, height_problem, lies_along
-from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS
+from vertegrade.tables import CENTRE_COLUMNS, NOT_GRADED, POINT_COLUMNS, POINTS
 
 LEARNED = "learned"
 # Somebody looked at what was corrected by hand, often because it is odd (crushed, one level too many): no ground to
