@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from vertegrade.methods import METHODS
 from vertegrade.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,3 +30,7 @@ def test_own_keys_come_first_in_the_config() -> None:
     sections = list(Settings.model_fields)
     assert sections[:3] == ["run", "cohort", "ct"]
     assert sections[-2:] == ["phantom", "train_localizer"]
+
+
+def test_every_method_has_its_page() -> None:
+    assert {page.stem for page in (ROOT / "docs/methods").glob("*.md")} == set(METHODS)
