@@ -21,7 +21,8 @@ from vertegrade.annotations.masks import body_centres
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras, voxel_to_mm
 from vertegrade.levels import SACRUM, craniocaudal_rank
-from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
+from vertegrade.localizer.landmarks import learned_landmarks
+from vertegrade.localizer.networks import Localizer, load_localizer
 from vertegrade.localizer.sight.against_image import body_odds, check_against_image, way_odds
 from vertegrade.localizer.sight.see import WAYS, Sight, load_sight, see
 from vertegrade.phantom.training_scan import cohort_scan

@@ -16,7 +16,8 @@ import pandas as pd
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.levels import SACRUM
 from vertegrade.localizer.centreline.find import find_centreline
-from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
+from vertegrade.localizer.landmarks import learned_landmarks
+from vertegrade.localizer.networks import Localizer, load_localizer
 from vertegrade.phantom.training_scan import cohort_scan, training_scan
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.heights import column_heights

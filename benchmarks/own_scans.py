@@ -19,8 +19,8 @@ from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import SACRUM
-from vertegrade.localizer.detector.samples import NETWORK_LEVELS
-from vertegrade.localizer.landmarks import load_localizer
+from vertegrade.localizer.detector.network import NETWORK_LEVELS
+from vertegrade.localizer.networks import load_localizer
 from vertegrade.localizer.own_scans import own_scan
 from vertegrade.localizer.samples import make_samples
 from vertegrade.localizer.train import train_centreline, train_detector, train_refiner

@@ -19,7 +19,8 @@ from vertegrade.annotations.masks import body_centres
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, to_ras
 from vertegrade.levels import LABEL_OF, NAMES
-from vertegrade.localizer.landmarks import learned_landmarks, load_localizer
+from vertegrade.localizer.landmarks import learned_landmarks
+from vertegrade.localizer.networks import load_localizer
 from vertegrade.plotting import save_figure
 from vertegrade.report.localization_picture import localization_figure
 from vertegrade.settings.report import ReportSettings

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vertegrade.localizer.detector.samples import load_sample, save_sample, spine_sample
+from vertegrade.localizer.detector.samples import SpineSample, spine_sample
+from vertegrade.localizer.sample_file import load_sample, save_sample
 from vertegrade.localizer.sight.network import SightNetwork, sight_loss
 from vertegrade.localizer.sight.samples import Spine, sight_batch, spine_of
 from vertegrade.localizer.sight.see import KIND
@@ -33,7 +34,7 @@ def phantom_spine(folder: Path, seed: int, number: int) -> Spine:
         volume, bodies = learning_scan(seed, number)
         save_sample(path, spine_sample(volume, bodies, np.random.default_rng([seed, *name.encode()])))
         logging.info("%s", path)
-    return spine_of(load_sample(path))
+    return spine_of(load_sample(path, SpineSample))
 
 
 if __name__ == "__main__":

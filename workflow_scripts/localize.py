@@ -29,7 +29,8 @@ with run_job(snakemake) as job:
         # torch takes seconds to import, which given landmarks need not wait for
         import torch
 
-        from vertegrade.localizer.landmarks import learned_landmarks, load_localizer
+        from vertegrade.localizer.landmarks import learned_landmarks
+        from vertegrade.localizer.networks import load_localizer
 
         torch.set_num_threads(job.threads)
         localizer = load_localizer(Path(job.input.found_by[0]).parent, job.device)

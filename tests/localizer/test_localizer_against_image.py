@@ -9,7 +9,8 @@ import pytest
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, voxel_to_mm
 from vertegrade.levels import SACRUM
-from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
+from vertegrade.localizer.landmarks import learned_landmarks
+from vertegrade.localizer.networks import Localizer, load_localizer
 from vertegrade.localizer.sight.against_image import check_against_image
 from vertegrade.localizer.sight.see import Sight, load_sight
 from vertegrade.phantom.training_scan import cohort_scan

@@ -11,7 +11,9 @@ from vertegrade.ct.volume import Volume
 from vertegrade.localizer.centreline.find import best_path, find_centreline
 from vertegrade.localizer.centreline.low_resolution import GRID_MM, low_resolution
 from vertegrade.localizer.centreline.network import cell_centres_mm
+from vertegrade.localizer.centreline.spine_line import SpineLine, through_bodies
 from vertegrade.reasons import Refused
+from vertegrade.spine.centreline import fit_centreline
 
 # 160 x 160 x 240 mm; the grid's first voxel lies half a voxel inside the scan's corner.
 ORIGIN = np.array([-80.0, -50.0, 300.0])
@@ -76,19 +78,18 @@ def test_the_extent_ends_where_the_spine_ends() -> None:
 
 def test_something_brighter_in_a_few_slices_does_not_draw_the_line_aside() -> None:
     spine = find_centreline(SCAN, Oracle(((0, 999),), bright=(10, 11)), "cpu")
-    assert off_mm(spine.points_mm) < 1.0
+    assert off_mm(spine.line.at(np.linspace(spine.start_arc_mm + 8, spine.end_arc_mm - 8, 50))[0]) < 1.0
 
 
-def test_a_short_gap_is_bridged_and_told() -> None:
+def test_a_short_gap_is_bridged() -> None:
     spine = find_centreline(SCAN, Oracle(((0, 400), (440, 999))), "cpu")
-    ((low, high),) = spine.gaps
-    heights = spine.line.at(np.array([low, high]))[0][:, 2]
-    assert heights == pytest.approx([440, 400], abs=10)
+    assert off_mm(spine.line.at(np.linspace(spine.start_arc_mm + 8, spine.end_arc_mm - 8, 50))[0]) < 2.0
+    assert spine.end_arc_mm - spine.start_arc_mm > 230
 
 
 def test_of_two_spines_far_apart_the_longer_one_counts() -> None:
     spine = find_centreline(SCAN, Oracle(((0, 340), (420, 999))), "cpu")
-    assert spine.points_mm[:, 2].min() > 410
+    assert spine.line.at(np.array(spine.end_arc_mm))[0][2] > 410
 
 
 @pytest.mark.parametrize("shown", [(), ((350, 370),)])
@@ -124,3 +125,12 @@ def test_the_grid_keeps_places_in_an_oblique_uneven_scan() -> None:
     expected = 3 * grid[..., 0] - 2 * grid[..., 1] + grid[..., 2]
     inner = (slice(4, -4), slice(4, -4), slice(2, -2))
     assert np.abs(small.hu - expected)[inner].max() < 3
+
+
+def test_the_corrected_line_runs_through_the_bodies_and_stays_aside_beyond_them() -> None:
+    line = fit_centreline(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, -300.0]]), 0.0)
+    centres = np.array([[6.0, -3.0, -z] for z in range(60, 241, 30)], dtype=float)
+    corrected = through_bodies(SpineLine(line, 0.0, 300.0), centres)
+    assert np.allclose(corrected.line.at(corrected.line.nearest(centres))[0], centres, atol=0.1)
+    assert np.allclose(corrected.line.at(np.array([0.0]))[0], [[6, -3, 0]], atol=0.5)
+    assert corrected.line.arcs[-1] == pytest.approx(300, abs=5)

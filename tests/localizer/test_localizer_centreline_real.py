@@ -9,7 +9,9 @@ import pytest
 from lidc_data import lidc_folder
 from vertegrade.annotations.masks import body_centres
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
-from vertegrade.localizer.centreline.find import SpineLine, find_centreline, load_centreline_network
+from vertegrade.localizer.centreline.find import find_centreline
+from vertegrade.localizer.centreline.spine_line import SpineLine
+from vertegrade.localizer.networks import load_localizer
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "models" / "localizer" / "centreline.safetensors"
@@ -28,7 +30,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def spine_of(path: Path) -> SpineLine:
     hu, affine = read(path)
-    return find_centreline(Volume(hu.astype(np.int16), affine), load_centreline_network(WEIGHTS), "cpu")
+    return find_centreline(Volume(hu.astype(np.int16), affine), load_localizer(WEIGHTS.parent, "cpu").centreline, "cpu")
 
 
 def distances_mm(spine: SpineLine, mask: Path, ids: dict[int, int]) -> np.ndarray:

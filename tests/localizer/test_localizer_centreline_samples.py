@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from vertegrade.localizer.centreline.augmentation import random_hu, random_pose
-from vertegrade.localizer.centreline.network import CentrelineNetwork, centreline_loss
+from vertegrade.localizer.centreline.loss import centreline_loss
+from vertegrade.localizer.centreline.network import CentrelineNetwork
 from vertegrade.localizer.centreline.samples import (
     CentrelineSample,
     centreline_batches,
     centreline_sample,
-    load_centreline_sample,
-    save_centreline_sample,
     spine_at,
     spine_in,
 )
+from vertegrade.localizer.sample_file import load_sample, save_sample
 from vertegrade.phantom.training_scan import training_scan
 
 HEIGHTS = np.arange(-20.0, 200.0, 8.0)
@@ -95,8 +95,8 @@ def test_other_grey_values_keep_the_programs_generator() -> None:
 
 
 def test_a_sample_is_read_as_it_was_written(sample: CentrelineSample, tmp_path: Path) -> None:
-    save_centreline_sample(tmp_path / "a.line.npz", sample)
-    kept = load_centreline_sample(tmp_path / "a.line.npz")
+    save_sample(tmp_path / "a.line.npz", sample, compressed=True)
+    kept = load_sample(tmp_path / "a.line.npz", CentrelineSample)
     for name, array in vars(sample).items():
         assert np.array_equal(getattr(kept, name), array)
 

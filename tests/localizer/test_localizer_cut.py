@@ -10,7 +10,8 @@ import pytest
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.outside import fill_outside
 from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras
-from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
+from vertegrade.localizer.landmarks import learned_landmarks
+from vertegrade.localizer.networks import Localizer, load_localizer
 from vertegrade.reasons import Notes
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS

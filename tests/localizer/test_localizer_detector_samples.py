@@ -8,24 +8,25 @@ import torch
 
 from spine.curves import normal_spine
 from vertegrade.localizer.detector import samples as detector_samples
+from vertegrade.localizer.detector.network import NETWORK_LEVELS
 from vertegrade.localizer.detector.samples import (
     COLUMN,
     KEYPOINTS,
     LATERAL,
     LEVEL,
-    NETWORK_LEVELS,
     PRESENT,
     ROW,
     ROWS,
     SpineSample,
     detector_batch,
-    load_sample,
-    save_sample,
     strayed_line,
 )
-from vertegrade.localizer.image_augmentation import affine, moved, varied, windowed
+from vertegrade.localizer.image_augmentation import affine, moved, varied
 from vertegrade.localizer.refiner import samples as refiner_samples
-from vertegrade.localizer.refiner.samples import LOOK, LookSamples, look_view
+from vertegrade.localizer.refiner.look import LOOK
+from vertegrade.localizer.refiner.samples import LookSamples, look_view
+from vertegrade.localizer.sample_file import load_sample, save_sample
+from vertegrade.localizer.straight_image import windowed
 
 CENTRES = np.array([[6, row, 60] for row in range(100, 400, 30)], np.float32)
 
@@ -126,9 +127,9 @@ def test_the_strayed_line_stays_near_the_bodies() -> None:
 
 def test_samples_come_back_from_disk(sample: SpineSample, tmp_path: Path) -> None:
     save_sample(tmp_path / "a.npz", sample)
-    back = load_sample(tmp_path / "a.npz")
+    back = load_sample(tmp_path / "a.npz", SpineSample)
     for name, value in vars(sample).items():
         np.testing.assert_array_equal(getattr(back, name), value)
     looks = LookSamples(np.ones((2, 7, 96, 96), np.int16), np.ones((2, 6, 3), np.float32))
-    refiner_samples.save_looks(tmp_path / "b.npz", looks)
-    np.testing.assert_array_equal(refiner_samples.load_looks(tmp_path / "b.npz").points, looks.points)
+    save_sample(tmp_path / "b.npz", looks)
+    np.testing.assert_array_equal(load_sample(tmp_path / "b.npz", LookSamples).points, looks.points)

@@ -13,10 +13,11 @@ from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras
 from vertegrade.levels import LABEL_OF
-from vertegrade.localizer.centreline.samples import centreline_batches, load_centreline_sample
-from vertegrade.localizer.detector.samples import KNOWN, LEVEL, PRESENT, detector_batch, load_sample
+from vertegrade.localizer.centreline.samples import CentrelineSample, centreline_batches
+from vertegrade.localizer.detector.samples import KNOWN, LEVEL, PRESENT, SpineSample, detector_batch
 from vertegrade.localizer.own_scans import own_scan
-from vertegrade.localizer.refiner.samples import load_looks
+from vertegrade.localizer.refiner.samples import LookSamples
+from vertegrade.localizer.sample_file import load_sample
 from vertegrade.localizer.samples import make_samples
 from vertegrade.phantom.anatomy.patient import draw_patient
 from vertegrade.phantom.anatomy.render import render
@@ -189,14 +190,14 @@ def test_samples_of_all_networks_can_be_made_of_it(scan: Scan, tmp_path: Path, k
     centres = dict(zip(SHOWN, points.mean(axis=1), strict=True))
     row = masked(tmp_path, mask, volume.affine) if known == "mask" else with_centroids(tmp_path, volume, centres)
     assert make_samples(tmp_path, {"s": lambda: own_scan(row, volume, "LP")}, seed=1) == 1
-    looks = load_looks(tmp_path / "s.look.npz")
+    looks = load_sample(tmp_path / "s.look.npz", LookSamples)
     assert len(looks.pixels) == (4 if known == "mask" else 0)
-    tables = detector_batch([load_sample(tmp_path / "s.spine.npz")], 4, 1, 0)[1]
+    tables = detector_batch([load_sample(tmp_path / "s.spine.npz", SpineSample)], 4, 1, 0)[1]
     there = tables[tables[..., PRESENT] > 0]
     assert len(there)
     assert (there[:, KNOWN] == (known == "mask")).all()
     assert (there[:, LEVEL] >= 0).all()
-    _, _, exists, sure = centreline_batches([load_centreline_sample(tmp_path / "s.line.npz")], 1)(0)
+    _, _, exists, sure = centreline_batches([load_sample(tmp_path / "s.line.npz", CentrelineSample)], 1)(0)
     assert (exists * sure[..., 0]).sum() > 0
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, to_ras
-from vertegrade.localizer.landmarks import Localizer, learned_landmarks, load_localizer
+from vertegrade.localizer.landmarks import learned_landmarks
+from vertegrade.localizer.networks import Localizer, load_localizer
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.foreign import without_foreign
 

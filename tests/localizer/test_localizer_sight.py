@@ -13,7 +13,7 @@ from vertegrade.ct.volume import Volume
 from vertegrade.localizer.sight.network import SightNetwork, sight_loss, sight_numbers
 from vertegrade.localizer.sight.samples import Spine, sight_batch
 from vertegrade.localizer.sight.see import KIND, SIZE, SLABS, Seen, Sight, from_patches, load_sight, patches, see
-from vertegrade.localizer.straight_image import WINDOW_HALF_HU, WINDOW_MIDDLE_HU
+from vertegrade.localizer.straight_image import windowed
 from vertegrade.localizer.training import train_network
 from vertegrade.localizer.weights import save_weights
 from vertegrade.weights import WeightsError
@@ -31,9 +31,8 @@ def random_network(folder: Path) -> tuple[SightNetwork, Sight]:
 def test_numpy_computes_what_torch_trains(tmp_path: Path) -> None:
     network, sight = random_network(tmp_path)
     hu = np.random.default_rng(0).normal(300, 400, (3, SLABS, SIZE, SIZE)).astype(np.float32)
-    windowed = ((torch.from_numpy(hu) - WINDOW_MIDDLE_HU) / WINDOW_HALF_HU).clamp(-1, 1)
     with torch.inference_mode():
-        numbers = sight_numbers(network, windowed)
+        numbers = sight_numbers(network, windowed(torch.from_numpy(hu)))
     seen = from_patches(hu, sight)
     np.testing.assert_allclose(seen.way_log_p, numbers[..., 0].log_softmax(1), atol=1e-4)
     np.testing.assert_allclose(seen.body_logit, numbers[..., 1].mean(1), atol=1e-4)

@@ -5,7 +5,8 @@ import pytest
 
 from spine.curves import normal_spine
 from vertegrade.ct.volume import AIR_HU, Volume
-from vertegrade.localizer.straight_image import BEHIND_MM, GEOMETRY, StraightImage, body_frames, straight_image
+from vertegrade.localizer.refiner.look import body_frames
+from vertegrade.localizer.straight_image import BEHIND_MM, GEOMETRY, StraightImage, straight_image
 from vertegrade.spine.centreline import Centreline, fit_centreline
 from vertegrade.spine.straighten import crop_to_mm
 
@@ -31,7 +32,8 @@ def image() -> StraightImage:
 
 def test_rows_are_a_multiple_of_sixteen_and_cover_the_arcs(image: StraightImage) -> None:
     assert image.pixels.shape == (GEOMETRY.slices, 112, GEOMETRY.size)
-    assert image.arc_mm(np.array([0.0, 100.0])).tolist() == [-10.0, 90.0]
+    ends = line_of(CENTRES).at(np.array([-10.0, 90.0]))[0]
+    np.testing.assert_allclose(image.to_pixels(ends)[:, 1], [0, 100], atol=1e-2)
 
 
 def test_the_line_runs_through_the_middle_slice_before_the_middle_column(image: StraightImage) -> None:
@@ -39,7 +41,7 @@ def test_the_line_runs_through_the_middle_slice_before_the_middle_column(image: 
     on_line = image.to_pixels(line.at(np.array([0.0, 40.0]))[0])
     middle = [(GEOMETRY.slices - 1) / 2, (GEOMETRY.size - 1) / 2 - BEHIND_MM / GEOMETRY.pixel_mm]
     np.testing.assert_allclose(on_line[:, [0, 2]], [middle] * 2, atol=1e-3)
-    np.testing.assert_allclose(image.arc_mm(on_line[:, 1]), [0, 40], atol=1e-2)
+    np.testing.assert_allclose(on_line[:, 1], [10, 50], atol=1e-2)  # row 0 is 10 mm before the line's start
 
 
 def test_points_go_to_the_patient_and_back(image: StraightImage) -> None:

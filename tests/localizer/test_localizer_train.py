@@ -11,7 +11,7 @@ import pytest
 
 from vertegrade.ct.volume import Volume
 from vertegrade.localizer import train
-from vertegrade.localizer.landmarks import load_localizer
+from vertegrade.localizer.networks import load_localizer
 from vertegrade.localizer.samples import KINDS, AnnotationError, make_samples, sample_files
 from vertegrade.reasons import Refused
 from vertegrade.settings.localizer import LocalizerTrainSettings

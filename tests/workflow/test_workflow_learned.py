@@ -11,8 +11,9 @@ import pytest
 from localizer.mosmed_file import write_mosmed
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.ct.volume import read_volume
-from vertegrade.localizer.centreline.samples import load_centreline_sample
-from vertegrade.localizer.refiner.samples import load_looks
+from vertegrade.localizer.centreline.samples import CentrelineSample
+from vertegrade.localizer.refiner.samples import LookSamples
+from vertegrade.localizer.sample_file import load_sample
 from vertegrade.settings import SplitSettings
 from vertegrade.tables import POINT_COLUMNS
 from workflow.runs import snakemake
@@ -119,12 +120,13 @@ def test_points_and_centroids_alone_train_the_networks_once_a_broken_file_is_men
     samples = next(path.parent for path in (tmp_path / "results/localizer/state").glob("*/samples/scan-s0.look.npz"))
     assert {path.name.split(".")[0] for path in samples.iterdir()} == {"scan-s0", "scan-s1", "scan-s2"}
     for number, (_, bodies) in enumerate(list(tables(learned, "phantom/*/truth.parquet").groupby("scan_id"))[:3]):
-        found = load_centreline_sample(samples / f"scan-s{number}.line.npz")
+        found = load_sample(samples / f"scan-s{number}.line.npz", CentrelineSample)
         known = bodies.set_index("vertebra").loc[found.labels]
         centres = known[[f"centre_{axis}_mm" for axis in "xyz"]].to_numpy(float)
         # The mean of six points is not the middle of a body; VerSe's centroids count whole voxels.
         assert np.linalg.norm(found.centres_mm - centres, axis=1).mean() < 2.5
-        assert len(load_looks(samples / f"scan-s{number}.look.npz").pixels) == (0 if number == 2 else len(known))
+        looks = load_sample(samples / f"scan-s{number}.look.npz", LookSamples)
+        assert len(looks.pixels) == (0 if number == 2 else len(known))
 
 
 def test_a_correction_re_runs_the_localization_of_its_shard_alone(learned: Path) -> None:

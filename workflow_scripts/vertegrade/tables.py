@@ -6,6 +6,7 @@ Positions are RAS millimetres of the patient (NIfTI's world), vertebrae are VerS
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
@@ -22,6 +23,17 @@ POINT_SD_COLUMNS = [f"{point}_sd_mm" for point in POINTS]
 GRADES = [0, 1, 2, 3]
 KEY = ["scan_id", "vertebra"]  # of a row per vertebra
 PATIENT_KEY = ["patient_id", *KEY]
+
+
+def centres_of(table: pd.DataFrame) -> np.ndarray:
+    """Body centres (n, 3) of landmarks or truth, RAS mm."""
+    centres: np.ndarray = table[CENTRE_COLUMNS].to_numpy(np.float64)
+    return centres
+
+
+def points_of(table: pd.DataFrame) -> np.ndarray:
+    """Six points (n, 6, 3) of landmarks or truth in the order of POINTS, RAS mm; NaN where unknown."""
+    return table[POINT_COLUMNS].to_numpy(np.float64).reshape(-1, len(POINTS), 3)
 
 
 def _text(pattern: str | None = None, **options: Any) -> pa.Column:

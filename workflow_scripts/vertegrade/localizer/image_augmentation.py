@@ -5,12 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vertegrade.localizer.straight_image import WINDOW_HALF_HU, WINDOW_MIDDLE_HU
-
-
-def windowed(hu: Tensor) -> Tensor:
-    """HU of any shape to -1..1: everything from fat to dense cortex, metal and air cut off."""
-    return ((hu - WINDOW_MIDDLE_HU) / WINDOW_HALF_HU).clamp(-1, 1)
+from vertegrade.localizer.straight_image import windowed
 
 
 def varied(hu: Tensor, rng: np.random.Generator) -> Tensor:

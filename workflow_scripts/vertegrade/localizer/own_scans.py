@@ -9,12 +9,12 @@ from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import craniocaudal_rank
-from vertegrade.localizer.detector.samples import NETWORK_LEVELS, centres_of, points_of
+from vertegrade.localizer.detector.network import NETWORK_LEVELS
 from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.landmarks import implausible
 from vertegrade.spine.morphometry import measure_mask
-from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS
+from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS, centres_of, points_of
 
 BEYOND_MM = 4.0
 UNKNOWN = np.full((len(POINTS), 3), np.nan)
@@ -65,7 +65,7 @@ def _bodies_of_mask(path: str, volume: Volume) -> pd.DataFrame:
 
 
 def _table(bodies: dict[int, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
-    """A row a body that the networks know the level of, head to feet; of centres (3,) and six points (6, 3), RAS mm."""
+    """A row per body whose level the networks know, head to feet; of centres (3,) and six points (6, 3), RAS mm."""
     rows = [
         {"vertebra": label, "complete": bool(np.isfinite(points).all())}
         | dict(zip(CENTRE_COLUMNS, centre, strict=True))

@@ -1,4 +1,4 @@
-"""What the three networks learn from, made of scans once and kept on disk: three files a scan."""
+"""What the three networks learn from, made of scans once and kept on disk: three files per scan."""
 
 import logging
 from collections.abc import Callable
@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.ct.volume import Volume
-from vertegrade.localizer.centreline.samples import centreline_sample, save_centreline_sample
-from vertegrade.localizer.detector.samples import save_sample, spine_sample
-from vertegrade.localizer.refiner.samples import look_samples, save_looks
+from vertegrade.localizer.centreline.samples import centreline_sample
+from vertegrade.localizer.detector.samples import spine_sample
+from vertegrade.localizer.refiner.samples import look_samples
+from vertegrade.localizer.sample_file import save_sample
 from vertegrade.reasons import Refused
 from vertegrade.training.interruption import Interruption, TrainingInterrupted
 
@@ -28,7 +29,7 @@ def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> int:
 
     scans: name -> what draws or reads the volume and its bodies (columns as of `training_scan`'s table).
     Returns how many there are: a scan that is Refused as excluded (sound, but nothing to learn from) is left out, with
-    a warning. Those refused as failed are told of together, in an AnnotationError, after all others are done.
+    a warning. Those refused as failed are reported together, by an AnnotationError, after all others are done.
     Raises TrainingInterrupted (exit code 75) after a signal; the next call goes on with the scan after the last.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,9 +48,9 @@ def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> int:
                 left_out += 1
                 continue
             rng = np.random.default_rng([seed, *name.encode()])
-            save_centreline_sample(folder / f"{name}.line.npz", centreline_sample(volume, bodies))
+            save_sample(folder / f"{name}.line.npz", centreline_sample(volume, bodies), compressed=True)
             save_sample(folder / f"{name}.spine.npz", spine_sample(volume, bodies, rng))
-            save_looks(last, look_samples(volume, bodies, rng))
+            save_sample(last, look_samples(volume, bodies, rng))
             log.info("sample %d of %d (%s): %d vertebrae", place + 1, len(scans), name, len(bodies))
             if interruption.reason():
                 log.warning("stopped after sample %s: %s", name, interruption.reason())

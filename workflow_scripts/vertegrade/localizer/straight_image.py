@@ -1,6 +1,7 @@
 """The whole spine as one straight stack of parasagittal slices along its centreline, and the way back again."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -8,14 +9,18 @@ from vertegrade.ct.volume import Volume
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.centreline import Centreline
 from vertegrade.spine.crop import sample_crop
-from vertegrade.spine.straighten import LEFT, ORIGIN, POSTERIOR, TO_RIGHT, crop_to_mm, mm_to_crop
+from vertegrade.spine.straighten import TO_RIGHT, crop_to_mm, mm_to_crop
+
+if TYPE_CHECKING:  # given landmarks need not wait for torch
+    from torch import Tensor
 
 # The geometry that the detector is trained for. Nine slabs reach over the width of a lumbar body to the ribs' heads.
 GEOMETRY = CropSettings(size=96, pixel_mm=1.0, slices=9, slice_spacing_mm=6.0)
-BEHIND_MM = 16.0  # the middle column lies so far behind the line: more is to be seen behind the bodies than before
-CHUNK_ROWS = 128
-# What networks see of sagittal images: all from fat to dense cortex; metal and air are cut off.
+BEHIND_MM = 16.0  # the middle column lies so far behind the line: there is more to see behind the bodies than before
+MARGIN_MM = 32.0  # that the detector's image reaches beyond the spine's ends
+CHUNK_ROWS, ROW_MULTIPLE = 128, 16
 WINDOW_MIDDLE_HU, WINDOW_HALF_HU = 350.0, 600.0
+Hu = TypeVar("Hu", np.ndarray, "Tensor")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +29,12 @@ class StraightImage:
 
     pixels: int16 HU (S, H, W), slices from right to left, rows from head to feet, columns from front to back.
     inside: bool (H, W), which pixels of the middle slice lie in the scan. frames: float64 (H, 3, 3), see
-    docs/design/architecture.md. start_arc_mm: place of row 0 along the centreline. geometry: pixel and slice distances.
+    docs/design/architecture.md. geometry: pixel and slice distances.
     """
 
     pixels: np.ndarray
     inside: np.ndarray
     frames: np.ndarray
-    start_arc_mm: float
     geometry: CropSettings
 
     def to_mm(self, points: np.ndarray) -> np.ndarray:
@@ -45,20 +49,16 @@ class StraightImage:
         shape = (slices, rows, columns)
         return mm_to_crop(points_mm, self.frames, shape, self.geometry.pixel_mm, self.geometry.slice_spacing_mm)
 
-    def arc_mm(self, rows: np.ndarray) -> np.ndarray:
-        """Arc lengths along the centreline of (fractional) rows."""
-        return self.start_arc_mm + np.asarray(rows, np.float64) * self.geometry.pixel_mm
+
+def windowed(hu: Hu) -> Hu:
+    """What networks see of sagittal images: HU to -1..1, from fat to dense cortex; metal and air are cut off."""
+    return ((hu - WINDOW_MIDDLE_HU) / WINDOW_HALF_HU).clip(-1, 1)
 
 
 def straight_image(
-    volume: Volume,
-    line: Centreline,
-    start_arc_mm: float,
-    end_arc_mm: float,
-    geometry: CropSettings = GEOMETRY,
-    row_multiple: int = 16,
+    volume: Volume, line: Centreline, start_arc_mm: float, end_arc_mm: float, geometry: CropSettings = GEOMETRY
 ) -> StraightImage:
-    """The spine between two arc lengths of its centreline, straightened. H is a multiple of `row_multiple`.
+    """The spine between two arc lengths of its centreline, straightened. H is a multiple of ROW_MULTIPLE.
 
     Rows are `geometry.pixel_mm` apart along the line, which runs through the middle slice, BEHIND_MM before the middle
     column. Pixels are means over their cells (spine/crop.py `sample_crop`); -1024 outside the scan.
@@ -67,13 +67,13 @@ def straight_image(
     if end_arc_mm <= start_arc_mm:
         raise ValueError(f"the spine would end ({end_arc_mm:.0f} mm) before it starts ({start_arc_mm:.0f} mm)")
     rows = int(np.ceil((end_arc_mm - start_arc_mm) / geometry.pixel_mm))
-    rows += -rows % row_multiple
+    rows += -rows % ROW_MULTIPLE
     frames = sagittal_frames(line, start_arc_mm + np.arange(rows) * geometry.pixel_mm)
     # Long spines are sampled in pieces, so that memory does not grow with them.
     pieces = [sample_crop(volume, frames[first : first + CHUNK_ROWS], geometry) for first in range(0, rows, CHUNK_ROWS)]
     pixels = np.concatenate([piece for piece, _ in pieces], axis=1)
     inside = np.concatenate([piece[geometry.slices // 2] for _, piece in pieces], axis=0)
-    return StraightImage(pixels, inside, frames, start_arc_mm, geometry)
+    return StraightImage(pixels, inside, frames, geometry)
 
 
 def sagittal_frames(line: Centreline, arcs_mm: np.ndarray) -> np.ndarray:
@@ -87,19 +87,4 @@ def sagittal_frames(line: Centreline, arcs_mm: np.ndarray) -> np.ndarray:
     posterior /= np.linalg.norm(posterior, axis=-1, keepdims=True)
     left = np.cross(tangents, posterior)
     frames: np.ndarray = np.stack([points + BEHIND_MM * posterior, posterior, left], axis=1)
-    return frames
-
-
-def body_frames(centre_mm: np.ndarray, down: np.ndarray, left: np.ndarray, geometry: CropSettings) -> np.ndarray:
-    """Frames (size, 3, 3) of a flat crop: rows along `down`, columns to the back, slices along `left` made upright.
-
-    centre_mm, down, left: (3,), RAS; the vectors need no unit length and no right angle between them.
-    """
-    down = down / np.linalg.norm(down)
-    left = left - (left @ down) * down
-    left = left / np.linalg.norm(left)
-    posterior = np.cross(left, down)
-    rows = (np.arange(geometry.size) - (geometry.size - 1) / 2) * geometry.pixel_mm
-    frames = np.empty((geometry.size, 3, 3))
-    frames[:, ORIGIN], frames[:, POSTERIOR], frames[:, LEFT] = centre_mm + rows[:, None] * down, posterior, left
     return frames

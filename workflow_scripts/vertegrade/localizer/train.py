@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vertegrade.localizer.centreline.network import KIND as CENTRELINE_KIND
-from vertegrade.localizer.centreline.network import CentrelineNetwork, centreline_loss
-from vertegrade.localizer.centreline.samples import centreline_batches, load_centreline_sample
-from vertegrade.localizer.detector.find import KIND as VERTEBRAE_KIND
-from vertegrade.localizer.detector.find import VertebraNetwork
-from vertegrade.localizer.detector.network import detector_loss
-from vertegrade.localizer.detector.samples import detector_batch, load_sample
-from vertegrade.localizer.refiner.network import refiner_loss
-from vertegrade.localizer.refiner.samples import LookSamples, load_looks, refiner_batch
+from vertegrade.localizer.centreline.loss import centreline_loss
+from vertegrade.localizer.centreline.network import CentrelineNetwork
+from vertegrade.localizer.centreline.samples import CentrelineSample, centreline_batches
+from vertegrade.localizer.detector.loss import detector_loss
+from vertegrade.localizer.detector.samples import SpineSample, detector_batch
+from vertegrade.localizer.networks import CENTRELINE_KIND, VERTEBRAE_KIND, VertebraNetwork
+from vertegrade.localizer.refiner.loss import refiner_loss
+from vertegrade.localizer.refiner.samples import LookSamples, refiner_batch
+from vertegrade.localizer.sample_file import load_sample
 from vertegrade.localizer.samples import sample_files
 from vertegrade.localizer.training import train_network
 from vertegrade.localizer.weights import save_weights
@@ -61,7 +61,7 @@ def initial_networks(seed: int) -> tuple[CentrelineNetwork, VertebraNetwork]:
 
 def train_refiner(network: nn.Module, samples: Path, state_dir: Path, steps: int, seed: int, device: str) -> Metrics:
     """Train the refiner in place."""
-    parts = [load_looks(file) for file in sample_files(samples, "look")]
+    parts = [load_sample(file, LookSamples) for file in sample_files(samples, "look")]
     looks = LookSamples(np.concatenate([p.pixels for p in parts]), np.concatenate([p.points for p in parts]))
     if not len(looks.pixels):
         raise ValueError("no sample has six points; learn from masks, points or phantoms (train_localizer.scans) too")
@@ -76,7 +76,7 @@ def train_refiner(network: nn.Module, samples: Path, state_dir: Path, steps: int
 
 def train_detector(network: nn.Module, samples: Path, state_dir: Path, steps: int, seed: int, device: str) -> Metrics:
     """Train the detector in place."""
-    spines = [load_sample(file) for file in sample_files(samples, "spine")]
+    spines = [load_sample(file, SpineSample) for file in sample_files(samples, "spine")]
     log.info("detector: %d scans", len(spines))
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
@@ -88,7 +88,7 @@ def train_detector(network: nn.Module, samples: Path, state_dir: Path, steps: in
 
 def train_centreline(network: nn.Module, samples: Path, state_dir: Path, steps: int, seed: int, device: str) -> Metrics:
     """Train the centreline's network in place."""
-    scans = [load_centreline_sample(file) for file in sample_files(samples, "line")]
+    scans = [load_sample(file, CentrelineSample) for file in sample_files(samples, "line")]
     log.info("centreline: %d scans", len(scans))
     batch = centreline_batches(scans, seed)
     done = train_network(

@@ -20,12 +20,11 @@ from vertegrade.tables import (
     HEIGHTS,
     MEASUREMENTS,
     NOT_GRADED,
-    POINT_COLUMNS,
     POINT_SD_COLUMNS,
-    POINTS,
     check_table,
     doubt_of,
     empty_table,
+    points_of,
 )
 
 MIN_HEIGHT_MM = 1.0  # less is no body: the ends of a column coincide
@@ -47,7 +46,7 @@ def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
         return empty_table(MEASUREMENTS)
     order = np.lexsort([landmarks["vertebra"].map(craniocaudal_rank), landmarks["scan_id"]])
     rows = landmarks.iloc[order].reset_index(drop=True)
-    heights = column_heights(rows[POINT_COLUMNS].to_numpy(np.float64).reshape(-1, len(POINTS), 3))
+    heights = column_heights(points_of(rows))
     sds = column_height_sds(rows.reindex(columns=POINT_SD_COLUMNS).to_numpy(np.float64))
     reason = rows["reason"].to_numpy(dtype=object)
     reason = np.where((reason == "") & np.isnan(heights).any(axis=1), "no_points", reason)

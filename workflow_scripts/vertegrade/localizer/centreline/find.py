@@ -1,9 +1,5 @@
 """Step 1: the curve through the vertebral bodies of a scan, and from where to where there is spine on it."""
 
-from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,8 +8,8 @@ from torch import Tensor
 
 from vertegrade.ct.volume import Volume
 from vertegrade.localizer.centreline.low_resolution import GRID_MM, LowResolution, low_resolution
-from vertegrade.localizer.centreline.network import CELL_MM, KIND, CentrelineNetwork, cell_centres_mm, windowed
-from vertegrade.localizer.weights import load_weights
+from vertegrade.localizer.centreline.network import CELL_MM, CentrelineNetwork, cell_centres_mm, windowed
+from vertegrade.localizer.centreline.spine_line import SpineLine
 from vertegrade.reasons import Refused
 from vertegrade.settings.localizer import CentrelineSettings
 from vertegrade.spine.centreline import Centreline, fit_centreline
@@ -21,31 +17,6 @@ from vertegrade.spine.centreline import Centreline, fit_centreline
 MULTIPLE = 8  # voxels: cells of two, halved twice
 READ_CELLS = 2  # the position is read from the cells up to this far from the path's
 OUTLIER_MM = 8.0
-
-
-@dataclass(frozen=True)
-class SpineLine:
-    """The spine of a scan, head to feet.
-
-    line: curve through the bodies; its arc 0 is at the first point. start_arc_mm, end_arc_mm: the spine's extent on it.
-    confidence: 0-1, mean over the extent. points_mm: (N, 3) RAS, what the network saw slice by slice.
-    point_confidence: (N,), 0-1. gaps: stretches of the line (start, end; arc mm) where no spine was seen.
-    """
-
-    line: Centreline
-    start_arc_mm: float
-    end_arc_mm: float
-    confidence: float
-    points_mm: np.ndarray
-    point_confidence: np.ndarray
-    gaps: tuple[tuple[float, float], ...]
-
-
-def load_centreline_network(path: Path, device: str = "cpu") -> CentrelineNetwork:
-    """The trained network of `path`, ready to use; WeightsError where the file is not one."""
-    network = CentrelineNetwork()
-    load_weights(path, network, KIND)
-    return network.to(device)
 
 
 def find_centreline(
@@ -69,7 +40,7 @@ def find_centreline(
     order = kept[::-1]  # head to feet
     points = np.column_stack([x, y, cell_centres_mm(len(x))])[order] + small.origin_mm
     sound = _without_outliers(points)
-    points, confidence = points[sound], (exists * share)[order][sound]
+    points = points[sound]
     line = fit_centreline(points, settings.smoothing_mm)
     arcs = line.nearest(points)
     ends = [_limit_mm(exists, kept[end], step, settings) for end, step in ((-1, 1), (0, -1))]
@@ -78,10 +49,7 @@ def find_centreline(
         _arc_at_height(line, arcs[place], float(np.clip(ends[place] + small.origin_mm[2], low, high)))
         for place in (0, -1)
     )
-    gaps = [(float(a), float(b)) for a, b in pairwise(arcs) if b - a > 3 * CELL_MM]
-    return SpineLine(
-        line, start, end, float(confidence.mean()), points, confidence, tuple(gaps)
-    )  # fmt: skip
+    return SpineLine(line, start, end)
 
 
 def _predicted(
@@ -121,7 +89,7 @@ def _positions(heat: np.ndarray, offset: np.ndarray, exists: np.ndarray) -> tupl
 
 
 def best_path(scores: np.ndarray) -> np.ndarray:
-    """Cells (Z', 2) of the path with the highest sum of scores (X', Y', Z'), at most a cell aside a slice (45 degrees).
+    """Cells (Z', 2) of the path with the highest sum of scores (X', Y', Z'), at most 45 degrees (one cell) per slice.
 
     Viterbi's algorithm with a moving maximum over 3 x 3 cells.
     """

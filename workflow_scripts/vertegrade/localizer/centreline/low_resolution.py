@@ -25,7 +25,7 @@ def low_resolution(volume: Volume) -> LowResolution:
     """The whole scan at GRID_MM: means over blocks of voxels, then linear interpolation (the scan may be oblique)."""
     factors = np.maximum((GRID_MM / volume.spacing_mm + 0.25).astype(int), 1)
     factors = np.minimum(factors, volume.hu.shape)
-    blocks = _block_means(volume.hu, factors)
+    blocks = block_means(volume.hu, factors).astype(np.float32)
     # The centre of block 0 lies between the voxels 0 and factor - 1.
     affine = volume.affine @ np.diag([*factors.astype(float), 1.0])
     affine[:3, 3] = voxel_to_mm(volume.affine, (factors - 1) / 2)
@@ -44,12 +44,12 @@ def low_resolution(volume: Volume) -> LowResolution:
     return LowResolution(np.rint(hu).astype(np.int16), origin)
 
 
-def _block_means(hu: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Means of blocks of `factors` voxels, float32, slab by slice to save memory; a rest at the far ends is dropped."""
+def block_means(hu: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Means of blocks of `factors` voxels, float64, slab by slab to save memory; a rest at the far ends is dropped."""
     counts = np.array(hu.shape) // factors
     fi, fj, fk = factors.tolist()
     ni, nj, nk = counts.tolist()
-    means = np.empty((ni, nj, nk), np.float32)
+    means = np.empty((ni, nj, nk))
     for k in range(nk):
         slab = hu[: ni * fi, : nj * fj, k * fk : (k + 1) * fk].sum(axis=2, dtype=np.int32)
         means[:, :, k] = slab.reshape(ni, fi, nj, fj).sum(axis=(1, 3)) / factors.prod()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from vertegrade.ct.volume import Volume
-from vertegrade.files import new_file
 from vertegrade.levels import LABEL_OF, SACRUM, craniocaudal_rank
 from vertegrade.localizer.centreline.augmentation import random_hu, random_pose
 from vertegrade.localizer.centreline.low_resolution import low_resolution
@@ -54,18 +52,6 @@ def centreline_sample(volume: Volume, truth: pd.DataFrame) -> CentrelineSample:
 
 def _points(truth: pd.DataFrame, name: str) -> np.ndarray:
     return truth[[f"{name}_{axis}_mm" for axis in "xyz"]].to_numpy(float)
-
-
-def save_centreline_sample(path: Path, sample: CentrelineSample) -> None:
-    """Write a sample as a compressed .npz."""
-    with new_file(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, **vars(sample))
-
-
-def load_centreline_sample(path: Path) -> CentrelineSample:
-    """Read a sample that `save_centreline_sample` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return CentrelineSample(**arrays)
 
 
 def centreline_batches(samples: list[CentrelineSample], seed: int) -> Callable[[int], tuple[Tensor, ...]]:

@@ -1,7 +1,6 @@
 """Straightened images of scans with known vertebrae, kept on disk, and random views of them for training."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,15 +8,12 @@ import torch
 from torch import Tensor
 
 from vertegrade.ct.volume import Volume
-from vertegrade.files import new_file
+from vertegrade.localizer.detector.network import NETWORK_LEVELS
 from vertegrade.localizer.image_augmentation import affine, moved, varied
-from vertegrade.localizer.straight_image import GEOMETRY, straight_image
+from vertegrade.localizer.straight_image import GEOMETRY, MARGIN_MM, straight_image
 from vertegrade.spine.centreline import Centreline, fit_centreline
-from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS
+from vertegrade.tables import POINTS, centres_of, points_of
 
-# Classes of the level scores: VerSe labels C3 to L6, S1 (26) and T13 (28).
-NETWORK_LEVELS = (*range(3, 26), 26, 28)
-MARGIN_MM = 32.0  # that the image reaches beyond the spine's ends
 WIDE = GEOMETRY.model_copy(update={"size": 144})  # room for shifts and zooms
 ROWS = 320
 MOST = 32  # vertebrae in a view
@@ -38,17 +34,6 @@ class SpineSample:
     centres: np.ndarray
     points: np.ndarray
     labels: np.ndarray
-
-
-def centres_of(truth: pd.DataFrame) -> np.ndarray:
-    """Body centres (n, 3) of a truth table, RAS mm."""
-    centres: np.ndarray = truth[CENTRE_COLUMNS].to_numpy(np.float64)
-    return centres
-
-
-def points_of(truth: pd.DataFrame) -> np.ndarray:
-    """Six points (n, 6, 3) of a truth table in the order of tables.POINTS, RAS mm."""
-    return truth[POINT_COLUMNS].to_numpy(np.float64).reshape(-1, len(POINTS), 3)
 
 
 def spine_sample(volume: Volume, truth: pd.DataFrame, rng: np.random.Generator) -> SpineSample:
@@ -74,23 +59,11 @@ def strayed_line(centres_mm: np.ndarray, rng: np.random.Generator) -> Centreline
     """A centreline through body centres (n, 3) moved smoothly sidewards and in depth by up to about 5 mm."""
     depth = -centres_mm[:, 2]
     knots = np.arange(depth.min() - 60, depth.max() + 61, 40.0)
-    size = rng.uniform(0, 3) * np.array([1.0, 1.0])
+    size = rng.uniform(0, 3)
     moved_mm = np.stack(
-        [np.interp(depth, knots, size[n] * rng.standard_normal(len(knots)) + rng.normal(0, 1)) for n in range(2)], 1
+        [np.interp(depth, knots, size * rng.standard_normal(len(knots)) + rng.normal(0, 1)) for _ in range(2)], 1
     ).clip(-6, 6)
     return fit_centreline(centres_mm + np.pad(moved_mm, ((0, 0), (0, 1))), rng.uniform(20, 100))
-
-
-def save_sample(path: Path, sample: SpineSample) -> None:
-    """Write a sample as an uncompressed .npz."""
-    with new_file(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, **vars(sample))
-
-
-def load_sample(path: Path) -> SpineSample:
-    """Read a sample that `save_sample` wrote."""
-    with np.load(path) as arrays:
-        return SpineSample(**{name: arrays[name] for name in SpineSample.__dataclass_fields__})
 
 
 def view(sample: SpineSample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

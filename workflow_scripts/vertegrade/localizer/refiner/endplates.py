@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from vertegrade.ct.volume import Volume, mm_to_voxel
-from vertegrade.localizer.refiner.samples import body_axes
+from vertegrade.localizer.refiner.look import body_axes
 
 PROFILE_MM = np.arange(-3.0, 5.01, 0.25)  # along a column, outward of its end
 LEFT_MM, BACK_MM = np.arange(-4.0, 4.1, 2.0), np.arange(-1.0, 1.1, 1.0)  # over which a profile is the mean

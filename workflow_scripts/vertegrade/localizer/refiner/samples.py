@@ -1,7 +1,6 @@
 """Flat sagittal looks at single vertebrae of scans, kept on disk, and random views of them for training."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,19 +8,13 @@ import torch
 from torch import Tensor
 
 from vertegrade.ct.volume import Volume
-from vertegrade.files import new_file
-from vertegrade.localizer.detector.samples import points_of
 from vertegrade.localizer.image_augmentation import affine, moved, varied
-from vertegrade.localizer.straight_image import body_frames
-from vertegrade.settings.spine import CropSettings
+from vertegrade.localizer.refiner.look import LOOK, body_axes, body_frames
 from vertegrade.spine.crop import sample_crop
 from vertegrade.spine.straighten import mm_to_crop
+from vertegrade.tables import points_of
 
-# The close look that the refiner is trained for, and a wider one to draw its views from.
-LOOK = CropSettings(size=64, pixel_mm=0.75, slices=7, slice_spacing_mm=4.0)
-WIDE = LOOK.model_copy(update={"size": 96})
-SUPERIOR, INFERIOR = [0, 2, 4], [1, 3, 5]  # of tables.POINTS
-ANTERIOR, POSTERIOR = [0, 1], [4, 5]
+WIDE = LOOK.model_copy(update={"size": 96})  # views are drawn from it
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +25,8 @@ class LookSamples:
     points: np.ndarray
 
 
-def body_axes(points_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Middle, unit vector down and unit vector to the left of a body, from its six points (6, 3), RAS mm."""
-    down = points_mm[INFERIOR].mean(axis=0) - points_mm[SUPERIOR].mean(axis=0)
-    back = points_mm[POSTERIOR].mean(axis=0) - points_mm[ANTERIOR].mean(axis=0)
-    down = down / np.linalg.norm(down)
-    left = np.cross(down, back)
-    return points_mm.mean(axis=0), down, left / np.linalg.norm(left)
-
-
 def look_samples(volume: Volume, truth: pd.DataFrame, rng: np.random.Generator) -> LookSamples:
-    """One look at each vertebra that lies in the scan wholly, its plane a little wrong as a detector's might be."""
+    """One look at each vertebra that lies completely in the scan, its plane a little wrong as a detector's might be."""
     pixels, found = [], []
     for points in points_of(truth[truth["complete"]]):
         if not np.isfinite(points).all():
@@ -55,18 +39,6 @@ def look_samples(volume: Volume, truth: pd.DataFrame, rng: np.random.Generator) 
         found.append(mm_to_crop(points, frames, pixels[-1].shape, WIDE.pixel_mm, WIDE.slice_spacing_mm))
     shape = (WIDE.slices, WIDE.size, WIDE.size)
     return LookSamples(np.array(pixels, np.int16).reshape(-1, *shape), np.array(found, np.float32).reshape(-1, 6, 3))
-
-
-def save_looks(path: Path, looks: LookSamples) -> None:
-    """Write looks as an uncompressed .npz."""
-    with new_file(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, **vars(looks))
-
-
-def load_looks(path: Path) -> LookSamples:
-    """Read looks that `save_looks` wrote."""
-    with np.load(path) as arrays:
-        return LookSamples(**arrays)
 
 
 def look_view(pixels: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

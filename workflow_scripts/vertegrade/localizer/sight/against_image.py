@@ -1,6 +1,6 @@
-"""Whether the image bears out how the body is said to lie, and whether vertebrae are where given landmarks say.
+"""Whether the image agrees with how the body is said to lie, and whether vertebrae are where given landmarks say.
 
-Both are seen by a small network (sight.py) at the bodies' centres and pooled over the scan: one body may look odd, not
+Both are seen by a small network (see.py) at the bodies' centres and pooled over the scan: one body may look odd, not
 most of them. The limits were set on phantoms alone (docs/design/localizer.md).
 """
 
@@ -12,7 +12,7 @@ from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.localizer.sight.see import WAYS, Seen, Sight, see
 from vertegrade.reasons import Refused
 from vertegrade.spine.plausibility import geometry_problem, height_problem, lies_along
-from vertegrade.tables import CENTRE_COLUMNS, NOT_GRADED, POINT_COLUMNS, POINTS
+from vertegrade.tables import NOT_GRADED, centres_of, points_of
 
 LEARNED = "learned"
 # Somebody looked at what was corrected by hand, often because it is odd (crushed, one level too many): no ground to
@@ -39,7 +39,7 @@ def check_against_image(landmarks: pd.DataFrame, volume: Volume, sight: Sight, w
     no bodies are to be seen at them. where: scan or file, for the message.
     """
     given = landmarks[~landmarks["source"].isin(UNJUDGED)]
-    along = lies_along(_centres(landmarks))
+    along = lies_along(centres_of(landmarks))
     if along:
         text = f"{where}: the vertebrae lie one after the other {along}: the axes of the image or of the landmarks are "
         raise Refused(
@@ -47,16 +47,15 @@ def check_against_image(landmarks: pd.DataFrame, volume: Volume, sight: Sight, w
         )
     shown = _to_look_at(landmarks, volume)
     if len(shown):
-        seen = see(volume, _centres(shown), sight)
+        seen = see(volume, centres_of(shown), sight)
         at_given = (~shown["source"].isin(UNJUDGED)).to_numpy()
         # First: a place that is no body's shows no way.
         if at_given.any():
             _check_bodies(seen.body_logit[at_given], where)
         _check_way(seen, where)
     if len(given):
-        points = given[POINT_COLUMNS].to_numpy(np.float64).reshape(-1, len(POINTS), 3)
-        problem = geometry_problem(dict(zip(given["vertebra"], _centres(given), strict=True)), volume)
-        problem = problem or height_problem(dict(zip(given["vertebra"], points, strict=True)))
+        problem = geometry_problem(dict(zip(given["vertebra"], centres_of(given), strict=True)), volume)
+        problem = problem or height_problem(dict(zip(given["vertebra"], points_of(given), strict=True)))
         if problem:
             raise Refused("landmarks_contradict_image", f"{where}: {problem}")
 
@@ -95,14 +94,9 @@ def _check_bodies(logit: np.ndarray, where: str) -> None:
 
 def _to_look_at(landmarks: pd.DataFrame, volume: Volume) -> pd.DataFrame:
     """Those whose centres lie in the scan; of those that were found only the sound ones, where they are enough."""
-    voxels = mm_to_voxel(volume.affine, _centres(landmarks))
+    voxels = mm_to_voxel(volume.affine, centres_of(landmarks))
     shape = np.array(volume.hu.shape)
     inside: np.ndarray = np.all((voxels >= -0.5) & (voxels <= shape - 0.5), axis=-1)
     sound = landmarks["reason"].isin(["", NOT_GRADED]) | (landmarks["source"] != LEARNED)
     wanted = inside & sound.to_numpy()
     return landmarks.loc[wanted if wanted.sum() >= FEW else inside]
-
-
-def _centres(landmarks: pd.DataFrame) -> np.ndarray:
-    centres: np.ndarray = landmarks[CENTRE_COLUMNS].to_numpy(np.float64)
-    return centres

@@ -1,4 +1,4 @@
-"""The network of sight.py for training, and its loss."""
+"""The network of see.py for its training by torch, and its loss."""
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class SightNetwork(nn.Module):
 
 
 def sight_numbers(network: nn.Module, patches: Tensor) -> Tensor:
-    """The network's numbers (n, 4, 2) of the four ways of turning each patch round (sight.WAYS)."""
+    """The network's numbers (n, 4, 2) of the four ways of turning each patch round (see.WAYS)."""
     axes = [tuple(axis for axis, turn in zip((-2, -1), way, strict=True) if turn) for way in WAYS]
     views = torch.stack([patches.flip(way) if way else patches for way in axes], dim=1)
     numbers: Tensor = network(views.flatten(0, 1)).unflatten(0, views.shape[:2])

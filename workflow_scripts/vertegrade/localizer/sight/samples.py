@@ -1,4 +1,4 @@
-"""Patches of phantom spines for the training of sight.py's network: bodies, and places that are no body's centre."""
+"""Patches of phantom spines for the training of the network of see.py: bodies, and places that are no body's centre."""
 
 from dataclasses import dataclass
 

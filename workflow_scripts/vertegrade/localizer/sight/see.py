@@ -4,7 +4,7 @@ A small network gives every patch two numbers: how much it looks like a body tha
 a body's centre. Each patch is looked at four times, as it is and with its rows, its columns or both turned round: the
 view that looks best says which way the body really lies. So one network that knows upright bodies knows all the others.
 
-Trained with torch (sight_network.py), computed here by numpy alone: given landmarks need not wait for torch's import.
+Trained with torch (network.py), computed here by numpy alone: given landmarks need not wait for torch's import.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import log_softmax
 
 from vertegrade.ct.volume import AIR_HU, Volume, mm_to_voxel, voxel_to_mm
-from vertegrade.localizer.straight_image import WINDOW_HALF_HU, WINDOW_MIDDLE_HU, straight_image
+from vertegrade.localizer.centreline.low_resolution import block_means
+from vertegrade.localizer.straight_image import straight_image, windowed
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.centreline import fit_centreline
 from vertegrade.weights import WeightsError, read_arrays
@@ -102,22 +103,15 @@ def _coarse(volume: Volume, centres_mm: np.ndarray) -> Volume:
     first = np.clip(np.floor(voxels.min(axis=0)).astype(int), 0, shape - 1)
     last = np.clip(np.ceil(voxels.max(axis=0)).astype(int), first, shape - 1)
     factors = np.clip((COARSE_MM / volume.spacing_mm).astype(int), 1, last - first + 1)
-    counts = (last - first + 1) // factors
-    end = first + counts * factors
-    part = volume.hu[first[0] : end[0], first[1] : end[1], first[2] : end[2]]
-    (ni, nj, nk), (fi, fj, fk) = counts.tolist(), factors.tolist()
-    means = np.empty((ni, nj, nk), np.int16)
-    for k in range(nk):
-        slab = part[:, :, k * fk : (k + 1) * fk].sum(axis=2, dtype=np.int32)
-        means[:, :, k] = np.rint(slab.reshape(ni, fi, nj, fj).sum(axis=(1, 3)) / factors.prod())
+    part = volume.hu[tuple(slice(low, high + 1) for low, high in zip(first, last, strict=True))]
     affine = volume.affine @ np.diag([*factors.astype(float), 1.0])
     affine[:3, 3] = voxel_to_mm(volume.affine, first + (factors - 1) / 2)
-    return Volume(means, affine)
+    return Volume(np.rint(block_means(part, factors)).astype(np.int16), affine)
 
 
 def from_patches(hu: np.ndarray, sight: Sight) -> Seen:
     """What patches, HU (n, SLABS, SIZE, SIZE), show."""
-    x = np.clip((hu.astype(np.float32) - WINDOW_MIDDLE_HU) / WINDOW_HALF_HU, -1, 1)
+    x = windowed(hu.astype(np.float32))
     numbers = np.stack([_network(turned(x, way), sight.weights) for way in WAYS], axis=1)
     return Seen(log_softmax(numbers[:, :, 0].astype(np.float64), axis=1), numbers[:, :, 1].mean(axis=1))
 
@@ -128,7 +122,7 @@ def turned(x: np.ndarray, way: tuple[bool, bool]) -> np.ndarray:
 
 
 def _network(x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """The network of sight_network.py in evaluation mode: (n, SLABS, SIZE, SIZE), -1 to 1, to (n, 2)."""
+    """The network of network.py in evaluation mode: (n, SLABS, SIZE, SIZE), -1 to 1, to (n, 2)."""
     for name, stride in STRIDES.items():
         x = np.maximum(_convolved(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride), 0)
     hidden = np.maximum(x.reshape(len(x), -1) @ weights["hidden.weight"].T + weights["hidden.bias"], 0)
