@@ -12,6 +12,7 @@ ENVIRONMENT := $(if $(wildcard .venv/ready),,.venv/ready)
 	@$(PYTHON) -c 'import sys; sys.exit("Vertegrade needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --requirement envs/requirements.lock --requirement envs/requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # Turn the embedded phantom cohort from DICOM into grades, metrics and a page: results/report/cohort.html.
@@ -34,11 +35,11 @@ check: .venv/ready
 # Write a sample sheet of all CT below DIR, from headers alone: make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]
 index: $(ENVIRONMENT)
 	@test -n "$(DIR)" || { echo "give the folder: make index DIR=/data/ct"; exit 2; }
-	@PYTHONPATH=workflow_scripts $(BIN)/python workflow_scripts/index.py "$(DIR)" --sheet "$(or $(SHEET),scans.csv)" $(if $(REPLACE),--replace)
+	@$(BIN)/vertegrade index "$(DIR)" --sheet "$(or $(SHEET),scans.csv)" $(if $(REPLACE),--replace)
 
 # Say everything that would go wrong before any work: make check-cohort [CONFIG="mine.yaml"] [PROFILE=slurm]
 check-cohort: $(ENVIRONMENT)
-	@PYTHONPATH=workflow_scripts $(BIN)/python workflow_scripts/check_cohort.py $(CONFIG) $(if $(PROFILE),--profile $(PROFILE))
+	@$(BIN)/vertegrade check $(CONFIG) $(if $(PROFILE),--profile $(PROFILE))
 
 # What `snakemake` would run now, and because of what: make why [CONFIG="mine.yaml"] [TARGET=results/predictions/dae.parquet]
 why:
@@ -47,7 +48,7 @@ why:
 
 # Write what follows from the code: config.yaml, its schema and reference, and the tables of docs/reference/inputs.md.
 config: .venv/ready
-	PYTHONPATH=workflow_scripts $(BIN)/python -m vertegrade.settings.documents
+	$(BIN)/python -m vertegrade.settings.documents
 
 # Resolve requirements*.in anew into the locks and the conda environment.
 lock:

@@ -1,7 +1,7 @@
 """How often the image is found to contradict orientation or landmarks, where it does and where it does not.
 
-    PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/against_image.py phantoms --seed 4141 --scans 60
-    PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/against_image.py real --shared ../shared/data
+    .venv/bin/python benchmarks/against_image.py phantoms --seed 4141 --scans 60
+    .venv/bin/python benchmarks/against_image.py real --shared ../shared/data
 
 Each scan as it is and with its array turned round under the same header (front and back, head and feet, both), with the
 vertebrae that the networks find in it, and with given centres that are turned too; then given centres that are wrong.
@@ -9,7 +9,6 @@ A line a case: the scan, the case, the reason of the refusal (- where it passes)
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,7 +134,6 @@ if __name__ == "__main__":
     parser.add_argument("--shared", type=Path, default=Path("../shared/data"))
     parser.add_argument("--given-only", action="store_true", help="without the networks that find vertebrae")
     chosen = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parent))
     networks = None if chosen.given_only else load_localizer(Path("models/localizer"), "cpu")
     weights = load_sight("models/localizer/sight.safetensors")
     scans_here = real(chosen.shared) if chosen.kind == "real" else phantoms(chosen.seed, chosen.first, chosen.scans)

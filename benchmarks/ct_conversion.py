@@ -22,8 +22,6 @@ from statistics import median
 import nibabel as nib
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
-
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.convert import convert_scan
 from vertegrade.settings.ct import CtSettings
@@ -110,7 +108,6 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for folder in arguments.folders:
         print(row_of(folder, program, arguments.repeats), flush=True)
-    os.environ["PYTHONPATH"] = sys.path[0]
     cpu, wall = run(lambda: execute(sys.executable, "-c", "import vertegrade.ct.shard"))
     print(f"\nimports, once a shard: {cpu:.2f} s CPU, {wall:.2f} s")
 

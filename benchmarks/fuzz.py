@@ -3,7 +3,9 @@
 atheris is not in the lock. In an environment of its own that sees this project's packages:
 
     python3.11 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris
-    PYTHONPATH=workflow_scripts:.venv/lib/python3.11/site-packages /tmp/fuzz/bin/python benchmarks/fuzz.py verse \
+    echo "$PWD/.venv/lib/python3.11/site-packages" > /tmp/fuzz/lib/python3.11/site-packages/project.pth
+    /tmp/fuzz/bin/pip install --no-deps --editable .
+    /tmp/fuzz/bin/python benchmarks/fuzz.py verse \
         CORPUS_FOLDER -max_total_time=75 -timeout=25 -rss_limit_mb=3000 -max_len=8192
 
 with a few good files in CORPUS_FOLDER. What was run and found: docs/reference/inputs.md.

@@ -1,6 +1,6 @@
 """How good Genant's indices are before any network errs: on experts' six points, and on the phantoms' true points.
 
-Run: PYTHONPATH=workflow_scripts:benchmarks .venv/bin/python benchmarks/genant_indices.py \
+Run: .venv/bin/python benchmarks/genant_indices.py \
         ../shared/data/mosmed_keypoints.zip results/phantom
 
 1. MosMed (3607 vertebrae, 2-4 experts each): agreement of two experts by the plain rule, G = 1 - min/max of a
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from derive_level_statistics import ANNOTATED, corners
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
+from derive_level_statistics import ANNOTATED, corners
 from vertegrade.spine.indices import EXPERT_SD_MM, measure
 from vertegrade.spine.normal_ratios import intact_log_heights
 from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS

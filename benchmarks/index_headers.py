@@ -9,13 +9,10 @@ without the program's imports; CPU time is that of all processes, which other wo
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from vertegrade.index.folder import index_folder
 

@@ -1,6 +1,6 @@
 """How good DAE and PCA latents grade when only a share of the training patients is labelled.
 
-    PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/learning_curve.py results
+    .venv/bin/python benchmarks/learning_curve.py results
 
 Reads a finished run: its latents, labels and splits. For each share of labelled training patients and each draw the
 hyperplane and the calibrator are fitted anew, and the test split is graded. The DAE itself saw no labels. Writes

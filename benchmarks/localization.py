@@ -1,6 +1,6 @@
 """How well the learned localizer finds, labels and measures phantom vertebrae that it was never trained on.
 
-    PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/localization.py cohort 60 --seed 31
+    .venv/bin/python benchmarks/localization.py cohort 60 --seed 31
 
 Scans are drawn with a seed of their own: `cohort`, as the default cohort's, or `hard`, as its training's hardest. The
 whole localizer runs: centreline, vertebrae, labels. A found vertebra is right within 10 mm of a true body's centre.

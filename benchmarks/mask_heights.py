@@ -1,6 +1,6 @@
 """How well heights measured on phantom masks agree with the phantoms' truth (docs/design/heights.md).
 
-Run: PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/mask_heights.py results/phantom 40
+Run: .venv/bin/python benchmarks/mask_heights.py results/phantom 40
 (the `phantom` folder of a run, and how many of its scans to take, spread evenly)
 """
 

@@ -1,6 +1,6 @@
 """Does learning from centroids alone, or from six points in MosMed's layout, harm the localizer?
 
-    PYTHONPATH=workflow_scripts:tests:benchmarks .venv/bin/python benchmarks/own_scans.py FOLDER --steps 60
+    .venv/bin/python benchmarks/own_scans.py FOLDER --steps 60
 
 The shipped networks train on for a few steps on phantoms of which they are told only what such files say, through the
 files and `own_scan`. Figures before and after are those of benchmarks/localization.py, on other phantoms. Points and
@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from localization import CENTRE, compared, points, report
 
-from localizer.mosmed_file import write_mosmed
+from localization import CENTRE, compared, points, report
+from mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.levels import SACRUM

@@ -1,6 +1,6 @@
 """How well the learned localizer does on real CT that it was never trained on, against the scans' own masks.
 
-    PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/real_ct.py --shared ../shared/data --pictures docs
+    .venv/bin/python benchmarks/real_ct.py --shared ../shared/data --pictures docs
 
 LIDC-IDRI-0001 comes from `python tests/lidc_data.py`; verse014 and TotalSegmentator's example from a folder of your own
 (`--shared`). Heights are compared with those that spine/morphometry.py measures on the masks.
@@ -8,7 +8,6 @@ LIDC-IDRI-0001 comes from `python tests/lidc_data.py`; verse014 and TotalSegment
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -47,12 +46,9 @@ def read(ct: Path, mask: Path, verse_labels: dict[int, int]) -> tuple[Volume, np
 
 def scans(shared: Path | None) -> dict[str, tuple[Volume, np.ndarray]]:
     """The scans that are on this machine, by name."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from lidc_data import lidc_folder
-
     found = {}
-    lidc = lidc_folder()
-    if lidc is not None:
+    lidc = Path("~/.cache/vertegrade-test-data/lidc-idri-0001").expanduser()
+    if lidc.is_dir():
         with (lidc / "structures.csv").open(encoding="utf-8") as file:
             names = {int(row["id"]): row["structure"].removeprefix("vertebrae_") for row in csv.DictReader(file)}
         levels = {number: LABEL_OF[name] for number, name in names.items() if name in LABEL_OF}

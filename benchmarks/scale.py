@@ -1,6 +1,6 @@
 """What Snakemake itself costs for a cohort of many scans: parse, plan, a run with nothing to do, memory, jobs, inodes.
 
-    PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/scale.py FOLDER 10000 --scans-a-shard 50
+    .venv/bin/python benchmarks/scale.py FOLDER 10000 --scans-a-shard 50
 
 Makes in FOLDER a sheet of that many scans (empty NIfTI files), and a finished run of it: every file that the workflow
 makes, empty, with its manifest, and recorded by Snakemake's own function for a job that has ended. So the plan and the

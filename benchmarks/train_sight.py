@@ -1,6 +1,6 @@
 """Train the network that sees whether there is a body at a place and which way it lies (localizer/sight/see.py).
 
-    PYTHONPATH=workflow_scripts .venv/bin/python benchmarks/train_sight.py FOLDER
+    .venv/bin/python benchmarks/train_sight.py FOLDER
 
 makes models/localizer/sight.safetensors from nothing, on phantoms alone: the first scans of the same series that the
 other networks learn from. After a kill the same command goes on. The samples (a megabyte a scan) stay in FOLDER.

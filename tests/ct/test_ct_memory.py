@@ -56,9 +56,8 @@ def print_peaks(folders: list[str]) -> None:
 @pytest.mark.parametrize("kind", ["slices", "multi-frame", "resampled", "nifti"])
 def test_memory_grows_with_one_copy_of_the_volume(kind: str, tmp_path: Path) -> None:
     folders = [str(write(kind, slices, tmp_path / str(slices))) for slices in SLICES]
-    command = [sys.executable, "-c", f"from ct.test_ct_memory import print_peaks; print_peaks({folders!r})"]
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent / "workflow_scripts")])
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True)
+    code = f"from ct.test_ct_memory import print_peaks; print_peaks({folders!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=TESTS, capture_output=True, text=True, check=True)
     (first, small), (second, large) = (line.split() for line in done.stdout.splitlines())
     assert (first, second) == ("done", "done")
     growth = (float(large) - float(small)) / ((SLICES[1] - SLICES[0]) * SLICE_MIB)

@@ -2,7 +2,6 @@
 
 import ast
 import importlib.metadata
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,16 +150,6 @@ def test_a_module_that_is_loaded_after_an_edit_is_refused(  # field test A3
     (scripts / "vertegrade/x/two.py").write_text("def f():\n    return 2\n")
     with pytest.raises(CodeError, match=r"a: vertegrade/x/two\.py was changed while it worked"):
         code.require_unchanged()
-
-
-def test_paths_that_lead_to_another_clone_are_seen(scripts: Path, tmp_path: Path) -> None:  # field test A3
-    there = tmp_path / "there"
-    (there / "vertegrade").mkdir(parents=True)
-    assert code_hash.other_code([str(there)]) is None  # a folder of that name is no package
-    (there / "vertegrade/__init__.py").touch()
-    assert code_hash.other_code([str(scripts), str(there)]) is None
-    assert code_hash.other_code([os.path.relpath(scripts)]) is None
-    assert code_hash.other_code([str(there), str(scripts)]) == there
 
 
 def test_all_code_that_scripts_load_is_in_their_hash() -> None:

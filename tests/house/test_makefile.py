@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copytree(ROOT / "envs", tmp_path / "envs")
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    for program in ("pip", "python", "snakemake"):
+    for program in ("pip", "python", "snakemake", "vertegrade"):
         (tmp_path / ".venv/bin" / program).write_text(CALLED)
         (tmp_path / ".venv/bin" / program).chmod(0o755)
     (tmp_path / ".venv/ready").touch()
@@ -49,8 +49,8 @@ def called(folder: Path) -> list[str]:
     [
         (["why"], "snakemake --cores 1 --quiet all -- why"),
         (["why", "CONFIG=mine.yaml"], "snakemake --cores 1 --configfile mine.yaml --quiet all -- why"),
-        (["index", "DIR=ct"], "python workflow_scripts/index.py ct --sheet scans.csv"),
-        (["check-cohort", "CONFIG=mine.yaml"], "python workflow_scripts/check_cohort.py mine.yaml"),
+        (["index", "DIR=ct"], "vertegrade index ct --sheet scans.csv"),
+        (["check-cohort", "CONFIG=mine.yaml"], "vertegrade check mine.yaml"),
     ],
 )
 def test_asking_renews_no_environment(project: Path, typed: list[str], runs: str) -> None:  # field test B10

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from localizer.mosmed_file import write_mosmed
+from mosmed_file import write_mosmed
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, to_ras
 from vertegrade.levels import LABEL_OF

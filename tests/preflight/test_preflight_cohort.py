@@ -349,9 +349,8 @@ def test_a_good_cohort_ends_with_status_0(tmp_path: Path) -> None:
 
 def check_cohort(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What `make check-cohort` runs."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow_scripts")}
-    command = [sys.executable, str(ROOT / "workflow_scripts/check_cohort.py"), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    command = [sys.executable, "-m", "vertegrade.commands", "check", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
 
 
 def test_config_files_merge_as_snakemake_merges_them(tmp_path: Path) -> None:

@@ -64,9 +64,9 @@ class Project:
     def check_cohort(self, *configfiles: str) -> list[str]:
         """What `make check-cohort PROFILE=slurm` says, line by line."""
         run = subprocess.run(
-            [sys.executable, "workflow_scripts/check_cohort.py", *configfiles, "--profile", "slurm"],
+            [sys.executable, "-m", "vertegrade.commands", "check", *configfiles, "--profile", "slurm"],
             cwd=self.folder,
-            env={**self.variables(), "PYTHONPATH": "workflow_scripts"},
+            env=self.variables(),
             capture_output=True,
             text=True,
             timeout=600,

@@ -163,7 +163,7 @@ def test_parse_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "slow"), [("dae.encoding", "diffusers"), ("report.localization_picture", "sklearn")]
+    ("module", "slow"), [("graders.dae.encoding", "diffusers"), ("report.localization_picture", "sklearn")]
 )
 def test_jobs_of_a_shard_do_not_wait_for_imports_that_they_do_not_use(module: str, slow: str) -> None:
     code = f"import sys, vertegrade.{module}; sys.exit({slow!r} in sys.modules)"

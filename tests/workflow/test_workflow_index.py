@@ -5,7 +5,6 @@ import csv
 import gzip
 import itertools
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from planted import NAME, WORD, found_in, plant
 from vertegrade.annotations.verse import centroid_labels
 from vertegrade.levels import NAMES
-from workflow.runs import ROOT, Config, finished_tiny, snakemake
+from workflow.runs import Config, finished_tiny, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -47,11 +46,10 @@ class Run:
     printed: str
 
 
-def script(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def vertegrade(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What `make index` and `make check-cohort` run."""
-    command = [sys.executable, str(ROOT / "workflow_scripts" / name), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow_scripts")}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    command = [sys.executable, "-m", "vertegrade.commands", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
 
 
 def planted_copy(series: list[Path], folder: Path, name: str) -> int:
@@ -97,12 +95,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (top / "torn.zip").write_bytes((top / "torn.zip").read_bytes()[:900])
     (top / "deep/readme.txt").write_text("x")
     files = sum(path.is_file() for path in top.rglob("*"))
-    jobs = [script(folder, "index.py", "in")]
+    jobs = [vertegrade(folder, "index", "in")]
     assert jobs[0].returncode == 0, jobs[0].stdout + jobs[0].stderr
     centroids = [path.parent.parent / f"annotations/{path.name}_seg-vb_ctd.json" for path in phantoms]
     vertebra = complete_sheet(folder, centroids)
     (folder / "check.yaml").write_text(json.dumps(CONFIG))
-    check = script(folder, "check_cohort.py", "check.yaml")
+    check = vertegrade(folder, "check", "check.yaml")
     for targets in (["all", "ro_crate", f"results/lineage/{vertebra}.html"], ["audit", "why"]):
         jobs.append(snakemake(folder, "--cores", "2", *targets, config=CONFIG))
     jobs += [snakemake(folder, "--report", name, config=CONFIG) for name in ("report.html", "report.zip")]

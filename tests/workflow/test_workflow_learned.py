@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from localizer.mosmed_file import write_mosmed
+from mosmed_file import write_mosmed
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.ct.volume import read_volume
 from vertegrade.localizer.centreline.samples import CentrelineSample

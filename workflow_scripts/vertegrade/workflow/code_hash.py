@@ -13,7 +13,6 @@ import ast
 import atexit
 import contextlib
 import hashlib
-import importlib.machinery
 import importlib.util
 import json
 import os
@@ -30,17 +29,13 @@ NOT_COUNTED = ("vertegrade.settings.", "vertegrade.workflow.code_hash.", "verteg
 # pandera (tables are selected and joined), jinja2 and the like: a training is not to start anew for them.
 COMPUTING = {
     "PIL": "pillow",
-    "SimpleITK": "simpleitk",
     "diffusers": "diffusers",
-    "highdicom": "highdicom",
     "matplotlib": "matplotlib",
-    "monai": "monai",
     "nibabel": "nibabel",
     "numpy": "numpy",
     "pydicom": "pydicom",
     "scipy": "scipy",
     "sklearn": "scikit-learn",
-    "statsmodels": "statsmodels",
     "torch": "torch",
 }
 
@@ -210,15 +205,6 @@ def digests_of(modules: Sequence[str]) -> dict[str, str]:
 
 class CodeError(RuntimeError):
     """A job does not run the code that it was planned with; the message says what to do."""
-
-
-def other_code(paths: Sequence[str]) -> Path | None:
-    """The folder from which jobs would import vertegrade by these paths (sys.path), if it is not this one."""
-    spec = importlib.machinery.PathFinder.find_spec(PACKAGE, paths)
-    if spec is None or spec.origin is None:
-        return None
-    folder = Path(spec.origin).resolve().parent.parent
-    return None if folder == SCRIPTS else folder
 
 
 def leads_elsewhere(there: Path, here: str) -> str:

@@ -21,8 +21,8 @@ from typing import Any
 from vertegrade.files import is_litter, sha256_of, write_text
 from vertegrade.gpus import gpus_asked_for
 
-PACKAGES = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "nibabel", "pydicom", "highdicom", "torch", "monai"]
-PACKAGES += ["diffusers", "statsmodels", "matplotlib", "snakemake"]
+PACKAGES = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "nibabel", "pydicom", "torch", "diffusers"]
+PACKAGES += ["matplotlib", "snakemake"]
 FOLDER = "manifest"
 HASHED = ".hashed.json"  # beside the manifests: files hashed again by workflow/present.py; no part of the record
 UNSEALED = "0" * 64

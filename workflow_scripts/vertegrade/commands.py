@@ -1,0 +1,63 @@
+"""`vertegrade index` and `vertegrade check`: what a person asks for before a run, and no rule does."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Read the command line and do what it asks for."""
+    parser = argparse.ArgumentParser(prog="vertegrade", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    index = commands.add_parser("index", help="write a sample sheet of all CT below a folder, from headers alone")
+    index.add_argument("folder", type=Path, help="folder of DICOM, zips and NIfTI, nested as it may be")
+    index.add_argument("--sheet", type=Path, default=Path("scans.csv"), help="sheet to write (%(default)s)")
+    index.add_argument("--key", type=Path, help="key file of the pseudonyms (SHEET.key.tsv); keep it to yourself")
+    index.add_argument("--replace", action="store_true", help="replace a sheet that is there already")
+    index.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
+    index.set_defaults(run=write_sheet)
+    check = commands.add_parser("check", help="report everything that would go wrong in a run, before any work")
+    check.add_argument("configfiles", nargs="*", help="as for snakemake's --configfile")
+    check.add_argument("--profile", help="as for snakemake's --profile, to check it against the cluster")
+    check.set_defaults(run=check_run)
+    given = parser.parse_args()
+    given.run(given)
+
+
+def write_sheet(given: argparse.Namespace) -> None:
+    """Write the sheet and say what was found; docs/how-to/own-data.md says what becomes a row."""
+    from vertegrade.index.folder import IndexingError, report_of, write_index
+    from vertegrade.index.pseudonyms import KeyFileError
+
+    key = given.key or given.sheet.with_suffix(".key.tsv")
+    try:
+        found = write_index(given.folder, given.sheet, key, given.replace, given.jobs)
+    except (IndexingError, KeyFileError) as error:
+        sys.exit(f"No sheet was written: {error}")
+    patients = len({row.patient_id for row in found.rows})
+    print(f"{given.sheet}: {len(found.rows)} scans of {patients} patients, from {found.files} files")
+    for left_out in (found.files_left_out, found.images_left_out):
+        if left_out:
+            print("left out:", ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items())))
+    for note in found.notes:
+        print("note:", note)
+    print(f"what was left out and why: {report_of(given.sheet)}")
+
+
+def check_run(given: argparse.Namespace) -> None:
+    """Print every problem; status 1 if there is any. docs/reference/commands.md says what is checked."""
+    from vertegrade.preflight.everything import check_everything
+
+    report = check_everything(given.configfiles, given.profile)
+    for problem in report.problems:
+        print(problem)
+    for note in report.notes:
+        print("note:", note)
+    count = f"{len(report.problems)} problem(s)" if report.problems else "nothing stands in the way"
+    print(f"{report.cohort}: {count}")
+    sys.exit(bool(report.problems))
+
+
+if __name__ == "__main__":
+    main()
