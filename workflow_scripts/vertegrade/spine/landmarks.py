@@ -2,12 +2,17 @@
 
 import logging
 import math
+import tempfile
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
 from vertegrade.annotations.masks import Body, body_centres, read_mask
+from vertegrade.annotations.tools import tool_mask
 from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
@@ -96,6 +101,24 @@ def _points(label: int, centre_mm: np.ndarray, mask: np.ndarray | None, volume: 
     if not np.linalg.norm(measure.centre_mm - centre_mm) <= NEAR_MM:  # NaN where it could not be measured
         return np.full((len(POINTS), 3), math.nan)
     return measure.points_mm
+
+
+def tool_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings, device: str) -> pd.DataFrame:
+    """Table LANDMARKS of one scan from the mask that `settings.method` (totalsegmentator or spineps) makes.
+
+    As `provided_landmarks` for that mask; source is the method. device: `cuda` or `cpu`.
+    Refused: the tool is not installed, fails, takes longer than `settings.tool_minutes`, or finds no vertebra.
+    """
+    with tempfile.TemporaryDirectory(prefix="vertegrade-") as folder:
+        mask = Path(folder) / "mask.nii.gz"
+        image = nib.Nifti1Image(tool_mask(row.scan_id, volume, settings, device), volume.affine)
+        nib.save(image, mask)
+        given = replace(row, mask=str(mask), centroids="")
+        try:
+            return provided_landmarks(given, volume, settings).assign(source=settings.method)
+        except Refused as refusal:
+            text = refusal.message.replace(str(mask), f"scan {row.scan_id}: the mask of {settings.method}")
+            raise Refused(refusal.reason, text) from refusal
 
 
 def implausible(centres: dict[int, np.ndarray], settings: LocalizeSettings) -> list[int]:
