@@ -112,8 +112,6 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "make clean": Typed("Caches are removed", ".venv/ready"),
     "make test": By(".ci/run", "make test"),
     "make check": By("Makefile", "test: check"),
-    "python -m venv": By("Makefile", "-m venv"),
-    "pip install --requirement envs/requirements.lock": By("Makefile", "pip install --quiet --requirement"),
     "apptainer build vertegrade.sif docker-archive:vertegrade.tar": Absent("the page says that it is not tested"),
     ".venv/bin/python benchmarks/overhead.py FOLDER": Known(),
     ".venv/bin/python benchmarks/learning_curve.py RESULTS": Known(),
