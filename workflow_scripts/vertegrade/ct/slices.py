@@ -19,7 +19,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from vertegrade.ct.archive import SourceFile
-from vertegrade.ct.elements import UNDEFINED, forget_values, read_elements
+from vertegrade.ct.elements import UNDEFINED, read_elements
 from vertegrade.reasons import Refused
 
 # Required numbers, with how many a slice must have.
@@ -310,7 +310,6 @@ def forget_kept() -> None:
     """To be called when the scan has been read: a multi-frame file is as large as its scan, headers name the person."""
     _kept.cache_clear()
     _pixels_place.cache_clear()
-    forget_values()
 
 
 def _check_end(data: bytes, index: int, frames: int) -> None:
