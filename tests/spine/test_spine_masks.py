@@ -221,5 +221,5 @@ def test_labels_behind_a_scale_factor_are_whole_and_nan_is_called_by_its_name(tm
     labels = vertebra().astype(np.float32) * 20
     np.testing.assert_array_equal(read_mask(save(tmp_path / "a.nii.gz", labels * 1.00001), SHAPE, AFFINE), labels)
     labels[0, 0, 0] = np.nan
-    with pytest.raises(Refused, match="holds NaN or infinite values; write 0 instead"):
+    with pytest.raises(Refused, match="contains NaN or infinite values; write 0 instead"):
         read_mask(save(tmp_path / "b.nii.gz", labels), SHAPE, AFFINE)

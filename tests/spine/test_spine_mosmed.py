@@ -94,7 +94,7 @@ def test_points_land_in_the_patient_whichever_way_the_slices_are_stacked(tmp_pat
 @pytest.mark.parametrize(
     ("vertebrae", "axcodes", "message"),
     [
-        ([("Th8", 0)], AXIAL, "one vertebra alone does not say"),
+        ([("Th8", 0)], AXIAL, "one vertebra does not show"),
         (
             [("Th8", 0), ("Th9", 30), ("Th10", 90), ("Th11", 60), ("Th12", 120)],
             AXIAL,
@@ -151,7 +151,7 @@ def test_segments_and_ends_in_any_order_are_the_same_points(tmp_path: Path) -> N
         (annotation({"segments": [[[1, 2, "x"], [1, 2, 3]]] * 3, "type": "Th8"}), "no segments"),
         (
             annotation(Annotation={"expert1": [{"segments": SEGMENTS, "type": "Th8"}] * 2}),
-            "vertebra 2: Th8 stands twice",
+            "vertebra 2: Th8 is listed twice",
         ),
         (annotation(Annotation={"expert1": 5}), "expert1 has no list"),
     ],

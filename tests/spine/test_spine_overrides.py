@@ -146,7 +146,7 @@ def test_corrections_that_do_not_fit_what_was_found_are_refused(
         ("s1,19,delete,1,2,3,", WITH_CENTRE, "line 2: action delete takes no positions"),
         ("s1,19,relabel,", WITH_NEW, "line 2: new_vertebra '' is no VerSe vertebra"),
         ("s1,19,delete,20", WITH_NEW, "line 2: new_vertebra belongs to action relabel"),
-        ("s1,19,delete\ns1,T12,delete", "scan_id,vertebra,action", "line 3: scan 's1', vertebra 19 stands already"),
+        ("s1,19,delete\ns1,T12,delete", "scan_id,vertebra,action", "line 3: scan 's1', vertebra 19 is already"),
         ("s1,19,delete", "scan_id,vertebra,act", "column 'action' is missing; unknown column 'act'"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What people and tools bring: VerSe's and MosMed's files, masks, corrections by hand, tools' label maps."""
+"""What people and tools provide: VerSe's and MosMed's files, masks, corrections by hand, tools' label maps."""

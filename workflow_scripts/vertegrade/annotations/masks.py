@@ -71,10 +71,10 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
         raise Refused("mask_unreadable", f"{path}: its voxels cannot be read ({error})") from error
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
-            raise Refused("mask_not_labels", f"{path}: holds NaN or infinite values; write 0 instead")
+            raise Refused("mask_not_labels", f"{path}: contains NaN or infinite values; write 0 instead")
         whole = np.rint(labels)
         if np.abs(labels - whole).max(initial=0) > WHOLE:
-            raise Refused("mask_not_labels", f"{path}: holds fractions; resample masks with nearest neighbour")
+            raise Refused("mask_not_labels", f"{path}: contains fractions; resample masks with nearest neighbour")
         labels = whole.astype(np.int32)
     return to_ras(labels, image.affine)[0]
 
@@ -82,11 +82,11 @@ def read_mask(path: str | Path, shape: tuple[int, ...], affine: np.ndarray) -> n
 def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path, hu: np.ndarray | None) -> dict[int, Body]:
     """Bodies by VerSe label, from a mask (`read_mask`) with its affine to RAS mm; `path` is for messages.
 
-    SPINEPS's discs and endplates (100 and 200 + label) are left out, and in their company its S2-S6 (29-33), which
-    are L3-T11 to TotalSegmentator.
-    A body that touches the front, back, top or bottom of the scan, or of what is filled in outside of it (hu: its
-    voxels, None: not looked at), is `cut_by_scan_edge`, and one with less than a quarter of the median body's volume
-    `mask_too_small`: their centres are not the vertebra's.
+    SPINEPS's discs and endplates (100 and 200 + label) are left out. Where they occur, its S2-S6 (29-33) are left out
+    too, since TotalSegmentator uses these numbers for L3-T11.
+    A body is `cut_by_scan_edge` where it touches the front, back, top or bottom of the scan, or of what is filled in
+    outside of it (hu: its voxels; None: not looked at). A body with less than a quarter of the median body's volume is
+    `mask_too_small`. The centres of both are not the vertebra's.
     Refused: unknown labels, or no vertebra at all.
     """
     found = set(np.unique(labels).tolist())
@@ -124,10 +124,10 @@ def _at_filling(hu: np.ndarray, voxels: np.ndarray) -> bool:
 def body_of(vertebra: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
     """The vertebral body, bool (i, j, k), of one whole vertebra, bool (i, j, k) in RAS+ with its voxel spacing.
 
-    Near the midline the spinal canal parts the body from the arch. The sagittal slab (4 mm) nearest to the vertebra's
-    middle in which that holds gives the body's silhouette: the foremost of the large pieces. The body is what of the
-    vertebra projects into the silhouette from the side. Thickness (distance transform) alone mistakes the arch for
-    the body where the body is crushed. A mask of bodies alone is one piece everywhere, and that piece is the body.
+    Near the midline the spinal canal separates the body from the arch. The sagittal slab (4 mm) nearest to the
+    vertebra's middle in which this is so gives the body's silhouette: the foremost of the large pieces. The body is the
+    part of the vertebra that projects into the silhouette from the side. Thickness (distance transform) alone mistakes
+    the arch for the body where the body is crushed. A mask of bodies alone is one piece everywhere: the body.
     """
     middle = round(float(np.argwhere(vertebra)[:, 0].mean()))
     half, reach = (int(mm / spacing_mm[0] + 0.01) for mm in (SLAB_HALF_MM, SEARCH_MM))  # 1.0001 mm are 1 mm
@@ -146,7 +146,7 @@ def _pieces(slab: np.ndarray) -> tuple[int, np.ndarray]:
     if count == 0:
         return 0, slab
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    least = min(MIN_SHARE * sizes.sum(), sizes.max())  # of crumbs alone, none has that share
+    least = min(MIN_SHARE * sizes.sum(), sizes.max())  # of many small pieces none has that share
     large = [piece for piece in range(1, count + 1) if sizes[piece - 1] >= least]
     centres = ndimage.center_of_mass(slab, labels, large)
     front = large[int(np.argmax([centre[1] for centre in centres]))]

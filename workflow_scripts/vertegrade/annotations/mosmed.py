@@ -1,11 +1,11 @@
 """Six-point annotations of MosMed's CTLungCa-500 (github.com/neuro-ml/anchor-free-genant, CC BY-NC 4.0).
 
-One JSON a series: {"SeriesInstanceUID": ..., "Annotation": {expert: [vertebra, ...]}} with vertebrae
+One JSON per series: {"SeriesInstanceUID": ..., "Annotation": {expert: [vertebra, ...]}} with vertebrae
 {"segments": [[p, p], [p, p], [p, p]], "type": "Th8"}.
 A point counts voxels of the image as its authors load it (their utils.py): (row, column, slice) of the DICOM pixel
 arrays stacked by increasing InstanceNumber. In axial series a row's index runs from front to back and a column's from
-the patient's right to left (AXIAL). Slices run from feet to head in all 269 readings of the archive; the levels of a
-file say which way they run in its series, so that neither InstanceNumber nor the DICOM files are needed.
+the patient's right to left (AXIAL). Slices run from feet to head in all 269 readings of the archive. The levels of a
+file show which way they run in its series, so neither InstanceNumber nor the DICOM files are needed.
 """
 
 import json
@@ -90,7 +90,7 @@ def _readings(name: str, text: bytes) -> list[Reading]:
                 LOG.warning("%s: a point is not known; the vertebra is left out", where)
                 continue
             if reading.vertebra in seen:
-                raise MosmedError(f"{where}: {vertebra['type']} stands twice")
+                raise MosmedError(f"{where}: {vertebra['type']} is listed twice")
             seen.add(reading.vertebra)
             readings.append(reading)
     return readings
@@ -126,11 +126,11 @@ def agreed_points(path: str | Path, shape: tuple[int, ...], affine: Floats, axco
 
     shape, affine: of the canonical volume (RAS+) that the series became. axcodes: see `stack_affine`.
     A vertebra that its experts put more than APART_MM apart is left out: they mean different ones.
-    MosmedError: as of `read_annotations`; several series; an order or a series that is not as this module says.
+    MosmedError: as for `read_annotations`; several series; an order or a series that is not as this module says.
     """
     readings = read_annotations(path)
     if len({reading.series_uid for reading in readings}) != 1:
-        raise MosmedError(f"{path}: holds no vertebra or more than one series; name the JSON of this scan alone")
+        raise MosmedError(f"{path}: contains no vertebra or more than one series; name the JSON of this scan alone")
     columns, rows = (AXIS_OF_CODE[code][0] for code in axcodes)
     if {columns, rows} != {0, 1}:
         raise MosmedError(f"{path}: points of axial series alone can be read, but the scan's slices run {axcodes}")
@@ -153,19 +153,19 @@ def agreed_points(path: str | Path, shape: tuple[int, ...], affine: Floats, axco
 
 
 def _head_first(readings: list[Reading], path: str | Path) -> bool:
-    """Whether slices count from the head down: the levels say so, since no file says how InstanceNumber ran."""
+    """Whether slices count from the head down. The levels show it; no file says how InstanceNumber ran."""
     slices: dict[int, list[float]] = {}
     for reading in readings:
         slices.setdefault(reading.vertebra, []).append(float(reading.voxels[:, 2].mean()))
     order = sorted(slices, key=craniocaudal_rank)
     steps = np.diff([np.median(slices[vertebra]) for vertebra in order])
     if len(order) < 2:
-        raise MosmedError(f"{path}: one vertebra alone does not say which way the slices count; mark its neighbour too")
+        raise MosmedError(f"{path}: one vertebra does not show which way the slices count; mark its neighbour too")
     if not ((steps > 0).all() or (steps < 0).all()):
         odd = int(np.flatnonzero(steps * np.sign(np.median(steps)) <= 0)[0])
         raise MosmedError(
             f"{path}: {NAMES[order[odd]]} and {NAMES[order[odd + 1]]} are not in the order of the slices, as the other "
-            "vertebrae are; mend their types or points"
+            "vertebrae are; correct their types or points"
         )
     return bool(steps[0] > 0)
 

@@ -1,4 +1,4 @@
-"""Landmarks corrected by hand: a CSV that wins over whatever found the vertebrae.
+"""Landmarks corrected by hand: a CSV that has priority over whatever found the vertebrae.
 
 Columns: scan_id, vertebra, action, and what the action needs: new_vertebra, centre_x_mm, centre_y_mm, centre_z_mm, the
 18 coordinates of the six points (tables.POINT_COLUMNS), comment. Vertebrae are VerSe labels or names (20 or L1),
@@ -33,7 +33,7 @@ REQUIRED = ["scan_id", "vertebra", "action"]
 COLUMNS = [*REQUIRED, "new_vertebra", *CENTRE_COLUMNS, *POINT_COLUMNS, "comment"]
 SOURCE = "override"
 
-# One row a correction. new_vertebra is 0 unless the action is relabel; positions are NaN where not given.
+# One row per correction. new_vertebra is 0 unless the action is relabel; positions are NaN where not given.
 OVERRIDES = pa.DataFrameSchema(
     {
         "scan_id": pa.Column(str, pa.Check.str_matches(IDENTIFIER)),
@@ -53,7 +53,7 @@ OVERRIDES = pa.DataFrameSchema(
 def read_overrides(path: str | Path) -> pd.DataFrame:
     """Read the CSV (comma, semicolon or tab) into table OVERRIDES; "" is no overrides.
 
-    SheetError: unreadable, unknown or missing columns, or rows that cannot be, all of them named by line.
+    SheetError: unreadable, unknown or missing columns, or impossible rows, all of them named by line.
     """
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
@@ -63,7 +63,7 @@ def read_overrides(path: str | Path) -> pd.DataFrame:
         row, wrong = _row(texts)
         key = row["scan_id"], row["vertebra"]
         if not wrong and key in first_line:
-            wrong = [f"scan {key[0]!r}, vertebra {key[1]} stands already on line {first_line[key]}"]
+            wrong = [f"scan {key[0]!r}, vertebra {key[1]} is already on line {first_line[key]}"]
         first_line.setdefault(key, line)
         problems += [f"line {line}: {problem}" for problem in wrong]
         rows.append(row)
@@ -127,9 +127,9 @@ def adds_to(overrides: pd.DataFrame, scan_id: str) -> bool:
 def apply_overrides(landmarks: pd.DataFrame, overrides: pd.DataFrame, scan_id: str, patient_id: str) -> pd.DataFrame:
     """Landmarks of one scan (table LANDMARKS, perhaps empty) after the corrections (table OVERRIDES) that name it.
 
-    What is touched gets source `override`, confidence 1, and counts as evaluable; a new centre without points forgets
-    the old points, points without a centre have their mean as centre. A relabelled vertebra keeps its place. Relabels
-    act together, so that two vertebrae can swap names. An empty table comes back as it is.
+    What is corrected gets source `override` and confidence 1, and counts as evaluable. A new centre without points
+    removes the old points. Points without a centre have their mean as centre. A relabelled vertebra keeps its place.
+    Relabels act together, so that two vertebrae can swap names. An empty table is returned unchanged.
     Refused (`overrides_misfit`): a vertebra to change that was not found, one to add that was, or two of one name.
     """
     rows = {row["vertebra"]: row for row in landmarks.to_dict("records")}
@@ -159,7 +159,7 @@ def apply_overrides(landmarks: pd.DataFrame, overrides: pd.DataFrame, scan_id: s
 
 
 def _changed(change: dict[Any, Any], found: dict[Any, Any] | None, patient_id: str) -> dict[Any, Any]:
-    """The landmark that a correction leaves."""
+    """The landmark after a correction."""
     row = dict(found or {})
     row |= {"patient_id": patient_id, "scan_id": change["scan_id"], "source": SOURCE}
     row |= {"confidence": 1.0, "label_confidence": 1.0}

@@ -1,8 +1,8 @@
 """Vertebra masks from a segmentation tool that the user has installed: TotalSegmentator or SPINEPS.
 
-The tool runs as its own command line, on the scan alone, in a folder that is deleted afterwards. It must have its
-weights: proxies that lead nowhere keep it from downloading any and from sending usage statistics. Its label map,
-translated to VerSe's labels, then goes the way of a mask that the sample sheet names.
+The tool runs as its own command line, on the scan alone, in a folder that is deleted afterwards. Its weights must be
+installed: proxies that lead nowhere keep it from downloading any and from sending usage statistics. Its label map is
+translated to VerSe's labels and then treated like a mask that the sample sheet names.
 
 TotalSegmentator (github.com/wasserth/TotalSegmentator, class map `total` of version 2): 26 S1, 27-31 L5-L1, 32-43
 T12-T1, 44-50 C7-C1; `--ml` writes one label map to the path after -o. SPINEPS (github.com/Hendrik-code/spineps, 2.0)
@@ -93,7 +93,7 @@ def tool_mask(scan_id: str, volume: Volume, settings: LocalizeSettings, device: 
             "choose another localize.method",
         )
     with tempfile.TemporaryDirectory(prefix="vertegrade-") as folder:
-        ct = Path(folder) / "sub-scan_ct.nii.gz"  # the name that SPINEPS asks for; it tells nothing of the scan
+        ct = Path(folder) / "sub-scan_ct.nii.gz"  # the name that SPINEPS requires; it reveals nothing about the scan
         write_volume(ct, volume)
         _run(scan_id, tool, [program, *tool.command(ct, device == "cpu")], Path(folder), settings.tool_minutes)
         made = sorted(Path(folder).glob(tool.mask))
@@ -106,7 +106,7 @@ def tool_mask(scan_id: str, volume: Volume, settings: LocalizeSettings, device: 
 
 
 def _run(scan_id: str, tool: Tool, command: list[str], folder: Path, minutes: float) -> None:
-    """Run the tool in a process group of its own, so that its workers end with it."""
+    """Run the tool in its own process group, so that its workers end with it."""
     log = folder / "tool.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(

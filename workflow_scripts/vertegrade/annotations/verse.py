@@ -1,10 +1,10 @@
 """Centroids of vertebral bodies as VerSe, SPINEPS and TPTBox write them (JSON), to RAS millimetres.
 
-VerSe (anjany/verse; `..._seg-subreg_ctd.json` and `..._seg-vb_ctd.json` hold the same): a list whose first element is
-{"direction": [axis codes]}, then {"label", "X", "Y", "Z"}: voxels of the scan once it is turned to those axis codes,
-not of the file as it lies on disk. TPTBox adds "shape", "zoom" and "format" to the first element; with format "docker"
-a label is 256 * subregion + vertebra (subregion 50 is the body), with format "POI" the second element maps
-vertebra -> subregion -> point.
+VerSe (anjany/verse; `..._seg-subreg_ctd.json` and `..._seg-vb_ctd.json` contain the same): a list whose first element
+is {"direction": [axis codes]}, then {"label", "X", "Y", "Z"}: voxels of the scan once it is turned to those axis
+codes, not of the file on disk. TPTBox adds "shape", "zoom" and "format" to the first element. With format "docker" a
+label is 256 * subregion + vertebra (subregion 50 is the body). With format "POI" the second element maps vertebra ->
+subregion -> point.
 """
 
 import json
@@ -58,7 +58,7 @@ def read_centroids(path: str | Path, shape: tuple[int, ...], affine: np.ndarray)
         if label in SACRUM_AND_COCCYX:
             continue
         if check_label(label, path) in centres:
-            raise Refused("duplicate_label", f"{path}: {NAMES[label]} ({label}) stands twice; keep one centroid")
+            raise Refused("duplicate_label", f"{path}: {NAMES[label]} ({label}) is listed twice; keep one centroid")
         voxel = np.zeros(3)
         for (axis, sign), value in zip(turned, point, strict=True):
             voxel[axis] = value if sign > 0 else shape[axis] - 1 - value
@@ -66,12 +66,12 @@ def read_centroids(path: str | Path, shape: tuple[int, ...], affine: np.ndarray)
     if not centres:
         raise Refused("no_vertebrae", f"{path}: no vertebra (label 1-25 or 28) in the file")
     if not any(np.isfinite(centre).all() for centre in centres.values()):
-        raise Refused("centroids_unreadable", f"{path}: no centroid has a position (NaN); write the centroids anew")
+        raise Refused("centroids_unreadable", f"{path}: no centroid has a position (NaN); write the centroids again")
     return centres
 
 
 def centroid_labels(path: str | Path) -> set[int]:
-    """Labels of a centroid JSON, whatever the scan; Refused `centroids_unreadable` where it is none."""
+    """Labels of a centroid JSON, whatever the scan; Refused `centroids_unreadable` where it is not one."""
     return {label for label, _ in _parse(path)[1]}
 
 
@@ -107,7 +107,7 @@ def _parse(path: str | Path) -> tuple[dict[str, Any], list[tuple[int, list[float
         head = content[0]
         _check_direction(path, head)
         points = _points_of_poi(content[1]) if head.get("format") == "POI" else _points_of_list(content[1:])
-        sacral = LOWER_SACRUM if "format" in head else ()  # only TPTBox counts on
+        sacral = LOWER_SACRUM if "format" in head else ()  # only TPTBox counts further
         return head, [(label, point) for label, point in points if label not in sacral]
     except (OSError, ValueError, OverflowError, RecursionError, TypeError, LookupError, AttributeError) as error:
         raise Refused(
