@@ -65,7 +65,7 @@ def test_every_problem_is_reported_with_its_line(tmp_path: Path) -> None:
         "line 3: vertebra 'Q1'",
         "line 4: patient_id '../p'",
         "line 4: genant_grade 'mild'",
-        "line 6: L2 of scan 's' stands already on line 5",
+        "line 6: L2 of scan 's' is already on line 5",
         "line 7: scan 's' belongs to patient 'p' above, to 'q' here",
         "line 8: 3 cells",
     ]

@@ -53,16 +53,16 @@ def test_lines_are_those_of_the_file_whatever_lies_between(tmp_path: Path) -> No
     rows, problems = sheet_rows(path)
     assert {line: row.scan_id for line, row in rows.items()} == {2: "a", 6: "b", 7: "b"}
     assert problems == [
-        "line 6: path holds a line break or another control character; rename it",
+        "line 6: path contains a line break or another control character; rename it",
         "line 7: patient_id 'p_1' must be letters, digits and hyphens",
-        "line 7: scan_id 'b' stands already on line 6",
+        "line 7: scan_id 'b' is already on line 6",
     ]
 
 
 def test_rows_that_are_too_long_and_columns_given_twice_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SheetError, match="line 3: 4 cells, the header has 3; quote a path"):
         read_sheet(write(tmp_path, "scan_id,patient_id,path\na,p,x\nb,p,y,z\n"))
-    with pytest.raises(SheetError, match="column 'path' stands twice"):
+    with pytest.raises(SheetError, match="column 'path' is there twice"):
         read_sheet(write(tmp_path, "scan_id,patient_id,path,path\na,p,x,y\n"))
     with pytest.raises(SheetError, match="line 2 is no row"):
         read_sheet(write(tmp_path, "scan_id,patient_id,path\na,p," + "x" * 200_000 + "\n"))

@@ -107,7 +107,7 @@ def test_all_faults_of_a_sheet_are_reported_with_their_rows(write: Callable[...,
     expected = [
         "row 3: subject 401 is in test here and in train above",
         "row 4: T12 has grade 4",
-        "row 5: verse_ID 253 stands already on row 2",
+        "row 5: verse_ID 253 is already on row 2",
         "row 5: dataset 'holdout'",
         "row 6: verse_ID 'nine'",
         "row 7: verse_ID 9 and subject_ID 'ten'",
@@ -127,7 +127,7 @@ def test_a_workbook_without_the_sheet_is_refused_and_the_right_one_read_by_its_s
     assert read_labels([str(write(ROW))]).table["scan_id"].tolist() == ["verse253"]
     openpyxl.Workbook().save(tmp_path / "other.xlsx")
     with pytest.raises(
-        LabelError, match=r"other\.xlsx: not the grade sheet of VerSe'19 .* save a table of your own as CSV"
+        LabelError, match=r"other\.xlsx: not the grade sheet of VerSe'19 .* save a table of yours as CSV"
     ):
         read_labels([str(tmp_path / "other.xlsx")])
 

@@ -132,7 +132,7 @@ HEADER = "patient_id,scan_id,vertebra,genant_grade\n"
     ("text", "told"),
     [
         (HEADER + "p,s,T12,mild\n", "line 2: genant_grade 'mild' is unknown; write 0, 1, 2 or 3"),
-        (HEADER + "p,s,T12,1\np,s,T12,1\n", "line 3: T12 of scan 's' stands already on line 2"),
+        (HEADER + "p,s,T12,1\np,s,T12,1\n", "line 3: T12 of scan 's' is already on line 2"),
         (HEADER + "p,s,T12,2026-01-02\n", "line 2: genant_grade '2026-01-02' is unknown"),
         (HEADER + "p,s,T12\n", "line 2: 3 cells, the header has 4"),
         ("patient_id,scan_id,vertebra\np,s,T12\n", "column 'genant_grade' is missing"),
@@ -203,7 +203,7 @@ def test_48_configs(text: str, told: str, tmp_path: Path) -> None:
 
 def test_48_a_key_given_twice(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("ct:\n  min_slices: 4\n  min_slices: 5\n")
-    with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `min_slices` stands already on line 2"):
+    with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `min_slices` is already on line 2"):
         check_yaml([str(tmp_path / "mine.yaml")])
 
 

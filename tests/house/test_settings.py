@@ -60,7 +60,7 @@ def test_later_file_gives_the_line(tmp_path: Path) -> None:
 def test_key_given_twice_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("crop:\n  size: 64\n  size: 32\n")
-    with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `size` stands already on line 2"):
+    with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `size` is already on line 2"):
         check_yaml([str(file)])
 
 
@@ -83,7 +83,7 @@ def test_limits_in_the_wrong_order_are_refused(text: str, told: str, tmp_path: P
 def test_key_given_twice_in_a_list_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("a:\n  - b: 1\n    b: 2\n")
-    with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `b` stands already on line 2"):
+    with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `b` is already on line 2"):
         check_yaml([str(file)])
 
 

@@ -160,7 +160,7 @@ LABELS = {
         HEADER + GRADES.replace("007", "7"),
         [" line 4: scan '7' is not in the sheet, '007' is: a spreadsheet took the zeros away; make the column text"],
     ),
-    "a row twice": (HEADER + GRADES + "p1,a,20,0\n", [" line 6: 20 of scan 'a' stands already on line 2"]),
+    "a row twice": (HEADER + GRADES + "p1,a,20,0\n", [" line 6: 20 of scan 'a' is already on line 2"]),
     "an unknown grade": (
         HEADER + GRADES + "p1,a,L3,4\n",
         [" line 6: genant_grade '4' is unknown; write 0, 1, 2 or 3, or x to exclude the vertebra"],

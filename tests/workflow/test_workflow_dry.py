@@ -123,7 +123,7 @@ def test_broken_sheet_names_its_lines(tmp_path: Path) -> None:
     run = snakemake(tmp_path, "-n", config={"cohort": {"sheet": str(sheet)}})
     assert run.returncode != 0
     assert "line 4: patient_id 'p;9' must be letters" in run.stdout + run.stderr
-    assert "line 4: scan_id 's0' stands already on line 2" in run.stdout + run.stderr
+    assert "line 4: scan_id 's0' is already on line 2" in run.stdout + run.stderr
 
 
 def test_new_scan_touches_one_shard(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_labels_whose_path_is_a_pattern_are_refused_with_their_line(tmp_path: Pa
     sheet = write_sheet(tmp_path, 2, labels=str(tmp_path / "{a}.csv"))
     run = snakemake(tmp_path, "-n", config={"cohort": {"sheet": str(sheet)}})
     assert run.returncode != 0
-    assert "line 2: labels holds {, a pattern to Snakemake; rename it, or link to it" in run.stdout + run.stderr
+    assert "line 2: labels contains {, a pattern to Snakemake; rename it, or link to it" in run.stdout + run.stderr
 
 
 def test_without_labels_and_model_nothing_is_planned_and_the_reason_said(tmp_path: Path) -> None:  # field test B8

@@ -10,7 +10,7 @@ from vertegrade.tables import PATIENT_KEY
 
 
 def label_coverage(crops: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
-    """One row a vertebra that has a crop or a label, sorted: patient_id, scan_id, vertebra, split, state, reason.
+    """One row per vertebra that has a crop or a label, sorted: patient_id, scan_id, vertebra, split, state, reason.
 
     crops: any table of vertebrae with `evaluable` and `reason` (CROPS, LATENTS, LANDMARKS). labels: LABELS.
     state: `labelled` (crop and usable grade), `excluded` (crop, label not usable: the label's reason),

@@ -1,6 +1,6 @@
 """Genant grades of vertebrae: from a label table, from the phantoms' truth; and which vertebrae have one.
 
-What a grade cell may hold: 0, 1, 2, 3; `x` (the reader excluded the vertebra); 0.5 (Genant's "borderline", neither
+What a grade cell may contain: 0, 1, 2, 3; `x` (the reader excluded the vertebra); 0.5 (Genant's "borderline", neither
 normal nor mild); nothing (not read). The last three make the row unusable with a reason. Anything else is an error.
 """
 
@@ -33,7 +33,7 @@ class LabelError(ValueError):
 
 @dataclass(frozen=True)
 class Labels:
-    """A LABELS table, and the splits that came with it (patient_id -> split; empty where the source gives none).
+    """A LABELS table, and the splits that came with it (patient_id -> split; empty where the source has none).
 
     lines: where a table that people wrote says it, by scan and vertebra.
     """
@@ -74,7 +74,7 @@ def read_label_table(path: str | Path) -> Labels:
     except csv.Error as error:
         raise LabelError(f"{path}: line {reader.line_num} is no row of a table ({error})") from error
     problems = [f"column {name!r} is missing" for name in REQUIRED if name not in names]
-    problems += [f"column {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    problems += [f"column {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     problems += [
         f"unknown column {name!r}; known: {', '.join(REQUIRED + OPTIONAL)}"
         for name in names
@@ -106,9 +106,7 @@ def _labels(rows: list[_Row], problems: list[str], name: str) -> Labels:
         problems += [f"line {row.line}: {problem}" for problem in found]
         key = (row.scan_id, record["vertebra"])
         if key in where:
-            problems.append(
-                f"line {row.line}: {row.vertebra} of scan {row.scan_id!r} stands already on line {where[key]}"
-            )
+            problems.append(f"line {row.line}: {row.vertebra} of scan {row.scan_id!r} is already on line {where[key]}")
         where.setdefault(key, row.line)
         if patient_of.setdefault(row.scan_id, row.patient_id) != row.patient_id:
             problems.append(

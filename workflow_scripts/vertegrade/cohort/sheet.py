@@ -14,7 +14,7 @@ from vertegrade.settings.base import plain_path
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9-]+")
 SPLITS = ("", "train", "validation", "test")
-# What Snakemake takes for a wildcard ({1}) or a path variable (<a>) of its own.
+# What Snakemake takes for a wildcard ({1}) or a path variable (<a>).
 PATTERN = re.compile(r"[{}<>]")
 
 
@@ -27,7 +27,7 @@ class ScanRow:
     """One scan of the sample sheet; paths as the person wrote them, but for slashes too many, empty where not given.
 
     path: DICOM folder, DICOM zip or NIfTI. mask: NIfTI of VerSe labels. centroids: VerSe JSON.
-    points: JSON of six points a vertebra in MosMed's layout, which only the localizer's training reads.
+    points: JSON of six points per vertebra in MosMed's layout, which only the localizer's training reads.
     labels: label table of this scan alone. split: train, validation, test or "". fingerprint: free text that
     re-runs the scan's shard when it changes. series: which series of `path` is meant where several lie there
     (`ct.headers.series_code`).
@@ -45,14 +45,14 @@ class ScanRow:
     series: str = ""
 
     def annotation(self) -> tuple[str, str]:
-        """Column and path of what the localizer's training learns from, the first that says most; ("", "") if none."""
+        """Column and path of what the localizer's training learns from: the most detailed one; ("", "") if none."""
         given = (("points", self.points), ("mask", self.mask), ("centroids", self.centroids))
         return next(((kind, path) for kind, path in given if path), ("", ""))
 
     def plain(self, read: Collection[str]) -> dict[str, str]:
         """The row as plain values, for the params of a rule that reads these columns: the others are empty.
 
-        So what a rule does not read, such as a split, does not re-run it. Its ids and its fingerprint always count.
+        So a change of what a rule does not read, such as a split, does not re-run it. Ids and fingerprint always count.
         """
         return {name: value if name in read or name in ALWAYS else "" for name, value in vars(self).items()}
 
@@ -72,7 +72,7 @@ def read_sheet(path: str | Path) -> list[ScanRow]:
 
 
 def sheet_rows(path: str | Path) -> tuple[dict[int, ScanRow], list[str]]:
-    """Rows of a sample sheet by their line (the header is line 1), and every problem of theirs.
+    """Rows of a sample sheet by their line (the header is line 1), and all their problems.
 
     SheetError where the table itself cannot be read.
     """
@@ -87,7 +87,7 @@ def delimited_rows(
 ) -> list[dict[str, str]]:
     """Rows of a text table that people write (comma, semicolon or tab; BOM and CRLF are fine), as texts.
 
-    columns: those that may stand in it, None for any. setting: the key that names the table.
+    columns: those that it may have, None for any. setting: the key that names the table.
     SheetError: unreadable, columns that are missing or unknown.
     """
     return [row for _, row in _numbered_rows(path, columns, required, setting)]
@@ -116,11 +116,11 @@ def _numbered_rows(
     except csv.Error as error:
         raise SheetError(f"{path}: line {reader.line_num} is no row of a table ({error})") from error
     problems = [f"column {name!r} is missing" for name in required if name not in names]
-    problems += [f"column {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    problems += [f"column {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     if columns is not None:
         problems += [f"unknown column {name!r}; known: {', '.join(columns)}" for name in names if name not in columns]
     problems += [
-        f"line {line}: {len(cells)} cells, the header has {len(names)}; quote a path that holds the separator"
+        f"line {line}: {len(cells)} cells, the header has {len(names)}; quote a path that contains the separator"
         for line, cells in lines
         if len(cells) > len(names)
     ]
@@ -131,7 +131,7 @@ def _numbered_rows(
 
 
 def has_splits(path: str) -> bool:
-    """Whether a label table comes with splits of its own: VerSe'19's sheet, or a table with a split column."""
+    """Whether a label table contains splits: VerSe'19's sheet, or a table with a split column."""
     if path.lower().endswith(".xlsx"):
         return True
     try:
@@ -173,16 +173,16 @@ def _problems(rows: dict[int, ScanRow]) -> list[str]:
             problems.append(f"line {line}: path is empty")
         for column in PATHS:
             if not getattr(row, column).isprintable():
-                problems.append(f"line {line}: {column} holds a line break or another control character; rename it")
+                problems.append(f"line {line}: {column} contains a line break or another control character; rename it")
         for column in ("labels", "points"):
             if found := PATTERN.search(getattr(row, column)):
                 problems.append(
-                    f"line {line}: {column} holds {found[0]}, a pattern to Snakemake; rename it, or link to it"
+                    f"line {line}: {column} contains {found[0]}, a pattern to Snakemake; rename it, or link to it"
                 )
         if row.split not in SPLITS:
             problems.append(f"line {line}: split {row.split!r} must be one of {', '.join(SPLITS[1:])} or empty")
         if row.scan_id in first_line:
-            problems.append(f"line {line}: scan_id {row.scan_id!r} stands already on line {first_line[row.scan_id]}")
+            problems.append(f"line {line}: scan_id {row.scan_id!r} is already on line {first_line[row.scan_id]}")
         first_line.setdefault(row.scan_id, line)
         given, where = split_of.setdefault(row.patient_id, (row.split, line)) if row.split else (row.split, line)
         if row.split and given != row.split:

@@ -9,7 +9,7 @@ from vertegrade.tables import PHANTOM_TRUTH, read_table
 
 
 def read_labels(paths: Sequence[str]) -> Labels:
-    """All labels of these files, told apart by their suffix: .xlsx VerSe'19, .parquet phantom truth, else a table.
+    """All labels of these files, distinguished by their suffix: .xlsx VerSe'19, .parquet phantom truth, else a table.
 
     LabelError where there are no files and where two of them grade one vertebra.
     """

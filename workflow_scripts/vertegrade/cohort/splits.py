@@ -31,7 +31,7 @@ def merge_given_splits(
 
 
 def assign_splits(given: Mapping[str, str], settings: SplitSettings) -> pd.DataFrame:
-    """One row a patient (PATIENT_SPLITS, sorted): the given split where there is one, else the patient's hash.
+    """One row per patient (PATIENT_SPLITS, sorted): the given split where there is one, else the patient's hash.
 
     given: patient_id -> train, validation, test or "". Adding or removing patients never moves another one.
     """
@@ -50,7 +50,7 @@ def assign_splits(given: Mapping[str, str], settings: SplitSettings) -> pd.DataF
 
 
 def split_map(splits: pd.DataFrame) -> dict[str, str]:
-    """Patient -> split; LeakageError where a patient stands in two. Every consumer of splits comes through here."""
+    """Patient -> split; LeakageError where a patient is in two. Every consumer of splits comes through here."""
     pairs = splits[["patient_id", "split"]].drop_duplicates()
     twice = sorted(pairs.loc[pairs["patient_id"].duplicated(keep=False), "patient_id"].unique())
     if twice:

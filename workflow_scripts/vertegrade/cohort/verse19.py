@@ -1,9 +1,9 @@
 """The original Genant grades of VerSe'19: Löffler et al., Radiol Artif Intell 2020, 2(4):e190138, appendix E1 (xlsx).
 
-One row an image series, columns `T1_fx-g` ... `L6_fx-g` (grade 0-3, x: foreign material, empty: not in the scan) and
+One row per image series, columns `T1_fx-g` ... `L6_fx-g` (grade 0-3, x: foreign material, empty: not in the scan) and
 `T1_fx-s` ... `L6_fx-s` (0 none, 1 wedge, 2 biconcave, 3 crush). The files of VerSe'19 are called
 `sub-verse{subject_ID:03d}_split-verse{verse_ID:03d}_ct.nii.gz`, or `sub-verse{subject_ID:03d}_ct.nii.gz` where the
-subject has one series and both ids are equal. Hence scan_id = verse{verse_ID:03d}, patient_id = verse{subject_ID:03d}.
+subject has one series and both ids are equal. So scan_id = verse{verse_ID:03d}, patient_id = verse{subject_ID:03d}.
 """
 
 import warnings
@@ -27,7 +27,7 @@ COLUMNS = IDS + [f"{level}_fx-{kind}" for level in GRADED for kind in "gs"]
 
 
 def read_verse19(path: str | Path) -> Labels:
-    """Read the grade sheet: one LABELS row a graded vertebra, and the official split; LabelError with all problems."""
+    """Read the grade sheet: a LABELS row per graded vertebra, and the official split; LabelError with all problems."""
     records: list[dict[str, Any]] = []
     splits: dict[str, str] = {}
     problems: list[str] = []
@@ -39,7 +39,7 @@ def read_verse19(path: str | Path) -> Labels:
             continue
         verse, subject = int(verse), int(subject)
         if seen.setdefault(verse, line) != line:
-            problems.append(f"row {line}: verse_ID {verse} stands already on row {seen[verse]}")
+            problems.append(f"row {line}: verse_ID {verse} is already on row {seen[verse]}")
         patient = f"verse{subject:03d}"
         split = SPLIT_OF.get(row["dataset"])
         if split is None:
@@ -77,7 +77,7 @@ def _record(patient: str, scan: str, level: str, grade: Any, shape: Any) -> dict
 
 def _rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     """The filled rows of the sheet with their number in Excel, as column -> value."""
-    import openpyxl  # a fifth of a second, for this one kind of sheet
+    import openpyxl  # takes a fifth of a second, for this sheet alone
 
     try:
         with warnings.catch_warnings():
@@ -88,9 +88,9 @@ def _rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     if SHEET not in book.sheetnames:
         raise LabelError(
             f"{path}: not the grade sheet of VerSe'19 (sheet {SHEET!r} is missing), the only XLSX that is read; save a "
-            "table of your own as CSV in UTF-8"
+            "table of yours as CSV in UTF-8"
         )
-    # The file claims 16384 columns; all that counts stands in the first 48.
+    # The file claims 16384 columns; all that counts is in the first 48.
     rows = book[SHEET].iter_rows(values_only=True, max_col=48)
     header = [str(cell) for cell in next(rows, ())]
     missing = [column for column in COLUMNS if column not in header]

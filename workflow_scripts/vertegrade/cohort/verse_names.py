@@ -1,8 +1,8 @@
 """Whose scan a file of VerSe is, by its name alone: both releases, both layouts. Plain Python, used at parse time.
 
 Subject-based (BIDS): `sub-verse401_split-verse253_ct.nii.gz`, `sub-gl003_dir-ax_ct.nii.gz`. MICCAI challenge of 2019:
-`verse253.nii.gz`; of 2020: `verse401_verse253_CT-iso.nii.gz`, `GL017_CT_ax.nii.gz`. Each image series has an id of its
-own; what stands before a second id is the subject. `dir-ax`, `CT-iso` tell the plane, never a series.
+`verse253.nii.gz`; of 2020: `verse401_verse253_CT-iso.nii.gz`, `GL017_CT_ax.nii.gz`. Each image series has its own
+id; what comes before a second id is the subject. `dir-ax`, `CT-iso` mean the plane, never a series.
 """
 
 import re

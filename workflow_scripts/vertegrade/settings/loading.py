@@ -188,7 +188,7 @@ def check_yaml(files: Sequence[str]) -> None:
                 for key, value in current.value:
                     if key.value in seen:
                         line = key.start_mark.line + 1
-                        problems.append(f"  {file}:{line}: key `{key.value}` stands already on line {seen[key.value]}")
+                        problems.append(f"  {file}:{line}: key `{key.value}` is already on line {seen[key.value]}")
                     seen[key.value] = key.start_mark.line + 1
                     stack.append(value)
             elif isinstance(current, yaml.SequenceNode):
