@@ -152,7 +152,7 @@ def test_09_the_series_that_the_sheet_names(tmp_path: Path, in_shard: InShard) -
     assert (flags(state), state["slices"], state["image_sha256"]) == ([], 12, plain["image_sha256"])
     state = in_shard(folder, series="0123456789abcdef")
     assert verdict(state) == ("failed", "series_missing")
-    assert "no CT series of code 0123456789abcdef is here; write the sample sheet anew" in state["message"]
+    assert "no CT series of code 0123456789abcdef is here; write the sample sheet again" in state["message"]
 
 
 def test_09_a_short_series_beside_the_long_one(tmp_path: Path, in_shard: InShard) -> None:

@@ -21,7 +21,7 @@ SMALL_BYTES = 64 * 2**20
 class SourceFile:
     """One file of a scan. name: relative to the scan's path, for messages. open: a new binary stream at its start.
 
-    zipped: seeking in its stream unpacks all that stands before.
+    zipped: seeking in its stream unpacks everything before that place.
     """
 
     name: str

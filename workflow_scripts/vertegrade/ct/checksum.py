@@ -9,8 +9,8 @@ BLOCK = 2**22
 def check_gzip(path: str | Path, image_bytes: int) -> None:
     """OSError, EOFError or zlib.error where a gzip's content is not what its checksum says; other files pass.
 
-    nibabel stops at the last voxel: bits that turned on a disk or in a copy would be other voxels in silence.
-    image_bytes: what the image needs, header included; of a file that goes on much longer the rest is not read.
+    nibabel stops at the last voxel: bits that changed on a disk or in a copy would silently be other voxels.
+    image_bytes: what the image needs, header included; the rest of a much longer file is not read.
     """
     with open(path, "rb") as file:
         if file.read(2) != b"\x1f\x8b":

@@ -1,4 +1,4 @@
-"""Which series of a study is read where several could be, by one stated rule that is written down with the scan."""
+"""Which series of a study is read where several could be, by one rule that is recorded with the scan."""
 
 import re
 
@@ -16,7 +16,7 @@ CANON = re.compile(r"FC(\d\d)")
 
 
 def kernel_kind(kernel: str) -> str:
-    """ "bone" (sharp), "soft", or "" where the name tells nothing; names as the vendors' own manuals order them."""
+    """ "bone" (sharp), "soft", or "" where the name does not say; names as the vendors' own manuals order them."""
     name = kernel.upper().split("/")[0].strip()
     if SHARP_NAMES.search(name) or name in SHARP_PHILIPS:
         return "bone"
@@ -28,7 +28,7 @@ def kernel_kind(kernel: str) -> str:
 
 
 def choose_series(series: list[list[Slice]], kernel: str, notes: Notes) -> list[Slice]:
-    """The best of several series of one study by RULE; what each is like stands in `notes.choice`, the chosen first.
+    """The best of several series of one study by RULE; what each is like is in `notes.choice`, the chosen one first.
 
     Refused where the series belong to more than one study: only the sample sheet can say which examination is meant.
     """
@@ -44,7 +44,7 @@ def choose_series(series: list[list[Slice]], kernel: str, notes: Notes) -> list[
 def _rank(group: list[Slice], kernel: str) -> tuple[bool, bool, float, bool, int]:
     """Sorts the best series first. Thickness counts in steps of 0.1 mm, so that rounding does not decide.
 
-    Steps end at 0.09 mm, where no usual thickness is: 1.25 and 3.75 mm would lie on the edge between rounded ones.
+    Steps end at 0.09 mm, where no usual thickness is: 1.25 and 3.75 mm would lie on the edge between rounded values.
     """
     about = _description(group)
     thickness = about["thickness_mm"]
@@ -53,7 +53,7 @@ def _rank(group: list[Slice], kernel: str) -> tuple[bool, bool, float, bool, int
 
 
 def _description(group: list[Slice]) -> dict[str, bool | int | float | str | None]:
-    """What the rule looks at, plain; of the series' first slice. No text of the header is among it."""
+    """What the rule looks at, as plain values of the series' first slice. It contains no text of the header."""
     first = group[0]
     row, column = np.split(first.numbers("ImageOrientationPatient", 6), 2)
     kernel = first.header.get("ConvolutionKernel") or ""

@@ -80,11 +80,11 @@ def _unexpected(error: Exception) -> Refused:
     """Type and place of an error; never its text, which may quote the header and with it the person."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
-    return Refused("unexpected_error", f"{type(error).__name__} at {where}; please report it with the kind of scan")
+    return Refused("unexpected_error", f"{type(error).__name__} at {where}; please report it with the type of scan")
 
 
 def _row(row: ScanRow, state: str, reason: str = "", message: str = "") -> dict[str, Any]:
-    """A row of tables.SCANS of which nothing but the state is known."""
+    """A row of tables.SCANS with nothing but the state known."""
     return {
         "patient_id": row.patient_id,
         "scan_id": row.scan_id,
@@ -104,7 +104,7 @@ def _row(row: ScanRow, state: str, reason: str = "", message: str = "") -> dict[
 
 
 def _sidecar(converted: Converted, image_sha256: str) -> dict[str, Any]:
-    """What stands beside the volume: whitelisted header values and geometry, no UID, date or name."""
+    """What is written next to the volume: whitelisted header values and geometry, no UID, date or name."""
     thickness = converted.slice_thickness_mm
     return converted.header | {
         "image_sha256": image_sha256,

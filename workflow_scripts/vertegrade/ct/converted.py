@@ -12,7 +12,7 @@ from vertegrade.reasons import Notes, Refused
 
 SPACING_LIMITS_MM = (0.05, 20.0)
 MAX_SIZE = 32767  # NIfTI-1 counts voxels in 16 bits
-# Metal and cement are brighter than any bone; a cubic centimetre of it is no calcification.
+# Metal and cement are brighter than any bone; a cubic centimetre of them is no calcification.
 METAL_MM3 = 1000.0
 LIMITS = np.iinfo(np.int16)
 MOST_ABOVE = 1e-4  # of a scan's voxels: metal in extended scales, spikes of a reconstruction
@@ -47,7 +47,7 @@ def axcodes(affine: np.ndarray) -> str:
 
 
 class Rounding:
-    """Turns HU into int16, part after part of a scan, and tells in the notes what that changed."""
+    """Turns HU into int16, part after part of a scan, and writes in the notes what that changed."""
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
@@ -56,7 +56,7 @@ class Rounding:
         self._rounded = False
 
     def to_int16(self, values: np.ndarray, name: str) -> np.ndarray:
-        """HU (any dtype) rounded to the nearest int16, halves to even; what is brighter than int16 holds is cut off.
+        """HU (any dtype) rounded to the nearest int16, halves to even; brighter values than int16 has are cut off.
 
         Refused where values lie below int16.
         """
@@ -89,7 +89,7 @@ def _no_hu(found: str) -> Refused:
 
 
 def check_volume(converted: Converted) -> None:
-    """Check the result against what CT can be; Refused where it cannot be one, else warnings and flags in the notes.
+    """Check the result against what CT can be; Refused where it cannot be CT, else warnings and flags in the notes.
 
     Thresholds look for gross errors only: a mask or a windowed image given as CT, a lost rescale intercept
     (air at 0, soft tissue at 1000). A small offset is left to calibration. What was filled in outside of the scan
@@ -130,7 +130,7 @@ def _slice_axis(converted: Converted) -> int:
 
 
 def _check_geometry(converted: Converted) -> None:
-    """The volume's affine and shape against what the source said of itself: two ways to the same figures."""
+    """The volume's affine and shape against what the source's headers say: two ways to the same figures."""
     volume = converted.volume
     if np.linalg.det(volume.affine[:3, :3]) <= 0 or axcodes(volume.affine) != "RAS":
         raise Refused("bad_affine", "the converted volume is not right-handed RAS+; please report it")

@@ -61,7 +61,7 @@ def _stacked(frames: Iterator[np.ndarray], shape: tuple[int, int, int]) -> np.nd
 
 
 def _frames(stack: Stack, notes: Notes) -> Iterator[np.ndarray]:
-    """HU of slice after slice, int16 (columns, rows): only what takes them knows how many must be in memory."""
+    """HU of slice after slice, int16 (columns, rows): the caller decides how many are in memory."""
     rounding = Rounding(notes)
     for item in stack.slices:
         yield rounding.to_int16(_slice_hu(item), item.name).T
@@ -72,7 +72,7 @@ def _slice_hu(item: Slice) -> np.ndarray:
     """One slice in HU, int32 or float64 (rows, columns): stored value * slope + intercept, padding as air.
 
     No presentation LUT: MONOCHROME1 says how to show a slice, not what its HU are. No real-world value map: it may
-    map to something else than HU.
+    map to something other than HU.
     """
     stored = item.stored()
     slope, intercept = (float(item.numbers(tag, 1)[0]) for tag in ("RescaleSlope", "RescaleIntercept"))
@@ -99,7 +99,7 @@ def _padding(stored: np.ndarray, header: dict[str, Any]) -> np.ndarray:
 
 
 def _sidecar_values(header: dict[str, Any]) -> dict[str, HeaderValue]:
-    """The whitelisted tags. No UID, date, name or description is among them."""
+    """The whitelisted tags: no UID, date, name or description."""
     values: dict[str, HeaderValue] = {tag: _plain(header.get(tag)) for tag in SIDECAR}
     values["ContrastBolusAgent"] = bool(values["ContrastBolusAgent"])  # that it was given; its text is free text
     return values

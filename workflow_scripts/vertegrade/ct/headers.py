@@ -1,4 +1,4 @@
-"""Pre-flight of a DICOM series: everything that its headers can tell, before one pixel is decoded."""
+"""Pre-flight of a DICOM series: everything that its headers can show, before one pixel is decoded."""
 
 import hashlib
 from collections import Counter
@@ -33,7 +33,7 @@ HU_TYPES = ("", "HU", "US", "HU_MOD")
 def series_code(uid: str) -> str:
     """The name that a sample sheet gives a series: 16 hex digits of a hash of its SeriesInstanceUID.
 
-    The UID itself would lead back to the archive; its hash tells nothing to whom does not have the UID already.
+    The UID itself would lead back to the archive; its hash reveals nothing to a reader who does not have the UID.
     """
     return hashlib.sha256(f"series/{uid}".encode()).hexdigest()[:16]
 
@@ -45,7 +45,7 @@ def read_series(files: Iterable[SourceFile], settings: CtSettings, notes: Notes,
     if series:
         slices = [item for item in slices if series_code(str(item.header.get("SeriesInstanceUID", ""))) == series]
         if not slices:
-            raise Refused("series_missing", f"no CT series of code {series} is here; write the sample sheet anew")
+            raise Refused("series_missing", f"no CT series of code {series} is here; write the sample sheet again")
     found = len(slices)
     slices = [item for item in slices if "LOCALIZER" not in item.kinds()]
     if len(slices) < found:
@@ -63,7 +63,7 @@ def read_series(files: Iterable[SourceFile], settings: CtSettings, notes: Notes,
 
 
 def _ct_slices(files: Iterable[SourceFile], notes: Notes) -> list[Slice]:
-    """All CT images, frame by frame; what else lies there is counted in warnings."""
+    """All CT images, frame by frame; other files are counted in warnings."""
     slices: list[Slice] = []
     others: Counter[str] = Counter()
     empty: list[SourceFile] = []
@@ -104,7 +104,7 @@ def _suffix(file: SourceFile) -> str:
 
 
 def _one_series(slices: list[Slice], settings: CtSettings, notes: Notes) -> list[Slice]:
-    """The slices of the only series that is long enough; shorter ones beside it are left out with a warning."""
+    """The slices of the only series that is long enough; shorter ones are left out with a warning."""
     series: dict[str, list[Slice]] = {}
     for item in slices:
         series.setdefault(str(item.header.get("SeriesInstanceUID", "")), []).append(item)
@@ -180,7 +180,7 @@ def _check_numbers(slices: list[Slice], settings: CtSettings) -> None:
 
 
 def _note_kind(slices: list[Slice], notes: Notes) -> None:
-    """Flags of what is read all the same, but is not the plain CT that the grader learned from."""
+    """Flags of what is read, but is not the plain CT that the grader learned from."""
     kinds = {kind.upper() for item in slices for kind in item.kinds()}
     header = slices[0].header
     if any(item.lossy() for item in slices):
@@ -196,7 +196,7 @@ def _note_kind(slices: list[Slice], notes: Notes) -> None:
 
 
 def _note_ends(slices: list[Slice], notes: Notes) -> None:
-    """Slices lost at an end leave no gap; only the header's own counts can tell of them."""
+    """Slices lost at an end leave no gap; only the header's own counts can show them."""
     promised = max(item.whole("ImagesInAcquisition") or 0 for item in slices)
     distinct = {number for item in slices if (number := item.whole("InstanceNumber")) is not None}
     if promised > len(slices):

@@ -1,4 +1,4 @@
-"""Files that an anonymiser gave UIDs of their own, each another one: such UIDs say nothing, and are taken away."""
+"""Files to which an anonymiser gave a different UID each: such UIDs say nothing, and are removed."""
 
 from dataclasses import replace
 
@@ -7,22 +7,22 @@ from vertegrade.reasons import Notes
 
 SERIES = "SeriesInstanceUID"
 UIDS = (SERIES, "StudyInstanceUID", "FrameOfReferenceUID")
-# What slices of one series share; without a UID they are told apart by these.
+# What slices of one series share; without a UID they are distinguished by these.
 SHARED = ("StudyInstanceUID", "SeriesNumber", "Rows", "Columns", "ConvolutionKernel", "SliceThickness", "ImageType")
 
 
 def joined(slices: list[Slice], min_slices: int, notes: Notes) -> list[Slice]:
-    """The slices; where each of them, `min_slices` or more, has another UID of a kind, without it. Flagged.
+    """The slices; where each of them, `min_slices` or more, has a different UID, without that UID. Flagged.
 
-    The series are then those of slices that agree in SHARED, each called by the least UID among its slices. Whether
-    they make one stack is checked like that of any series.
+    A series is then all slices that agree in SHARED, named by the least UID among them. Whether they make one stack is
+    checked like that of any series.
     """
     said = {tag: {str(item.header[tag]) for item in slices if item.header.get(tag)} for tag in UIDS}
     own = [tag for tag in UIDS if len(said[tag]) == len(slices) >= min_slices]
     if not own:
         return slices
     notes.flags.add("joined")
-    notes.warnings.append(f"each file has a {' and a '.join(own)} of its own, which say nothing")
+    notes.warnings.append(f"each file has its own {' and '.join(own)}, which say nothing")
     series: dict[str, str] = {}
     for item in sorted(slices, key=lambda item: str(item.header.get(SERIES))):
         series.setdefault(_shared(item, own), str(item.header.get(SERIES)))

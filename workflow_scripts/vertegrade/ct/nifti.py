@@ -55,7 +55,7 @@ def _load(path: Path) -> Any:
     try:
         return load_nifti(path)
     except (ValueError, OverflowError) as error:
-        raise Refused("broken_file", "the NIfTI header holds impossible numbers; copy it again") from error
+        raise Refused("broken_file", "the NIfTI header contains impossible numbers; copy it again") from error
 
 
 def _spatial_shape(image: Any, settings: CtSettings) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ def _spatial_shape(image: Any, settings: CtSettings) -> tuple[int, ...]:
 
 
 def _affine(image: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """The affine to RAS mm (sform before qform), float64, or Refused where it does not hold or is only a guess."""
+    """The affine to RAS mm (sform before qform), float64, or Refused where it is impossible or only a guess."""
     sform, sform_code = image.get_sform(coded=True)
     qform, qform_code = image.get_qform(coded=True)
     if not sform_code and not qform_code:

@@ -1,4 +1,4 @@
-"""NIfTI files as they are, whatever they are called: plain ones named .nii.gz, packed ones named .nii, .NII.GZ."""
+"""NIfTI files by their content, whatever their name: plain ones named .nii.gz, packed ones named .nii, .NII.GZ."""
 
 import gzip
 import re
@@ -20,7 +20,7 @@ def open_unpacked(path: str | Path) -> BinaryIO:
 
 
 def load_nifti(path: str | Path) -> Any:
-    """The image by its header, as nibabel loads it; nibabel itself goes by the name alone."""
+    """The image by its header, as nibabel loads it; nibabel itself looks at the name alone."""
     if str(path).endswith(".nii.gz" if _is_gzip(path) else ".nii"):
         return nib.load(path)
     stream = open_unpacked(path)

@@ -1,6 +1,6 @@
 """What of a volume the scanner never measured, or what was done to its values, as the values alone show it.
 
-Scans reach us windowed for a display, clipped for a network, or with 0 where there was no scan. Nothing in a NIfTI
+Scans may be windowed for a display, clipped for a network, or filled with 0 where there was no scan. Nothing in a NIfTI
 says so, but no real image has one value in great numbers among its tissues, or ends at a value of thousands of voxels.
 """
 
@@ -10,16 +10,16 @@ from scipy import ndimage
 from vertegrade.ct.volume import AIR_HU
 from vertegrade.reasons import Notes, Refused
 
-LOWEST_TISSUE_HU = -900  # air may have any value below, and stand there in great numbers: clipped, smoothed, padded
+LOWEST_TISSUE_HU = -900  # air may have any value below, in great numbers: clipped, smoothed, padded
 METAL_HU = 2500  # brighter than any bone: values may end there, where bits end
 # A grader sees 0 to 400 HU, a localizer -250 to 950. A scan that was cut off within is no scan for them. At -200 HU and
 # below only air was cut off, fat was not.
 UPPER_NEEDED_HU, LOWER_NEEDED_HU = 950, -200
-# A value is a spike where so many times more voxels have it than the values around it, and this share of all.
+# A value is a spike where so many times more voxels have it than have the values around it, and this share of all.
 AROUND, SPIKE, SPIKE_SHARE = 10, 1.5, 1e-3
 END_SPIKE, UPPER_END_SHARE = 5.0, 1e-5
 LEAST_END = 10  # voxels at an upper end that is one
-BLOCK = 5  # side of a square in a slice, in pixels: never the same value in all of them, noise being what it is
+BLOCK = 5  # side of a square in a slice, in pixels: because of noise, never the same value in all of them
 LEAST_MM3 = 1000.0
 
 
@@ -51,7 +51,7 @@ def fill_outside(hu: np.ndarray, slice_axis: int, voxel_mm3: float, notes: Notes
     """Turn a value that was filled in outside of the scan, and that air cannot have, into AIR_HU, in place; flagged.
 
     hu: int16 (i, j, k). Filled is a voxel that lies in a square of BLOCK x BLOCK pixels of a slice (beyond the volume's
-    edges its border goes on), all of one value that many more voxels have than have the values around it.
+    edges its border continues), all of one value that many more voxels have than have the values around it.
     """
     values, counts, around = _histogram(hu)
     spiky = (counts > SPIKE * around) & (counts > SPIKE_SHARE * counts.sum())

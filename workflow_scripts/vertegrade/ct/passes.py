@@ -1,8 +1,8 @@
-"""Whether the slices of a series come from one pass over the patient, which its SeriesInstanceUID cannot vouch for.
+"""Whether the slices of a series come from one pass over the patient, which its SeriesInstanceUID does not guarantee.
 
 Two passes, or two reconstructions, whose slices lie between each other make an even stack of a patient who jumps from
-slice to slice. Headers tell where acquisition, kernel, tube voltage, contrast or time alternate along the stack; where
-they tell nothing, the image does.
+slice to slice. Headers show where acquisition, kernel, tube voltage, contrast or time alternate along the stack; where
+they show nothing, the image does.
 """
 
 from itertools import groupby
@@ -14,8 +14,8 @@ from vertegrade.reasons import Refused
 
 # What may change from one stretch of a stack to the next (one acquisition after another), but never back.
 STRETCHES = ("AcquisitionNumber", "StackID", "TemporalPositionIndex", "ConvolutionKernel", "KVP")
-CONTRAST = ("ContrastBolusAgent", "ContrastBolusAgentAdministered")  # here, to be silent is to say no
-# Times by which slices can be told apart, the best first, and by how many seconds they may go back within a pass.
+CONTRAST = ("ContrastBolusAgent", "ContrastBolusAgentAdministered")  # here a missing value means no
+# Times that distinguish slices, the best first, and by how many seconds they may go back within a pass.
 # ContentTime is when an image was made: several computers may make those of one pass, in any order.
 TIMES = {"AcquisitionDateTime": 2.0, "AcquisitionTime": 2.0, "ContentTime": 30.0}
 # Three stretches, each scanned the other way than the one before, turn four times.
@@ -24,7 +24,7 @@ MOST_TURNS = 4
 # 5 mm none comes above 0.9; with every second slice moved by 6 mm none comes below 1.19.
 MOST_UNLIKE = 1.1
 SHOWN_HU = (-200, 1000)
-PIXELS = 64  # of a row or column are looked at, and fewer than half as many tell nothing
+PIXELS = 64  # of a row or column are looked at; fewer than half as many show nothing
 
 
 def check_passes(slices: list[Slice]) -> None:
@@ -32,7 +32,7 @@ def check_passes(slices: list[Slice]) -> None:
     for tag in (*STRETCHES, *CONTRAST):
         told = [item.header.get(tag) for item in slices]
         values = ["" if value is None else str(value) for value in told]
-        if tag in STRETCHES:  # a slice that does not say is of any
+        if tag in STRETCHES:  # a slice without the tag may be of any
             values = [value for value in values if value]
         kinds = len(set(values))
         if sum(1 for _ in groupby(values)) > kinds:

@@ -17,10 +17,10 @@ def resampled(
     """HU int16 (columns, rows, slices) and 4x4 affine to RAS mm, of the same orientation and pixels as the slices.
 
     frames: HU int16 (columns, rows) of each slice in the stack's order; two at a time are kept, so that memory stays at
-    the result's. source_shape: columns, rows, slices.
+    that of the result. source_shape: columns, rows, slices.
 
     The grid starts at the first slice, goes along the slices' normal by the usual (median) gap, and is as wide as all
-    shifted slices together; outside of them is air. Nothing is extrapolated beyond the last slice.
+    shifted slices together. Outside of them is air. Nothing is extrapolated beyond the last slice.
     """
     first = stack.slices[0]
     height, width = first.numbers("PixelSpacing", 2)

@@ -1,7 +1,8 @@
-"""The scans of a shard, each converted in a child process: what ends or hangs the process costs one scan.
+"""The scans of a shard, each converted in a child process: a crash or a hang costs one scan.
 
-Decoders of compressed pixels are C code that meets damaged streams. One process serves the whole shard and is replaced
-where it ended, so that start-up (a fork, milliseconds) is paid once. Messages between the two are JSON, never pickle.
+Decoders of compressed pixels are C code that may get damaged streams. One process serves the whole shard and is
+replaced where it ended, so that it is started (a fork, milliseconds) once. Messages between the two are JSON, never
+pickle.
 """
 
 import json
@@ -19,14 +20,14 @@ from vertegrade.ct.convert import convert_scan, refused_row, scan_files
 from vertegrade.reasons import Refused
 from vertegrade.settings.ct import CtSettings
 
-# Signals that a process raises by what it does itself. All others come from outside (the batch system, the kernel
-# short of memory, a person) and say nothing about the scan.
+# Signals that a process causes itself. All others come from outside (the batch system, the kernel short of memory, a
+# person) and say nothing about the scan.
 OWN_FAULTS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
 CANNOT_WRITE = "cannot_write"  # key of an answer that is no row: a full disk, for one
 
 
 class WorkerKilledError(RuntimeError):
-    """The child process was ended from outside: the job fails, and may be submitted anew with more memory."""
+    """The child process was ended from outside: the job fails, and may be submitted again with more memory."""
 
 
 def convert_shard(rows: Iterable[ScanRow], folder: Path, settings: CtSettings) -> Iterator[dict[str, Any]]:
@@ -132,7 +133,7 @@ def _fault(code: int, row: ScanRow, settings: CtSettings) -> Refused:
 
 
 def _remove_rests(row: ScanRow, folder: Path) -> None:
-    """What a process that ended within a scan left of it: temporary and finished files."""
+    """Temporary and finished files that a process left which ended within a scan."""
     for file in scan_files(row, folder):
         file.unlink(missing_ok=True)
         for rest in folder.glob(f".tmp-*-{file.name}"):

@@ -59,7 +59,7 @@ CHOICE = [
     "BurnedInAnnotation",
     "MultienergyCTAcquisition",
 ]
-# What tells passes over the patient apart (ct/passes.py).
+# What distinguishes passes over the patient (ct/passes.py).
 PASS = [
     "AcquisitionNumber",
     "AcquisitionDateTime",
@@ -70,7 +70,7 @@ PASS = [
     "ContrastBolusAgentAdministered",
 ]
 TAGS = [*NUMBERS, *SIDECAR, *CHOICE, *PASS]
-# What an enhanced CT calls otherwise than a classic slice.
+# What an enhanced CT names differently from a classic slice.
 OWN_NAMES = {
     "FrameType": "ImageType",
     "FrameAcquisitionNumber": "AcquisitionNumber",
@@ -115,7 +115,7 @@ GROUPS = [
 class Slice:
     """One CT slice: its file and the values of its header that conversion looks at (`READ_TAGS`), by keyword.
 
-    encoding, pixels_at: as in `elements.Header`. frame: its index in a multi-frame file, None in a file of its own.
+    encoding, pixels_at: as in `elements.Header`. frame: its index in a multi-frame file, None in a file with one slice.
     """
 
     file: SourceFile
@@ -148,14 +148,14 @@ class Slice:
         return self._numbers[tag]
 
     def whole(self, tag: str) -> int | None:
-        """The value of a tag that tells, but does not matter; None where it is no whole number."""
+        """The value of a tag that informs, but is not required; None where it is no whole number."""
         try:
             return int(self.header[tag])
         except (KeyError, ValueError, TypeError):
             return None
 
     def lossy(self) -> bool:
-        """Whether the image was ever compressed with loss, by its own word or by what it is compressed with now."""
+        """Whether the image was ever compressed with loss, by its header or by what it is compressed with now."""
         said = str(self.header.get("LossyImageCompression", "")) == "01"
         return said or self.header.get("TransferSyntaxUID", "") in ALWAYS_LOSSY
 
@@ -218,8 +218,8 @@ class Slice:
         return element.value, self.frame, options | {"pixel_vr": element.VR}
 
     def _frame_alone(self) -> bytes | None:
-        """The bytes of this frame of an uncompressed multi-frame file (fewer where it is cut short); None where they
-        do not stand in the file as they are (deflated, big endian, bits packed)."""
+        """The bytes of this frame of an uncompressed multi-frame file (fewer where it is cut short); None where the
+        file does not contain them in that form (deflated, big endian, bits packed)."""
         bits = int(self.header.get("BitsAllocated") or 0)
         if self.pixels_at is None or self.frame is None or not self.encoding[1] or bits % 8:
             return None
@@ -241,12 +241,12 @@ def read_header(file: SourceFile) -> Slice | None:
             return Slice(file, *read_elements(stream, READ_TAGS))
     except InvalidDicomError:
         return None
-    except MemoryError as error:  # no header is as large as that: the length of an element lies
+    except MemoryError as error:  # no header is as large as that: the length of an element is wrong
         raise Refused("broken_file", told) from error
 
 
 def frames_of(image: Slice) -> list[Slice]:
-    """Every frame of an enhanced CT as a slice of its own; a frame's functional groups win over the shared ones."""
+    """Every frame of an enhanced CT as one slice; a frame's functional groups have priority over the shared ones."""
     file, header = image.file, image.header
     frames = header.get(PER_FRAME)
     if not frames:
@@ -260,7 +260,7 @@ def frames_of(image: Slice) -> list[Slice]:
 
 
 def _group_values(groups: Dataset) -> dict[str, Any]:
-    """What functional groups tell, by the keywords that a classic slice has at its top level."""
+    """What functional groups say, by the keywords that a classic slice has at its top level."""
     items = [groups[name].value[0] for name in GROUPS if groups.get(name)]
     values = {OWN_NAMES.get(element.keyword, element.keyword): element.value for item in items for element in item}
     return {tag: value for tag, value in values.items() if tag in TAGS}
@@ -283,7 +283,7 @@ def _read(file: SourceFile) -> Dataset:
 
 
 def _read_rest(file: SourceFile, start: int, encoding: tuple[bool, bool], defer_size: int | None = None) -> Dataset:
-    """What stands behind the header."""
+    """What follows the header."""
     with _damage_as("broken_file", _cut_short(file)), file.open() as stream:
         stream.seek(start)
         return read_dataset(stream, *encoding, defer_size=defer_size)
@@ -307,7 +307,7 @@ _kept = lru_cache(maxsize=1)(_read)
 
 
 def forget_kept() -> None:
-    """To be called when the scan has been read: a multi-frame file is as large as its scan, headers name the person."""
+    """Call it when the scan has been read: a multi-frame file is as large as its scan, and headers name the person."""
     _kept.cache_clear()
     _pixels_place.cache_clear()
 

@@ -1,4 +1,4 @@
-"""How the slices of a series lie on each other: order, duplicates, spacing, tilt, and the affine that follows."""
+"""How the slices of a series are stacked: order, duplicates, spacing, tilt, and the affine that follows."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 class Stack:
     """Slices ordered along their normal, with what follows from their positions.
 
-    affine: 4x4 from (column, row, slice, 1) to RAS mm, through the first and the last slice's positions; of an uneven
-    or tilted stack only `resample.resampled` makes a volume to which an affine belongs, and this one is None.
+    affine: 4x4 from (column, row, slice, 1) to RAS mm, through the first and the last slice's positions. None for an
+    uneven or tilted stack, from which only `resample.resampled` makes a volume with an affine.
     along_mm: (n,) position of each slice along the normal, from the first. aside_mm: (n, 2) how far each is shifted
     along the directions that columns and rows are counted in.
     """
@@ -30,7 +30,7 @@ class Stack:
     slices: list[Slice]
     affine: np.ndarray | None
     spacing_mm: float
-    thickness_mm: float  # NaN where no slice tells
+    thickness_mm: float  # NaN where no slice says
     along_mm: np.ndarray
     aside_mm: np.ndarray
 
@@ -95,7 +95,7 @@ def check_thickness(thickest: float, settings: CtSettings, notes: Notes) -> None
 
 
 def _drop_duplicates(slices: list[Slice], normal: np.ndarray, notes: Notes) -> list[Slice]:
-    """Keep one of slices that are the same image at the same place; Refused where the images differ."""
+    """Keep one of the slices that are the same image at the same place; Refused where the images differ."""
     kept = slices[:1]
     for item in slices[1:]:
         apart = item.numbers("ImagePositionPatient", 3) - kept[-1].numbers("ImagePositionPatient", 3)

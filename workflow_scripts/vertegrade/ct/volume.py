@@ -56,10 +56,10 @@ def mm_to_voxel(affine: np.ndarray, points_mm: np.ndarray) -> np.ndarray:
 
 
 def in_filling(hu: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Which points (..., 3), in voxels of HU (i, j, k) in RAS, lie in a filling of the scan's outside, bool (...).
+    """Which points (..., 3), in voxels of HU (i, j, k) in RAS, lie in a filling outside of the scan, bool (...).
 
-    There the nearest voxel and those around it in its slice are air, or less, and all alike: what the scanner sees as
-    air has noise. Points beyond the volume are judged by its edge.
+    There the nearest voxel and those around it in its slice are air, or less, and all alike: measured air has noise.
+    Points beyond the volume are judged by its edge.
     """
     last = np.array(hu.shape) - 1
     near = np.rint(voxels).astype(int).clip(0, last)
