@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written under a temporary name beside their place, fsynced, renamed."""
+"""Files that appear whole or not at all: written under a temporary name in the same folder, fsynced, renamed."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}  # of Windows; macOS's name
 def new_file(path: str | Path, private: bool = False) -> Iterator[Path]:
     """A temporary file (same folder, same suffixes) that becomes `path` when the block ends without an error.
 
-    It may be read by whom the umask says, whatever wrote it (safetensors makes files for their owner alone); private:
-    by its owner alone, from the first byte on.
+    The umask says who may read it, whatever wrote it (safetensors makes files for their owner alone). private: only its
+    owner may read it, from the first byte on.
     """
     path = Path(path)
     temporary = _temporary(path)
@@ -54,7 +54,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 
 def _temporary(path: Path) -> Path:
-    """A free name beside `path`; what a killed process left there for the same path is removed."""
+    """A free name in the folder of `path`; what a killed process left there for the same path is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for entry in os.scandir(path.parent):
         if re.fullmatch(rf"\.tmp-\d+-{re.escape(path.name)}", entry.name):
@@ -91,7 +91,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file is a file manager's, Snakemake's or half-done, and so no part of the folder that it lies in."""
+    """Whether a file is a file manager's, Snakemake's or half-written, and so not part of its folder's content."""
     return name.startswith(".") or name.lower() in LITTER
 
 

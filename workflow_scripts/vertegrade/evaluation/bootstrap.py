@@ -18,7 +18,7 @@ LEAST_DEFINED = 0.8  # an interval from fewer of the resamples would describe th
 
 
 class Metric(NamedTuple):
-    """A metric of B resamples and how many cases each class that it needs has in the sample itself."""
+    """A metric of B resamples, and the number of cases in the sample of each class that it needs."""
 
     values: Floats
     cases: tuple[int, ...]
@@ -35,8 +35,8 @@ def estimate(
 
     metrics: from case weights `(B, N)` to named metrics. patient: `(N,)` patient of each case, as numbers.
     Returns for each name `value`, `low`, `high` (None where undefined), `n` (cases that enter) and `skipped` (resamples
-    in which it was undefined). A value needs `minimum_cases` of each class; an interval needs 80 % of the resamples
-    and resamples that differ: where all agree (10 of 10 found) the bootstrap knows no uncertainty, so none is claimed.
+    in which it was undefined). A value needs `minimum_cases` of each class. An interval needs 80 % of the resamples,
+    and they must differ: where all agree (10 of 10 found) the bootstrap shows no uncertainty, so there is no interval.
     """
     once = metrics(np.ones((1, len(patient))))
     blocks: dict[str, list[Floats]] = {name: [] for name in once}

@@ -1,4 +1,4 @@
-"""Cases: every labelled vertebra of the cohort beside what a method said about it, or why it said nothing."""
+"""Cases: every labelled vertebra of the cohort with what a method predicted for it, or why there is no prediction."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True)
 class Cohort:
-    """What predictions are held against: LABELS, SCANS after localization, CROPS of all shards, PATIENT_SPLITS."""
+    """What predictions are compared with: LABELS, SCANS after localization, CROPS of all shards, PATIENT_SPLITS."""
 
     labels: pd.DataFrame
     scans: pd.DataFrame
@@ -37,7 +37,7 @@ def read_cohort(files: Any) -> Cohort:
 
 
 def labelled_cases(predictions: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
-    """One row a vertebra with a usable label in a scan of the cohort, sorted by patient, scan and vertebra.
+    """One row per vertebra with a usable label in a scan of the cohort, sorted by patient, scan and vertebra.
 
     Columns: patient_id, scan_id, vertebra, split, genant_grade (int), height_loss, slice_thickness_mm and PREDICTED.
     A vertebra without a prediction stays in, as not evaluable: its reason is the scan's, or `no_prediction`. Labels of
@@ -77,7 +77,7 @@ def _check_splits(predictions: pd.DataFrame, scans: pd.DataFrame, splits: pd.Dat
 
 
 def check_method(predictions: pd.DataFrame, method: str) -> None:
-    """EvaluationError where a predictions table holds another method; one without a row holds none."""
+    """EvaluationError where a predictions table is of another method; one without a row is of none."""
     others = sorted(set(predictions["method"]) - {method})
     if others:
         raise EvaluationError(f"predictions of {', '.join(others)} where those of {method} belong; rerun grade")
@@ -94,7 +94,7 @@ def patient_codes(cases: pd.DataFrame) -> np.ndarray:
 
 
 def patient_cases(cases: pd.DataFrame, fracture_grade: int) -> pd.DataFrame:
-    """One row a patient: `fractured` (any labelled vertebra >= fracture_grade, evaluable or not), `severity` and
+    """One row per patient: `fractured` (any labelled vertebra >= fracture_grade, evaluable or not), `severity` and
     `grade` (largest over the evaluable labelled vertebrae; NaN and -1 if there is none), `evaluable`.
     """
     table = pd.DataFrame(

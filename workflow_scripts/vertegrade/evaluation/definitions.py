@@ -1,4 +1,4 @@
-"""What is measured: the metrics of vertebrae and of patients, each with the cases that it needs.
+"""The metrics of vertebrae and of patients, each with the cases that it needs.
 
 Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`, never hard labels; a vertebra is called
 fractured by its `grade`, whose limits the grading stage fixed on training data; grades are compared as grades.

@@ -189,7 +189,7 @@ ESTIMATE = ["value", "low", "high", "n", "skipped"]
 
 
 def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
-    """Every estimate of a metrics dict, one a row: method, split, group, metric, value, low, high, n, skipped."""
+    """Every estimate of a metrics dict, one per row: method, split, group, metric, value, low, high, n, skipped."""
     rows = []
     for split, block in metrics["splits"].items():
         groups = {"vertebra": block["vertebra"], "patient": block["patient"]}

@@ -63,7 +63,7 @@ def _scored(table: pd.DataFrame, metrics: dict[str, Any]) -> tuple[np.ndarray, n
 
 def roc_figure(cases: Cases, metrics: Metrics) -> Figure:
     """ROC curves of the severity with the operating point (graded as a fracture)."""
-    from sklearn.metrics import roc_curve  # a second, which the rules that draw pictures need not wait
+    from sklearn.metrics import roc_curve  # takes a second; most rules need not wait for it
 
     figure, (axes,) = _figure()
     for index, (method, table) in enumerate(cases.items()):

@@ -1,4 +1,4 @@
-"""<results>/summary.json: the few figures that other programs rely on. The contract is docs/reference/summary.md."""
+"""<results>/summary.json: the few figures that other programs rely on, described in docs/reference/summary.md."""
 
 from typing import Any
 
