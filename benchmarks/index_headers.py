@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/index_headers.py FOLDER [--files 20000] [--jobs 1 2] [--repeats 3]
 
-FOLDER: a DICOM series, such as ~/.cache/vertegrade-test-data/lidc-idri-0001/dicom, which `tests/lidc_data.py` fetches.
+FOLDER: a DICOM series, such as ~/.cache/vertegrade-test-data/lidc-idri-0001/dicom (tests/helpers/lidc.py fetches it).
 Its files are linked into as many folders as it takes. The time is that of the whole index (walk, headers, series, rows)
 without the program's imports; CPU time is that of all processes, which other work on the machine hardly changes.
 """

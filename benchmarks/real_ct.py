@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/real_ct.py --shared ../shared/data --pictures docs
 
-LIDC-IDRI-0001 comes from `python tests/lidc_data.py`; verse014 and TotalSegmentator's example from a folder of your own
-(`--shared`). Heights are compared with those that spine/morphometry.py measures on the masks.
+LIDC-IDRI-0001 comes from `python tests/helpers/lidc.py`; verse014 and TotalSegmentator's example from a folder of your
+own (`--shared`). Heights are compared with those that spine/morphometry.py measures on the masks.
 """
 
 import argparse

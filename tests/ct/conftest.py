@@ -1,7 +1,6 @@
 """A good scan, and the convert step on a shard that holds it beside the scan that a test is about."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ct.ct_series import body_hu, write_series
+from helpers.bad_inputs import InShard
+from helpers.series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.shard import convert_shard
 from vertegrade.files import new_folder
 from vertegrade.settings.ct import CtSettings
 from vertegrade.tables import SCANS, check_table
-
-InShard = Callable[..., dict[str, Any]]
 
 
 def shard(rows: list[ScanRow], folder: Path, settings: CtSettings) -> tuple[list[dict[str, Any]], dict[str, bytes]]:

@@ -9,38 +9,14 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import LegacyConvertedEnhancedCTImageStorage, SecondaryCaptureImageStorage
 
-from ct.conftest import InShard
-from ct.ct_enhanced import write_enhanced
-from ct.ct_series import body_hu, make_slice, positions, write_series
+from helpers.bad_inputs import InShard, flags, tag, verdict
+from helpers.enhanced import write_enhanced
+from helpers.series import body_hu, make_slice, positions, write_series
 from vertegrade.ct.headers import series_code
 from vertegrade.ct.stack import check_thickness
 from vertegrade.ct.volume import read_volume
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.ct import CtSettings
-
-Change = Callable[[Dataset, int], None]
-
-
-def verdict(state: dict[str, Any]) -> tuple[str, str]:
-    return state["state"], state["reason"]
-
-
-def tag(name: str, value: object, at: int | None = None) -> Change:
-    """A change of one tag, in slice `at` or in all; None takes the tag away."""
-
-    def change(dataset: Dataset, index: int) -> None:
-        if at is None or index == at:
-            if value is None:
-                delattr(dataset, name)
-            else:
-                setattr(dataset, name, value)
-
-    return change
-
-
-def flags(state: dict[str, Any]) -> list[str]:
-    assert state["state"] == "done", state
-    return state["flags"].split()
 
 
 def test_01_missing_slices(tmp_path: Path, in_shard: InShard) -> None:

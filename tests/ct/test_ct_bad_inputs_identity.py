@@ -13,10 +13,9 @@ import pandas as pd
 import pytest
 from pydicom.dataset import Dataset
 
-from ct.conftest import InShard
-from ct.ct_series import body_hu, write_series
-from ct.test_ct_bad_inputs_geometry import flags, tag, verdict
-from ct.test_ct_nifti import PIR, write_nifti
+from helpers.bad_inputs import InShard, flags, tag, verdict
+from helpers.nifti import PIR, write_nifti
+from helpers.series import body_hu, write_series
 from vertegrade.cohort.leakage import check_leakage
 from vertegrade.cohort.splits import LeakageError
 from vertegrade.ct.volume import read_volume

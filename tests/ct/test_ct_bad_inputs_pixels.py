@@ -15,11 +15,10 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from ct.conftest import InShard
-from ct.ct_compressed import compress
-from ct.ct_series import body_hu, convert, make_slice, write_series
-from ct.test_ct_bad_inputs_geometry import flags, tag, verdict
-from ct.test_ct_nifti import write_nifti
+from helpers.bad_inputs import InShard, flags, tag, verdict
+from helpers.compressed import compress
+from helpers.nifti import write_nifti
+from helpers.series import body_hu, convert, make_slice, write_series
 from vertegrade.ct import dicom, slices
 from vertegrade.ct.volume import read_volume
 

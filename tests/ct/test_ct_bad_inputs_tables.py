@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import yaml
 
-from ct.ct_series import body_hu, convert
-from ct.test_ct_bad_inputs_geometry import verdict
 from dae.dae_tiny import MODEL, pixels
 from grading.simulated_latents import cohort
+from helpers.bad_inputs import verdict
+from helpers.series import body_hu, convert
 from vertegrade.cohort.labels import LabelError, read_label_table
 from vertegrade.cohort.sheet import ScanRow, SheetError, read_sheet
 from vertegrade.ct.volume import Volume

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ct.ct_series import body_hu
+from helpers.series import body_hu
 from vertegrade.ct.converted import Converted, check_volume
 from vertegrade.ct.volume import Volume
 from vertegrade.reasons import Notes, Refused

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pydicom.dataset import Dataset
 
-from ct.ct_series import SERIES_UID, body_hu, convert, write_series
+from helpers.series import SERIES_UID, body_hu, convert, write_series
 from vertegrade.ct import convert as convert_module
 from vertegrade.reasons import REASONS, Refused
 from vertegrade.tables import SCANS, check_table

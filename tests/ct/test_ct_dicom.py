@@ -9,8 +9,8 @@ import pytest
 from highdicom.image import get_volume_from_series
 from pydicom.dataset import Dataset
 
-from ct.ct_series import (
-    AXIAL,
+from helpers.series import (
+    ORIENTATIONS,
     PIXEL_SPACING,
     assert_same_place,
     body_hu,
@@ -20,17 +20,6 @@ from ct.ct_series import (
     positions,
     write_series,
 )
-
-TILT = np.radians(20)
-ORIENTATIONS = {
-    "axial": AXIAL,
-    "head first prone": (-1, 0, 0, 0, -1, 0),
-    "decubitus": (0, -1, 0, 1, 0, 0),
-    "feet first, normal towards the feet": (-1, 0, 0, 0, 1, 0),
-    "sagittal": (0, 1, 0, 0, 0, -1),
-    "coronal": (1, 0, 0, 0, 0, -1),
-    "oblique": (1, 0, 0, 0, np.cos(TILT), np.sin(TILT)),
-}
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS.keys())

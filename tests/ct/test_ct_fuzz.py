@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from ct.ct_compressed import compress
-from ct.ct_enhanced import write_enhanced
-from ct.ct_series import body_hu, write_series
-from ct.test_ct_nifti import write_nifti
+from helpers.compressed import compress
+from helpers.enhanced import write_enhanced
+from helpers.nifti import write_nifti
+from helpers.series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.shard import convert_shard
 from vertegrade.settings.ct import CtSettings

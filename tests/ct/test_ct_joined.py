@@ -6,8 +6,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from ct.conftest import InShard
-from ct.ct_series import body_hu, positions, write_series
+from helpers.bad_inputs import InShard
+from helpers.series import body_hu, positions, write_series
 from vertegrade.ct.headers import series_code
 
 UIDS = ["SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"]

@@ -1,6 +1,5 @@
 """How the memory of a conversion grows with its volume: docs/results/benchmarks.md has the figures of real series."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from ct.ct_enhanced import write_enhanced
-from ct.ct_series import convert, positions, write_series
+from helpers.enhanced import write_enhanced
+from helpers.series import positions, write_series
 
 SLICES = (32, 160)  # of 128 KiB: volumes of 4 and 20 MiB
 SLICE_MIB = 256 * 256 * 2 / 2**20
@@ -35,28 +34,10 @@ def write(kind: str, slices: int, folder: Path) -> Path:
     return (write_enhanced if kind == "multi-frame" else write_series)(folder, noise(slices), places=places)
 
 
-def memory_mib(name: str) -> float:
-    """VmRSS or VmHWM (its peak) of this process."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) / 1024
-
-
-def print_peaks(folders: list[str]) -> None:
-    """What the conversion of each takes at its peak over what there was before, in MiB: in a fork, whose peak begins
-    anew, of a process that has no freed memory that would hide some of it."""
-    for folder in folders:
-        if os.fork() == 0:
-            before = memory_mib("VmRSS")
-            state = convert(Path(folder), Path(folder).parent / "out", resample_spacing=True)["state"]
-            os.write(1, f"{state} {memory_mib('VmHWM') - before}\n".encode())
-            os._exit(0)
-        os.wait()
-
-
 @pytest.mark.parametrize("kind", ["slices", "multi-frame", "resampled", "nifti"])
 def test_memory_grows_with_one_copy_of_the_volume(kind: str, tmp_path: Path) -> None:
     folders = [str(write(kind, slices, tmp_path / str(slices))) for slices in SLICES]
-    code = f"from ct.test_ct_memory import print_peaks; print_peaks({folders!r})"
+    code = f"from helpers.memory import print_peaks; print_peaks({folders!r})"
     done = subprocess.run([sys.executable, "-c", code], cwd=TESTS, capture_output=True, text=True, check=True)
     (first, small), (second, large) = (line.split() for line in done.stdout.splitlines())
     assert (first, second) == ("done", "done")

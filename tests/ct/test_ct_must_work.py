@@ -16,10 +16,18 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ct.ct_compressed import HT_STORED, LOSSLESS, compress
-from ct.ct_enhanced import write_enhanced
-from ct.ct_series import AXIAL, assert_same_place, body_hu, convert, converted_volume, positions, write_series
-from ct.test_ct_dicom import ORIENTATIONS
+from helpers.compressed import HT_STORED, LOSSLESS, compress
+from helpers.enhanced import write_enhanced
+from helpers.series import (
+    AXIAL,
+    ORIENTATIONS,
+    assert_same_place,
+    body_hu,
+    convert,
+    converted_volume,
+    positions,
+    write_series,
+)
 from vertegrade.ct.volume import read_volume
 
 SIGNED = [syntax for syntax in LOSSLESS if not syntax.name.startswith("High-Throughput")]  # HT_STREAM is unsigned

@@ -7,23 +7,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from ct.ct_series import body_hu, convert, converted_volume
+from helpers.nifti import PIR, write_nifti
+from helpers.series import body_hu, convert, converted_volume
 from vertegrade.ct import nifti_file
 from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.volume import mm_to_voxel, voxel_to_mm
 from vertegrade.index.headers import nifti_header
-
-# VerSe stores P, I, R: i runs to posterior, j to the feet, k to the right.
-PIR = np.array([[0, 0, 2.0, -20.0], [-0.7, 0, 0, 15.0], [0, -0.7, 0, 300.0], [0, 0, 0, 1]])
-
-
-def write_nifti(path: Path, data: np.ndarray, affine: np.ndarray = PIR, codes: tuple[int, int] = (1, 1)) -> Path:
-    """A NIfTI with the same qform and sform; codes: (qform, sform)."""
-    image = nib.Nifti1Image(data, None)
-    image.set_sform(affine, codes[1])
-    image.set_qform(affine, codes[0])
-    image.to_filename(path)
-    return path
 
 
 def test_verse_orientation_keeps_every_voxel_at_its_place(tmp_path: Path) -> None:

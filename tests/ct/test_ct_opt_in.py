@@ -12,10 +12,9 @@ import pytest
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
-from ct.ct_series import AXIAL, ORIGIN, PIXEL_SPACING, body_hu, convert, positions, write_series
-from ct.test_ct_bad_inputs_geometry import tag
-from ct.test_ct_dicom import ORIENTATIONS
-from ct.test_ct_real import SHARED, needs_shared
+from helpers.bad_inputs import tag
+from helpers.series import AXIAL, ORIENTATIONS, ORIGIN, PIXEL_SPACING, body_hu, convert, positions, write_series
+from helpers.shared import SHARED, needs_shared
 from vertegrade.ct.choice import kernel_kind
 from vertegrade.ct.volume import AIR_HU, Volume, read_volume, voxel_to_mm
 

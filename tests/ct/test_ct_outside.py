@@ -9,14 +9,14 @@ import pytest
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
-from ct.conftest import InShard
-from ct.ct_series import write_series
-from lidc_data import lidc_folder
+from helpers.bad_inputs import InShard
+from helpers.lidc import lidc_folder
+from helpers.series import write_series
+from helpers.shared import SHARED
 from vertegrade.ct import outside
 from vertegrade.ct.volume import read_volume
 from vertegrade.reasons import Notes
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 AFFINE = np.diag([1.0, 1.0, 1.5, 1.0])
 Change = Callable[[np.ndarray], np.ndarray]
 

@@ -10,15 +10,15 @@ import pytest
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
-from ct.conftest import InShard
-from ct.ct_enhanced import write_enhanced
-from ct.ct_series import body_hu, write_series
-from lidc_data import lidc_folder
+from helpers.bad_inputs import InShard
+from helpers.enhanced import write_enhanced
+from helpers.lidc import lidc_folder
+from helpers.series import body_hu, write_series
+from helpers.shared import SHARED, needs_shared
 from vertegrade.ct.passes import check_alike, seconds, turns
 from vertegrade.ct.volume import to_ras
 from vertegrade.reasons import Refused
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SLICES = 24
 Values = Callable[[int], Any]
 
@@ -165,7 +165,7 @@ def test_a_patient_who_moved_between_passes_is_seen_in_the_image(  # field test 
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is absent")
+@needs_shared
 @pytest.mark.parametrize("mm", [0, 6])
 def test_slices_of_real_scans_are_alike_until_every_second_one_moves(mm: int) -> None:  # field test A6
     files = [*SHARED.glob("**/*_ct.nii.gz"), *([lidc_folder() / "cxr.nii.gz"] if lidc_folder() else [])]

@@ -1,4 +1,4 @@
-"""Real CT: LIDC-IDRI-0001 (`python tests/lidc_data.py` fetches it) and the scans of ../shared."""
+"""Real CT: LIDC-IDRI-0001 (`python tests/helpers/lidc.py` fetches it) and the scans of ../shared."""
 
 from pathlib import Path
 
@@ -6,15 +6,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from ct.ct_series import convert
-from lidc_data import lidc_folder
+from helpers.lidc import lidc_folder
+from helpers.series import convert
+from helpers.shared import SHARED, needs_shared
 from vertegrade.ct.volume import mm_to_voxel, read_volume, voxel_to_mm
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is absent")
 
-
-@pytest.mark.skipif(lidc_folder() is None, reason="LIDC-IDRI-0001 is absent; run `python tests/lidc_data.py`")
+@pytest.mark.skipif(lidc_folder() is None, reason="LIDC-IDRI-0001 is absent; run `python tests/helpers/lidc.py`")
 def test_lidc_dicom_equals_the_published_nifti(tmp_path: Path) -> None:
     folder = lidc_folder()
     assert folder is not None

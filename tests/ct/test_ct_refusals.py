@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from ct.ct_series import body_hu, convert, positions, write_series
+from helpers.series import body_hu, convert, positions, write_series
 from vertegrade.ct import slices
 
 Change = Callable[[Dataset, int], None]

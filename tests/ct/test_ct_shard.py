@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ct.ct_series import body_hu, write_series
+from helpers.series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct import convert, shard
 from vertegrade.ct.shard import WorkerKilledError, convert_shard

@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from ct.ct_enhanced import write_enhanced
-from ct.ct_series import body_hu, write_series
+from helpers.enhanced import write_enhanced
+from helpers.series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow, read_sheet
 from vertegrade.ct.headers import series_code
 from vertegrade.index.folder import IndexingError, report_of, write_index

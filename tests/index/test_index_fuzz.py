@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ct.ct_series import body_hu, make_slice, positions
+from helpers.series import body_hu, make_slice, positions
 from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.labels import LabelError, read_label_table
 from vertegrade.cohort.sheet import COLUMNS, ScanRow, SheetError, read_sheet

@@ -8,7 +8,7 @@ import numpy as np
 import openpyxl
 import pytest
 
-from ct.ct_series import body_hu, write_series
+from helpers.series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow, SheetError, read_sheet
 from vertegrade.cohort.verse_names import SERIES, verse_ids
 from vertegrade.index.folder import write_index

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from lidc_data import lidc_folder
+from helpers.lidc import lidc_folder
 from vertegrade.annotations.masks import body_centres
 from vertegrade.ct.volume import Volume, to_ras, voxel_to_mm
 from vertegrade.localizer.centreline.find import find_centreline
@@ -46,7 +46,7 @@ def distances_mm(spine: SpineLine, mask: Path, ids: dict[int, int]) -> np.ndarra
     return distances
 
 
-@pytest.mark.skipif(lidc_folder() is None, reason="LIDC is not on this machine: run python tests/lidc_data.py")
+@pytest.mark.skipif(lidc_folder() is None, reason="LIDC is not on this machine: run python tests/helpers/lidc.py")
 def test_chest_of_lidc() -> None:
     folder = lidc_folder()
     assert folder is not None

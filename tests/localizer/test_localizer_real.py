@@ -41,7 +41,7 @@ def test_whole_bodies_are_found_named_and_measured_as_the_mask_has_them(
 ) -> None:
     here = real_ct.scans(SHARED if SHARED.is_dir() else None)
     if name not in here:
-        pytest.skip(f"{name} is not on this machine (tests/lidc_data.py, ../shared/data)")
+        pytest.skip(f"{name} is not on this machine (tests/helpers/lidc.py, ../shared/data)")
     volume, labels = here[name]
     found = learned_landmarks(ScanRow(name, name, ""), volume, localizer, LocalizeSettings())
     figures = real_ct.figures(found, real_ct.compared(found, labels, volume.affine))

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from phantom_protocols import every_hu, protocol
+from helpers.phantom_protocols import every_hu, protocol
 from vertegrade.files import sha256_of
 from vertegrade.phantom.scanner.dicom import Subject, outside_circle, write_series
 from vertegrade.phantom.scanner.protocol import COMPRESSED, EXPLICIT_LITTLE_ENDIAN, Protocol

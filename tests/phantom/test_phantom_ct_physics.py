@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phantom_protocols import SHARP, SOFT, protocol, water
+from helpers.phantom_protocols import SHARP, SOFT, protocol, water
 from vertegrade.phantom.scanner.metal import METAL_HU, MetalPart
 from vertegrade.phantom.scanner.physics import acquire, modulation, point_spread_sigma_mm, slice_profile
 from vertegrade.phantom.scanner.protocol import Protocol

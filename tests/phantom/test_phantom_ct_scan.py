@@ -11,7 +11,7 @@ import pandas as pd
 import pydicom
 import pytest
 
-from phantom_protocols import protocol
+from helpers.phantom_protocols import protocol
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.files import sha256_of
 from vertegrade.phantom.scanner.scan import centroids, make_scan

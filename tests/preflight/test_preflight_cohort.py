@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from ct.ct_series import SERIES_UID, body_hu, write_series
+from helpers.series import SERIES_UID, body_hu, write_series
 from vertegrade.ct.headers import series_code
 from vertegrade.grading.calibrators import Graded
 from vertegrade.grading.conformal import fit_intervals, patients_needed

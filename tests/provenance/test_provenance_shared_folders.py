@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from ct.ct_series import SERIES_UID, body_hu, write_series
+from helpers.series import SERIES_UID, body_hu, write_series
 from vertegrade.ct.headers import series_code
 from vertegrade.workflow.shared_folders import of_other_series
 

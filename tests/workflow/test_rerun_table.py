@@ -13,7 +13,7 @@ import pytest
 from pydantic.fields import FieldInfo
 from pydicom.dataset import Dataset
 
-from ct.ct_series import SERIES_UID, body_hu, write_series
+from helpers.series import SERIES_UID, body_hu, write_series
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import shard_of
 from vertegrade.ct.headers import series_code

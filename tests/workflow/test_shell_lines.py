@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ct.ct_series import body_hu, write_series
+from helpers.series import body_hu, write_series
 from workflow.runs import ROOT, TINY, plain_environment
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ct.ct_series import body_hu, write_series
+from helpers.series import body_hu, write_series
 from workflow.runs import ROOT, snakemake
 
 LEARNED: dict[str, dict[str, object]] = {"localize": {"method": "learned"}}

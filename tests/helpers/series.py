@@ -13,6 +13,16 @@ from vertegrade.ct.volume import Volume, mm_to_voxel, read_volume
 from vertegrade.settings.ct import CtSettings
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+TILT = np.radians(20)
+ORIENTATIONS = {
+    "axial": AXIAL,
+    "head first prone": (-1, 0, 0, 0, -1, 0),
+    "decubitus": (0, -1, 0, 1, 0, 0),
+    "feet first, normal towards the feet": (-1, 0, 0, 0, 1, 0),
+    "sagittal": (0, 1, 0, 0, 0, -1),
+    "coronal": (1, 0, 0, 0, 0, -1),
+    "oblique": (1, 0, 0, 0, np.cos(TILT), np.sin(TILT)),
+}
 ORIGIN = (-12.5, 31.25, -700.0)
 PIXEL_SPACING = (0.7, 0.9)  # rows, columns
 SERIES_UID = "1.2.826.0.1.3680043.8.498.1"
