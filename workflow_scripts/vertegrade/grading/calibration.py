@@ -1,9 +1,9 @@
 """The calibration of a hyperplane: which calibrator, the scale of its grades, and the intervals.
 
-Everything but the intervals comes from the training split by nested cross-validation over patients: in each outer fold
-the penalty, the hyperplane and the calibrators are fitted anew on the other folds, and inside these the calibrators see
-out-of-fold distances only. A plane in a hundred dimensions separates its own training vertebrae better than new ones;
-calibrated on those it would be too sure of itself.
+Everything but the intervals comes from the training split by nested cross-validation over patients. In each outer fold
+the penalty, the hyperplane and the calibrators are fitted again on the other folds, and inside these the calibrators
+see out-of-fold distances only. A plane in a hundred dimensions separates its own training vertebrae better than new
+ones; a calibrator fitted on those would be overconfident.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from vertegrade.model_files import CALIBRATION_KEYS, check_keys
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import GRADES
 
-# Repeats of the nested cross-validation with other folds; one alone chooses now this kind, now that.
+# Repeats of the nested cross-validation with other folds: the choice of one alone depends on its folds.
 REPEATS = 3
 
 
@@ -39,7 +39,7 @@ class Calibration:
     """All that turns signed distances into predictions.
 
     chosen: kind that grades. calibrators: all kinds, fitted on the whole training split. scale: of the chosen kind.
-    scores: one row a kind, out of fold. usual_errors: lengths of the latents' errors in training, in z (errors.py;
+    scores: one row per kind, out of fold. usual_errors: lengths of the latents' errors in training, in z (errors.py;
     empty where unknown). hyperplane_sha256: the plane that this belongs to.
     """
 
@@ -63,7 +63,7 @@ class Calibration:
         return on_scale(mean_prediction(predict, hyperplane.normalise(z), doubt), self.scale)
 
     def distance_of(self, expected: float) -> float:
-        """Signed distance that stands for an expected grade, for counterfactuals.
+        """Signed distance that corresponds to an expected grade, for counterfactuals.
 
         Always by the ordinal model on the distance, so that all vertebrae of a grade share one distance.
         """
@@ -99,8 +99,8 @@ def calibrate(
     """Choose and fit the calibrator on the training split, the intervals on the validation split.
 
     latents: LATENTS of the cohort; labels: LABELS; splits: PATIENT_SPLITS. With `calibration: auto` the kind with the
-    best out-of-fold ranked probability score is chosen: it is proper, so that the probabilities stay honest at a low
-    prevalence, and it counts how far off a grade is. `best_kind` says what decides between near equals.
+    best out-of-fold ranked probability score is chosen. The score is proper, so that probabilities stay honest at a low
+    prevalence, and it counts how far off a grade is. `best_kind` decides between near equals.
     """
     hyperplane.check_latents(latents)
     train = graded_latents(latents, labels, splits, "train")
@@ -215,8 +215,8 @@ def _compare_with_best(
 def best_kind(scores: list[dict[str, Any]]) -> str:
     """The kind that orders the fractures best among those that predict no worse than the best by a standard error.
 
-    Kinds within one standard error (the rule of Breiman et al., CART, 1984, section 3.4.3; over patients here) cannot
-    be told apart by the training patients; severity is meant to rank fractures, so that decides between them.
+    The training patients do not distinguish kinds within one standard error (the rule of Breiman et al., CART, 1984,
+    section 3.4.3; over patients here). Severity is meant to rank fractures, so that decides between them.
     """
     near = [row for row in scores if row["worse_than_best"] <= row["standard_error"]]
     return str(max(near, key=lambda row: row["order_of_fractures"])["kind"])

@@ -16,7 +16,7 @@ from vertegrade.grading.ordinal import CumulativeLogit, fit_cumulative_logit
 from vertegrade.grading.rows import Whole
 from vertegrade.tables import GRADES
 
-# Keeps the one-dimensional fit finite where the grades are separable; too weak to be felt elsewhere.
+# Keeps the one-dimensional fit finite where the grades are separable; too weak to matter elsewhere.
 DISTANCE_RIDGE = 0.1
 # Between vertebrae alike (0) and grades alike (1): orders fractures better at the same ranked probability score.
 BALANCE = 0.5
@@ -116,7 +116,7 @@ class Isotonic:
 
     @classmethod
     def fit(cls, distance: Floats, z_n: Floats, grade: Whole, folds: Whole) -> "Isotonic":
-        """Pool adjacent violators, then one knot a pool."""
+        """Pool adjacent violators, then one knot per pool."""
         return cls([_centred_isotonic(distance, grade >= k) if (grade >= k).any() else ([], []) for k in GRADES[1:]])
 
     def predict(self, distance: Floats, z_n: Floats) -> Graded:
@@ -140,7 +140,7 @@ class Isotonic:
 
 def _centred_isotonic(distance: Floats, event: np.ndarray) -> tuple[list[float], list[float]]:
     """Knots of the centred isotonic regression of a binary event on distance."""
-    from sklearn.isotonic import IsotonicRegression  # half a second, which rules that apply a calibrator need not wait
+    from sklearn.isotonic import IsotonicRegression  # takes half a second; only fitting waits for it
 
     fitted = IsotonicRegression().fit_transform(distance, event.astype(np.float64))
     levels = np.unique(fitted)
@@ -179,7 +179,7 @@ class OrdinalDistance:
     def distance_of(self, severity: float) -> float:
         """The distance at which the severity is `severity` (strictly between the lowest and highest training grade).
 
-        For counterfactuals. Beyond 20 standard deviations of the training distances nothing is sought.
+        For counterfactuals. The search ends 20 standard deviations beyond the training distances.
         """
         low, high = self.centre - 20 * self.scale, self.centre + 20 * self.scale
         for _ in range(100):
@@ -194,8 +194,8 @@ class OrdinalZ:
     """Cumulative logistic regression on the whole normalised latent; the distance is not used.
 
     Rare grades weigh more in the fit of the direction: otherwise the many unfractured set it, and it orders fractures
-    badly (docs/results/dae-experiments.md). Weights and ridge distort the logistic curve's probabilities; they are read
-    off a centred isotonic regression of the grades on the out-of-fold predictor instead.
+    badly (docs/results/dae-experiments.md). Weights and ridge distort the logistic curve's probabilities, so they are
+    taken from a centred isotonic regression of the grades on the out-of-fold predictor instead.
     """
 
     kind: ClassVar[str] = "ordinal_z"

@@ -1,12 +1,14 @@
 """Intervals of stated coverage: split conformal prediction by patient, on a validation split never fitted on.
 
 The vertebrae of a patient resemble each other, so vertebrae are not exchangeable, but patients are. By "pooling CDFs"
-(Dunn, Wasserman & Ramdas, JASA 2023) every patient gets the same weight, shared among his vertebrae, so that long scans
-do not outvote short ones; one more vertebra's weight stands at infinity. The interval of a vertebra drawn from a new
-patient then holds its Genant grade with the stated probability, over patients and vertebrae (not within each grade,
-not for another scanner population), exactly as the number of patients grows. The variant with a guarantee at any number
-puts a whole patient's weight at infinity (Lee, Barber & Willett, arXiv:2306.06342); on simulated spines nominal 0.90
-became 0.97 with 12 patients and 0.93 with 24 by the guaranteed variant, 0.89-0.90 by this one.
+(Dunn, Wasserman & Ramdas, JASA 2023) every patient gets the same weight, shared among the patient's vertebrae, so that
+long scans do not outvote short ones. One more vertebra's weight is at infinity. The interval of a vertebra drawn from a
+new patient then contains its Genant grade with the stated probability, over patients and vertebrae (not within each
+grade, not for another scanner population), exactly as the number of patients grows.
+
+The variant with a guarantee at any number puts a whole patient's weight at infinity (Lee, Barber & Willett,
+arXiv:2306.06342). On simulated spines nominal 0.90 became 0.97 with 12 patients and 0.93 with 24 by the guaranteed
+variant, 0.89-0.90 by this one.
 """
 
 from dataclasses import dataclass
@@ -67,8 +69,8 @@ def patients_needed(coverage: float) -> int:
 def fit_intervals(graded: Graded, grade: Whole, patient: Whole, coverage: float) -> Intervals:
     """The patient-weighted quantile of |grade - severity| / predicted error; all (N,), of the validation split.
 
-    GradingError where there are fewer patients than 1 / (1 - coverage) - 1: then a single patient outweighs what may
-    lie outside.
+    GradingError where there are fewer patients than 1 / (1 - coverage) - 1: then one patient outweighs what may lie
+    outside.
     """
     _, inverse, vertebrae_of = np.unique(patient, return_inverse=True, return_counts=True)
     patients = len(vertebrae_of)

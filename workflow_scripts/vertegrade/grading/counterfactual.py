@@ -6,7 +6,7 @@ from vertegrade.arrays import Floats
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
 
-# The severity that stands for each grade; the ends of the scale are reached only at infinite distance.
+# The severity that represents each grade; the ends of the scale are reached only at infinite distance.
 SEVERITY_OF_GRADE = (0.1, 1.0, 2.0, 2.75)
 
 

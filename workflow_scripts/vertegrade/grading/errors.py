@@ -1,8 +1,8 @@
 """Predictions of latents whose errors are known: the mean over where the latents may really be.
 
-A calibrator is fitted to latents as they were measured, so it knows the errors that are usual; those of a point that
-a network hardly saw are not. A vertebra's prediction is the mean over its errors less the usual ones, and as the mean
-over several grades is wide, so is its interval (conformal.py). Latents of unknown errors are predicted as they are.
+A calibrator is fitted to latents as they were measured, so it includes the usual errors, but not those of a point that
+a network hardly saw. A vertebra's prediction is the mean over its errors less the usual ones. As the mean over several
+grades is wide, so is its interval (conformal.py). Latents of unknown errors are predicted unchanged.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from vertegrade.arrays import Floats
 from vertegrade.grading.calibrators import Graded
 
-# Gauss-Hermite nodes an error: exact for a cubic spread over five; a calibrator's steps are no narrower.
+# Gauss-Hermite nodes per error: exact for a cubic spread over five; a calibrator's steps are no narrower.
 NODES = 5
 CHUNK = 2000  # vertebrae at a time: bounds the memory
 
@@ -39,7 +39,7 @@ def unusual(errors: Floats, usual: list[float]) -> Floats:
 def mean_prediction(predict: Callable[[Floats], Graded], z: Floats, errors: Floats) -> Graded:
     """Severity and grade probabilities of z (N, D), each the mean over normal errors along the vectors (N, K, D).
 
-    What has no error is predicted as it is, to the last bit.
+    What has no error is predicted unchanged, to the last bit.
     """
     graded = predict(z)
     doubtful = np.flatnonzero((errors != 0).any(axis=(1, 2)))

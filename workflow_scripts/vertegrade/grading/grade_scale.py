@@ -2,9 +2,8 @@
 
 A calibrator's expected grade is drawn to the many intact vertebrae, so plain rounding hardly ever gives the rare high
 grades. Limits fitted on training patients say from which expected grade on a vertebra has grade 1, 2 and 3. Severity is
-the expected grade stretched piecewise so that these limits lie at 0.5, 1.5 and 2.5. The order of vertebrae stays, and
-everything follows from one number: the grade is the rounded severity, and a vertebra is called fractured when its grade
-is `fracture_grade` or more.
+the expected grade stretched piecewise so that these limits lie at 0.5, 1.5 and 2.5; the order of vertebrae stays. The
+grade is the rounded severity, and a vertebra is called fractured when its grade is `fracture_grade` or more.
 """
 
 from dataclasses import dataclass

@@ -2,9 +2,9 @@
 
 After Keicher et al. (2023) and Atad et al. (2024): a linear classifier on frozen latents. Unlike their released code
 the plane is fitted and the latents are moved in the same space, and the distance is Euclidean: (w.z_n + b) / |w|.
-DiffAE (Preechakul et al., CVPR 2022) z-normalises each dimension; here the latents' covariance is taken out too, not at
-all, by half or wholly, as cross-validation allows. The few directions in which crops differ most then weigh no more
-than others: with a hundred labelled patients that orders fractures better, with ten it is noise
+DiffAE (Preechakul et al., CVPR 2022) z-normalises each dimension. Here the latents' covariance is removed too: not at
+all, by half or completely, as cross-validation allows. The few directions in which crops differ most then weigh no
+more than others. With a hundred labelled patients that orders fractures better, with ten it is noise
 (docs/results/dae-experiments.md).
 """
 
@@ -30,7 +30,7 @@ from vertegrade.grading.rows import (
 from vertegrade.model_files import HYPERPLANE_KEYS, check_keys
 from vertegrade.settings.grading import GradingSettings
 
-# How far latents are whitened: not at all (each dimension has unit variance), by half, wholly.
+# How far latents are whitened: not at all (each dimension has unit variance), by half, completely.
 WHITENINGS = (0.0, 0.5, 1.0)
 # Inverse strengths of the L2 penalty, strongest first: latents have unit variance, so this spans a plane of class means
 # to a nearly unpenalised one.
@@ -62,7 +62,7 @@ class Hyperplane:
     model_sha256: str
 
     def normalise(self, z: Floats) -> Floats:
-        """z_n of latents (N, D); GradingError where D is another."""
+        """z_n of latents (N, D); GradingError where D differs."""
         if z.shape[1] != len(self.mean):
             raise GradingError(
                 f"latents have the shape {z.shape}, the hyperplane was fitted on {len(self.mean)} dimensions; "
@@ -160,8 +160,8 @@ def fit_hyperplane(
 def strongest_whitening(auc: dict[float, float], fractured: Flags) -> float:
     """The strongest whitening whose out-of-fold AUC is within a standard error of the best one's.
 
-    The AUC cannot tell such strengths apart, and the order of fractures is the better the stronger it is. The standard
-    error is that of Hanley and McNeil (Radiology 1982, equation 2), as if vertebrae were independent.
+    The AUC does not distinguish such strengths, and stronger whitening orders fractures better. The standard error is
+    that of Hanley and McNeil (Radiology 1982, equation 2), as if vertebrae were independent.
     """
     best, ill, well = max(auc.values()), int(fractured.sum()), int((~fractured).sum())
     both_ill, both_well = best / (2 - best), 2 * best**2 / (1 + best)
@@ -184,11 +184,11 @@ def pattern_of(z_n: Floats, w: Floats) -> Floats:
 def whitening_of(z: Floats, strength: float) -> tuple[Floats, Floats]:
     """Mean (D,) and whitening (D, D) of latents (N, D): (z - mean) whitening of about unit variance.
 
-    strength: 0 leaves the dimensions as correlated as they are; with 1 their covariance is about the identity. It is
-    shrunk before (Ledoit and Wolf, J Multivar Anal 2004), so that directions that hardly vary, or fewer crops than
-    dimensions, do no harm. Symmetric but for each dimension's scale: z_n stays as near to z as it can.
+    strength: 0 leaves the correlations unchanged; with 1 the covariance is about the identity. It is shrunk before
+    (Ledoit and Wolf, J Multivar Anal 2004), so that directions that hardly vary, or fewer crops than dimensions, do no
+    harm. Symmetric but for each dimension's scale: z_n stays as near to z as possible.
     """
-    from sklearn.covariance import LedoitWolf  # most of a second, which rules that apply a plane need not wait
+    from sklearn.covariance import LedoitWolf  # takes most of a second; only fitting waits for it
 
     mean, std = z.mean(axis=0), z.std(axis=0)
     std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-12), std, 1.0)  # float32 noise is no variation

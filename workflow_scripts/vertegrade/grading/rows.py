@@ -41,7 +41,7 @@ def stack_latents(latents: pd.DataFrame) -> Floats:
     bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
     if len(bad):
         first = latents["scan_id"].iloc[int(bad[0])]
-        raise GradingError(f"latents that are not finite, first in scan {first}; train the encoder anew")
+        raise GradingError(f"latents that are not finite, first in scan {first}; train the encoder again")
     return z
 
 
@@ -93,7 +93,7 @@ def graded_latents(latents: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataF
 
 
 def patient_folds(grade: Whole, patient: Whole, fracture_grade: int, folds: int, seed: int, least: int = 2) -> Whole:
-    """Fold of each vertebra (N,): whole patients, dealt out by falling worst grade so that the folds are alike.
+    """Fold of each vertebra (N,): whole patients, distributed by falling worst grade so that the folds are alike.
 
     No more folds than patients with a fracture, so that each fold has one. GradingError where fewer than `least`
     patients have a fracture or fewer than `least` have a vertebra without.
@@ -121,7 +121,7 @@ def keep_labels_of(
     """LABELS with only a share of the training patients kept, for learning curves; other splits keep all labels.
 
     Patients stay whole. The share is drawn separately among patients with and without a fracture, with at least three
-    of those with one (fewer cannot be calibrated): `fraction` of 0.05 and the same seed give the same patients.
+    of those with one (fewer cannot be calibrated): `fraction` of 0.05 and the same seed choose the same patients.
     """
     train = labels[patient_splits.in_split(splits, labels["patient_id"], "train")]
     usable = train[train["usable"]]
