@@ -323,7 +323,7 @@ def test_nifti_that_stand_for_unknown_patients_or_for_one_image_twice_are_told(t
     _, found = indexed(tmp_path / "in")
     twice, unnamed = found.notes
     assert "header and size are those of" in twice
-    assert unnamed.startswith("2 NIfTI neither named `sub-...` nor in a folder so called")
+    assert unnamed.startswith("2 NIfTI neither named `sub-...` nor in a folder so named")
 
 
 def test_ct_images_that_say_otherwise_or_say_nothing(tmp_path: Path) -> None:

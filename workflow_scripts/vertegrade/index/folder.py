@@ -27,7 +27,7 @@ class IndexingError(ValueError):
 def index_folder(top: Path, key: bytes, jobs: int) -> Found:
     """Rows for all CT below `top`, sorted by path. Hidden files are left out; links to folders are not followed."""
     if not top.is_dir():
-        raise IndexingError(f"{top}: no such folder; give the folder that holds the scans")
+        raise IndexingError(f"{top}: no such folder; give the folder that contains the scans")
     found = Found()
     files, zips, nifti = _files(top, found)
     settings = CtSettings()
@@ -46,7 +46,7 @@ def write_index(top: Path, sheet: Path, key_file: Path, replace: bool, jobs: int
     IndexingError: the sheet is there already and may have been edited (unless `replace`), or nothing to write.
     """
     if sheet.exists() and not replace:
-        raise IndexingError(f"{sheet} is there already; give another name, or --replace (REPLACE=1) to write it anew")
+        raise IndexingError(f"{sheet} is there already; give another name, or --replace (REPLACE=1) to write it again")
     key, links = read_key_file(key_file)
     found = index_folder(top, key, jobs)
     if not found.rows:
@@ -62,7 +62,7 @@ def write_index(top: Path, sheet: Path, key_file: Path, replace: bool, jobs: int
 
 
 def report_of(sheet: str | Path) -> Path:
-    """Where the index says what it found: beside the sheet."""
+    """Where the index says what it found: next to the sheet."""
     return Path(f"{Path(sheet).with_suffix('')}.index.json")
 
 

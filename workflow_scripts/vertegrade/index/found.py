@@ -1,4 +1,4 @@
-"""What the index found: rows of a sheet, and for everything else why it is none. The counts reconcile."""
+"""What the index found: rows of a sheet, and for everything else why it is not a row. The counts reconcile."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from vertegrade.cohort.sheet import ScanRow
 FILE_REASONS = {
     "annotation": "mask or centroids of a scan, or a candidate for one",
     "not_dicom": "neither DICOM, NIfTI nor a zip",
-    "not_ct": "DICOM of another kind than CT images (other modality, report, screenshot)",
+    "not_ct": "DICOM other than CT images (other modality, report, screenshot)",
     "localizer": "localizer (scout) image",
     "dicomdir": "DICOMDIR, which is not needed",
     "empty": "empty file",
-    "unreadable": "damaged, or not to be read",
+    "unreadable": "damaged, or cannot be read",
     "zip": "zip that is not opened: damaged, encrypted, unsafe or with too many files",
     "bad_name": "name with line breaks or other control characters, or not in UTF-8",
 }

@@ -25,9 +25,9 @@ from vertegrade.reasons import Refused
 Kind = Literal["ct", "localizer", "not_ct", "dicomdir", "not_dicom", "empty", "unreadable"]
 TEXTS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "StudyDate", "AccessionNumber"]
 READ_TAGS = [Tag(name) for name in (*TEXTS, "SOPClassUID", "Modality", "ImageType")]
-LAST_TAG = Tag("SeriesInstanceUID")  # the last of them; elements stand in the order of their tags
+LAST_TAG = Tag("SeriesInstanceUID")  # the last of them; elements are in the order of their tags
 FRAMES_TAG = Tag("NumberOfFrames")
-HEAD_BYTES = 8192  # holds LAST_TAG in nearly all files; the others are read again, whole
+HEAD_BYTES = 8192  # contain LAST_TAG in nearly all files; the others are read again, completely
 CHUNK = 200
 
 
@@ -68,7 +68,7 @@ def dicom_header(size: int, open_file: Callable[[], BinaryIO]) -> DicomHeader:
             return _described(dataset, open_file)
     except MemoryError:
         raise
-    except Exception:  # pydicom raises whatever a damaged element runs into; zipfile and zlib have errors of their own
+    except Exception:  # pydicom raises whatever a damaged element runs into; zipfile and zlib have their own errors
         return DicomHeader("unreadable")
 
 
@@ -125,7 +125,7 @@ def read_zips(paths: list[str], max_files: int, jobs: int) -> Iterator[list[tupl
 
 
 def _in_processes(work: Callable, items: list, jobs: int) -> Iterator:
-    """`work` on each item, results in order; within this process where one is enough."""
+    """`work` on each item, results in order; in this process where one is enough."""
     if jobs == 1 or len(items) < 2:
         yield from map(work, items)
         return

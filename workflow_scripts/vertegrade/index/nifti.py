@@ -2,8 +2,8 @@
 
 Names are BIDS's and VerSe's, of both releases and both layouts (`cohort.verse_names`): scan verse253 of patient
 verse401 is `sub-verse401_split-verse253_ct.nii.gz`, `verse253.nii.gz` or `verse401_verse253_CT-iso.nii.gz`; its
-annotations (`_seg-vert_msk.nii.gz`, `_seg-vb_ctd.json`, `_seg-subreg_ctd.json`, `_seg.nii.gz`) lie beside it or in
-`derivatives`. Other images need a mask beside them that is called after them.
+annotations (`_seg-vert_msk.nii.gz`, `_seg-vb_ctd.json`, `_seg-subreg_ctd.json`, `_seg.nii.gz`) lie next to it or in
+`derivatives`. Other images need a mask in the same folder that is named after them.
 """
 
 import os
@@ -22,7 +22,7 @@ from vertegrade.index.headers import NiftiHeader, nifti_header
 from vertegrade.index.pseudonyms import pseudonym
 from vertegrade.reasons import Refused
 
-# What a mask is called after its scan's name, the best first.
+# What follows the scan's name in a mask's name, the best first.
 MASKS = re.compile(r"[_-](seg-vert_msk|seg-vert|dseg|msk|mask|seg|segmentation|labels?)$")
 CENTROIDS = re.compile(r"[_-](seg-vb_ctd|seg-subreg_ctd|iso-ctd|ctd-iso|ctd|poi)\.json$")
 MILLIMETRES = re.compile(r"[_-](iso-ctd|ctd-iso)\.json$")
@@ -69,7 +69,7 @@ def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None
         scan, patient = _ids(path, top, key)
         if scan in taken:
             same = "the same header and size" if keys.get(header.key) == taken[scan] else "another header or size"
-            found.leave_image("same_name", path, f"called as {taken[scan]}, which is taken; it has {same}")
+            found.leave_image("same_name", path, f"named like {taken[scan]}, which is taken; it has {same}")
             continue
         if header.key in keys:
             found.notes.append(f"{path}: header and size are those of {keys[header.key]}; one image under two names?")
@@ -80,7 +80,7 @@ def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None
     unnamed = sum(not _subject(path, top) for path in taken.values())
     if unnamed:
         found.notes.append(
-            f"{unnamed} NIfTI neither named `sub-...` nor in a folder so called: each counts as a patient; correct "
+            f"{unnamed} NIfTI neither named `sub-...` nor in a folder so named: each counts as a patient; correct "
             "patient_id where a person has more scans"
         )
 
@@ -104,7 +104,7 @@ def _sorted_out(paths: Iterable[str], found: Found) -> tuple[list[str], dict[str
         else:
             found.leave_file("not_dicom")
     if unusable:
-        found.notes.append(f"{len(unusable)} masks or centroids cannot be used and are passed over: {unusable[0]}")
+        found.notes.append(f"{len(unusable)} masks or centroids cannot be used and are ignored: {unusable[0]}")
     return images, annotations
 
 
@@ -123,7 +123,7 @@ def _looked_at(path: str) -> tuple[list[int], str]:
 
 
 def _scan_of(name: str) -> str:
-    """What an image and its annotations share: VerSe's series, whose files tell the plane variously, or a stem."""
+    """What an image and its annotations share: VerSe's series, whose files name the plane variously, or a stem."""
     stem = stem_of(name)
     ids = verse_ids(stem)
     return f"series {ids[1]}" if ids else stem
@@ -150,7 +150,7 @@ def _entities(name: str) -> dict[str, str]:
 
 
 def _subject(path: str, top: Path) -> str:
-    """The patient that names tell: VerSe's, else the entity `sub-` of the file or a folder below `top`; "" if none."""
+    """The patient by the names: VerSe's, else the entity `sub-` of the file or a folder below `top`; "" if none."""
     name = os.path.basename(path)
     if ids := verse_ids(stem_of(name)):
         return ids[0]

@@ -1,7 +1,7 @@
 """Pseudonyms of patients and scans: a keyed hash, so that nobody without the key can try out known patient ids.
 
-The key file holds the key and the table that leads back. It is readable by its owner alone and belongs outside of the
-results: no rule reads it, so no output can carry it.
+The key file contains the key and the table that leads back. It is readable by its owner alone and belongs outside of
+the results: no rule reads it, so no output can contain it.
 """
 
 import csv

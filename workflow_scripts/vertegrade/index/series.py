@@ -88,7 +88,7 @@ def add_series(series: dict[str, Series], min_slices: int, key: bytes, found: Fo
 
 
 def _joined(series: dict[str, Series], min_slices: int) -> dict[str, Series]:
-    """The series, but those of one folder whose every image is a series of its own (`ct.joined`) as one."""
+    """The series, but those of one folder whose every image is its own series (`ct.joined`) as one."""
     by_place: dict[str, list[Series]] = defaultdict(list)
     for item in series.values():
         for place in item.images:
