@@ -69,7 +69,7 @@ def test_all_broken_annotations_are_told_of_at_once(tmp_path: Path) -> None:
     scans = {"a": partial(refused, "mask_other_grid"), "b": small_scan, "c": partial(refused, "points_unusable")}
     with pytest.raises(AnnotationError) as raised:
         make_samples(tmp_path, scans, seed=1)
-    assert "mend the files" in str(raised.value)
+    assert "correct the files" in str(raised.value)
     lines = ["a: mask_other_grid: what is wrong", "c: points_unusable: what is wrong"]
     assert str(raised.value).splitlines()[1:] == lines
 

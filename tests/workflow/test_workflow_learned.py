@@ -110,7 +110,7 @@ def test_points_and_centroids_alone_train_the_networks_once_a_broken_file_is_men
     text = broken.stdout + broken.stderr
     assert broken.returncode != 0
     assert re.search(rf"scan-s0: points_unusable: {tmp_path}/0.json: expert1, vertebra \d+: type '(Th14|L7)'", text)
-    assert "mend the files, or empty their cells in the sample sheet" in text
+    assert "correct the files, or empty their cells in the sample sheet" in text
 
     (tmp_path / "0.json").write_text(sound)
     run = snakemake(tmp_path, "--cores", "1", "train_localizer", config=config)

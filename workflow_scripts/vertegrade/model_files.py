@@ -1,4 +1,4 @@
-"""What the files of a trained model hold. Imported while the Snakefile is parsed, so no torch, numpy or pandas."""
+"""What the files of a trained model contain. Imported while the Snakefile is parsed, so no torch, numpy or pandas."""
 
 import json
 import struct

@@ -1,6 +1,6 @@
 """The sanity baseline: principal components of windowed crops in place of a learned latent.
 
-What a plain linear projection of the pixels can tell about fractures; a learned latent that does no better has learned
+What a plain linear projection of the pixels can show about fractures; a learned latent that is no better has learned
 nothing. Hyperplane, calibration and prediction are the same as for any other method.
 """
 
@@ -67,7 +67,7 @@ def fit_pca(pixels: Pixels, components: int, window: tuple[float, float], seed: 
 
 def save_pca(path: str | Path, pca: CropPca) -> None:
     """Write as safetensors; window and crop shape are in the metadata."""
-    # One key only: safetensors writes several in random order, and the file's hash is the model's name.
+    # Only one key: safetensors writes several in random order, and the file's hash is the model's name.
     metadata = {"crops": json.dumps({"window": pca.window, "shape": pca.shape})}
     with new_file(path) as temporary:
         save_file({"mean": pca.mean, "components": np.ascontiguousarray(pca.components)}, temporary, metadata)

@@ -22,7 +22,7 @@ from vertegrade.spine.labelling import FALSE_ALARM, label_vertebrae
 from vertegrade.spine.landmarks import implausible, is_graded
 from vertegrade.tables import CENTRE_COLUMNS, LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINT_SD_COLUMNS, check_table
 
-# The line is corrected by what is surely a vertebra. What may be one at all is left to the labelling of the whole scan.
+# The line is corrected by what is surely a vertebra. The labelling of the whole scan decides what may be one at all.
 SURE, MIN_CONFIDENCE = 0.3, 0.05
 NEAREST_MM = 8.0  # of two detections nearer than this along the line one is dropped; crushed neighbours are 9 mm apart
 
@@ -57,7 +57,7 @@ def learned_landmarks(row: ScanRow, volume: Volume, localizer: Localizer, settin
     detector, refiner, device = localizer.vertebrae.detector, localizer.vertebrae.refiner, localizer.device
     spine = find_centreline(volume, localizer.centreline, device, settings.centreline)
     sure = find_candidates(volume, spine, detector, device, SURE)
-    if len(sure.points_mm) > 1:  # a body beside the line looks less like one: look again along a line through them
+    if len(sure.points_mm) > 1:  # a body next to the line looks less like one: look again along a line through them
         points_mm, _ = refined(volume, sure.points_mm, refiner, device)
         spine = through_bodies(spine, points_mm.mean(axis=1))
     candidates = find_candidates(volume, spine, detector, device, MIN_CONFIDENCE)

@@ -30,7 +30,7 @@ def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> int:
     scans: name -> what draws or reads the volume and its bodies (columns as of `training_scan`'s table).
     Returns how many there are: a scan that is Refused as excluded (sound, but nothing to learn from) is left out, with
     a warning. Those refused as failed are reported together, by an AnnotationError, after all others are done.
-    Raises TrainingInterrupted (exit code 75) after a signal; the next call goes on with the scan after the last.
+    Raises TrainingInterrupted (exit code 75) after a signal; the next call continues with the scan after the last.
     """
     folder.mkdir(parents=True, exist_ok=True)
     left_out, failed = 0, []
@@ -57,7 +57,7 @@ def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> int:
                 raise TrainingInterrupted(interruption.reason())
     if failed:
         raise AnnotationError(
-            "nothing was trained, because of these annotations; mend the files, or empty their cells in the sample "
+            "nothing was trained, because of these annotations; correct the files, or empty their cells in the sample "
             "sheet, and start again:\n" + "\n".join(failed)
         )
     return len(scans) - left_out

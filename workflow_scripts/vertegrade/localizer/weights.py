@@ -1,4 +1,4 @@
-"""Weights of the localizer's networks, whose metadata say which network they are of and how they came about."""
+"""Weights of the localizer's networks, whose metadata say which network they are of and how they were made."""
 
 from pathlib import Path
 

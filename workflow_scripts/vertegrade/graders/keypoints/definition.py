@@ -1,13 +1,13 @@
 """What a hyperplane of `keypoints` fits to: one definition of the indices, as a hash.
 
-A given model is held against it while the Snakefile is parsed, so nothing here may import numpy or pandas.
+A given model is compared with it while the Snakefile is parsed, so nothing here may import numpy or pandas.
 """
 
 import hashlib
 
 from vertegrade.workflow.code_hash import digests_of
 
-# The modules that turn six points into latents; spine/__init__.py includes the table beside it.
+# The modules that turn six points into latents; spine/__init__.py includes the table in its folder.
 DEFINITION = [
     "vertegrade/graders/keypoints/definition.py",
     "vertegrade/graders/keypoints/latents.py",
@@ -23,7 +23,7 @@ DEFINITION = [
 def definition_sha256(points_from: str) -> str:
     """SHA-256 of what set the points and of the code that turns them into indices: a hyperplane fits to no others.
 
-    Networks and masks set endplates a little differently, which a model of the other would take for loss of height. Of
-    the code it is what a rule's `code` is made of: comments do not count, or one would part new shards from old ones.
+    Networks and masks set endplates a little differently, which a model of the other would take for loss of height. The
+    code is hashed as for a rule's `code`: comments do not count, or a comment would separate new shards from old ones.
     """
     return hashlib.sha256(repr([points_from, digests_of(DEFINITION)]).encode()).hexdigest()

@@ -72,8 +72,8 @@ def _numpy(tensor: Tensor) -> np.ndarray:
 def _positions(heat: np.ndarray, offset: np.ndarray, exists: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x and y (Z',) in mm from the first voxel, and the share (Z',) of the slice's probability that agrees with them.
 
-    The cells around the best path from slice to slice are read by soft-argmax; what lies elsewhere (ribs, sternum,
-    an arm) does not draw the position aside.
+    The cells around the best path from slice to slice are read by soft-argmax, so that other bright places (ribs,
+    sternum, an arm) do not draw the position aside.
     """
     path = best_path(np.log(heat + 1e-6) * exists)
     centres = [cell_centres_mm(n) for n in heat.shape[:2]]

@@ -85,7 +85,7 @@ def view(sample: SpineSample, rng: np.random.Generator) -> tuple[Tensor, Tensor]
     size = (ROWS, GEOMETRY.size)
     stack = torch.from_numpy(np.concatenate([sample.pixels, sample.inside[None]]).astype(np.float32))
     seen = affine(stack, matrix, middle, *size)
-    # Beyond the sample's own ends the scan goes on or not, which nobody knows: it looks as if it ended.
+    # Nobody knows whether the scan continues beyond the sample's ends: it looks as if it ended.
     rows = middle[0] + matrix[0, 0] * (np.arange(ROWS) - (ROWS - 1) / 2)
     beyond = torch.from_numpy((rows < 0) | (rows > height - 1))
     inside = torch.where(beyond[:, None], 0.0, seen[-1])

@@ -1,8 +1,8 @@
 """Where a scan's endplates end: all points of a scan moved outward by one length, read from its own brightness.
 
-Masks, and people, end a body at the outer side of the bright endplate. How far outside of the networks' points that is
-depends on the patient and the scanner (thickness of the endplates, sharpness), alike for all bodies of a scan. The
-profile of a single endplate is too noisy to move it by: on phantoms that doubles the error of 1 - min/max.
+Masks, and people, end a body at the outer side of the bright endplate. Its distance from the networks' points depends
+on the patient and the scanner (thickness of the endplates, sharpness), and is alike for all bodies of a scan. The
+profile of one endplate alone is too noisy: on phantoms it doubles the error of 1 - min/max.
 """
 
 import numpy as np

@@ -17,8 +17,8 @@ LARGEST_CORRECTION_MM = 8.0  # a refiner that moves a body further has slipped t
 def refined(volume: Volume, points_mm: np.ndarray, network: nn.Module, device: str) -> tuple[np.ndarray, np.ndarray]:
     """Better points (m, 6, 3) for rough ones, RAS mm, and the expected error (m, 6) of each along the height, mm.
 
-    Each vertebra is looked at in its own flat mid-sagittal plane, so that nothing is bent; left and right swapped as
-    well, and the mean taken. network: a RefinerNetwork in evaluation mode on `device`.
+    Each vertebra is looked at in its own flat mid-sagittal plane, so that nothing is bent. The result is the mean with
+    that of the look with left and right swapped. network: a RefinerNetwork in evaluation mode on `device`.
     """
     if not len(points_mm):
         return points_mm, np.zeros(points_mm.shape[:2])

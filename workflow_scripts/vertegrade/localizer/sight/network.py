@@ -36,7 +36,7 @@ def sight_numbers(network: nn.Module, patches: Tensor) -> Tensor:
 
 
 def sight_loss(network: nn.Module, patches: Tensor, is_body: Tensor) -> Tensor:
-    """Cross-entropy of "as it is" among the four ways, of bodies alone, and of being a body's centre.
+    """Cross-entropy of "unturned" among the four ways, of bodies alone, and of being a body's centre.
 
     patches: (n, SLABS, SIZE, SIZE) of bodies that lie as they should and of other places. is_body: (n,), 0 or 1.
     """

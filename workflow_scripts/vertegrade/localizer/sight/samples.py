@@ -15,7 +15,7 @@ from vertegrade.localizer.sight.see import GEOMETRY, SIZE, SLABS
 POOLED = 2  # pixels of a sample that become one
 TURN_DEG, ZOOM, SHEAR = 14.0, 0.2, 0.1
 OFF_MM = 4.0  # a given or found centre may stray so far along and across the spine
-ASIDE = 3  # slabs (18 mm) to the side is beside the body
+ASIDE = 3  # slabs (18 mm) to the side are outside of the body
 ELSEWHERE = 0.4  # share of places that are no body's centre
 
 

@@ -1,8 +1,8 @@
 """What the image shows at the places of vertebral bodies: whether there is a body, and which way round it lies.
 
 A small network gives every patch two numbers: how much it looks like a body that lies as it should, and how much like
-a body's centre. Each patch is looked at four times, as it is and with its rows, its columns or both turned round: the
-view that looks best says which way the body really lies. So one network that knows upright bodies knows all the others.
+a body's centre. Each patch is looked at four times: unturned, and with its rows, its columns or both reversed. The
+view that looks best shows which way the body really lies. So one network that knows upright bodies knows the others.
 
 Trained with torch (network.py), computed here by numpy alone: given landmarks need not wait for torch's import.
 """
@@ -30,7 +30,7 @@ BEYOND_MM = 52.0
 ASIDE_MM, AROUND_MM = 45.0, 110.0  # of the centres, what is kept of the scan to the sides, to the front and the back
 COARSE_MM = 2.0
 SMOOTHING_MM, APART_MM = 30.0, 3.0
-# The ways of turning a patch round, (rows, columns): as it is, front and back, head and feet, both exchanged.
+# The ways of turning a patch round, (rows, columns): unturned, front and back, head and feet, both exchanged.
 WAYS = ((False, False), (False, True), (True, False), (True, True))
 
 
