@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.runs import finished_tiny
+from helpers.runs import finished_tiny
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from dae.dae_tiny import MODEL, TRAIN, pixels, states
-from slurm.cluster import wait_for
+from helpers.cluster import wait_for
 from vertegrade.graders.dae.pixels import Crops
 from vertegrade.graders.dae.training import Trainer, batch_positions
 from vertegrade.graders.dae.training_job import TrainingJob

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from faults.copies import assert_whole, copy_of, results_of
-from faults.disks import mount, small_disk
-from faults.plan import Fault, Plan
-from workflow.runs import Config, snakemake
+from helpers.copies import assert_whole, copy_of, results_of
+from helpers.disks import mount, small_disk
+from helpers.faults import Fault, Plan
+from helpers.runs import Config, snakemake
 
 pytestmark = pytest.mark.slow
 CROPS = ["crops/0.npy", "crops/0_frames.npy", "crops/0.parquet"]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from faults.copies import assert_whole, copy_of, results_of
-from faults.plan import Fault, Plan
-from slurm.cluster import wait_for
-from workflow.runs import snakemake, started
+from helpers.cluster import wait_for
+from helpers.copies import assert_whole, copy_of, results_of
+from helpers.faults import Fault, Plan
+from helpers.runs import snakemake, started
 
 pytestmark = pytest.mark.slow
 CROPS = ["crops/0.npy", "crops/0_frames.npy", "crops/0.parquet"]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from faults.copies import assert_whole, copy_of
-from faults.plan import Fault, Plan
-from slurm.cluster import wait_for
-from workflow.runs import snakemake, started
+from helpers.cluster import wait_for
+from helpers.copies import assert_whole, copy_of
+from helpers.faults import Fault, Plan
+from helpers.runs import snakemake, started
 
 pytestmark = pytest.mark.slow
 WEIGHTS = "results/dae/weights.safetensors"

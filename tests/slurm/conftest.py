@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from slurm.cluster import Cluster, missing, running
+from helpers.cluster import Cluster, missing, running
 
 
 @pytest.fixture(scope="module")

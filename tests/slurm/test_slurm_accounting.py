@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from faults.copies import assert_whole, copy_of
-from slurm.cluster import Cluster, free_ports, missing, running, wait_for
-from slurm.project import Project
+from helpers.cluster import Cluster, free_ports, missing, running, wait_for
+from helpers.copies import assert_whole, copy_of
+from helpers.slurm_project import Project
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,7 +113,7 @@ def test_check_cohort_knows_a_wrong_account_before_the_first_job(cluster: Cluste
     assert '  # slurm_account: "my-account"' in given
     for account, last in (("lab", "nothing stands in the way"), ("nobodys", "1 problem(s)")):
         profile.write_text(given.replace('# slurm_account: "my-account"', f'slurm_account: "{account}"'))
-        *told, end = project.check_cohort("tests/workflow/tiny.yaml")
+        *told, end = project.check_cohort("tests/helpers/tiny.yaml")
         assert end == f"the phantom cohort: {last}", told
     (problem,) = [line for line in told if not line.startswith("note: ")]
     assert "Invalid account" in problem

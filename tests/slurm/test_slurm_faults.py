@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from faults.copies import assert_whole, copy_of
-from faults.disks import mount, small_disk
-from faults.plan import Fault, Plan
-from slurm.cluster import Cluster, wait_for
-from slurm.project import Project
-from workflow.runs import Config
+from helpers.cluster import Cluster, wait_for
+from helpers.copies import assert_whole, copy_of
+from helpers.disks import mount, small_disk
+from helpers.faults import Fault, Plan
+from helpers.runs import Config
+from helpers.slurm_project import Project
 
 pytestmark = pytest.mark.slow
 CROPS = [f"crops/{shard}{end}" for shard in (0, 1) for end in (".npy", "_frames.npy", ".parquet")]

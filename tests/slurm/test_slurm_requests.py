@@ -6,11 +6,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from faults.copies import assert_whole, copy_of
-from faults.plan import Fault, Plan
-from slurm.cluster import Cluster, missing, running
-from slurm.project import Project
-from workflow.runs import Config
+from helpers.cluster import Cluster, missing, running
+from helpers.copies import assert_whole, copy_of
+from helpers.faults import Fault, Plan
+from helpers.runs import Config
+from helpers.slurm_project import Project
 
 pytestmark = pytest.mark.slow
 NODES = {"cpu1": "", "cpu2": "", "slices": "Gres=gpu:1g.5gb:2"}
@@ -126,7 +126,7 @@ def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, 
     locks[0].parent.mkdir(parents=True)
     for lock in locks:
         lock.write_text("a run that works\n")
-    tiny = "tests/workflow/tiny.yaml"
+    tiny = "tests/helpers/tiny.yaml"
     profile = tmp_path / "slurm/profile.yaml"
     slice_of_gpu = 'encode: {slurm_partition: slices, gpu: 0, gres: "gpu:1g.5gb:1"}'
     profile.write_text(profile.read_text().replace("encode: *gpu", slice_of_gpu))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from faults.copies import assert_whole, copy_of
-from slurm.cluster import Cluster, missing, processes_of, running
-from slurm.project import Project
-from workflow.runs import snakemake
+from helpers.cluster import Cluster, missing, processes_of, running
+from helpers.copies import assert_whole, copy_of
+from helpers.runs import snakemake
+from helpers.slurm_project import Project
 
 pytestmark = pytest.mark.slow
 GPU_RULES = {"train_dae", "encode", "counterfactual"}
@@ -64,7 +64,7 @@ def test_profile_runs_where_jobs_fit_best(tmp_path: Path) -> None:
     """The example of partition limits is read by the plugin's own reader and sends jobs where it says."""
     from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
-    from workflow.runs import ROOT
+    from helpers.runs import ROOT
 
     partitions = {partition.name: partition.limits for partition in read_partition_file(ROOT / "slurm/partitions.yaml")}
     assert partitions["short"].max_runtime == 240

@@ -12,6 +12,8 @@ import pytest
 
 from dae.dae_tiny import MODEL
 from grading.simulated_latents import cohort
+from helpers.runs import ROOT
+from helpers.script_jobs import run_script
 from vertegrade.cohort.labels import LabelError
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.files import sha256_of, write_json
@@ -34,8 +36,6 @@ from vertegrade.tables import (
     empty_table,
     read_table,
 )
-from workflow.runs import ROOT
-from workflow.script_jobs import run_script
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.runs import clone, snakemake
 from vertegrade.tables import PREDICTIONS, read_table
-from workflow.runs import clone, snakemake
 
 ENTRY = """        Method(
             name="toy",

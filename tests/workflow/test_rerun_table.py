@@ -13,6 +13,9 @@ import pytest
 from pydantic.fields import FieldInfo
 from pydicom.dataset import Dataset
 
+import scale
+from helpers import rerun_table as table
+from helpers.runs import ROOT, TINY, clone, finished_tiny, snakemake
 from helpers.series import SERIES_UID, body_hu, write_series
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import shard_of
@@ -21,9 +24,6 @@ from vertegrade.settings import Settings, SplitSettings
 from vertegrade.settings.base import Section, section_kind
 from vertegrade.workflow import code_hash
 from vertegrade.workflow.plan import OpenWorkflow, open_workflow
-from workflow import rerun_table as table
-from workflow.runs import ROOT, TINY, clone, finished_tiny, snakemake
-from workflow.scale import scale
 
 TRIGGERS = ["mtime", "params", "input", "software-env"]
 TARGETS = ("all", "localization_pictures")
@@ -103,7 +103,7 @@ def other_value(key: str, value: Any, field: FieldInfo) -> Any:
         return value + 1
     if isinstance(value, float):
         return value * 0.99 if value else 0.01
-    assert isinstance(value, str), f"{key}: give another value in tests/workflow/rerun_table.py"
+    assert isinstance(value, str), f"{key}: give another value in tests/helpers/rerun_table.py"
     return f"{value}2"
 
 

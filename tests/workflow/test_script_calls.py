@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.runs import ROOT
+from helpers.script_jobs import run_script
 from vertegrade.annotations.mosmed import AXIAL
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, write_volume
@@ -15,8 +17,6 @@ from vertegrade.levels import SACRUM
 from vertegrade.phantom.training_scan import cohort_scan
 from vertegrade.settings import Settings
 from vertegrade.tables import CENTRE_COLUMNS, LANDMARKS, SCANS, check_table, read_table
-from workflow.runs import ROOT
-from workflow.script_jobs import run_script
 
 SEED = 4343  # as in test_localizer_against_image.py
 SIGHT = str(ROOT / "models/localizer/sight.safetensors")

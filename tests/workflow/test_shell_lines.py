@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.runs import ROOT, TINY, plain_environment
 from helpers.series import body_hu, write_series
-from workflow.runs import ROOT, TINY, plain_environment
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(

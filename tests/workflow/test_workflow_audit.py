@@ -7,11 +7,11 @@ from zipfile import ZipFile
 import pandas as pd
 import pytest
 
-from faults.copies import copy_of
+from helpers.copies import copy_of
+from helpers.runs import Config, snakemake
 from provenance.crate_rules import problems
 from vertegrade.files import sha256_of
 from vertegrade.levels import LABEL_OF
-from workflow.runs import Config, snakemake
 
 pytestmark = pytest.mark.slow
 

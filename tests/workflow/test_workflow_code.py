@@ -7,9 +7,9 @@ import pytest
 
 from dae.dae_tiny import MODEL, TRAIN
 from dae.test_dae_together import training
+from helpers.runs import Config, clone, snakemake
 from vertegrade.files import sha256_of
 from vertegrade.workflow.code_hash import code_digests, code_of
-from workflow.runs import Config, clone, snakemake
 
 # Runs in every job's process, before anything of it; `sys.argv` is not yet there.
 AT_A_JOB = """

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from workflow import rerun_table as table
-from workflow.runs import ROOT, plain_environment
-from workflow.scale import scale
+import scale
+from helpers import rerun_table as table
+from helpers.runs import ROOT, plain_environment
 
 pytestmark = pytest.mark.slow
 

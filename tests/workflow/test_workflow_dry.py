@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from helpers.runs import ROOT, snakemake
 from helpers.series import body_hu, write_series
-from workflow.runs import ROOT, snakemake
 
 LEARNED: dict[str, dict[str, object]] = {"localize": {"method": "learned"}}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.runs import ROOT, plain_environment
+from helpers.runs import ROOT, plain_environment
 
 OTHER_USER = 54321
 # Root without its capabilities is a user like others, who may not write what OTHER_USER has.

@@ -19,9 +19,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from helpers.person import NAME, WORD, found_in, plant
+from helpers.runs import Config, finished_tiny, snakemake
 from vertegrade.annotations.verse import centroid_labels
 from vertegrade.levels import NAMES
-from workflow.runs import Config, finished_tiny, snakemake
 
 pytestmark = pytest.mark.slow
 

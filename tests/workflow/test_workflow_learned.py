@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.runs import snakemake
 from mosmed_file import write_mosmed
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.ct.volume import read_volume
@@ -16,7 +17,6 @@ from vertegrade.localizer.refiner.samples import LookSamples
 from vertegrade.localizer.sample_file import load_sample
 from vertegrade.settings import SplitSettings
 from vertegrade.tables import POINT_COLUMNS
-from workflow.runs import snakemake
 
 STEPS: dict[str, object] = {"refiner_steps": 1, "detector_steps": 1, "centreline_steps": 1}
 HEADER = "scan_id,vertebra,action\n"

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from faults.copies import copy_of
-from faults.plan import Fault, Plan
-from slurm.cluster import wait_for
+from helpers.cluster import wait_for
+from helpers.copies import copy_of
+from helpers.faults import Fault, Plan
+from helpers.runs import snakemake, started
 from vertegrade.levels import LABEL_OF
-from workflow.runs import snakemake, started
 
 pytestmark = pytest.mark.slow
 PICTURE = "results/report/montage.png"

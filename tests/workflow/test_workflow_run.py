@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from helpers.lidc import lidc_folder
+from helpers.runs import ROOT, finished_tiny, snakemake
 from vertegrade.annotations.masks import body_centres
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
-from workflow.runs import ROOT, finished_tiny, snakemake
 
 SHARED = ROOT.parent / "shared" / "data"
 

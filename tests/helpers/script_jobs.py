@@ -6,8 +6,8 @@ from typing import Any
 
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Wildcards
 
+from helpers.runs import ROOT
 from vertegrade.settings import Settings
-from workflow.runs import ROOT
 
 Files = dict[str, Any]
 

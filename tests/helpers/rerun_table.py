@@ -232,7 +232,7 @@ def row_of(name: str, table: dict[str, set[str]]) -> set[str]:
     """The longest row that a key or module falls under; KeyError where the table has none."""
     fitting = [row for row in table if name == row or name.startswith(row if row.endswith("/") else f"{row}.")]
     if not fitting:
-        raise KeyError(f"{name} has no row in tests/workflow/rerun_table.py: say what it re-runs")
+        raise KeyError(f"{name} has no row in tests/helpers/rerun_table.py: say what it re-runs")
     return table[max(fitting, key=len)]
 
 

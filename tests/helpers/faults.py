@@ -5,12 +5,12 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-PLANTED = Path(__file__).with_name("planted")
+PLANTED = Path(__file__).with_name("planted_faults")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens when a file whose path matches the pattern gets its name; see planted/sitecustomize.py."""
+    """What happens when a file whose path matches the pattern gets its name; see planted_faults/sitecustomize.py."""
 
     file: str
     do: str

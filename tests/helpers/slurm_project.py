@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from slurm.cluster import Cluster, wait_for
-from workflow.runs import ROOT, TINY, Config
+from helpers.cluster import Cluster, wait_for
+from helpers.runs import ROOT, TINY, Config
 
 # The tests' cluster keeps no accounts, its nodes share a disk, and two real cores play all of its nodes. Else the
 # profile is used as it is.
