@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from evaluation.synthetic_predictions import Cohort, make_cohort
+from helpers.synthetic_predictions import Cohort, make_cohort
 from vertegrade.evaluation.cases import EvaluationError, labelled_cases, patient_cases, split_cases
 from vertegrade.evaluation.evaluate import compare, evaluate, metrics_table
 from vertegrade.settings.evaluation import EvaluationSettings

@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from evaluation.synthetic_predictions import make_cohort
+from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.cases import labelled_cases, split_cases
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.evaluation.figures import all_figures

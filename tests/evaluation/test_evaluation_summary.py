@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from evaluation.synthetic_predictions import make_cohort
+from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.evaluation.summary import summary
 from vertegrade.settings.evaluation import EvaluationSettings

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grading.simulated_latents import cohort
+from helpers.simulated_latents import cohort
 from vertegrade.grading.calibration import Calibration, best_kind, calibrate
 from vertegrade.grading.calibrators import (
     KINDS,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from grading.simulated_latents import cohort
+from helpers.simulated_latents import cohort
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.counterfactual import SEVERITY_OF_GRADE, grade_latents
 from vertegrade.grading.hyperplane import fit_hyperplane

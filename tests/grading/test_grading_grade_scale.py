@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from grading.simulated_latents import cohort
+from helpers.simulated_latents import cohort
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.grade_scale import (
     NEVER,

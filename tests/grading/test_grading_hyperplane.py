@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grading.simulated_latents import cohort
+from helpers.simulated_latents import cohort
 from vertegrade.grading import hyperplane
 from vertegrade.grading.hyperplane import (
     WHITENINGS,

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from grading.simulated_latents import cohort
+from helpers.simulated_latents import cohort
 from vertegrade.graders.pca import encode_pca, fit_pca, flatten, load_pca, save_pca
 from vertegrade.grading.calibration import Calibration, calibrate
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spine.curves import normal_spine
+from helpers.spines import normal_spine
 from vertegrade.localizer.detector import samples as detector_samples
 from vertegrade.localizer.detector.network import NETWORK_LEVELS
 from vertegrade.localizer.detector.samples import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spine.curves import normal_spine
+from helpers.spines import normal_spine
 from vertegrade.ct.volume import AIR_HU, Volume
 from vertegrade.localizer.refiner.look import body_frames
 from vertegrade.localizer.straight_image import BEHIND_MM, GEOMETRY, StraightImage, straight_image

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from preflight.model_folder import ROOT, write_json, write_model, write_weights
+from helpers.model_folder import ROOT, write_json, write_model, write_weights
 from vertegrade.files import sha256_of
 from vertegrade.graders.keypoints.definition import definition_sha256
 from vertegrade.grading.calibration import Calibration

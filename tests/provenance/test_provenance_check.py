@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provenance.small_run import CODE, PARAMS, write_job, write_run
+from helpers.small_run import CODE, PARAMS, write_job, write_run
 from vertegrade.workflow import audit as check
 from vertegrade.workflow.audit import audit
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from provenance.crate_rules import problems
-from provenance.small_run import write_job, write_run
+from helpers.crate_rules import problems
+from helpers.small_run import write_job, write_run
 from vertegrade.workflow.crate import CrateError, crate
 from vertegrade.workflow.manifest import manifest_path, read_manifests
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from provenance.small_run import PARAMS, write_job, write_run
+from helpers.small_run import PARAMS, write_job, write_run
 from vertegrade.files import file_hashes
 from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.workflow.lineage import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provenance.small_run import PARAMS, write_job, write_run
+from helpers.small_run import PARAMS, write_job, write_run
 from vertegrade.workflow import present
 from vertegrade.workflow.manifest import HASHED
 from vertegrade.workflow.present import Hashes, Job, contradictions

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.synthetic_predictions import make_cohort
+from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import compare, evaluate
 from vertegrade.files import read_json, write_json
 from vertegrade.plotting import NOTICE

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation.synthetic_predictions import Cohort, make_cohort
+from helpers.synthetic_predictions import Cohort, make_cohort
 from vertegrade.evaluation.cases import labelled_cases
 from vertegrade.plotting import save_figure
 from vertegrade.report.flow import FlowError, _check_sums, cohort_flow, flow_steps, flow_table

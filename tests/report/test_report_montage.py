@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.synthetic_predictions import make_cohort
-from report.synthetic_crops import make_crops
+from helpers.synthetic_crops import make_crops
+from helpers.synthetic_predictions import make_cohort
 from vertegrade.levels import NAMES
 from vertegrade.plotting import NOTICE, grey_values, save_figure
 from vertegrade.report.montage import (

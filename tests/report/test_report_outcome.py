@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation.synthetic_predictions import make_cohort
+from helpers.synthetic_predictions import make_cohort
 from vertegrade.levels import LABEL_OF
 from vertegrade.report.outcome import finding_lines, outcome_lines, scan_lines, why_not_well
 from vertegrade.tables import PREDICTIONS, empty_table

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spine.curves import normal_spine
+from helpers.spines import normal_spine
 from vertegrade.spine.centreline import fit_centreline, rotation_minimising
 
 

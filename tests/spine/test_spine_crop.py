@@ -1,47 +1,18 @@
 """Crops: the right place, the right HU, and no invented tissue."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from spine.curves import normal_spine
+from helpers.ramps import OBLIQUE, SETTINGS, ramp, table_of
+from helpers.spines import normal_spine
 from vertegrade.ct.volume import Volume, mm_to_voxel
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.straighten import crop_to_mm
-from vertegrade.tables import CROPS, LANDMARKS, POINT_COLUMNS, check_table
+from vertegrade.tables import CROPS, check_table
 
-SETTINGS = CropSettings(pixel_mm=1.0)
 GRID = np.stack(np.meshgrid(range(5), range(64), range(64), indexing="ij"), axis=-1)
-
-
-def table_of(centres: np.ndarray, first: int = 8, reasons: dict[int, str] | None = None) -> pd.DataFrame:
-    """Table LANDMARKS of successive labels; `reasons` makes some of them not evaluable."""
-    reason = [(reasons or {}).get(first + i, "") for i in range(len(centres))]
-    table = pd.DataFrame(
-        {
-            "patient_id": "patient-1",
-            "scan_id": "scan-1",
-            "vertebra": first + np.arange(len(centres)),
-            **dict(zip(("centre_x_mm", "centre_y_mm", "centre_z_mm"), centres.T, strict=True)),
-            **dict.fromkeys(POINT_COLUMNS, np.nan),
-            "confidence": 1.0,
-            "source": "centroids",
-            "evaluable": [not text for text in reason],
-            "reason": reason,
-        }
-    )
-    return check_table(table, LANDMARKS, "test")
-
-
-def ramp(shape: tuple[int, int, int], affine: np.ndarray) -> Volume:
-    """A volume whose HU is linear in its voxels, so that every interpolation and every mean is known."""
-    i, j, k = np.ogrid[tuple(slice(n) for n in shape)]
-    return Volume((5 * i - 4 * j + 3 * k).astype(np.int16), affine)
-
-
-OBLIQUE = np.array([[0.8, 0.05, 0.02, -60], [-0.05, 0.8, 0.2, -120], [-0.02, -0.1, 1.5, -460], [0, 0, 0, 1]])
 
 
 def test_every_pixel_is_the_scan_s_value_at_its_place() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from spine.test_spine_indices import THORACOLUMBAR, landmarks, normal_heights
+from helpers.landmarks import THORACOLUMBAR, landmarks, normal_heights
 from vertegrade.level_texts import UNCERTAIN_LEVEL, level_text
 from vertegrade.spine.doubt import with_flags
 from vertegrade.tables import POINT_SD_COLUMNS

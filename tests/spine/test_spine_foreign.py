@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spine.curves import normal_spine
-from spine.test_spine_crop import OBLIQUE, SETTINGS, ramp, table_of
-from spine.test_spine_indices import THORACOLUMBAR, landmarks, normal_heights
+from helpers.landmarks import THORACOLUMBAR, landmarks, normal_heights
+from helpers.ramps import OBLIQUE, SETTINGS, ramp, table_of
+from helpers.spines import normal_spine
 from vertegrade.ct.volume import Volume
 from vertegrade.phantom.anatomy.patient import draw_patient
 from vertegrade.phantom.anatomy.person import Patient, body_corners

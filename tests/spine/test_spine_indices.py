@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from helpers.landmarks import THORACOLUMBAR, landmarks, normal_heights
 from vertegrade.graders.keypoints import definition
 from vertegrade.graders.keypoints.latents import keypoint_latents
 from vertegrade.grading.calibration import calibrate
@@ -20,34 +21,12 @@ from vertegrade.settings.grading import GradingSettings
 from vertegrade.spine import indices
 from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.indices import measure
-from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
+from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO
 from vertegrade.spine.normal_ratios import intact_log_heights, normal_log_heights
-from vertegrade.tables import HEIGHTS, LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINT_SD_COLUMNS
+from vertegrade.tables import HEIGHTS, NOT_GRADED, POINT_COLUMNS, POINT_SD_COLUMNS
 from vertegrade.workflow import code_hash
 
 T5, T8, T11, T12, L1, L5 = (LABEL_OF[name] for name in ("T5", "T8", "T11", "T12", "L1", "L5"))
-THORACOLUMBAR = [*range(T5, L5 + 1)]
-
-
-def normal_heights(label: int) -> np.ndarray:
-    size = level_sizes()[label]
-    return size.height_posterior_mm * np.array([size.ratio_anterior, size.ratio_middle, 1.0])
-
-
-def landmarks(
-    heights: dict[int, np.ndarray], scan: str = "s1", patient: str = "p1", point_sd: float = 0.4, **columns: object
-) -> pd.DataFrame:
-    """LANDMARKS of a scan whose vertebrae, stacked straight, have these heights (anterior, middle, posterior; mm)."""
-    rows = []
-    for n, (label, columns_mm) in enumerate(heights.items()):
-        ends = [(0.0, -14.0 * c, -35.0 * n + s * h / 2) for c, h in enumerate(columns_mm) for s in (1, -1)]
-        row: dict[str, object] = {"patient_id": patient, "scan_id": scan, "vertebra": label}
-        row |= {"centre_x_mm": 0.0, "centre_y_mm": -14.0, "centre_z_mm": -35.0 * n}
-        row |= dict(zip(POINT_COLUMNS, np.ravel(ends).tolist(), strict=True))
-        row |= dict.fromkeys(POINT_SD_COLUMNS, point_sd)
-        row |= {"confidence": 1.0, "label_confidence": 1.0, "source": "test", "evaluable": True, "reason": ""}
-        rows.append(row | columns)
-    return LANDMARKS.validate(pd.DataFrame(rows))
 
 
 def spine(levels: list[int] = THORACOLUMBAR, size: float = 1.0, **losses: tuple[float, float, float]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spine.curves import normal_spine
+from helpers.spines import normal_spine
 from vertegrade.spine.centreline import fit_centreline
 from vertegrade.spine.straighten import crop_frames, crop_to_mm, folds, mm_to_crop
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from helpers.copies import copy_of
+from helpers.crate_rules import problems
 from helpers.runs import Config, snakemake
-from provenance.crate_rules import problems
 from vertegrade.files import sha256_of
 from vertegrade.levels import LABEL_OF
 

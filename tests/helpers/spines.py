@@ -1,4 +1,4 @@
-"""Synthetic spines for the tests of this folder: centres in RAS mm, head to feet."""
+"""Synthetic spines: centres in RAS mm, head to feet."""
 
 import numpy as np
 
