@@ -1,4 +1,4 @@
-"""What all pictures share: the notice, colours, style, grey values of a CT, and files of the same bytes each time."""
+"""What all pictures share: the notice, colours, style, grey values of a CT, and files with the same bytes each time."""
 
 from pathlib import Path
 from typing import Any

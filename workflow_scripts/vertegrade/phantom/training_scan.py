@@ -1,6 +1,6 @@
 """Phantom scans that the localizer's networks learn from: half of them differ more from each other than real ones do.
 
-Nothing of the user's settings enters: patient, pose, field of view and scanner are drawn over all that a clinic may
+The user's settings are not used: patient, pose, field of view and scanner are drawn over all that a clinic may
 send and a little beyond (Tobin et al. 2017, "Domain randomization for transferring deep neural networks").
 """
 
@@ -67,7 +67,7 @@ def training_scan(
     """Scan `number` of an endless, reproducible series: the delivered volume and the bodies that it shows.
 
     The table has the columns of tables.PHANTOM_TRUTH; besides T1-L6 and T13 its rows are the cervical bodies that are
-    drawn and S1 (label 26), all with their six points. `complete` says whether the body lies in the volume wholly.
+    drawn and S1 (label 26), all with their six points. `complete`: the body lies completely in the volume.
     hard: 0 (an average clinic's scans) to 1 scales tilts, noise, curvature and the spread of bone density.
     voxels: largest drawing grid; fewer make a coarser and cheaper scan. shell: factor of the cortex's thickness.
     """
@@ -84,7 +84,7 @@ def training_scan(
 def _delivered(
     rng: np.random.Generator, hu: NDArray[np.int16], protocol: Protocol
 ) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-    """The scan as archives hold it: most as they are, some as thick sagittal slices, some blank outside a circle."""
+    """The scan as archives have it: most unchanged, some as thick sagittal slices, some blank outside a circle."""
     affine = protocol.affine
     if rng.random() < 0.15:
         radius = rng.uniform(0.9, 1.02) * protocol.shape[0] / 2
@@ -143,7 +143,7 @@ def _draw_protocol(rng: np.random.Generator, patient: Patient, number: int, hard
     corners = np.concatenate([body_corners(v) for v in shown])
     low, high = corners.min(axis=0), corners.max(axis=0)
     margins = rng.uniform(-15, 40, 2)
-    if shown[-1] is patient.vertebrae[-1]:  # below the coccyx the scan may go on to the thighs
+    if shown[-1] is patient.vertebrae[-1]:  # below the coccyx the scan may continue to the thighs
         margins[0] += 2 * max(margins[0], 0)
     bottom, top = low[2] - margins[0], high[2] + margins[1]
     thickness = float(np.exp(rng.uniform(np.log(0.6), np.log(5.0))))

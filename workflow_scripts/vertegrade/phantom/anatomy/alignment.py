@@ -21,8 +21,8 @@ def draw_discs(
 ) -> dict[int, Disc]:
     """The disc below each vertebra (by label, as factors, healthy and bodies are).
 
-    factors: thickness relative to the level's mean. The discs make up what the bodies lack to the patient's kyphosis
-    (T1-T12) and lordosis (L1-S1), within what a disc can give: about 60 degrees of the 66 asked for, which makes a
+    factors: thickness relative to the level's mean. The discs add what the bodies lack to the patient's kyphosis
+    (T1-T12) and lordosis (L1-S1), within what a disc can give: about 60 degrees of the 66 wanted, which makes a
     sacral slope of 36 +- 12 degrees. Of the angle that fractures add (bodies against healthy), about half stays.
     """
     thick = np.exp(rng.normal(-0.004 * (age - 60), 0.12))

@@ -1,8 +1,8 @@
 """The vertebral body as three maps: the height of either endplate, and the radius of the wall.
 
 Local axes of a vertebra: right, anterior, superior (mm), origin in the middle of the unfractured body. Endplates are
-maps over (right, anterior), the wall is a map over (angle, superior), so that any shape costs the renderer the same
-three look-ups, and heights are read from the very surface that is drawn.
+maps over (right, anterior), the wall is a map over (angle, superior). So any shape costs the renderer the same three
+look-ups, and heights are read from the drawn surface itself.
 """
 
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
 
-PLANE_HALF = 36  # endplate maps reach 36 mm to every side, one sample a millimetre
+PLANE_HALF = 36  # endplate maps reach 36 mm to every side, one sample per millimetre
 ANGLES = 72  # samples of the wall around the axis, from right (0) through anterior (a quarter)
-WALL_HALF = 26  # the wall's map reaches 26 mm up and down, one sample a millimetre
-COLUMN = 0.85  # the anterior and posterior heights stand at this share of the half depth
+WALL_HALF = 26  # the wall's map reaches 26 mm up and down, one sample per millimetre
+COLUMN = 0.85  # the anterior and posterior heights lie at this share of the half depth
 RIM = 0.83  # inside this share of the radius the endplate is dished
 MIN_HEIGHT_MM = 3.5  # what remains between the endplates of the most crushed body
 
@@ -77,7 +77,7 @@ class BodyPlan:
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """The three maps (mm, local axes) and where the anterior, middle and posterior columns stand (mm anterior)."""
+    """The three maps (mm, local axes) and where the anterior, middle and posterior columns lie (mm anterior)."""
 
     top: Floats32
     bottom: Floats32

@@ -1,4 +1,4 @@
-"""Stacking bodies into a spine: each stands on the disc of the one below, so a collapsed body tilts all above it."""
+"""Stacking bodies into a spine: each lies on the disc of the one below, so a collapsed body tilts all above it."""
 
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ def stack(
 ) -> list[Pose]:
     """Poses of bodies listed from below upwards; discs[k] lies on body k. Angles in radians, shifts (k, 2) in mm.
 
-    The posterior rims line up, as in life; the whole is tilted so that it stands upright from end to end.
+    The posterior rims line up, as in life; the whole is tilted so that it is upright from end to end.
     """
     pitches = [sacral_pitch]
     for k in range(1, len(bodies)):

@@ -1,6 +1,6 @@
-"""What looks like a fracture and is none: wedging, short bodies, Schmorl's nodes, osteophytes, density changes.
+"""What looks like a fracture and is not one: wedging, short bodies, Schmorl's nodes, osteophytes, density changes.
 
-Genant 1993 (J Bone Miner Res 8:1137) grades no such deformity as a fracture. They befall fractured vertebrae too.
+Genant 1993 (J Bone Miner Res 8:1137) grades no such deformity as a fracture. Fractured vertebrae have them too.
 """
 
 from dataclasses import dataclass, replace

@@ -112,7 +112,7 @@ def _lateral(rng: np.random.Generator, shape: str, across: Floats32) -> Floats32
 
 
 def _fits(shape: str, anterior: float, middle: float, posterior: float) -> bool:
-    """Whether the relative losses of the columns deserve the name (methods.md, section 8)."""
+    """Whether the relative losses of the columns fit the name of the shape."""
     if shape == "wedge":
         return anterior == 1 and posterior <= 0.4
     if shape == "biconcave":

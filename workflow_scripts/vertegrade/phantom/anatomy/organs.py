@@ -39,7 +39,7 @@ def draw_abdomen(c: Canvas, rng: np.random.Generator) -> None:
 
 
 def _between(rank: AnyFloats, low: float, high: float, slope: float) -> AnyFloats:
-    """0 between two ranks, rising by slope (mm) a level outside."""
+    """0 between two ranks, rising by slope (mm) per level outside."""
     return np.asarray(slope * np.maximum(np.maximum(low - rank, rank - high), 0), np.float32)
 
 

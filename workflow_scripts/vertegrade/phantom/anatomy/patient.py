@@ -120,7 +120,7 @@ def _draw_material(rng: np.random.Generator, person: Person, label: int) -> Mate
 
 
 def _textured(rng: np.random.Generator, vertebrae: list[Vertebra]) -> tuple[Vertebra, ...]:
-    """The vertebrae with patchy bone, dense under the endplates, shells of uneven thickness, processes of their own."""
+    """The vertebrae with patchy bone, dense under the endplates, uneven shells, and their own processes."""
     patchy, worn, cortex = rng.uniform(0.08, 0.28), rng.uniform(0, 180), rng.uniform(0.5, 1.5)
     dense, depth = rng.uniform(30, 280), rng.uniform(1.6, 3.2)
     textured = []

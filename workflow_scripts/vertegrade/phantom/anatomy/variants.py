@@ -1,4 +1,4 @@
-"""Spines with another number of vertebrae, and slipped ones. Drawn by generators of their own.
+"""Spines with another number of vertebrae, and slipped ones. Each is drawn by its own generator.
 
 About 4-8 % of people have L6 or T13, or lack T12 or L5 (VerSe'19 and '20: Sekuboyina 2021, Med Image Anal 73:102166).
 """

@@ -1,6 +1,6 @@
 """A delivered phantom volume as a series of CT Image Storage files, in the manner of its scanner.
 
-All that is constant in a series is encoded once; only what differs between slices is encoded a slice. Names, dates and
+All that is constant in a series is encoded once; only what differs is encoded per slice. Names, dates and
 identifiers are made up and marked as those of a phantom (PatientName, QualityControlSubject). Positions are turned here
 from RAS (voxels) to LPS (DICOM): columns run to the patient's left, rows to posterior.
 """
@@ -42,8 +42,8 @@ class Subject:
 def write_series(hu: np.ndarray, protocol: Protocol, subject: Subject, seed: int, folder: Path) -> None:
     """Write int16 HU [i, j, k] (RAS) of `protocol.shape` as one DICOM series into a new `folder`.
 
-    File names tell nothing about the order of slices. The same arguments give the same bytes. Raises ValueError if the
-    shape is not the protocol's or if HU lie outside what the scanner's format holds.
+    File names say nothing about the order of slices. The same arguments give the same bytes. Raises ValueError if the
+    shape is not the protocol's or if HU lie outside of the scanner's format.
     """
     if hu.shape != protocol.shape:
         raise ValueError(f"{protocol.scan_id}: volume of {hu.shape} voxels, the protocol says {protocol.shape}")

@@ -41,7 +41,7 @@ def draw_metal(patient: Patient, levels: tuple[int, ...], rng: np.random.Generat
 
 
 def _screws(patient: Patient, labels: tuple[int, ...]) -> tuple[MetalPart, ...]:
-    """One screw a side and level, through the pedicle into the front half of the body, and a rod along each side."""
+    """One screw per side and level, through the pedicle into the front half of the body, and a rod along each side."""
     parts = []
     for side in (-1.0, 1.0):
         heads = []

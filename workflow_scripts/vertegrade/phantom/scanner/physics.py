@@ -77,7 +77,7 @@ def modulation(frequency: np.ndarray, kernel: Kernel) -> np.ndarray:
 def _spectra(protocol: Protocol, grid: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Transfer function and amplitude of the noise on the transform's grid; the noise has the protocol's sd.
 
-    Frequencies that the pixels cannot hold fold back, as they do when a continuous image is sampled.
+    Frequencies that are too high for the pixels fold back, as they do when a continuous image is sampled.
     """
     rows, columns = grid
     transfer, power = np.zeros(grid), np.zeros(grid)

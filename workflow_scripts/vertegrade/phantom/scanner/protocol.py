@@ -105,7 +105,7 @@ class Protocol:
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
-    """A generator of its own for each purpose: the same seed and names give the same numbers on every machine."""
+    """A separate generator for each purpose: the same seed and names give the same numbers on every machine."""
     digest = hashlib.sha256("/".join(names).encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
 
@@ -113,9 +113,9 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 def draw_protocol(scan_id: str, patient: Patient, settings: AcquisitionSettings, seed: int) -> Protocol:
     """Draw how a scan is acquired; deterministic from (seed, scan_id) for a given patient.
 
-    Where the drawing grid would exceed `settings.max_voxels`, pixels grow to their largest, the field of view shrinks
-    to the bodies and what is near them, then levels are left out at one end down to five, and at last it is drawn
-    more coarsely along z; slices nearer to each other than that move apart.
+    Where the drawing grid would exceed `settings.max_voxels`, pixels grow to their largest, and the field of view
+    shrinks to the bodies and what is near them. Then levels are left out at one end, down to five. At last it is drawn
+    more coarsely along z, and slices nearer to each other than that move apart.
     """
     rng = generator(seed, "protocol", scan_id)
     thickness = _round(_log_uniform(rng, settings.min_slice_thickness_mm, settings.max_slice_thickness_mm))

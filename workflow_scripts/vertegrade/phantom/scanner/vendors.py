@@ -33,7 +33,7 @@ class Scanner:
 
     @property
     def lowest_hu(self) -> int:
-        """The lowest HU that the scanner delivers: what its format can hold, at most -1024 of depth."""
+        """The lowest HU that the scanner delivers: the lowest of its format, but not below -1024."""
         return LOWEST_HU if self.signed else max(LOWEST_HU, self.intercept)
 
 
