@@ -100,7 +100,7 @@ def test_scraps_and_arches_have_reasons() -> None:
 
 
 def test_a_label_that_is_not_there_is_an_error_that_names_what_is() -> None:
-    with pytest.raises(ValueError, match=r"label 21 is not in the mask; it holds \[0, 20\]"):
+    with pytest.raises(ValueError, match=r"label 21 is not in the mask; it contains \[0, 20\]"):
         measure_mask(*wedge((1.0, 1.0, 1.0)), 21)
 
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 PER_NODE = re.compile(r"--gpus-per-node[=\s]+['\"]?([^\s'\"]+)")
-# NVIDIA's names of parts of a GPU: 1g.5gb, a100_3g.20gb, 1g.10gb+me. A process sees one of them at most.
+# NVIDIA's names of parts of a GPU: 1g.5gb, a100_3g.20gb, 1g.10gb+me. A process sees at most one of them.
 SLICE = re.compile(r"(?<![a-z0-9])\d+g\.\d+gb")
 
 

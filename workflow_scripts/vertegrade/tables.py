@@ -58,13 +58,13 @@ _SCAN = {"patient_id": _text(IDENTIFIER), "scan_id": _text(IDENTIFIER)}
 _VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
 _STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
 _EVALUABLE = {"evaluable": pa.Column(bool), "reason": _text()}
-# What is doubtful of a vertebra goes with it through every table: the probability that its label is right (NaN: given
+# What is doubtful of a vertebra is in every table with it: the probability that its label is right (NaN: given
 # with the scan), and the flags of its scan and of itself (reasons.py: FLAGS, VERTEBRA_FLAGS), joined by blanks.
 _LABEL_CONFIDENCE = {"label_confidence": _number(0, 1, nullable=True, required=False)}
 _FLAGS = {"flags": _text(required=False)}
 _DOUBT = _LABEL_CONFIDENCE | _FLAGS
 
-# One row a scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown; flags
+# One row per scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown; flags
 # (reasons.py: FLAGS) are joined by blanks.
 SCANS = _schema(
     _SCAN
@@ -88,9 +88,9 @@ SCANS = _schema(
 NOT_GRADED = "not_graded"
 FOREIGN_MATERIAL = "foreign_material"
 
-# One row a vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
-# What only a detector knows may be left out: the standard deviation of each point along its column, and how sure the
-# label is.
+# One row per vertebra found in a done scan. Six points: superior and inferior end of the three heights (NaN: unknown).
+# What only a detector knows may be left out: the standard deviation of each point along its column, and the label's
+# confidence.
 LANDMARKS = _schema(
     _VERTEBRA
     | {name: _number() for name in CENTRE_COLUMNS}
@@ -103,7 +103,7 @@ LANDMARKS = _schema(
     KEY,
 )
 
-# One row a crop, in the order of the packed arrays <shard>.npy (pixels) and <shard>_frames.npy (geometry).
+# One row per crop, in the order of the packed arrays <shard>.npy (pixels) and <shard>_frames.npy (geometry).
 CROPS = _schema(
     _VERTEBRA
     | {
@@ -116,7 +116,7 @@ CROPS = _schema(
     KEY,
 )
 
-# One row a labelled vertebra. height_loss (fraction, 0-1) is NaN unless true (phantoms). Not usable: reason says why.
+# One row per labelled vertebra. height_loss (fraction, 0-1) is NaN unless true (phantoms). Not usable: reason says why.
 LABELS = _schema(
     _VERTEBRA
     | {
@@ -129,7 +129,7 @@ LABELS = _schema(
     KEY,
 )
 
-# One row a patient.
+# One row per patient.
 PATIENT_SPLITS = _schema(
     {
         "patient_id": _text(IDENTIFIER),
@@ -139,7 +139,7 @@ PATIENT_SPLITS = _schema(
     ["patient_id"],
 )
 
-# One row a crop; z is a list of float32. model_sha256 names the weights that made it. z_errors may be left out: what
+# One row per crop; z is a list of float32. model_sha256 names the weights that made it. z_errors may be left out: what
 # one standard deviation of each independent error of the measurement changes z by, these vectors one after the other
 # in one list; NaN where the errors are unknown.
 LATENTS = _schema(
@@ -155,7 +155,7 @@ LATENTS = _schema(
     KEY,
 )
 
-# One row a vertebra that gets a crop: heights with their standard deviations, the heights it would have if it were
+# One row per vertebra that gets a crop: heights with their standard deviations, the heights it would have if it were
 # intact, and what follows by rule (spine/indices.py). Losses and indices are fractions, negative where higher than
 # intact. Numbers are NaN and grade is -1 where evaluable is False; deviations are NaN where the points' are unknown.
 MEASUREMENTS = _schema(
@@ -172,7 +172,7 @@ MEASUREMENTS = _schema(
     KEY,
 )
 
-# One row a vertebra, whatever the method. Numbers are NaN and grade is -1 where evaluable is False.
+# One row per vertebra, whatever the method. Numbers are NaN and grade is -1 where evaluable is False.
 # signed_distance is the method's raw score before calibration (for the DAE (w.z + b)/|w|).
 PREDICTIONS = _schema(
     _VERTEBRA
@@ -192,7 +192,7 @@ PREDICTIONS = _schema(
     KEY,
 )
 
-# One row a phantom vertebra: the truth behind the images (heights in mm along the body's own axis).
+# One row per phantom vertebra: the truth behind the images (heights in mm along the body's own axis).
 PHANTOM_TRUTH = _schema(
     _VERTEBRA
     | {"genant_grade": _whole(GRADES), "shape": _text(), "height_loss": _number(0, 1), "finding": _text()}
@@ -210,7 +210,7 @@ class TableError(ValueError):
 
 
 def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, name: str) -> pd.DataFrame:
-    """The table with its columns in order and of the right types; TableError names the file, column and values."""
+    """The table with its columns in order and of the right types. TableError names the file, column and values."""
     try:
         return schema.validate(table.reset_index(drop=True), lazy=True)
     except pa.errors.SchemaErrors as error:
@@ -225,12 +225,12 @@ def empty_table(schema: pa.DataFrameSchema) -> pd.DataFrame:
 
 
 def doubt_of(table: pd.DataFrame) -> pd.DataFrame:
-    """What is doubtful of each row, to be handed on: label_confidence and flags; NaN and "" where a table has none."""
+    """What is doubtful of each row, for the next table: label_confidence and flags; NaN and "" where it has none."""
     return table.reindex(columns=list(_DOUBT)).assign(flags=table.get("flags", ""))
 
 
 def is_text(column: pa.Column) -> bool:
-    """Whether a column holds text; pandera names the type `str` or `string[pyarrow]`, as pandas stores it."""
+    """Whether a column contains text; pandera names the type `str` or `string[pyarrow]`, as pandas stores it."""
     return str(column.dtype).startswith("str")
 
 

@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from vertegrade.files import new_file
 
-if TYPE_CHECKING:  # torch takes seconds to import, which readers of plain arrays need not wait for
+if TYPE_CHECKING:  # torch takes seconds to import; readers of plain arrays need not wait
     from torch import Tensor, nn
 
 

@@ -1,4 +1,4 @@
-"""A smooth centreline through the vertebral bodies and frames along it that neither twist nor drift."""
+"""A smooth centreline through the vertebral bodies, and frames along it that neither twist nor drift."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ TABLE_STEP_MM = 0.25
 class Centreline:
     """A curve in RAS mm from head to feet, parametrised by its arc length in mm (0 at the first body centre).
 
-    Beyond the first and the last centre it runs on straight.
+    Beyond the first and the last centre it continues straight.
     spline: position over the knots' chord length. chords, arcs: the same places in both parameters.
     """
 

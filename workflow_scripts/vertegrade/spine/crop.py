@@ -32,7 +32,7 @@ def crop_scan(
     size, shape = settings.size, (settings.slices, settings.size, settings.size)
     if vertebrae.empty:
         return np.zeros((0, *shape), np.int16), np.zeros((0, size, 3, 3)), empty_table(CROPS)
-    # Where no vertebra is sound nothing is graded, and the crops are cut for eyes alone, upright.
+    # Where no vertebra is sound nothing is graded; the crops are for viewing only, and upright.
     through = _centres(landmarks[sound] if sound.any() else landmarks[:1])
     centres = _centres(vertebrae)
     frames = crop_frames(fit_centreline(through, settings.smoothing_mm), centres, size, settings.pixel_mm)
@@ -64,11 +64,12 @@ def crop_scan(
 def sample_crop(volume: Volume, frames: np.ndarray, settings: CropSettings) -> tuple[np.ndarray, np.ndarray]:
     """Pixels int16 (S, H, W) of one crop with frames (H, 3, 3), and which of them lie in the scan, bool (S, H, W).
 
-    Trilinear, from the scan to the crop in one step. A sample stands for its whole cell (pixel x pixel x slice
-    spacing): where voxels are finer than the cell it is the mean of several points spread over the cell, else fine
-    voxels would alias and their noise stay. (Measured on a synthetic body with 0.7 x 0.7 x 1 mm voxels and 30 HU noise:
-    error against the true cell means 13 HU, single points 18 HU; cubic interpolation 12 HU for a filter over the whole
-    scan, and it overshoots at metal.) A pixel whose centre lies outside the scan is -1024.
+    Trilinear, from the scan to the crop in one step. A sample represents its whole cell (pixel x pixel x slice
+    spacing): where voxels are finer than the cell it is the mean of several points in the cell, else fine voxels would
+    alias and their noise stay. A pixel whose centre lies outside the scan is -1024.
+
+    Measured on a synthetic body with 0.7 x 0.7 x 1 mm voxels and 30 HU noise: error against the true cell means 13 HU,
+    single points 18 HU; cubic interpolation 12 HU for a filter over the whole scan, and it overshoots at metal.
     """
     columns = (np.arange(settings.size) - (settings.size - 1) / 2) * settings.pixel_mm
     slices = (np.arange(settings.slices) - (settings.slices - 1) / 2) * settings.slice_spacing_mm
@@ -96,7 +97,7 @@ def sample_crop(volume: Volume, frames: np.ndarray, settings: CropSettings) -> t
 
 
 def _spread(cell_mm: float, voxel_mm: float) -> np.ndarray:
-    """Offsets in mm that divide a cell evenly: one a voxel, four at most (more gain little and cost time)."""
+    """Offsets in mm that divide a cell evenly: one per voxel, four at most (more gain little and cost time)."""
     count = int(np.clip(np.ceil(cell_mm / voxel_mm - 0.01), 1, MAX_SAMPLES))
     offsets: np.ndarray = ((np.arange(count) + 0.5) / count - 0.5) * cell_mm
     return offsets
@@ -109,7 +110,7 @@ def _spread_out(places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 def _voxels(volume: Volume, frames: np.ndarray, slices_mm: np.ndarray, columns_mm: np.ndarray) -> np.ndarray:
     """Voxel coordinates (slices, rows, columns, 3) of the points at the given mm towards left and posterior."""
-    # The way to voxels is affine, so it is gone by the frames' few vectors instead of by every point.
+    # The map to voxels is affine, so it is applied to the frames' few vectors instead of to every point.
     origin = mm_to_voxel(volume.affine, frames[:, ORIGIN])
     posterior = mm_to_voxel(volume.affine, frames[:, ORIGIN] + frames[:, POSTERIOR]) - origin
     left = mm_to_voxel(volume.affine, frames[:, ORIGIN] + frames[:, LEFT]) - origin
@@ -119,7 +120,7 @@ def _voxels(volume: Volume, frames: np.ndarray, slices_mm: np.ndarray, columns_m
 
 
 def _filled(volume: Volume, frames: np.ndarray, settings: CropSettings) -> np.ndarray:
-    """Which pixels (S, H, W) of a crop, where its body is, lie in a filling of the scan's outside.
+    """Which pixels (S, H, W) of a crop, where its body is, lie in a filling outside of the scan.
 
     Not those far before and behind: there the windpipe and the room have air that some scanners clip to one value.
     """

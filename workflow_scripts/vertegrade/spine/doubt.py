@@ -1,4 +1,4 @@
-"""What is doubtful of single vertebrae, as flags (reasons.py: VERTEBRA_FLAGS) that stand beside their scan's.
+"""What is doubtful of single vertebrae, as flags (reasons.py: VERTEBRA_FLAGS) in addition to their scan's.
 
 The limits were set on phantoms that no network was trained on. On the part scans of 2 to 6 vertebrae among them a level
 of less than `UNCERTAIN_LEVEL` is right in 6 of 10 cases, one of more in 99 of 100. Points are doubtful where the
@@ -21,7 +21,7 @@ DOUBTFUL_SD_MM, TIMES_NEIGHBOURS = 1.0, 1.5
 
 
 def with_flags(landmarks: pd.DataFrame) -> pd.DataFrame:
-    """Table LANDMARKS of any number of scans with each vertebra's own flags beside those of its scan."""
+    """Table LANDMARKS of any number of scans with each vertebra's own flags and those of its scan."""
     doubt = doubt_of(landmarks)
     mine = {
         "uncertain_level": is_uncertain(doubt["label_confidence"]).tolist(),

@@ -1,10 +1,12 @@
 """Foreign material in vertebral bodies, VerSe's "x": screws, cement, what a cage or a screw of the disc pushes in.
 
-Such a body is not graded: points and networks take the edge of the material for that of the bone. Its neighbours are.
-What tells material from bone is that one connected piece, inside the body and away from its shell, is brighter than
-spongiosa gets over such a volume. The limits were set on phantoms (docs/results/localization.md): in healthy bodies not
-one voxel inside reaches 1,000 HU there, whatever the streaks of metal elsewhere. In 85 bodies of real CT the largest
-pieces are 15 mm3 above 1,200 HU and 7 mm3 above 1,400 HU, none is above 1,600 HU; a bone island of 6 mm has 110 mm3.
+Such a body is not graded: points and networks take the edge of the material for that of the bone. Its neighbours are
+graded. Material differs from bone by one connected piece, inside the body and away from its shell, that is brighter
+than spongiosa gets over such a volume.
+
+The limits were set on phantoms (docs/results/localization.md): in healthy bodies not one voxel inside reaches
+1,000 HU there, whatever the streaks of metal elsewhere. In 85 bodies of real CT the largest pieces are 15 mm3 above
+1,200 HU and 7 mm3 above 1,400 HU, none is above 1,600 HU; a bone island of 6 mm has 110 mm3.
 """
 
 from typing import Any
@@ -22,7 +24,7 @@ from vertegrade.tables import CENTRE_COLUMNS, FOREIGN_MATERIAL, POINT_COLUMNS, P
 INSIDE_HU_MM3 = ((1200, 150.0), (1400, 60.0), (1600, 20.0))
 AROUND_HU_MM3 = ((2000, 30.0),)
 SHELL_MM = 3.0
-# The middles of the anterior and the posterior height stand this share of a body's depth apart (morphometry.SHARES).
+# The middles of the anterior and the posterior height lie this share of a body's depth apart (morphometry.SHARES).
 COLUMNS_SHARE = 0.85
 WIDTH_SHARE = 0.55  # half the width of the narrowest bodies over their depth
 LEAST_MM = 2.0  # half of what is looked at of a crushed body
@@ -30,7 +32,7 @@ UNKNOWN_MM = (12.0, 12.0, 8.0)  # half depth, width and height of a body whose p
 
 
 def without_foreign(landmarks: pd.DataFrame, volume: Volume) -> pd.DataFrame:
-    """Table LANDMARKS of one scan, where bodies that hold foreign material are not evaluable (`foreign_material`)."""
+    """Table LANDMARKS of one scan, where bodies with foreign material are not evaluable (`foreign_material`)."""
     foreign = np.array(
         [bool(row["evaluable"]) and holds_foreign(volume, _place(row)) for row in landmarks.to_dict("records")], bool
     )

@@ -28,7 +28,7 @@ from vertegrade.tables import (
 )
 
 MIN_HEIGHT_MM = 1.0  # less is no body: the ends of a column coincide
-# Standard deviation of a height where the points do not tell theirs: one expert's, from the 0.75 mm by which two
+# Standard deviation of a height where that of the points is unknown: one expert's, from the 0.75 mm by which two
 # experts' heights differ on average.
 EXPERT_SD_MM = 0.7
 # A fracture whose posterior column lost this share of the largest loss is a crush.
@@ -108,8 +108,8 @@ def index_errors(heights: Floats, sds: Floats, intact: Floats) -> Floats:
     """What one standard deviation of each height changes the indices by: (N, 3 heights, 4), NaN where it is unknown.
 
     All arguments are (N, 3). Half the difference between a deviation more and one less, at which a height stays a
-    height. What intact vertebrae would have is kept: its own errors are alike in all scans, so that a calibrator knows
-    them from its training.
+    height. What intact vertebrae would have is kept: its own errors are alike in all scans, so that a calibrator
+    includes them from its training.
     """
     errors = np.empty((*heights.shape, len(INDICES)))
     for column in range(len(HEIGHTS)):

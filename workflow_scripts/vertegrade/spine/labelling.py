@@ -1,7 +1,7 @@
 """One consistent labelling of a scan's vertebrae: dynamic programming over detections, level scores and spacing.
 
-A hidden Markov chain along the spine. Its states are the levels; a detection is a level's vertebra or a false alarm,
-a level may be missed, and T13, L6, a missing T12 or L5 are paths of their own. Which vertebra is first is not known.
+A hidden Markov chain along the spine. Its states are the levels. A detection is a level's vertebra or a false alarm,
+and a level may be missed. T13, L6, a missing T12 or L5 are separate paths. Which vertebra is first is not known.
 The most probable labelling comes from Viterbi's algorithm, each label's probability from forward-backward on the same
 model (Rabiner 1989, Proc IEEE 77:257), over a few sizes of the patient.
 """
@@ -29,7 +29,7 @@ SPINE_LEVELS = (*range(1, 20), LABEL_OF["T13"], *range(20, SACRUM + 1))
 NO_T12, T13, L6, NO_L5 = 0.02, 0.02, 0.05, 0.02
 # Probability that the detector misses a vertebra, and how many it may miss in a row.
 MISSED, MOST_MISSED = 0.02, 6
-# Weight of the level scores: a network's errors at neighbours are alike, so that they are no independent witnesses.
+# Weight of the level scores: a network's errors at neighbours are alike, so they are not independent evidence.
 SCORE_WEIGHT = 0.5
 # Least probability of a level whatever the network says, and least and largest confidence in a detection.
 SCORE_FLOOR, CONFIDENCE_RANGE = 1e-3, (0.02, 0.98)
@@ -50,7 +50,7 @@ class Labelling:
     """Labels of N detections, head to feet.
 
     labels: (N,) VerSe labels, FALSE_ALARM (0) for what is no vertebra. confidence: (N,) probability of that label (or
-    of the false alarm). posterior: (N, K) probability of each level; what is missing to 1 is the false alarm's.
+    of the false alarm). posterior: (N, K) probability of each level; the rest to 1 is that of the false alarm.
     scan_confidence: expected share of right labels among the vertebrae, 0 where there is none.
     """
 
@@ -75,7 +75,7 @@ def label_vertebrae(
         return Labelling(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(levels))), 0.0)
     sure = np.clip(sure, *CONFIDENCE_RANGE)
     share = np.exp(level_log_p - logsumexp(level_log_p, axis=1, keepdims=True))
-    # Against a uniform score, so that a detection that says nothing of its level is neither kept nor dropped for it.
+    # Against a uniform score, so that a detection without information on its level is neither kept nor dropped for it.
     score = np.log((1 - SCORE_FLOOR) * share * len(levels) + SCORE_FLOOR)
     kept = np.log(sure)[:, None] + SCORE_WEIGHT * score
     chains = [
@@ -208,7 +208,7 @@ def step_mm(upper: int, lower: int) -> float:
     if upper in CERVICAL_STEP_MM:
         return CERVICAL_STEP_MM[upper]
     like = {LABEL_OF["T13"]: LABEL_OF["T12"], LABEL_OF["L6"]: LABEL_OF["L5"]}
-    # The disc above the sacrum is L5's, whichever vertebra stands on it.
+    # The disc above the sacrum is L5's, whichever vertebra is above it.
     disc = level_sizes()[LABEL_OF["L5"] if lower == SACRUM else like.get(upper, upper)]
     halves = SACRUM_HALF_MM if lower == SACRUM else _half_mm(like.get(lower, lower))
     return _half_mm(like.get(upper, upper)) + halves + (disc.disc_anterior_mm + disc.disc_posterior_mm) / 2

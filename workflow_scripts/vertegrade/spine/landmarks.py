@@ -26,7 +26,7 @@ OUTSIDE = "centre_outside_scan"
 
 MIN_DOWNWARD = 0.25
 LOG = logging.getLogger("vertegrade.localize")
-NEAR_MM = 10.0  # of a centroid lies the middle of its vertebra in the mask, or one of the two is another vertebra's
+NEAR_MM = 10.0  # at most between a centroid and the middle of its vertebra in the mask
 
 
 def provided_landmarks(
@@ -124,9 +124,9 @@ def tool_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings, dev
 def implausible(centres: dict[int, np.ndarray], settings: LocalizeSettings) -> list[int]:
     """Labels whose centres (RAS mm) cannot be right given the others: too near, too far apart, or not head to feet.
 
-    Swapped labels, a label far off its vertebra, 28 used for the sacrum. Of each implausible neighbourhood the vertebra
-    goes whose removal mends most; where several are equally suspect, all of them go. Where more than half would go,
-    none can be trusted (a wrong orientation, for one).
+    Such as swapped labels, a label far off its vertebra, 28 used for the sacrum. Of each implausible neighbourhood the
+    vertebra is dropped whose removal corrects most; where several are equally suspect, all of them. Where that is more
+    than half, none can be trusted (a wrong orientation, for example).
     """
     kept = sorted(centres, key=craniocaudal_rank)
     wrong: list[int] = []

@@ -1,4 +1,4 @@
-"""Mean size of a healthy vertebra at each level, and how far people and their vertebrae stray from it.
+"""Mean size of a healthy vertebra at each level, and how far people and their vertebrae deviate from it.
 
 Means: level_statistics.csv, derived from the MosMed six-point annotations and the literature by
 benchmarks/derive_level_statistics.py. The spreads below are robust standard deviations of the same annotations

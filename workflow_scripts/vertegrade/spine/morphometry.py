@@ -1,4 +1,4 @@
-"""Six points and three heights of a vertebra, measured on a mask of it in the body's own mid-sagittal plane.
+"""Six points and three heights of a vertebra, measured on its mask in the body's own mid-sagittal plane.
 
 The points are where the phantoms' truth (phantom/anatomy/body.py) puts them: the anterior and the posterior height
 just inside the rims, the middle height half-way, all along the body's axis. The axis is the mean of the normals of both
@@ -16,14 +16,14 @@ from vertegrade.annotations.masks import body_of
 from vertegrade.arrays import Floats
 from vertegrade.ct.volume import mm_to_voxel, voxel_to_mm
 
-# Shares of the depth, from the posterior wall, at which the anterior, middle and posterior height stand: 0.85 of the
+# Shares of the depth, from the posterior wall, at which the anterior, middle and posterior height lie: 0.85 of the
 # half depth to either side of an axis that lies a little behind the middle, as the posterior wall is hollow.
 SHARES = (0.92, 0.47, 0.07)
 # Samples (mm) around the body's centre towards the right, anterior and superior. The mid-sagittal slab is 9 mm wide:
 # one slice would follow the steps of thick slices, and endplates hardly change so near to the midline.
 RIGHT, ANTERIOR, SUPERIOR = np.arange(-15, 15.1, 3.0), np.arange(-33, 33.1, 0.75), np.arange(-27, 27.1, 0.75)
 SLAB = np.arange(-4.5, 4.6, 1.5)
-# The waist hides the wall and osteophytes feign one: it stands this share of the depth outside the waist's wall.
+# The waist hides the wall and osteophytes imitate one: it lies this share of the depth outside the waist's wall.
 RIM_SHARE = (0.03, 0.10)
 RIM_PERCENTILE = 90
 CORNER_PERCENTILE = 75  # of the rim within the window: its edge is rounded and the endplate dished
@@ -65,7 +65,7 @@ def measure_mask(labels: np.ndarray, affine: np.ndarray, label: int) -> MaskMeas
     """
     box = ndimage.find_objects((labels == label).astype(np.int8))
     if not box:
-        raise ValueError(f"label {label} is not in the mask; it holds {np.unique(labels).tolist()}")
+        raise ValueError(f"label {label} is not in the mask; it contains {np.unique(labels).tolist()}")
     vertebra = labels[box[0]] == label
     if vertebra.sum() < MIN_VOXELS:
         return _unmeasured("mask_too_small")
@@ -303,7 +303,7 @@ def _off_midline(mask: np.ndarray, affine: np.ndarray, centre: Floats, axes: Flo
 
 
 def _percentile(values: Floats, percentile: float) -> float:
-    """Percentile of what is known; NaN is never compared with a limit as sound."""
+    """Percentile of what is known; NaN never passes for a value within a limit."""
     known = values[np.isfinite(values)]
     if len(known) == 0:
         raise _NoBody

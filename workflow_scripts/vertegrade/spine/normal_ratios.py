@@ -1,8 +1,8 @@
 """How high a vertebra would be if it were intact: level statistics, fitted to the patient by the other vertebrae.
 
 Genant compares a vertebra with its unfractured neighbours. The shape of a normal vertebra varies with its level (the
-median one has 1 - min/max of 0.15, methods.md section 5.2) and its size with the patient, so neither a fixed rule nor
-the vertebra alone can tell a loss: a crushed body has normal ratios.
+median one has 1 - min/max of 0.15, docs/methods/keypoints.md) and its size with the patient. So neither a fixed rule
+nor the vertebra alone can show a loss: a crushed body has normal ratios.
 
 Model of the log heights of the vertebrae j of a scan: log h_jc = log(mean_c(level_j)) + size + shape_c + own_jc, with
 one size and one shape (anterior and middle height over the posterior one) for the patient; spreads below.
@@ -21,11 +21,11 @@ Whole = NDArray[np.int64]
 
 # Relative spread between intact vertebrae that level_statistics leaves out: mild deformities that are no fractures.
 DEFORMITY = 0.03
-# Standard deviation in levels of the neighbourhood that stands for the patient: nearly the whole scan counts.
+# Standard deviation in levels of the neighbourhood that represents the patient: nearly the whole scan counts.
 NEIGHBOURHOOD = 6.0
 # A vertebra that lost less than the first share counts in full as a neighbour, one that lost the second not at all.
 SOUND_LOSS, REDUCED_LOSS = 0.08, 0.18
-# Which neighbours are reduced follows from the reference, which follows from the neighbours: settled after three turns.
+# Which neighbours are reduced follows from the reference, which follows from the neighbours: stable after three turns.
 TURNS = 3
 # Quantile over a scan's vertebrae to start with: above the median, since fractures only lower.
 START_QUANTILE = 0.6
@@ -47,7 +47,7 @@ def _level_log_heights() -> dict[int, Floats]:
 def normal_log_heights(labels: Whole, label_confidence: Floats) -> tuple[Floats, Floats]:
     """Mean log heights (N, 3) of intact vertebrae of these levels, and their standard deviation (N, 3) for doubt.
 
-    labels: VerSe (N,). label_confidence: probability (N,) that the label is right; NaN counts as 1. What is missing to
+    labels: VerSe (N,). label_confidence: probability (N,) that the label is right; NaN counts as 1. The rest to
     1 is shared by the next level above and below, so that a label off by one costs little. ValueError: unknown label.
     """
     table = _level_log_heights()
@@ -73,8 +73,8 @@ def intact_log_heights(
     heights_mm (N, 3) and their standard deviations, labels and confidence as of `normal_log_heights`, of the measured
     vertebrae of one scan. Size and shape of the patient are weighted means over the vertebrae that are not reduced
     themselves, the nearer the more, drawn to the population's mean as a normal prior does. Of the vertebra itself only
-    the posterior height counts, as one more witness of size, unless it is reduced too: shrunk to itself, a vertebra
-    alone in its scan would never be fractured.
+    the posterior height counts, as more evidence of size, unless it is reduced too: shrunk to itself, a vertebra alone
+    in its scan would never be fractured.
     """
     normal, doubt = normal_log_heights(labels, label_confidence)
     above_normal = np.log(heights_mm) - normal

@@ -1,6 +1,6 @@
 """Whether given landmarks can be a spine's at all: where they lie, in which order, how far apart, under which names.
 
-What the image shows at them is asked elsewhere (localizer/sight/against_image.py). The limits were set on phantoms of
+What the image shows there is checked in localizer/sight/against_image.py. The limits were set on phantoms of
 all sizes with up to nine fractures and 40 degrees of scoliosis: over 120 patients, ratios of steps are 0.54 to 1.37,
 and medians of three 0.61 to 1.31.
 """

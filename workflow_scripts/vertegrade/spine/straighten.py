@@ -4,7 +4,7 @@ The paper's straightening (Zakharov 2022; neuro-ml/straighten) forces the second
 plane at every point, which twists the rows of a curved spine against each other; a rotation-minimising frame does not
 twist but drifts away from the sagittal plane along the spine. Here every crop has its own rotation-minimising frame,
 whose one free angle is chosen so that in the vertebra's centre the columns lie in the sagittal plane: no twist within
-a crop, no drift between crops, and a crop depends on its surroundings alone.
+a crop, no drift between crops, and a crop depends only on its surroundings.
 """
 
 import numpy as np
@@ -98,7 +98,7 @@ def mm_to_crop(
 
 
 def folds(frames: np.ndarray, shape: tuple[int, int, int], pixel_mm: float, slice_spacing_mm: float) -> np.ndarray:
-    """Which crops (N,) fold: rows so bent that their planes meet within the crop, where a point has no one place."""
+    """Which crops (N,) fold: rows so bent that their planes meet within the crop, where a point has no unique place."""
     x = (shape[2] - 1) / 2 * pixel_mm * np.array([-1, -1, 1, 1])
     y = (shape[0] - 1) / 2 * slice_spacing_mm * np.array([-1, 1, -1, 1])
     posterior, left = frames[:, :, None, POSTERIOR], frames[:, :, None, LEFT]
