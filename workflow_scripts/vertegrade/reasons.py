@@ -1,4 +1,4 @@
-"""Why a scan or a vertebra was left out, and what is doubtful of one that was not: codes, and what carries them."""
+"""Why a scan or a vertebra was left out, and what is doubtful of one that was not: codes, and classes for them."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -117,7 +117,7 @@ REASONS: dict[str, Reason] = {
     ),
     "too_large": Reason(
         "failed",
-        "The header promises more voxels than ct.max_voxels.",
+        "The header announces more voxels than ct.max_voxels.",
         "Export the series again, crop it, or raise ct.max_voxels.",
     ),
     "missing_pixels": Reason("failed", "A slice has no pixel data.", "Export the series again, with pixels."),
@@ -171,7 +171,7 @@ REASONS: dict[str, Reason] = {
         "Look at the scan; add landmarks by localize.overrides.",
     ),
     "no_vertebrae": Reason(
-        "excluded", "The centroids or the mask hold no vertebra.", "Give the right centroids or mask."
+        "excluded", "The centroids or the mask contain no vertebra.", "Give the right centroids or mask."
     ),
     "centroids_unreadable": Reason(
         "failed",
@@ -192,7 +192,7 @@ REASONS: dict[str, Reason] = {
     ),
     "mask_not_labels": Reason(
         "failed",
-        "The mask holds fractions instead of labels.",
+        "The mask contains fractions instead of labels.",
         "Give the label mask, not probabilities; resample by nearest neighbour.",
     ),
     "points_unusable": Reason(
@@ -223,7 +223,7 @@ REASONS: dict[str, Reason] = {
     ),
     "orientation_contradicts_image": Reason(
         "failed",
-        "The image shows front and back, or head and feet, exchanged against what its header says.",
+        "The image shows front and back, or head and feet, exchanged compared with its header.",
         "Restore the orientation from the DICOM files; an array turned to LPS needs an LPS affine.",
     ),
     "landmarks_contradict_image": Reason(
@@ -256,7 +256,7 @@ REASONS: dict[str, Reason] = {
     "unexpected_error": Reason(
         "failed",
         "An error that conversion does not know; a fault of the program or of the file.",
-        "Please report it with the kind of scan.",
+        "Please report it with the type of scan.",
     ),
 }
 
@@ -324,25 +324,25 @@ VERTEBRA_REASONS: dict[str, VertebraReason] = {
     "vertebra_incomplete": VertebraReason("labels", "The scan of a phantom cuts it.", "None."),
 }
 
-# What is doubtful of a scan that is converted all the same; every later table contains it.
+# What is doubtful of a scan that is converted nevertheless; every later table contains it.
 FLAGS = {
     "resampled_tilt": "The slices were tilted and have been resampled to a straight stack (ct.resample_tilt).",
     "resampled_spacing": "The slices lay unevenly and have been resampled to even ones (ct.resample_spacing).",
     "chosen_series": "One of several series, chosen by the rule of ct.choose_series.",
     "thick_slices": "Slices are thicker or further apart than ct.flag_slice_thickness_mm.",
     "ends_missing": "By the header's own counts, slices are missing at an end.",
-    "joined": "Each file had UIDs of its own, as some anonymisers write them: joined by what else the files say.",
+    "joined": "Each file had different UIDs, as some anonymisers write them: joined by what else the files say.",
     "derived": "The images were reformatted or otherwise derived (ImageType).",
     "lossy": "The images were once compressed with loss.",
     "contrast": "A contrast agent was given.",
     "multi_energy": "Spectral CT: mono-energetic or otherwise combined images.",
     "metal": "More than a cubic centimetre is brighter than bone can be: metal or cement.",
     "unplaced_vertebra": "A vertebra of the given centroids has no position (NaN): it is left out, the others are not.",
-    "clipped": "Values end where those of metal go on (3071 HU, where 12 bits end, or elsewhere): metal is cut off.",
+    "clipped": "Values end where those of metal continue (3071 HU, where 12 bits end, or elsewhere): metal is cut off.",
     "filled": "A value that air cannot have was filled in outside of the scan; it was taken as outside (-1024 HU).",
 }
 
-# What is doubtful of one vertebra (spine/doubt.py); from localization on it is listed beside the flags of the scan.
+# What is doubtful of one vertebra (spine/doubt.py); from localization on it is listed with the flags of the scan.
 VERTEBRA_FLAGS = {
     "uncertain_level": "Its `label_confidence` is below 0.9: it may be the level above or below, and is shown as "
     "`about T9`.",
@@ -354,7 +354,7 @@ VERTEBRA_FLAGS = {
 
 @dataclass
 class Notes:
-    """What reading finds worth telling of a scan: warnings for people, flags of FLAGS, and the choice among series."""
+    """What reading notes of a scan: warnings for people, flags of FLAGS, and the choice among series."""
 
     warnings: list[str] = field(default_factory=list)
     flags: set[str] = field(default_factory=set)
