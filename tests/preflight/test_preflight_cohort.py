@@ -106,7 +106,7 @@ def test_every_bad_path_is_named_with_its_line(cohort: Path) -> None:
             '[{"direction": ["P", "I", "R"]}, {"label": 20, "X": 1.0, "Y": 2.0, "Z": 3.0}, ...]',
             f"{sheet} 9: path bad.zip: the zip cannot be opened; copy it again",
             f"{sheet} 10: series 0123: only DICOM has series; empty the cell",
-            f"{sheet} 11: series 0123: no CT series of this code is in series; write the sheet anew (make index)",
+            f"{sheet} 11: series 0123: no CT series of this code is in series; write the sheet again (make index)",
         )
     ]
 
@@ -271,11 +271,11 @@ def test_neither_labels_nor_a_model(cohort: Path) -> None:  # field test B8
     ("key", "path", "told"),
     [
         ("run.results", "~/x", "run.results = ~/x: ~ is not read as your home here; write the whole path"),
-        ("run.results", "/", "run.results = /: that is the root of the file system; name a folder of its own"),
-        ("run.logs", "//", "run.logs = //: that is the root of the file system; name a folder of its own"),
+        ("run.results", "/", "run.results = /: that is the root of the file system; name a folder for this run"),
+        ("run.logs", "//", "run.logs = //: that is the root of the file system; name a folder for this run"),
         ("run.results", "a {1}", "run.results = a {1}: Snakemake takes { for a pattern; rename the folder, or give a"),
         ("cohort.labels", "<a>.csv", "cohort.labels = <a>.csv: Snakemake takes < for a pattern; rename the folder"),
-        ("localize.overrides", "a\nb", "localize.overrides = 'a\\nb': it holds a line break"),
+        ("localize.overrides", "a\nb", "localize.overrides = 'a\\nb': it contains a line break"),
     ],
 )
 def test_paths_that_would_be_taken_for_something_else(key: str, path: str, told: str) -> None:  # field test B2, B8
@@ -344,7 +344,7 @@ def test_a_good_cohort_ends_with_status_0(tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text("\n".join(text) + "\n")
     (tmp_path / "mine.yaml").write_text(f"cohort: {{sheet: {tmp_path}/sheet.csv, labels: {tmp_path}/labels.csv}}\n")
     run = check_cohort(tmp_path, "mine.yaml")
-    assert (run.returncode, run.stdout) == (0, "12 scans of 12 patients: nothing stands in the way\n"), run.stderr
+    assert (run.returncode, run.stdout) == (0, "12 scans of 12 patients: no problem found\n"), run.stderr
 
 
 def check_cohort(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

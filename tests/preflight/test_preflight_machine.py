@@ -102,7 +102,7 @@ def test_slurm_that_is_not_here_or_does_not_answer(cluster: Path, monkeypatch: p
     assert problem.startswith("sbatch, sinfo: not on the PATH")
 
 
-@pytest.mark.parametrize(("text", "told"), [("a: [", "cannot be read (ParserError)"), ("- 1", "holds no keys")])
+@pytest.mark.parametrize(("text", "told"), [("a: [", "cannot be read (ParserError)"), ("- 1", "contains no keys")])
 def test_profiles_that_are_none(text: str, told: str, tmp_path: Path) -> None:
     (problem,) = check_profile(profile(tmp_path, text), "auto")
     assert told in problem

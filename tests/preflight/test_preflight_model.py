@@ -146,7 +146,7 @@ def test_a_model_that_does_not_tell_how_it_was_made_gives_one_sentence(tmp_path:
     assert "not a readable safetensors file; copy it again" in sentence()
     write_model(model)
     write_json(model / "manifest/calibrate/dae.json", {"inputs": {}, "params": {"settings": {}}})
-    assert "its files do not tell 'grading.calibration', as those of another version" in sentence()
+    assert "its files lack 'grading.calibration', as those of another version" in sentence()
 
 
 def test_a_model_that_lacks_a_key_of_this_version_is_told_before_the_run(tmp_path: Path) -> None:  # field test B8

@@ -111,7 +111,7 @@ def test_check_cohort_knows_a_wrong_account_before_the_first_job(cluster: Cluste
     profile = tmp_path / "slurm/profile.yaml"
     given = profile.read_text()
     assert '  # slurm_account: "my-account"' in given
-    for account, last in (("lab", "nothing stands in the way"), ("nobodys", "1 problem(s)")):
+    for account, last in (("lab", "no problem found"), ("nobodys", "1 problem(s)")):
         profile.write_text(given.replace('# slurm_account: "my-account"', f'slurm_account: "{account}"'))
         *told, end = project.check_cohort("tests/helpers/tiny.yaml")
         assert end == f"the phantom cohort: {last}", told

@@ -130,7 +130,7 @@ def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, 
     profile = tmp_path / "slurm/profile.yaml"
     slice_of_gpu = 'encode: {slurm_partition: slices, gpu: 0, gres: "gpu:1g.5gb:1"}'
     profile.write_text(profile.read_text().replace("encode: *gpu", slice_of_gpu))
-    assert project.check_cohort(tiny)[-1] == "the phantom cohort: nothing stands in the way"
+    assert project.check_cohort(tiny)[-1] == "the phantom cohort: no problem found"
     wrong = """\
   encode: {slurm_partition: "gpu,gpu-long", gpu: 0, gres: "gpu:h100:1"}
   localize: {slurm_partition: gpu-long, runtime: 90}

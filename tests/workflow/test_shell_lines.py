@@ -74,8 +74,8 @@ LINES: dict[str, Typed | By | Known | Absent] = {
         "tests/slurm/test_slurm_requests.py", "def test_check_cohort_tries_each_kind_of_job_before_the_first("
     ),
     "sbatch --test-only": By("workflow_scripts/vertegrade/preflight/slurm.py", "--test-only"),
-    "make check-cohort CONFIG=mine.yaml": Typed("nothing stands in the way"),
-    "make check-cohort CONFIG=mine.yaml [PROFILE=slurm]": Typed("nothing stands in the way"),
+    "make check-cohort CONFIG=mine.yaml": Typed("no problem found"),
+    "make check-cohort CONFIG=mine.yaml [PROFILE=slurm]": Typed("no problem found"),
     ".venv/bin/snakemake --cores 8 --configfile mine.yaml": Typed("dry-run", planned=True),
     "CLONE/.venv/bin/snakemake --snakefile CLONE/Snakefile --directory . --cores 8 --configfile mine.yaml": Typed(
         "dry-run", planned=True

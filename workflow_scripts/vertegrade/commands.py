@@ -1,4 +1,4 @@
-"""`vertegrade index` and `vertegrade check`: what a person asks for before a run, and no rule does."""
+"""`vertegrade index` and `vertegrade check`: what a person does before a run, without a rule."""
 
 import argparse
 import os
@@ -54,7 +54,7 @@ def check_run(given: argparse.Namespace) -> None:
         print(problem)
     for note in report.notes:
         print("note:", note)
-    count = f"{len(report.problems)} problem(s)" if report.problems else "nothing stands in the way"
+    count = f"{len(report.problems)} problem(s)" if report.problems else "no problem found"
     print(f"{report.cohort}: {count}")
     sys.exit(bool(report.problems))
 

@@ -1,4 +1,4 @@
-"""The config as Snakemake would merge it, and every problem of it."""
+"""The config as Snakemake would merge it, and all its problems."""
 
 from collections.abc import Sequence
 from pathlib import Path

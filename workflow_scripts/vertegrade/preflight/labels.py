@@ -12,7 +12,7 @@ from vertegrade.settings import Settings
 
 
 def check_labels(settings: Settings, rows: dict[int, ScanRow]) -> tuple[list[str], list[str]]:
-    """All problems of the label tables, and notes: what is no mistake by itself."""
+    """All problems of the label tables, and notes on what is not a mistake by itself."""
     files = label_files(settings, rows)
     tables: dict[str, Labels] = {}
     problems: list[str] = []
@@ -83,7 +83,7 @@ def _against_sheet(labels: Labels, rows: dict[int, ScanRow]) -> Iterator[str]:
 
 
 def _levels(row: ScanRow) -> set[int]:
-    """Levels that the scan's centroids have; none where they cannot be read, which the check of the sheet tells."""
+    """Levels that the scan's centroids have; none where they cannot be read, which the check of the sheet reports."""
     try:
         return centroid_labels(row.centroids)
     except Refused:

@@ -17,7 +17,7 @@ OVERHEAD_MB = 500  # models, tables, pictures, logs
 
 
 def check_machine(settings: Settings, rows: Iterable[ScanRow], cluster: bool) -> list[str]:
-    """Problems of this machine; on a cluster the GPU is another machine's matter."""
+    """Problems of this machine; on a cluster the GPU is in another machine."""
     problems = [*_disk(settings, list(rows)), *_tool(settings)]
     if settings.run.device == "cuda" and not cluster:
         problems += _gpu()
@@ -33,7 +33,7 @@ def needed_mb(settings: Settings, rows: Iterable[ScanRow]) -> float:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file or of all files of a folder; 0 for what cannot be read, which the check of the sheet tells."""
+    """Bytes of a file or of all files of a folder; 0 for what cannot be read, which the check of the sheet reports."""
     try:
         if path.is_file():
             return path.stat().st_size
@@ -64,7 +64,7 @@ def _tool(settings: Settings) -> Iterator[str]:
 
 def _gpu() -> Iterator[str]:
     if importlib.util.find_spec("torch") is None:
-        yield "run.device = cuda: torch is not installed; make the environment anew (make .venv/ready)"
+        yield "run.device = cuda: torch is not installed; make the environment again (make .venv/ready)"
         return
     import torch
 

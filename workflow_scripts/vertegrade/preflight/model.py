@@ -1,7 +1,7 @@
 """A given model (`run.model`) against this run: what shaped the model's inputs and decisions must be the same here.
 
-The facts are those that the run which made the model left: metadata of its weights, and its manifests. This is read
-while the Snakefile is parsed, so nothing here may import torch, numpy or pandas.
+The facts come from the run that made the model: metadata of its weights, and its manifests. This is read while the
+Snakefile is parsed, so nothing here may import torch, numpy or pandas.
 """
 
 import json
@@ -39,13 +39,13 @@ FREE = {
 }
 # Where things lie, and what belongs to this run's scans. Weights are compared by content.
 OF_THIS_RUN = {"localize.weights", "localize.overrides", "localize.tool_minutes"}
-# Rules whose manifests tell settings of the model, and which.
+# Rules whose manifests contain settings of the model, and which.
 TOLD_BY = {
     "localize": ("localize",),
     "fit_hyperplane": ("grading.fracture_grade", "grading.classifier", "grading.folds"),
     "calibrate": ("grading.calibration", "grading.coverage"),
 }
-ANEW = "train the model again with this version"
+RETRAIN = "train the model again with this version"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Model:
 
 
 def read_model(folder: str) -> Model:
-    """The facts of a finished run's model, from headers and manifests; ModelFileError where it does not tell them."""
+    """The facts of a finished run's model, from headers and manifests; ModelFileError where they do not say."""
     try:
         facts = _weights_facts(Path(folder))
         values = dotted({"dae": {"model": facts["model"]}, "crop": facts["crop"]})
@@ -76,7 +76,7 @@ def read_model(folder: str) -> Model:
     except json.JSONDecodeError as error:
         raise ModelFileError(f"the header of {DAE_WEIGHTS} is damaged ({error}); copy the folder again") from error
     except (KeyError, TypeError) as error:
-        raise ModelFileError(f"its files do not tell {error}, as those of another version; {ANEW}") from error
+        raise ModelFileError(f"its files lack {error}, as those of another version; {RETRAIN}") from error
     return Model(folder, values, networks)
 
 
@@ -86,9 +86,11 @@ def _weights_facts(folder: Path) -> dict[str, Any]:
         raise ModelFileError(f"{DAE_WEIGHTS} is not in it; name the results folder of a finished run that trained")
     metadata = read_metadata(folder / DAE_WEIGHTS)
     if metadata.get("format") != DAE_FORMAT:
-        raise ModelFileError(f"{DAE_WEIGHTS} has the format {metadata.get('format')!r}, needed {DAE_FORMAT!r}; {ANEW}")
+        raise ModelFileError(
+            f"{DAE_WEIGHTS} has the format {metadata.get('format')!r}, needed {DAE_FORMAT!r}; {RETRAIN}"
+        )
     if "crop" not in metadata["facts"]:
-        raise ModelFileError(f"{DAE_WEIGHTS} does not say what crops it was trained on; {ANEW}")
+        raise ModelFileError(f"{DAE_WEIGHTS} does not say what crops it was trained on; {RETRAIN}")
     return {"model": json.loads(metadata["model"]), "crop": json.loads(metadata["facts"]["crop"])}
 
 
@@ -117,7 +119,7 @@ def model_problems(folder: str, methods: Iterator[str] | list[str]) -> Iterator[
             except OSError:
                 yield f"{path} is not there, or may not be read; name the results folder of a finished run that trained"
             except json.JSONDecodeError:
-                yield f"{path} is damaged; copy it again, or {ANEW}"
+                yield f"{path} is damaged; copy it again, or {RETRAIN}"
             except ModelFileError as error:
                 yield str(error)
 
@@ -135,7 +137,7 @@ def grader_problems(folder: str, methods: Iterable[str], points_from: str) -> It
             yield f"{path}: fitted to other weights than {weights}; copy the whole results folder of one run again"
         if method == "keypoints" and its != definition_sha256(points_from):
             yield (
-                f"{path}: fitted to other indices than this version takes from six points of {points_from}; {ANEW}, or "
+                f"{path}: fitted to other indices than this version takes from points of {points_from}; {RETRAIN}, or "
                 f"remove {path.parent} to grade without keypoints"
             )
 
@@ -150,7 +152,9 @@ def with_model(settings: Settings, given: Mapping[str, str], model: Model, shipp
     ours = {key for key in values if key.startswith(("crop.", "localize.", "dae.model."))}
     missing = sorted(ours - model.values.keys() - FREE - OF_THIS_RUN)
     if missing:
-        problems.append(f"run.model = {model.folder}: made by another version, it does not know {missing[0]}; {ANEW}")
+        problems.append(
+            f"run.model = {model.folder}: made by another version, it does not know {missing[0]}; {RETRAIN}"
+        )
     ignored = set(OF_THIS_RUN)
     if model.values["localize.method"] != "learned":
         ignored |= {key for key in values if key.startswith("localize.centreline.")}
@@ -174,7 +178,7 @@ def with_model(settings: Settings, given: Mapping[str, str], model: Model, shipp
 
 
 def _weights(own: str, given: Mapping[str, str], model: Model, shipped: Path) -> tuple[str, list[str]]:
-    """Folder of the localizer's weights ("" for those that ship) that hold what found the model's vertebrae."""
+    """Folder of the localizer's weights ("" for those that ship) that found the model's vertebrae."""
     candidates = [own] if "localize.weights" in given else _model_folders(model)
     for folder in candidates:
         if not model.networks or _digests(Path(folder) if folder else shipped) == model.networks:

@@ -54,7 +54,7 @@ def _row_problems(row: ScanRow, settings: Settings, series: dict[str, set[str]])
             if path not in series:
                 series[path] = _series_of(path, settings)
             if row.series not in series[path]:
-                yield f"series {row.series}: no CT series of this code is in {path}; write the sheet anew (make index)"
+                yield f"series {row.series}: no CT series of this code is in {path}; write the sheet again (make index)"
     if settings.localize.method == "provided" and not (row.mask or row.centroids):
         yield "neither mask nor centroids, which localize.method = provided needs: the scan would be excluded"
 
@@ -68,7 +68,7 @@ def _missing(path: str) -> str:
 
 
 def _check_scan(path: str, settings: Settings) -> None:
-    """Refused where a folder or zip holds no DICOM, or a NIfTI has no header. The first DICOM file suffices."""
+    """Refused where a folder or zip contains no DICOM, or a NIfTI has no header. The first DICOM file suffices."""
     if NIFTI_NAME.search(path):
         _check_nifti(path, settings)
     elif os.path.isdir(path) or path.endswith(".zip") or zipfile.is_zipfile(path):
@@ -104,7 +104,7 @@ def _series_of(path: str, settings: Settings) -> set[str]:
 
 
 def _twice(rows: dict[int, ScanRow]) -> Iterator[str]:
-    """Scans that stand in the sheet under two ids."""
+    """Scans that are in the sheet under two ids."""
     first: dict[tuple[str, str], int] = {}
     for line, row in rows.items():
         if row.path:
@@ -115,7 +115,7 @@ def _twice(rows: dict[int, ScanRow]) -> Iterator[str]:
 
 
 def _key_file(settings: Settings) -> Iterator[str]:
-    """The key file that the index wrote beside the sheet is private, and no output."""
+    """The key file that the index wrote next to the sheet is private, and no output."""
     path = Path(settings.cohort.sheet).with_suffix(".key.tsv")
     if not path.is_file():
         return

@@ -38,12 +38,12 @@ def check_profile(profile: str, device: str) -> list[str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return [f"profile {profile}: cannot be read ({type(error).__name__}); name a folder with profile.yaml"]
     if not isinstance(content, dict):
-        return [f"{path}: holds no keys; compare it with slurm/profile.yaml"]
+        return [f"{path}: contains no keys; compare it with slurm/profile.yaml"]
     if content.get("executor") != "slurm":
         return []
     problems = []
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
-        problems.append("snakemake-executor-plugin-slurm is not installed; make the environment anew")
+        problems.append("snakemake-executor-plugin-slurm is not installed; make the environment again")
     missing = [program for program in ("sbatch", "sinfo") if shutil.which(program) is None]
     if missing:
         return [*problems, f"{', '.join(missing)}: not on the PATH; check where you submit jobs, or without a profile"]
@@ -66,8 +66,7 @@ def check_submissions(
 ) -> tuple[list[str], list[str]]:
     """Problems and notes of what the profile makes a run ask for: each kind of job is tried by `sbatch --test-only`.
 
-    A note is what would be refused only to the last try of a job that fails before. For a profile that `check_profile`
-    accepts.
+    A note is a refusal of the last try only, of a job that failed before. For a profile that `check_profile` accepts.
     """
     content = yaml.safe_load(_file(profile).read_text(encoding="utf-8"))
     if content.get("executor") != "slurm":

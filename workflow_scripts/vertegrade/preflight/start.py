@@ -73,7 +73,7 @@ def settled(
 
 
 def scans_of(settings: Settings) -> list[ScanRow]:
-    """The scans of a run: the sheet's by their ids, as its order is to mean nothing, or the phantoms'.
+    """The scans of a run: the phantoms', or the sheet's sorted by their ids, so that its order has no effect.
 
     SheetError with all problems of the sheet.
     """
@@ -83,7 +83,7 @@ def scans_of(settings: Settings) -> list[ScanRow]:
 
 
 def start_problems(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
-    """All that the files and folders named by the settings tell without opening images or tables of labels."""
+    """All that the files and folders named by the settings show without opening images or tables of labels."""
     return _setting_problems(settings) + _corrections(settings, scans)[1]
 
 
@@ -105,7 +105,7 @@ def no_labels(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
 def misfits(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
     """A given model whose parts do not fit together or to this version; it must have had no other problem.
 
-    Weights are hashed for it, so it is asked once a run and not by every job.
+    Weights are hashed for it, so it is asked once per run and not by every job.
     """
     if not settings.run.model:
         return []
@@ -157,10 +157,10 @@ def _paths(settings: Settings) -> Iterator[str]:
         if found := PATTERN.search(path):
             yield f"{key} = {path}: Snakemake takes {found[0]} for a pattern; rename the folder, or give a link to it"
         if not path.isprintable():
-            yield f"{key} = {path!r}: it holds a line break or another control character; rename it"
+            yield f"{key} = {path!r}: it contains a line break or another control character; rename it"
     for key, path in (("results", settings.run.results), ("logs", settings.run.log_folder)):
         if Path(path).resolve() == Path("/"):
-            yield f"run.{key} = {path}: that is the root of the file system; name a folder of its own"
+            yield f"run.{key} = {path}: that is the root of the file system; name a folder for this run"
     if settings.run.model and Path(settings.run.results).resolve() == Path(settings.run.model).resolve():
         yield (
             f"run.results = {settings.run.results}: it is the model's own folder, whose grades this run would replace; "

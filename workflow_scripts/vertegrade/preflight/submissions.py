@@ -1,4 +1,4 @@
-"""What a run would ask SLURM for: each kind of job as Snakemake and its plugin would submit it, handed to nobody.
+"""What a run would ask SLURM for: each kind of job as Snakemake and its plugin would submit it; nothing is submitted.
 
 Snakemake's API ends at running, so this uses its workflow object, as workflow/plan.py does, and the plugin's own
 function that writes the `sbatch` call; the lock fixes both versions, and tests/slurm compares with jobs that ran.

@@ -17,8 +17,8 @@ from vertegrade.settings import Settings
 def check_training(settings: Settings, rows: dict[int, ScanRow]) -> list[str]:
     """What is missing to train on these scans.
 
-    Nothing where a model is given, or where labels cannot be read, which `check_labels` tells. Labelled vertebrae may
-    turn out not to be evaluable: that only the run can tell.
+    Nothing where a model is given, or where labels cannot be read, which `check_labels` reports. Labelled vertebrae may
+    turn out not to be evaluable; only the run can show that.
     """
     files = sorted(label_files(settings, rows))
     if settings.run.model or not files or not rows:
