@@ -83,7 +83,7 @@ def test_an_uncertain_level_and_doubtful_points_are_told() -> None:  # field tes
 
 def test_a_scan_without_flags_is_told_to_have_none() -> None:
     page = lineage_page(pd.DataFrame([GRADE]), [], lineage_table([], "a", {}), "L1", "")
-    assert "Scan and vertebra carry no flag" in page
+    assert "Scan and vertebra have no flag" in page
     assert [flag for flag in FLAGS if flag in page] == []
 
 
@@ -148,7 +148,7 @@ def test_a_model_without_its_runs_record_is_said_to_have_none() -> None:
     write_run_of_model()
     Path("trained/cohort/splits.tsv").write_text("patient_id\tsplit\n")
     page, table = lineage_of_a("trained")
-    assert "What the models behind it were trained on is not recorded: trained holds no manifests" in page
+    assert "What the models behind it were trained on is not recorded: trained contains no manifests" in page
     assert LEARNED not in set(table.loc[table["kind"] == "scan", "relation"])
 
 
@@ -157,7 +157,7 @@ def test_a_model_that_was_trained_anew_after_it_graded_is_refused() -> None:
     write_run_of_model()
     Path("trained/dae/weights").write_text("other")
     write_job("train_dae", {}, ["trained/crops/0.npy"], ["trained/dae/weights"], results="trained")
-    with pytest.raises(LineageError, match="trained/dae/weights: train_dae made it anew after it was used"):
+    with pytest.raises(LineageError, match="trained/dae/weights: train_dae made it again after it was used"):
         lineage_of_a("trained")
 
 

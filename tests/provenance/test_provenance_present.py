@@ -115,7 +115,7 @@ def test_a_lost_or_edited_manifest_vouches_for_nothing() -> None:
     manifest.write_text(text.replace("node1", "node2"))
     assert said(CROP) == ["results/manifest/crop/0.json: edited after its job wrote it"]
     manifest.unlink()
-    assert said(CROP) == [f"{manifest} is not there, so nothing says what its results were made of"]
+    assert said(CROP) == [f"{manifest} is not there, so nothing says what its results were made from"]
 
 
 def test_a_whole_output_that_is_gone_is_left_to_snakemake_and_a_file_in_one_is_not() -> None:

@@ -128,7 +128,10 @@ def test_audit_misses_a_summary_and_a_page_that_left_with_their_manifests(run: P
         shutil.rmtree(run / "results/manifest" / manifest)
     failed = typed(run, "audit")
     assert failed.returncode != 0
-    for words in ("results/summary.json: summary is to make it", "results/report/cohort.html: cohort_page is to make"):
+    for words in (
+        "results/summary.json: summary should make it",
+        "results/report/cohort.html: cohort_page should make",
+    ):
         assert f"missing: {words}" in failed.stderr
 
 

@@ -1,1 +1,1 @@
-"""What a run knows of itself: jobs, manifests, code hashes, audit, lineage, why, RO-Crate."""
+"""What a run records and reports of itself: jobs, manifests, code hashes, audit, lineage, why, RO-Crate."""

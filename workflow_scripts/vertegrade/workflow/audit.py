@@ -1,4 +1,4 @@
-"""The audit of a run: every file that a job read or wrote is hashed again and held against the manifests."""
+"""The audit of a run: every file that a job read or wrote is hashed again and compared with the manifests."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ Params = Callable[[str, dict[str, str]], dict[str, Any] | None]
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something that does not hold. kind: one of KINDS; job: whose manifest says otherwise ("" where there is none)."""
+    """Something that is not as it should be. kind: one of KINDS; job: whose manifest says otherwise ("" for none)."""
 
     kind: str
     path: str
@@ -42,7 +42,7 @@ class Finding:
 class Audit:
     """What was looked at (jobs, files, bytes hashed) and what was found, sorted.
 
-    seal: one sha256 over all manifests: the same as long as none is edited, lost, added or written anew.
+    seal: one sha256 over all manifests: the same as long as none is edited, lost, added or written again.
     """
 
     jobs: int
@@ -66,10 +66,10 @@ def audit(
 ) -> Audit:
     """Audit the run in `results`, seen from the folder that it ran in.
 
-    params_now: params that a job has now, None where the workflow has it no longer. wanted: what the workflow is to
+    params_now: params that a job has now, None where the workflow no longer has it. wanted: what the workflow is to
     make, and the job that makes it. inputs: what it reads now, where a file that a job read may be found again, as
-    after a move of the folder that it ran in. elsewhere: folders, such as logs, that are not of the run though they
-    may lie in `results`.
+    after a move of the folder that it ran in. elsewhere: folders, such as logs, that do not belong to the run though
+    they may lie in `results`.
     """
     findings, manifests = [], dict[Path, Manifest]()
     for file in manifest_files(results):
@@ -96,7 +96,7 @@ def audit(
 
 
 def _hash_all(paths: list[str], threads: int) -> tuple[dict[str, str], int]:
-    """Hashes of those that exist, and the number of bytes behind them."""
+    """Hashes of those that exist, and their number of bytes."""
     there = [path for path in paths if os.path.isfile(path)]
     with ThreadPoolExecutor(threads) as pool:
         hashes = dict(zip(there, pool.map(sha256_of, there), strict=True))
@@ -125,10 +125,10 @@ def _missing(made: Made, used: Used, now: dict[str, str], inputs: Iterable[str])
 
 
 def _wanted(wanted: dict[str, str], made: Made) -> Iterator[Finding]:
-    """What the workflow is to make and no job has made, such as a summary that was removed with its manifest."""
+    """What the workflow should make and no job has made, such as a summary that was removed with its manifest."""
     for path, job in wanted.items():
         if path not in made and not os.path.exists(path):
-            yield Finding("missing", path, job, f"{job} is to make it and has left no manifest")
+            yield Finding("missing", path, job, f"{job} should make it and has left no manifest")
 
 
 def _added(manifests: list[Manifest], folders: set[str]) -> Iterator[Finding]:
@@ -144,7 +144,7 @@ def _added(manifests: list[Manifest], folders: set[str]) -> Iterator[Finding]:
 
 
 def _changed(made: Made, used: Used, now: dict[str, str]) -> Iterator[Finding]:
-    """Altered: not what its job wrote. Inconsistent: not what a job read, though as its maker wrote it, if any did."""
+    """Altered: not what its job wrote. Inconsistent: as its job (if any) wrote it, but not what another job read."""
     for path, (sha, job) in made.items():
         if now.get(path, sha) != sha:
             yield Finding("altered", path, job, f"not as {job} wrote it: {now[path][:12]}, was {sha[:12]}")
@@ -161,7 +161,7 @@ def _stale(manifest: Manifest, params_now: Params) -> Iterator[Finding]:
         yield Finding("stale", path, manifest.job, f"the workflow no longer has {manifest.job}; delete its outputs")
     elif now != manifest.params:
         changes = "; ".join(describe_changes(manifest, now))
-        yield Finding("stale", path, manifest.job, f"{manifest.job} ran otherwise: {changes}")
+        yield Finding("stale", path, manifest.job, f"{manifest.job} ran differently: {changes}")
     elif hash_of(manifest.code) != manifest.params.get("code", hash_of(manifest.code)):
         changes = "; ".join(_code_changes(manifest))
         words = f"{manifest.job} ran other code than it was planned with: {changes}; remove its outputs and run again"
@@ -215,7 +215,7 @@ def are_rows(value: Any) -> bool:
 
 
 def _orphaned(results: Path, known: Iterable[str], folders: set[str], elsewhere: set[str]) -> Iterator[Finding]:
-    """Files and links below `results` that no manifest names; another run's results in it have manifests of their own.
+    """Files and links below `results` that no manifest names; another run's results in it have their own manifests.
 
     folders: those that hold outputs of jobs; only into these are links followed.
     """
@@ -237,7 +237,7 @@ def _orphaned(results: Path, known: Iterable[str], folders: set[str], elsewhere:
 
 
 def _orphaned_manifests(results: Path, manifests: dict[Path, Manifest], told: set[str]) -> Iterator[Finding]:
-    """What lies among the manifests and is none, or not in its place, but for what was told to be altered."""
+    """Files among the manifests that are none, or not in their place, without those reported as altered."""
     own = {
         file
         for file, manifest in manifests.items()

@@ -3,10 +3,10 @@
 Snakemake sees a script's mtime but no imported module, so rules carry this hash in their params. Syntax trees without
 docstrings are hashed, not bytes: an edit of comments, docstrings or layout re-runs nothing. The settings classes are
 left out, because the values that a rule uses are in its params already, and so is the bookkeeping, which changes no
-result. Beside the hash, rules carry the versions of the packages that their code computes with.
+result. Next to the hash, rules' params have the versions of the packages that their code computes with.
 
-A job holds the code that it loaded against that hash (`LoadedCode`): PYTHONPATH, an installed package or an edit while
-a run works may give it another.
+A job compares the code that it loaded with that hash (`LoadedCode`): PYTHONPATH, an installed package or an edit
+during a run may give it other code.
 """
 
 import ast
@@ -26,7 +26,7 @@ SCRIPTS = Path(__file__).resolve().parents[2]
 PACKAGE = "vertegrade"
 NOT_COUNTED = ("vertegrade.settings.", "vertegrade.workflow.code_hash.", "vertegrade.workflow.manifest.")
 # Distributions whose version can change numbers or pictures, by the name that code imports. Not pandas, pyarrow and
-# pandera (tables are selected and joined), jinja2 and the like: a training is not to start anew for them.
+# pandera (tables are selected and joined), jinja2 and others: a training should not start again for them.
 COMPUTING = {
     "PIL": "pillow",
     "diffusers": "diffusers",
@@ -57,7 +57,7 @@ def _absolute(node: ast.ImportFrom, file: Path) -> str:
 
 
 class Parsed(NamedTuple):
-    """What one file is: digest of its syntax tree and the data files beside it, and the modules that it imports."""
+    """One file: digest of its syntax tree and of the data files of its folder, and the modules that it imports."""
 
     digest: str
     imports: list[str]
@@ -136,9 +136,9 @@ def _data_files(file: Path) -> list[Path]:
 
 @cache
 def _memory() -> dict[str, list[Any]]:
-    """What files of the same bytes were parsed to before: parsing is half of the time of reading the Snakefile.
+    """Earlier results for files of the same bytes: parsing is half of the time of reading the Snakefile.
 
-    Kept beside Python's own bytecode, and like that not kept where the folder cannot be written.
+    Kept next to Python's own bytecode, and like that not kept where the folder cannot be written.
     """
     path = SCRIPTS / "__pycache__" / f"code_hash.{sys.implementation.cache_tag}.json"
     try:
@@ -190,7 +190,7 @@ def hash_of(digests: dict[str, str]) -> str:
 def planned_code_of(script: str, remote: bool) -> str:
     """`code_of` when the run was started.
 
-    remote: this is a job on a cluster, which reads the workflow anew; it has the hash from its environment.
+    remote: this is a job on a cluster, which reads the workflow again; it has the hash from its environment.
     """
     name = f"VERTEGRADE_CODE_OF_{script}"
     if not remote or name not in os.environ:
@@ -230,7 +230,7 @@ class LoadedCode:
         raise CodeError(f"{script}: its code in {SCRIPTS} was changed after this run was started; {START_AGAIN}")
 
     def require_unchanged(self) -> None:
-        """CodeError where a module that was loaded later (imports within the work) is not as it was at the start."""
+        """CodeError where a module that was loaded later (imports during the work) differs from that at the start."""
         later = sorted(_loaded() - self._before)
         names = {file.relative_to(SCRIPTS).as_posix(): file for file in later if file.is_relative_to(SCRIPTS)}
         changed = [n for n, f in names.items() if n in self.digests and _digest_now(f) != self.digests[n]]

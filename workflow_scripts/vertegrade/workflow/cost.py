@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-# Watts that stand for machines which are not known, as Green Algorithms has them (Lannelongue 2021, its defaults of
-# version 2): a busy core, a GB of memory, and what a data centre takes in all for each watt of its computers. A GPU:
-# the rated power of common ones in data centres (V100, A100 on PCIe).
+# Watts assumed for unknown machines, as in Green Algorithms (Lannelongue 2021, its defaults of version 2): per busy
+# core, per GB of memory, and what a data centre takes in all per watt of its computers. A GPU: the rated power of
+# common ones in data centres (V100, A100 on PCIe).
 ASSUMED = {"watts_per_core": 12.0, "watts_per_gb": 0.3725, "watts_per_gpu": 300.0, "data_centre_factor": 1.67}
 
 
@@ -14,7 +14,7 @@ def cost(jobs: Iterable[dict[str, Any]], scans: int) -> dict[str, Any]:
     """`cost` of summary.json.
 
     jobs: manifests, of each `rule` and `resources` (wall_s, cpu_s, peak_rss_mb, device; gpus where a newer one says).
-    scans: among how many the sums are divided; `per_scan` is null where there are none.
+    scans: by how many the sums are divided; `per_scan` is null where there are none.
     """
     by_rule: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for job in jobs:

@@ -112,7 +112,7 @@ def _references(identifiers: Iterable[str]) -> list[Entity]:
 
 
 def _job(manifest: Manifest, ids: dict[str, str]) -> Entity:
-    """A job as a CreateAction. Its settings stand in the description as JSON, the rest in the manifest."""
+    """A job as a CreateAction. Its settings are in the description as JSON, the rest in the manifest."""
     wildcards = (f"{name}={quote(value)}" for name, value in sorted(manifest.wildcards.items()))
     return {
         "@id": "/".join(["#job", manifest.rule, *wildcards]),

@@ -55,7 +55,7 @@ class Job:
         return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
     def settings(self, kind: type[T]) -> T:
-        """The settings of one section, with the keys that the rule's params carry and no others."""
+        """The settings of one section, with the keys in the rule's params and no others."""
         path = section_paths()[kind].split(".")
         given = nested(self.params.settings)
         return narrowed(kind, reduce(getitem, path, given), reduce(getitem, path, self.config))

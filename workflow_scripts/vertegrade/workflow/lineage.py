@@ -1,7 +1,7 @@
 """The lineage of one vertebra's grade: every job, file, setting and code version behind it, back to its scan.
 
-Files of the scan, and those of its whole cohort, stand in it one by one. Files of other scans stand in it folder by
-folder, with one digest that pins them; jobs on other shards with the digest of their manifest, which holds the rest.
+Files of the scan, and those of its whole cohort, are listed one by one. Files of other scans are listed folder by
+folder, with one digest for all. Jobs on other shards have the digest of their manifest, which contains the rest.
 """
 
 import difflib
@@ -25,7 +25,7 @@ from vertegrade.tables import doubt_of
 from vertegrade.workflow.audit import are_rows, flat
 from vertegrade.workflow.manifest import Manifest, manifest_path
 
-# How a job or file stands to the vertebra.
+# How a job or file is related to the vertebra.
 OWN, SHARED, LEARNED, BESIDE = "this scan", "cohort", "learned from", "graded beside"
 COLUMNS = ["relation", "results", "rule", "wildcards", "kind", "name", "value"]
 LEARNING = {"train_localizer", "train_dae", "encode_pca", "fit_hyperplane", "calibrate"}
@@ -72,7 +72,7 @@ def steps_behind(files: dict[str, str], manifests: list[Manifest], shard: str, r
     """Every job that the files (sha256 by path) follow from, in the order in which they ended.
 
     manifests: of the run in `results`, and of the run of its given model. shard: that of the scan. LineageError where a
-    file was made anew after it was read.
+    file was made again after it was read.
     """
     maker = {path: manifest for manifest in manifests for path in manifest.outputs}
     behind = _makers(files.items(), maker)
@@ -92,7 +92,7 @@ def _makers(files: Iterable[tuple[str, str]], maker: dict[str, Manifest]) -> lis
         if manifest is None:
             continue
         if manifest.outputs[path] != sha:
-            raise LineageError(f"{path}: {manifest.job} made it anew after it was used; run `snakemake` first")
+            raise LineageError(f"{path}: {manifest.job} made it again after it was used; run `snakemake` first")
         if id(manifest) not in found:
             found[id(manifest)] = manifest
             todo += manifest.inputs.items()
@@ -108,7 +108,7 @@ def _relation(manifest: Manifest, own: set[tuple[str, str]], learned: bool) -> s
 
 
 def learned_splits(results: str, manifests: Iterable[Manifest]) -> pd.DataFrame | None:
-    """The splits of the run in a folder, None where its job or file is not there any more, or the file is another."""
+    """The splits of the run in a folder, None where its job or file is no longer there, or the file has changed."""
     path = str(Path(results, "cohort", "splits.tsv"))
     written = [manifest.outputs[path] for manifest in manifests if path in manifest.outputs]
     if not os.path.isfile(path) or written != [sha256_of(path)]:
@@ -140,7 +140,7 @@ def files_of(step: Step, scan_id: str, scans: Scans) -> Iterator[tuple[str, str,
 
 
 def folded(files: Iterable[tuple[str, str, str, str]]) -> Iterator[tuple[str, str, str, str]]:
-    """The same, but files of other scans as one row a folder, where it has more than a few.
+    """The same, but files of other scans as one row per folder, where it has more than a few.
 
     Its name is `folder/ (N files)`, its value the sha256 of the lines `path, zero byte, sha256` in the order of paths.
     """
@@ -180,7 +180,7 @@ def _scan_of(path: str, places: dict[str, set[str]]) -> str | None:
 
 
 def lineage_table(steps: list[Step], scan_id: str, scans: dict[str, Scans]) -> pd.DataFrame:
-    """Everything, one row a fact. scans: by the results folder of each run.
+    """Everything, one row per fact. scans: by the results folder of each run.
 
     kind: read, written, setting, code, package, run (where, when, how long); manifest of jobs on other shards; scan
     that the models learned from.

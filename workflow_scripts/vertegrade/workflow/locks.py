@@ -10,13 +10,13 @@ from pathlib import Path
 from snakemake.persistence.file import FilePersistence
 
 FOLDER = Path(".snakemake", "locks")
-WORKS = "A run works here (or was killed: docs/how-to/cluster.md): what it is about to make is told as not there."
+WORKS = "A run works here (or was killed: docs/how-to/cluster.md): what it is about to make is reported as not there."
 
 
 def remove_own_locks_only() -> None:
     """Make each Snakemake of this process remove, when it ends, the locks that it took and no others.
 
-    `snakemake --unlock` goes on to remove all of them.
+    `snakemake --unlock` still removes all of them.
     """
     if FilePersistence.unlock is not _remove_own:
         FilePersistence.cleanup_locks = FilePersistence._delete_locks

@@ -24,9 +24,9 @@ from vertegrade.gpus import gpus_asked_for
 PACKAGES = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "nibabel", "pydicom", "torch", "diffusers"]
 PACKAGES += ["matplotlib", "snakemake"]
 FOLDER = "manifest"
-HASHED = ".hashed.json"  # beside the manifests: files hashed again by workflow/present.py; no part of the record
+HASHED = ".hashed.json"  # next to the manifests: files hashed again by workflow/present.py; no part of the record
 UNSEALED = "0" * 64
-MOVED = ("given", "inputs", "outputs", "looks", "params")  # what holds paths
+MOVED = ("given", "inputs", "outputs", "looks", "params")  # what contains paths
 
 
 class ManifestError(ValueError):
@@ -124,9 +124,9 @@ def _seal(digest: str) -> str:
 
 
 def look_of(path: str) -> list[int]:
-    """What of a file changes when its content does, without reading it: size, mtime and ctime (ns).
+    """Facts of a file that change with its content, without reading it: size, mtime and ctime (ns).
 
-    Nobody can set ctime: a file put in another's place shows even with the size and the mtime of the other.
+    Nobody can set ctime: a replaced file is noticed even with the size and the mtime of the old one.
     """
     stat = os.stat(path)
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
@@ -153,7 +153,7 @@ def plain(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_manifest(path: Path, results: str | Path) -> Manifest:
-    """The manifest in a file; ManifestError where it is none or was edited.
+    """The manifest in a file; ManifestError where it is not one or was edited.
 
     results: where the run's folder is now. Paths in a manifest of results that were moved or copied are given as they
     are now.

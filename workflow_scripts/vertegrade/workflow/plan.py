@@ -34,8 +34,8 @@ class TargetError(ValueError):
 class Planned:
     """A job that a run would execute.
 
-    causes: what Snakemake found at the job itself, beside contradictions: forced, software_stack_changed. from_jobs:
-    inputs that a job before it makes anew. missing: outputs that are not there.
+    causes: what Snakemake found at the job itself, besides contradictions: forced, software_stack_changed. from_jobs:
+    inputs that a job before it makes again. missing: outputs that are not there.
     """
 
     rule: str
@@ -77,7 +77,7 @@ class OpenWorkflow:
 
     @property
     def checked(self) -> int:
-        """After `planned`: number of jobs whose results were held against their manifests."""
+        """After `planned`: number of jobs whose results were compared with their manifests."""
         return int(self._workflow.checked)
 
     @property
@@ -119,7 +119,7 @@ def _planned(job: Any, reason: Any) -> Planned:
 def open_workflow(
     config: dict[str, Any], snakefile: str | Path, triggers: Sequence[str], files: Sequence[str] = ()
 ) -> Iterator[OpenWorkflow]:
-    """Parse the workflow in the current folder. `config` wins over the config `files`, which win over config.yaml.
+    """Parse the workflow in the current folder. `config` overrides the config `files`, and these override config.yaml.
 
     triggers: rerun triggers of the profile, which the API does not read.
     """

@@ -1,7 +1,7 @@
-"""Whether a job's results still follow from what is there: its manifest held against files, settings and code.
+"""Whether a job's results still follow from what is there: its manifest compared with files, settings and code.
 
-Content decides, not time: a file that looks as it did when it was hashed (size, mtime, ctime) is taken as the same, any
-other is hashed again. docs/design/reruns.md.
+Content decides, not time. A file with the size, mtime and ctime that it had when it was hashed is taken as the same,
+any other is hashed again. docs/design/reruns.md.
 """
 
 import json
@@ -56,7 +56,7 @@ def job_of_plan(planned: Any) -> Job:
 
 
 class Hashes:
-    """SHA-256 of files as they are now. What had to be hashed again is remembered beside the manifests."""
+    """SHA-256 of files as they are now. What had to be hashed again is kept next to the manifests."""
 
     def __init__(self, results: str | Path) -> None:
         self._file = Path(results, FOLDER, HASHED)
@@ -94,7 +94,7 @@ def contradictions(job: Job, results: str | Path, made: Collection[str], hashes:
     """
     path = manifest_path(results, job.rule, job.wildcards)
     if not path.exists():
-        return [f"{path} is not there, so nothing says what its results were made of"]
+        return [f"{path} is not there, so nothing says what its results were made from"]
     try:
         manifest = read_manifest(path, results)
     except ManifestError as error:
@@ -106,7 +106,7 @@ def contradictions(job: Job, results: str | Path, made: Collection[str], hashes:
 
 
 def _of_outputs(job: Job, manifest: Manifest, hashes: Hashes) -> Iterator[str]:
-    """Outputs that are not as written. One that is gone as a whole is left to Snakemake: it is made when needed."""
+    """Outputs that are not as written. One that is completely gone is left to Snakemake: it is made when needed."""
     gone = {output for output in job.outputs if not os.path.exists(output)}
     lost, altered = [], []
     for path, sha in manifest.outputs.items():
@@ -144,7 +144,7 @@ def _of_inputs(job: Job, manifest: Manifest, made: Collection[str], hashes: Hash
 
 
 def _files(manifest: Manifest, named: Iterable[str], made: Collection[str]) -> Iterator[str]:
-    """Files that the inputs are now; a folder that a job makes stands for its files: that job's manifest tells them."""
+    """Files that the inputs are now; a folder that a job makes means its files, which that job's manifest lists."""
     for path in named:
         if path in made or not os.path.isdir(path):
             if path not in manifest.given and os.path.exists(path):

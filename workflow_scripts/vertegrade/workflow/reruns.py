@@ -1,7 +1,7 @@
-"""Which jobs run again: those whose manifests contradict what is there, in each run, dry run and `why`.
+"""Which jobs run again: those whose manifests contradict what is there, in every run, dry run and `why`.
 
-Snakemake itself goes by times and by its own records in .snakemake, which do not see a file of an older time, a slice
-exchanged in a folder, or results that were copied from elsewhere, and which are gone where .snakemake is.
+Snakemake itself compares times and its own records in .snakemake. These do not see a file of an older time, a slice
+exchanged in a folder, or results that were copied from elsewhere, and they are lost with .snakemake.
 Read at parse time: what takes long to import is imported when jobs are planned.
 """
 
@@ -15,7 +15,7 @@ from snakemake.logging import logger
 from snakemake.persistence import NO_PARAMS_CHANGE
 from snakemake.settings.enums import RerunTrigger
 
-TOLD = 10
+SHOWN = 10
 _is_newer = _IOFile.is_newer  # as Snakemake has it
 
 
@@ -83,7 +83,7 @@ def _unless(rules: set[str], by_snakemake: Callable[..., Any], nothing: Any) -> 
 
 
 def _tell(found: dict[str, list[str]]) -> None:
-    for name, words in list(found.items())[:TOLD]:
+    for name, words in list(found.items())[:SHOWN]:
         logger.info(f"{name} runs again: {'; '.join(words)}")
-    if len(found) > TOLD:
-        logger.info(f"... and {len(found) - TOLD} more; `snakemake why` tells all.")
+    if len(found) > SHOWN:
+        logger.info(f"... and {len(found) - SHOWN} more; `snakemake why` lists all.")

@@ -1,4 +1,4 @@
-"""Folders that scans share with others, such as the dump of an archive: which new files there are none of a job's."""
+"""Folders that scans share with others, such as the dump of an archive: which new files there do not concern a job."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ def of_other_series(paths: Iterable[str], params: Mapping[str, Any]) -> set[str]
     """Those of some new files that are images of series which a job does not read.
 
     params: of the job. Where each of its `rows` in a folder names a `series`, other series that come into that folder
-    are nobody's concern; a file that is damaged or does not tell its series is.
+    do not count; a file that is damaged or does not name its series does.
     """
     wanted: dict[str, set[str]] = {}
     for row in params.get("rows", []):
@@ -28,7 +28,7 @@ def of_other_series(paths: Iterable[str], params: Mapping[str, Any]) -> set[str]
 
 @cache
 def _series_of(path: str) -> str:
-    """Code of the series of an image, "" where the file does not tell it or would stop the reading of a folder."""
+    """Code of the series of an image, "" where the file does not say it or would stop the reading of a folder."""
     # These take long to import, and are needed only where a folder has new files.
     from vertegrade.ct.archive import file_source
     from vertegrade.ct.headers import series_code

@@ -1,4 +1,4 @@
-"""What a run would do and because of what, in plain words, from the workflow as it is now and the manifests."""
+"""What a run would do and why, in plain words, from the present workflow and the manifests."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from vertegrade.workflow.present import some
 
 
 def explain(workflow: OpenWorkflow, targets: Sequence[str] = ()) -> list[str]:
-    """One line a cause: the jobs that it concerns, then what it is. One line where nothing would run."""
+    """One line per cause: the jobs that it concerns, then what it is. One line where nothing would run."""
     planned = workflow.planned(targets)
     if not planned:
         return [
@@ -43,6 +43,6 @@ def _own_causes(job: Planned, workflow: OpenWorkflow) -> list[str]:
 
 
 def _from_others(job: Planned, makers: dict[str, str]) -> str:
-    """Which jobs before it run, where there is no cause of its own."""
+    """Which jobs before it run, where the job itself has no cause."""
     before = sorted({makers[path] for path in job.from_jobs if path in makers})
     return f"follows {some(before)}" if before else "a job before it runs"
