@@ -72,7 +72,7 @@ def cohort_page(
 
     metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method.
     figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
-    counterfactuals; a missing one leaves its section out. facts: what was run, shown as they are, in their order.
+    counterfactuals; a missing one leaves its section out. facts: what was run, shown unchanged, in their order.
     differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded one.
     cost: that of summary.json. Raises PageError when flow and metrics count different vertebrae.
     """
@@ -158,7 +158,7 @@ def _recalls(metrics: Metrics) -> list[dict[str, Any]]:
 
 
 def _stratum_table(metrics: Metrics, kind: str, title: str) -> dict[str, Any]:
-    """Rows are the strata of the main method: its detection metrics, and beside them the AUC of the other methods."""
+    """Rows are the strata of the main method: its detection metrics, then the AUC of the other methods."""
     columns = [(method, *column) for method in metrics for column in STRATUM_COLUMNS]
     main = next(iter(metrics))
     columns = [(method, metric, name) for method, metric, name in columns if method == main or metric == "auc"]

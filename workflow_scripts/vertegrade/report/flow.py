@@ -31,8 +31,8 @@ def cohort_flow(
     predictions: PREDICTIONS of one method. index: what `make index` found.
     Returns `all` and `splits.<split>`, each `{patients, scans: {in_sheet, not_converted, converted, not_localized,
     localized}, vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`, where the
-    left-out parts are counts by reason; `exclusions`, one dict a scan; `flags`, one dict `{flag, scans, graded}`
-    for each flag: the localized scans and the graded vertebrae that carry it; and `index`, None
+    left-out parts are counts by reason; `exclusions`, one dict per scan; `flags`, one dict `{flag, scans, graded}`
+    for each flag: the localized scans and the graded vertebrae that have it; and `index`, None
     where there is none: `{files: {found, left_out, ct}, images: {found, left_out, scans}, sheet: {removed,
     added}}`, the last what a person changed.
     Raises FlowError, naming the rows, when anything does not add up.
@@ -128,7 +128,7 @@ def _raise(problems: list[str]) -> None:
 def _vertebrae(
     landmarks: pd.DataFrame, crops: pd.DataFrame, labels: pd.DataFrame, predictions: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row a vertebra found, with why it was not cropped, not graded or not labelled ("" where it was)."""
+    """One row per vertebra found, with why it was not cropped, not graded or not labelled ("" where it was)."""
     table = landmarks[["patient_id", *KEY, "reason"]].rename(columns={"reason": "landmark_reason"})
     for name, other in (("crop", crops), ("grade", predictions)):
         other = other[[*KEY, "evaluable", "reason"]].rename(
@@ -185,9 +185,9 @@ def _exclusions(scans: pd.DataFrame, split: "pd.Series[str]") -> list[dict[str, 
 
 
 def _flags(scans: pd.DataFrame, predictions: pd.DataFrame) -> list[dict[str, str | int]]:
-    """How many localized scans and graded vertebrae carry each flag; the most frequent first.
+    """How many localized scans and graded vertebrae have each flag; the most frequent first.
 
-    A scan carries its own flags, and those of its graded vertebrae.
+    A scan has its own flags, and those of its graded vertebrae.
     """
     graded = _flagged(predictions[predictions["evaluable"]])
     of_scan = pd.concat([_flagged(scans[scans["state"] == "done"]), graded])[["scan_id", "flag"]].drop_duplicates()
@@ -266,7 +266,7 @@ def flow_steps(flow: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def flow_table(flow: dict[str, Any]) -> pd.DataFrame:
-    """The steps as a table: step, reason ("" for the count itself), count; what is left out stands above its step."""
+    """The steps as a table: step, reason ("" for the count itself), count; what is left out comes before its step."""
     rows = []
     for step in flow_steps(flow):
         rows += [(step["name"], reason, -n) for reason, n in step["lost"]]

@@ -1,4 +1,4 @@
-"""The cohort flow as a diagram: boxes from top to bottom, and beside each arrow what was left out."""
+"""The cohort flow as a diagram: boxes from top to bottom, and next to each arrow what was left out."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One picture a scan of what localization found: a mid-sagittal view that follows the spine from side to side.
+"""One picture per scan of what localization found: a mid-sagittal view that follows the spine from side to side.
 
 Curved planar reformation (Kanitsar 2002): each row of the picture is a horizontal line of the scan, from front (left)
 to back, at the height z where the centreline runs at x(z). Height and depth keep their millimetres, so that boxes and
@@ -24,7 +24,7 @@ from vertegrade.tables import POINT_COLUMNS
 
 PIXEL_MM = 1.0
 FRONT_MM, BACK_MM = 60.0, 80.0  # shown in front of and behind the centres
-SLAB_MM = (-3.0, 0.0, 3.0)  # mean over three sagittal planes: noise and the steps of thin structures go
+SLAB_MM = (-3.0, 0.0, 3.0)  # mean over three sagittal planes: noise and the steps of thin structures vanish
 SMOOTHING_MM = 100.0
 BOX_SHARE = 0.36  # half the height and depth of the box of a body without points, as shares of the nearest gap
 BOX_MM = 12.0  # where there is only one vertebra

@@ -24,7 +24,7 @@ FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf
 TILE = 256  # px: side of an enlarged image, so that the watermark is legible whatever the crop's size
 GRADE_COLOURS = ["#9aa5b1", "#56B4E9", "#E69F00", "#D55E00"]
 UNKNOWN_COLOUR = "#ffffff"
-COLUMNS = 8  # images a row of the montage
+COLUMNS = 8  # images per row of the montage
 LINE = 1.34  # a row of the montage, in tiles: the image and three lines of text
 SCAN_CHARACTERS = 20  # of a scan's id in a line below a tile
 
@@ -83,7 +83,7 @@ def _say_if_empty(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _montage_heading(figure: Figure) -> None:
-    """The title, and which frame stands for which grade."""
+    """The title, and which frame means which grade."""
     height = figure.get_size_inches()[1]
     title = "Test vertebrae from least to most severe: level, predicted severity, true grade, scan"
     figure.text(0.01, 1 - 0.12 / height, title, va="top", fontsize=9, weight="bold")

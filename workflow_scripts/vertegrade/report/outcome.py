@@ -1,4 +1,4 @@
-"""How a run stands, in a few lines: scans done, excluded and failed and why, the worst findings, where the page is."""
+"""The state of a run in a few lines: scans done, excluded and failed and why, the worst findings, the page's place."""
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -15,8 +15,8 @@ SHOWN = 5  # scans or findings that are named
 def outcome_lines(results: str, shards: Iterable[str], scans: Collection[str]) -> list[str]:
     """The lines, from the tables that a run has made so far.
 
-    shards: those of the cohort. scans: its ids; what has no state yet was not reached, and scans of tables that an
-    earlier, larger cohort left are not counted.
+    shards: those of the cohort. scans: its ids. A scan without a state was not reached yet. Scans in tables of an
+    earlier, larger cohort are not counted.
     """
     states = _states(Path(results), shards)
     states = states[states["scan_id"].isin(scans)]
