@@ -42,7 +42,7 @@ index: $(ENVIRONMENT)
 check-cohort: $(ENVIRONMENT)
 	@$(BIN)/vertegrade check $(CONFIG) $(if $(PROFILE),--profile $(PROFILE))
 
-# What `snakemake` would run now, and because of what: make why [CONFIG="mine.yaml"] [TARGET=results/predictions/dae.parquet]
+# What `snakemake` would run now, and why: make why [CONFIG="mine.yaml"] [TARGET=results/predictions/dae.parquet]
 why:
 	@test -e .venv/ready || { echo "there is no environment yet, so nothing was run: make demo, or make .venv/ready"; exit 2; }
 	@TARGET="$(TARGET)" $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) --quiet all -- why
@@ -51,7 +51,7 @@ why:
 config: .venv/ready
 	$(BIN)/python -m vertegrade.settings.documents
 
-# Resolve requirements*.in anew into the locks and the conda environment.
+# Resolve requirements*.in again into the locks and the conda environment.
 lock:
 	$(PYTHON) envs/lock.py
 

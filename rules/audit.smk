@@ -17,7 +17,7 @@ rule audit:
 
 
 rule why:
-    """Say in plain words what `snakemake`, or `snakemake $TARGET`, would run now, and because of what."""
+    """Say in plain words what `snakemake`, or `snakemake $TARGET`, would run now, and why."""
     log:
         "<logs>/why.log",
     conda:

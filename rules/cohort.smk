@@ -1,5 +1,5 @@
 rule split:
-    """Split the patients, and refuse a cohort in which a patient or an image stands in two splits."""
+    """Split the patients, and refuse a cohort in which a patient or an image is in two splits."""
     input:
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
         official=official_split_files(),

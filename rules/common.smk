@@ -249,7 +249,7 @@ def overrides_of(wildcards):
 
 
 def growing(value):
-    """A resource for `resources:`: `value` at first, twice and thrice it when a failed job is submitted anew."""
+    """A resource for `resources:`: `value` at first, two and three times that when a failed job is submitted again."""
 
     def asked(wildcards, attempt):
         return attempt * value
@@ -309,7 +309,7 @@ def baseline_predictions(wildcards):
 
 
 def targets():
-    """What `snakemake` without a target makes: the results, and the word on how the run stands."""
+    """What `snakemake` without a target makes: the results, and the file that says how the run ended."""
     return [*results_wanted(), "<results>/report/outcome.txt"]
 
 
@@ -329,7 +329,7 @@ def results_wanted():
 
 
 def closing_words(well):
-    """Say how the cohort stands, at the end of a run of it: as `outcome` has it, or from what was made so far."""
+    """Report the state of the cohort at the end of a run: as `outcome` has it, or from what was made so far."""
     if not any(job.rule.name == "outcome" for job in workflow.dag.jobs):
         return
     results = SETTINGS.run.results
@@ -344,7 +344,7 @@ def closing_words(well):
         except (OSError, ValueError) as error:
             told = " ".join(str(error).split())
             lines = [
-                f"how the run stands cannot be told, as a table is damaged: {told}"
+                f"the state of the run is unknown, as a table is damaged: {told}"
             ]
     pages = ("report/cohort.html", "report/flow.svg", f"predictions/{MAIN}.parquet")
     made = [page for name in pages if os.path.isfile(page := f"{results}/{name}")]

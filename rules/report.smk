@@ -138,7 +138,7 @@ rule counterfactual_figure:
 
 
 rule outcome:
-    """How the run stands in a few lines; fails where `run.fail_on` says so, and with it the run, but no other job."""
+    """The state of the run in a few lines. Fails where `run.fail_on` says so, and with it the run, but no other job."""
     input:
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
         predictions=MAIN_PREDICTIONS,
@@ -148,7 +148,7 @@ rule outcome:
         "<logs>/outcome.log",
     benchmark:
         "<benchmarks>/outcome.tsv"
-    retries: 0  # what it says is decided; a profile's `retries` would only say it again
+    retries: 0  # its outcome is certain; a profile's `retries` would only repeat it
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

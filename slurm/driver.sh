@@ -3,7 +3,7 @@
 #
 #     sbatch --partition=cpu slurm/driver.sh --configfile mine.yaml
 #
-# It needs little, but must outlive the workflow: when its time is up, submit it again and the workflow goes on.
+# It needs little, but must outlive the workflow: when its time is up, submit it again and the workflow continues.
 #SBATCH --job-name=vertegrade
 #SBATCH --output=vertegrade-%j.log
 #SBATCH --cpus-per-task=1

@@ -1,4 +1,4 @@
-"""Hash every file of the run again and say what no longer holds; fails if there is anything."""
+"""Hash every file of the run again and report what no longer agrees; fails if there is anything."""
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ with run_job(snakemake) as job:
         try:
             wanted = {path: job_name(plan.rule, plan.wildcards) for plan in now.planned() for path in plan.missing}
             inputs = now.inputs
-        except TargetError as error:  # an input such as a label table is gone; what was made is audited all the same
+        except TargetError as error:  # an input such as a label table is gone; what was made is audited nevertheless
             job.log.error("%s", error)
         found = audit(job.results, now.params, wanted, inputs, job.params.elsewhere, job.threads)
     table = pd.DataFrame(map(vars, found.findings), columns=list(Finding.__annotations__))

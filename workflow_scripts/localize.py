@@ -25,7 +25,7 @@ with run_job(snakemake) as job:
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
     sight = load_sight(job.input.sight)
     if settings.method == "learned":
-        # torch takes seconds to import, which given landmarks need not wait for
+        # torch takes seconds to import; given landmarks need not wait
         import torch
 
         from vertegrade.localizer.landmarks import learned_landmarks
@@ -35,7 +35,7 @@ with run_job(snakemake) as job:
         localizer = load_localizer(Path(job.input.found_by[0]).parent, job.device)
 
     def found_in(row: ScanRow, volume: Volume, notes: Notes) -> pd.DataFrame:
-        """Table LANDMARKS of one scan as the method has it; Refused where it has none."""
+        """Table LANDMARKS of one scan by the method; Refused where it gives none."""
         if settings.method == "learned":
             return learned_landmarks(row, volume, localizer, settings)
         if settings.method == "provided":
@@ -45,7 +45,7 @@ with run_job(snakemake) as job:
     def landmarks_of(row: ScanRow, volume: Volume, notes: Notes) -> pd.DataFrame:
         """Table LANDMARKS of one scan after corrections, bodies with foreign material marked.
 
-        Corrections that add vertebrae do without any that were found.
+        Corrections that add vertebrae need none that were found.
         """
         try:
             found = found_in(row, volume, notes)

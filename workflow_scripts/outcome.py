@@ -1,4 +1,4 @@
-"""Write how the run stands in a few lines; fails where `run.fail_on` says so."""
+"""Write the state of the run in a few lines; fails where `run.fail_on` says so."""
 
 from vertegrade.files import write_text
 from vertegrade.report.outcome import finding_lines, scan_lines, why_not_well

@@ -1,4 +1,4 @@
-"""Split the patients, and refuse a cohort in which a patient or an image stands in two splits."""
+"""Split the patients, and refuse a cohort in which a patient or an image is in two splits."""
 
 from vertegrade.cohort.leakage import check_leakage
 from vertegrade.cohort.sources import read_labels

@@ -1,4 +1,4 @@
-"""Say in plain words what a run would do and because of what."""
+"""Say in plain words what a run would do and why."""
 
 from vertegrade.workflow.job import run_job
 from vertegrade.workflow.locks import WORKS, is_locked
