@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/against_image.py phantoms --seed 4141 --scans 60
     .venv/bin/python benchmarks/against_image.py real --shared ../shared/data
 
-Each scan as it is and with its array turned round under the same header (front and back, head and feet, both), with the
-vertebrae that the networks find in it, and with given centres that are turned too; then given centres that are wrong.
-A line a case: the scan, the case, the reason of the refusal (- where it passes) and both mean log odds.
+Each scan unchanged and with its array reversed under the same header (front and back, head and feet, both), with the
+vertebrae that the networks find in it, and with given centres that are reversed too; then given centres that are wrong.
+A line per case: the scan, the case, the reason of the refusal (- where it passes) and both mean log odds.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS
 
-NAMES = ("as it is", "front-back", "head-feet", "both")
+NAMES = ("unchanged", "front-back", "head-feet", "both")
 Scan = tuple[str, Volume, dict[int, np.ndarray]]
 
 
 def phantoms(seed: int, first: int, count: int) -> Iterator[Scan]:
-    """Phantoms of the default cohort's kind with their true centres."""
+    """Phantoms as in the default cohort with their true centres."""
     for number in range(first, first + count):
         volume, truth = cohort_scan(seed, number)
         truth = truth[truth["vertebra"] != SACRUM]

@@ -1,12 +1,12 @@
-"""Time and memory of the conversion beside dcm2niix, on the same DICOM folders; results: docs/results/benchmarks.md.
+"""Time and memory of the conversion and of dcm2niix, on the same DICOM folders; results: docs/results/benchmarks.md.
 
     .venv/bin/python benchmarks/ct_conversion.py FOLDER... [--repeats 5] [--dcm2niix PATH]
 
-dcm2niix comes from PyPI (`pip install dcm2niix==1.0.20260724`, in an environment of its own); it writes gzip of level
+dcm2niix comes from PyPI (`pip install dcm2niix==1.0.20260724`, in a separate environment); it writes gzip of level
 1, as this project does. Runs alternate; the table gives the medians of CPU and wall time. Ours is a scan in the worker
-of a shard, as the rule reads it, with its peak memory over that of the worker before the scan and how much of that are
-pages of libraries touched for the first time (files that all processes share, the same for a scan of any size); what
-importing costs, once a shard, stands in a line of its own.
+of a shard, as the rule reads it. Its peak memory is that over the worker's before the scan; a part of it are pages of
+libraries touched for the first time (files that all processes share, the same for a scan of any size). A separate line
+says what importing costs, once per shard.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def run(work: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
     with os.fdopen(read) as pipe:
         numbers = [float(number) for number in pipe.read().split()]
     if status:
-        raise SystemExit("a run failed; its message stands above")
+        raise SystemExit("a run failed; its message is above")
     return usage.ru_utime + usage.ru_stime, wall, *numbers
 
 
@@ -57,9 +57,9 @@ def memory_mb(name: str) -> float:
 
 def ours(folder: Path, out: Path) -> tuple[float, float]:
     """Convert; the peak memory over the start's and the pages of files over the start's, in MB."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
     before, files_before = memory_mb("VmRSS"), memory_mb("RssFile")
-    settings = CtSettings(resample_tilt=True, resample_spacing=True)  # nothing to a stack that needs neither
+    settings = CtSettings(resample_tilt=True, resample_spacing=True)  # no effect on a stack that needs neither
     state = convert_scan(ScanRow("scan", "patient", str(folder)), out, settings)
     if state["state"] != "done":
         raise RuntimeError(state["message"])
@@ -67,7 +67,7 @@ def ours(folder: Path, out: Path) -> tuple[float, float]:
 
 
 def execute(*command: str) -> tuple[float, ...]:
-    """Become another program that says nothing."""
+    """Become another program, without its output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.execvp(command[0], command)
 
@@ -109,7 +109,7 @@ def main() -> None:
     for folder in arguments.folders:
         print(row_of(folder, program, arguments.repeats), flush=True)
     cpu, wall = run(lambda: execute(sys.executable, "-c", "import vertegrade.ct.shard"))
-    print(f"\nimports, once a shard: {cpu:.2f} s CPU, {wall:.2f} s")
+    print(f"\nimports, once per shard: {cpu:.2f} s CPU, {wall:.2f} s")
 
 
 if __name__ == "__main__":

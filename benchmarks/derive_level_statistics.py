@@ -3,7 +3,7 @@
 Run: python benchmarks/derive_level_statistics.py ../shared/data/mosmed_keypoints.zip > .../level_statistics.csv
 
 The annotations (github.com/neuro-ml/anchor-free-genant, CC BY-NC 4.0) give no voxel spacing. Ratios hardly depend on
-it; lengths do: with 0.7 x 1.0 mm (methods.md, section 5.2) every posterior height is 1.44-1.46 times Panjabi's and T8
+it; lengths do: with 0.7 x 1.0 mm every posterior height is 1.44-1.46 times Panjabi's and T8
 and L1 would be 27 and 35 mm. 0.78 mm slices bring L1 to the 27 mm that CT of living people shows (verse014: L2 27
 mm), 0.75 mm rows T12's depth to 30 mm, so these are used. Only medians leave this script.
 """

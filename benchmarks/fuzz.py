@@ -1,6 +1,6 @@
-"""Coverage-guided fuzz of the parsers that meet files of strangers; stops at the first error that is not their own.
+"""Coverage-guided fuzz of the parsers of untrusted files; stops at the first error that is not their own.
 
-atheris is not in the lock. In an environment of its own that sees this project's packages:
+atheris is not in the lock. In a separate environment that sees this project's packages:
 
     python3.11 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris
     echo "$PWD/.venv/lib/python3.11/site-packages" > /tmp/fuzz/lib/python3.11/site-packages/project.pth

@@ -1,4 +1,4 @@
-"""How many headers a second `make index` reads from warm cache; docs/results/benchmarks.md has the results.
+"""How many headers per second `make index` reads from warm cache; docs/results/benchmarks.md has the results.
 
     .venv/bin/python benchmarks/index_headers.py FOLDER [--files 20000] [--jobs 1 2] [--repeats 3]
 

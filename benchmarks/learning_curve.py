@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/learning_curve.py results
 
 Reads a finished run: its latents, labels and splits. For each share of labelled training patients and each draw the
-hyperplane and the calibrator are fitted anew, and the test split is graded. The DAE itself saw no labels. Writes
+hyperplane and the calibrator are fitted again, and the test split is graded. The DAE itself saw no labels. Writes
 <results>/learning_curve.tsv and prints the mean over the draws.
 """
 
@@ -27,7 +27,7 @@ METRICS = ("auc", "spearman_height_loss", "macro_f1", "qwk", "mae", "interval_co
 
 
 def curve(results: Path, draws: int) -> pd.DataFrame:
-    """One row a method, share and draw, with the metrics of the test split."""
+    """One row per method, share and draw, with the metrics of the test split."""
     settings = check_settings(yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8")))
     # the intervals of single draws are not shown, so the fewest resamples do
     evaluation = settings.evaluation.model_copy(update={"bootstrap_resamples": 20})

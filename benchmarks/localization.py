@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/localization.py cohort 60 --seed 31
 
-Scans are drawn with a seed of their own: `cohort`, as the default cohort's, or `hard`, as its training's hardest. The
+Scans are drawn with their own seed: `cohort`, as the default cohort's, or `hard`, as its training's hardest. The
 whole localizer runs: centreline, vertebrae, labels. A found vertebra is right within 10 mm of a true body's centre.
 """
 
@@ -38,7 +38,7 @@ def index(heights: np.ndarray) -> np.ndarray:
 
 
 def compared(kind: str, seed: int, number: int, localizer: Localizer, settings: LocalizeSettings) -> pd.DataFrame:
-    """One row a true body or false alarm of a scan; found is the row's detection, NaN where there is none."""
+    """One row per true body or false alarm of a scan; found is the row's detection, NaN where there is none."""
     volume, truth = cohort_scan(seed, number) if kind == "cohort" else training_scan(seed, number)
     truth = truth[truth["vertebra"] != SACRUM].reset_index(drop=True)
     row = ScanRow(scan_id=f"s{number}", patient_id=f"p{number}", path="")
@@ -80,7 +80,7 @@ def report(table: pd.DataFrame) -> None:
         print(f"detections, {name}: {len(kept)}, on a true body {kept['true'].mean():.4f}")
     print(hits[["line_mm", "centre_mm", "point_mm", "height_mm", "index"]].mean().round(4).to_string())
     print(f"levels right {hits['right_level'].mean():.4f}")
-    print(f"CPU a scan {table.groupby('scan')['seconds'].first().mean():.2f} s")
+    print(f"CPU per scan {table.groupby('scan')['seconds'].first().mean():.2f} s")
     for least in (0.5, 0.7, 0.9):
         sure = table[table["found"] & table["evaluable"].eq(True) & (table["confidence"] >= least)]
         recall = (sure["true"] & sure["complete"].eq(True)).sum() / len(whole)

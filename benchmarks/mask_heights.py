@@ -18,7 +18,7 @@ from vertegrade.tables import HEIGHTS, POINT_COLUMNS
 
 
 def measured(mask_path: Path) -> list[dict[str, float]]:
-    """Errors of the complete vertebrae of one scan (mm), slice distance, grade, and seconds of CPU a vertebra."""
+    """Errors of the complete vertebrae of one scan (mm), slice distance, grade, and seconds of CPU per vertebra."""
     scan_id = mask_path.name.split("_")[0]
     truth = pd.read_parquet(mask_path.parents[1] / "truth.parquet")
     image = nib.load(mask_path)
@@ -50,7 +50,7 @@ def main(folder: str, scans: int) -> None:
     print("mean", table[HEIGHTS].mean().round(2).to_dict(), "absolute", table[HEIGHTS].abs().mean().round(2).to_dict())
     print(f"all heights {absolute.mean():.2f} mm, 95 % below {table[HEIGHTS].abs().stack().quantile(0.95):.2f} mm,")
     print(f"largest {table[HEIGHTS].abs().max().max():.1f} mm; points {table['point'].mean():.2f} mm;")
-    print(f"1 - min/max {table['loss'].mean():.3f}; {table['seconds'].median():.3f} s of CPU a vertebra")
+    print(f"1 - min/max {table['loss'].mean():.3f}; {table['seconds'].median():.3f} s of CPU per vertebra")
     for name, groups in (("slices (mm)", pd.cut(table["slice_mm"], [0, 1, 1.6, 2.2, 4])), ("grade", table["grade"])):
         print(absolute.groupby(groups, observed=True).mean().round(2).rename_axis(name).to_string())
 

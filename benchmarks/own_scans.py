@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/own_scans.py FOLDER --steps 60
 
-The shipped networks train on for a few steps on phantoms of which they are told only what such files say, through the
+The shipped networks train for a few more steps on phantoms of which they get only what such files say, through the
 files and `own_scan`. Figures before and after are those of benchmarks/localization.py, on other phantoms. Points and
-centroids are the truth's: what an expert's errors do is not to be seen here.
+centroids are the truth's: the effect of an expert's errors is not measured here.
 """
 
 import argparse
@@ -58,7 +58,7 @@ if __name__ == "__main__":
         networks = load_localizer(Path("models/localizer"), "cpu")
         if known != "before":
             folder = given.folder / known
-            folder.mkdir(parents=True)  # samples of another call are no samples of this one
+            folder.mkdir(parents=True)  # samples of another call must not be used
             scans = {f"s{n:02d}": partial(told, folder, known, given.seed, n) for n in range(given.train)}
             make_samples(folder / "samples", scans, given.seed)
             trainings = [(networks.vertebrae.detector, train_detector), (networks.centreline, train_centreline)]

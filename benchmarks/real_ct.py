@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/real_ct.py --shared ../shared/data --pictures docs
 
-LIDC-IDRI-0001 comes from `python tests/helpers/lidc.py`; verse014 and TotalSegmentator's example from a folder of your
-own (`--shared`). Heights are compared with those that spine/morphometry.py measures on the masks.
+LIDC-IDRI-0001 comes from `python tests/helpers/lidc.py`; verse014 and TotalSegmentator's example from a folder of yours
+(`--shared`). Heights are compared with those that spine/morphometry.py measures on the masks.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def scans(shared: Path | None) -> dict[str, tuple[Volume, np.ndarray]]:
 
 
 def compared(found: pd.DataFrame, labels: np.ndarray, affine: np.ndarray) -> pd.DataFrame:
-    """One row a body of the mask: whether it is whole, found, evaluable, and by how much centre and heights differ."""
+    """A row per body of the mask: whether it is whole, found, evaluable, and by how much centre and heights differ."""
     rows = []
     centres = found[CENTRE].to_numpy()
     for label, body in body_centres(labels, affine, "mask", None).items():

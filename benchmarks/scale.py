@@ -1,11 +1,11 @@
 """What Snakemake itself costs for a cohort of many scans: parse, plan, a run with nothing to do, memory, jobs, inodes.
 
-    .venv/bin/python benchmarks/scale.py FOLDER 10000 --scans-a-shard 50
+    .venv/bin/python benchmarks/scale.py FOLDER 10000 --scans-per-shard 50
 
 Makes in FOLDER a sheet of that many scans (empty NIfTI files), and a finished run of it: every file that the workflow
 makes, empty, with its manifest, and recorded by Snakemake's own function for a job that has ended. So the plan and the
 run with nothing to do are those of a real cohort; only the jobs' work is left out. Last a setting of the first stage is
-changed, after which everything would run again. CPU time is given beside wall time: on a machine that others use it
+changed, after which everything would run again. CPU time is given besides wall time: on a shared machine it
 says more. Appends a line to FOLDER/scale.tsv. Results: docs/design/scale.md.
 """
 
@@ -148,7 +148,7 @@ def measure(folder: Path, scans: int, shards: int, repeats: int) -> dict[str, fl
     figures: dict[str, float] = {"scans": scans, "shards": shards, "jobs": int(jobs[1])}
     for name, run in named.items():
         figures |= run.figures(name)
-    # beside these each job leaves a log and a benchmark
+    # besides these each job leaves a log and a benchmark
     figures["files"] = 2 * int(jobs[1]) + sum(len(files) for _, _, files in os.walk(folder)) - scans
     return figures
 
@@ -174,13 +174,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="an empty folder, or one of earlier measurements")
     parser.add_argument("scans", type=int)
-    parser.add_argument("--scans-a-shard", type=int, default=50)
+    parser.add_argument("--scans-per-shard", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--plot", type=Path, help="draw all lines of FOLDER/scale.tsv, this one too")
     given = parser.parse_args()
-    cohort = (given.folder / f"{given.scans}-{given.scans_a_shard}").resolve()
+    cohort = (given.folder / f"{given.scans}-{given.scans_per_shard}").resolve()
     cohort.mkdir(parents=True)
-    line = measure(cohort, given.scans, max(1, given.scans // given.scans_a_shard), given.repeats)
+    line = measure(cohort, given.scans, max(1, given.scans // given.scans_per_shard), given.repeats)
     print(line)
     table = given.folder / "scale.tsv"
     new = not table.exists()

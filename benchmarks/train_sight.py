@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/train_sight.py FOLDER
 
 makes models/localizer/sight.safetensors from nothing, on phantoms alone: the first scans of the same series that the
-other networks learn from. After a kill the same command goes on. The samples (a megabyte a scan) stay in FOLDER.
+other networks learn from. After a kill the same command continues. The samples (a megabyte per scan) stay in FOLDER.
 """
 
 import argparse
