@@ -14,7 +14,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # Their files take minutes each. Begun last, they would keep one of two workers idle at the end.
-SLOW_FIRST = ("tests/slurm", "tests/faults", "tests/workflow", "tests/grading", "tests/training")
+SLOW_FIRST = ("tests/slurm", "tests/faults", "tests/runs", "tests/grading", "tests/training")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,106 +1,176 @@
-"""What a person types to audit a finished run: `snakemake audit`, `why`, `results/lineage/...`, `ro_crate`."""
+"""The audit finds one planted fault of each kind as what it is, and nothing in a clean run."""
 
-import json
+import copy
 from pathlib import Path
-from zipfile import ZipFile
+from typing import Any
 
-import pandas as pd
 import pytest
 
-from helpers.copies import copy_of
-from helpers.crate_rules import problems
-from helpers.runs import Config, snakemake
-from vertegrade.files import sha256_of
-from vertegrade.levels import LABEL_OF
-
-pytestmark = pytest.mark.slow
+from helpers.small_run import CODE, PARAMS, write_job, write_run
+from vertegrade.workflow import audit as check
+from vertegrade.workflow.audit import audit
 
 
-def run(folder: Path, *arguments: str, config: Config | None = None) -> str:
-    done = snakemake(folder, "--cores", "1", *arguments, config=config)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
-    return done.stdout + done.stderr
+@pytest.fixture(autouse=True)
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run()
 
 
-def test_audit_passes_a_clean_run_and_fails_where_a_file_was_altered(finished: Path, tmp_path: Path) -> None:
-    folder = copy_of(finished, tmp_path)
-    run(folder, "audit")
-    assert pd.read_csv(folder / "logs/audit.tsv", sep="\t").empty
-    altered = folder / "results/predictions/dae.parquet"
-    content = altered.read_bytes()
-    altered.unlink()  # a copy shares its files with the finished run
-    altered.write_bytes(content + b" ")
-    failed = snakemake(folder, "--cores", "1", "audit")
-    assert failed.returncode != 0
-    assert "altered: results/predictions/dae.parquet: not as grade (method=dae) wrote it" in failed.stderr
-    findings = pd.read_csv(folder / "logs/audit.tsv", sep="\t")
-    assert set(zip(findings["kind"], findings["path"], strict=True)) == {("altered", "results/predictions/dae.parquet")}
+def params_now(rule: str, wildcards: dict[str, str]) -> dict[str, Any] | None:
+    return PARAMS
 
 
-def test_why_names_the_setting_before_and_now(finished: Path, tmp_path: Path) -> None:
-    folder = copy_of(finished, tmp_path)
-    assert "Nothing would run" in run(folder, "why")
-    told = run(folder, "why", config={"grading": {"coverage": 0.7}})
-    assert "grading.coverage was 0.6, is 0.7" in told
-    assert "calibrate" in told
-    assert "convert" not in told
+def found(params: check.Params = params_now, **more: Any) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.path) for finding in audit("results", params, **more).findings]
 
 
-def test_why_explains_what_is_asked_for(finished: Path, tmp_path: Path) -> None:
-    folder = copy_of(finished, tmp_path, "predictions/dae.parquet")
-    told = snakemake(
-        folder, "--cores", "1", "why", TARGET="results/predictions/dae.parquet results/latents/pca.parquet"
-    )
-    assert told.returncode == 0, told.stderr
-    assert "1 job(s) would run." in told.stdout
-    assert "grade (method=dae): results/predictions/dae.parquet is not there" in told.stdout
-    lost = snakemake(folder, "--cores", "1", "why", TARGET="results/predictions/dea.parquet")
-    assert lost.returncode != 0
-    assert "no rule is called, and none makes: results/predictions/dea.parquet" in lost.stderr
+def test_clean_run_has_no_finding() -> None:
+    report = audit("results", params_now, threads=2)
+    assert report.findings == []
+    assert (report.jobs, report.files, report.bytes) == (2, 4, len("slice 1slice 2volumecrops"))
 
 
-def test_lineage_leads_from_a_grade_to_the_dicom_files(finished: Path, tmp_path: Path) -> None:
-    folder = copy_of(finished, tmp_path)
-    row = pd.read_parquet(folder / "results/predictions/dae.parquet").query("evaluable").iloc[0]
-    level = next(name for name, label in LABEL_OF.items() if label == row["vertebra"])
-    name = f"results/lineage/{row['scan_id']}_{level}"
-    run(folder, f"{name}.html")
-    page = (folder / f"{name}.html").read_text(encoding="utf-8")
-    assert "Research use only, not a medical device" in page
-    table = pd.read_csv(folder / f"{name}.tsv", sep="\t")
-    (dicom,) = (folder / "results/phantom").glob(f"*/dicom/{row['scan_id']}")
-    slices = {path.relative_to(folder).as_posix(): sha256_of(path) for path in dicom.iterdir()}
-    read = table[(table["rule"] == "convert") & (table["kind"] == "read") & (table["relation"] == "this scan")]
-    assert dict(zip(read["name"], read["value"], strict=True)).items() >= slices.items()
-    assert {"calibrate", "fit_hyperplane", "train_dae", "crop"} <= set(table["rule"])
-    assert {"setting", "code", "package", "run"} <= set(table["kind"])
-    unknown = snakemake(folder, "--cores", "1", "results/lineage/nobody_L1.html")
-    assert unknown.returncode != 0
-    assert "no predictions for scan 'nobody'" in unknown.stderr
+def test_lost_output_and_lost_input_are_missing() -> None:
+    Path("results/crops/0.txt").unlink()
+    assert found() == [("missing", "results/crops/0.txt")]
+    Path("scans/a/2.dcm").unlink()
+    assert found() == [("missing", "results/crops/0.txt"), ("missing", "scans/a/2.dcm")]
 
 
-def test_ro_crate_conforms_and_its_files_are_there(finished: Path, tmp_path: Path) -> None:
-    folder = copy_of(finished, tmp_path)
-    run(folder, "ro_crate")
-    crate = json.loads((folder / "results/ro-crate-metadata.json").read_text(encoding="utf-8"))
-    assert problems(crate) == []
-    jobs = [entity for entity in crate["@graph"] if entity["@id"].startswith("#job/")]
-    assert len(jobs) == len(list((finished / "results/manifest").glob("*/*.json")))
-    for entity in crate["@graph"]:
-        if "File" in entity["@type"]:
-            file = folder / "results" / entity["@id"]
-            assert file.is_file()
-            assert entity.get("sha256", sha256_of(file)) == sha256_of(file)
+def test_an_input_that_the_workflow_reads_elsewhere_now_is_not_missing() -> None:
+    Path("scans/a").rename("moved")
+    assert found(inputs=["moved/1.dcm", "moved/2.dcm"]) == found(inputs=["moved"]) == []
+    Path("moved/2.dcm").write_text("slice II")
+    assert found(inputs=["moved/1.dcm", "moved/2.dcm"]) == [("missing", "scans/a/2.dcm")]
 
 
-def test_report_is_packed_without_a_network(finished: Path, tmp_path: Path) -> None:
-    folder = copy_of(finished, tmp_path)
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    done = snakemake(folder, "--report", str(tmp_path / "report.zip"), **nowhere)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
-    with ZipFile(tmp_path / "report.zip") as packed:
-        assert packed.testzip() is None
-        names = packed.namelist()
-        page = packed.read("report/report.html").decode()
-    assert any(name.endswith("cohort.html") for name in names)
-    assert "train_dae" in page
+def test_changed_output_is_altered_and_nothing_else() -> None:
+    Path("results/ct/0/a_ct.txt").write_text("volumE")
+    assert found() == [("altered", "results/ct/0/a_ct.txt")]
+
+
+def test_changed_scan_is_inconsistent() -> None:
+    Path("scans/a/2.dcm").write_text("slice II")
+    assert found() == [("inconsistent", "scans/a/2.dcm")]
+
+
+def test_output_made_anew_after_it_was_read_is_inconsistent() -> None:
+    Path("results/ct/0/a_ct.txt").write_text("another volume")
+    write_job("convert", {"shard": "0"}, ["scans/a"], ["results/ct/0"])
+    assert found() == [("inconsistent", "results/ct/0/a_ct.txt")]
+
+
+def test_other_settings_are_stale_and_named() -> None:
+    now = copy.deepcopy(PARAMS)
+    now["settings"]["crop.size"] = 32
+    findings = audit("results", lambda rule, _: now if rule == "crop" else PARAMS).findings
+    assert [(finding.kind, finding.path) for finding in findings] == [("stale", "results/crops/0.txt")]
+    assert "crop.size was 64, is 32" in findings[0].message
+
+
+def test_other_packages_and_code_are_stale_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = PARAMS | {"code": "0ther", "packages": {"numpy": "2.1"}}
+    monkeypatch.setattr(check, "code_digests", lambda rule: {"a.py": "2222", "b.py": "3333"})
+    message = audit("results", lambda rule, _: now).findings[0].message
+    for words in ("numpy was '2.0', is '2.1'", "code: a.py was changed", "code: b.py is new"):
+        assert words in message
+
+
+def test_a_job_that_ran_other_code_than_it_was_planned_with_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:  # A3
+    write_job("crop", {"shard": "0"}, ["results/ct/0"], ["results/crops/0.txt"], code={"a.py": "another clone's"})
+    monkeypatch.setattr(check, "code_digests", lambda rule: CODE)
+    (finding,) = audit("results", params_now).findings
+    assert (finding.kind, finding.path) == ("stale", "results/crops/0.txt")
+    assert "crop (shard=0) ran other code than it was planned with: code: a.py was changed" in finding.message
+
+
+def test_job_that_the_workflow_no_longer_has_is_stale() -> None:
+    assert found(lambda rule, _: None if rule == "crop" else PARAMS) == [("stale", "results/crops/0.txt")]
+
+
+def test_file_of_no_job_is_orphaned() -> None:
+    for name in ("results/ct/0/notes.txt", "results/.tmp-12-a.txt"):
+        Path(name).write_text("x")
+    assert found() == [("orphaned", "results/.tmp-12-a.txt"), ("orphaned", "results/ct/0/notes.txt")]
+
+
+def test_logs_training_state_and_other_runs_inside_are_no_orphans() -> None:
+    for name in ("results/logs/a.log", "results/dae/state/step", "results/second/manifest/crop/0.json"):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).write_text("x")
+    Path("results/second/table.tsv").write_text("x")
+    Path("results/weights").write_text("w")
+    write_job("train_dae", {}, [], ["results/weights"], params=PARAMS | {"state_dir": "results/dae/state"})
+    same = {"train_dae": PARAMS | {"state_dir": "results/dae/state"}}
+    assert found(lambda rule, _: same.get(rule, PARAMS), elsewhere=["results/logs"]) == []
+
+
+def test_a_file_added_to_a_folder_that_a_job_read_is_found() -> None:
+    # field test A5
+    Path("scans/a/3.dcm").write_text("slice of another scan")
+    assert found() == [("added", "scans/a/3.dcm")]
+    Path("scans/a/3.dcm").rename("scans/a/.DS_Store")
+    assert found() == []
+
+
+def test_orphans_by_link_are_found() -> None:
+    # field test A5
+    Path("elsewhere").mkdir()
+    Path("elsewhere/b_ct.txt").write_text("volume")
+    Path("results/ct/1").symlink_to(Path("elsewhere").absolute())
+    Path("results/ct/0/b_ct.txt").symlink_to(Path("elsewhere/b_ct.txt").absolute())
+    assert found() == [("orphaned", "results/ct/0/b_ct.txt"), ("orphaned", "results/ct/1")]
+
+
+def test_results_on_another_disk_behind_a_link_are_no_orphans() -> None:
+    Path("results/ct").rename("disk")
+    Path("results/ct").symlink_to(Path("disk").absolute())
+    assert found() == []
+    Path("disk/0/notes.txt").write_text("x")
+    assert found() == [("orphaned", "results/ct/0/notes.txt")]
+
+
+def test_orphans_among_the_manifests_are_found() -> None:
+    # field test A5
+    manifests = Path("results/manifest")
+    (manifests / "notes.txt").write_text("x")
+    (manifests / "crop/0.png").write_text("x")
+    (manifests / ".hashed.json").write_text("{}")  # what `why` and a run hashed again
+    copied = manifests / "crop/1.json"
+    copied.write_bytes((manifests / "crop/0.json").read_bytes())
+    Path("results/other").mkdir()
+    (Path("results/other") / "manifest").mkdir()  # a folder of that name makes no other run
+    Path("results/other/table.tsv").write_text("x")
+    names = ["manifest/crop/0.png", "manifest/crop/1.json", "manifest/notes.txt", "other/table.tsv"]
+    assert found() == [("orphaned", f"results/{name}") for name in names]
+
+
+def test_what_the_workflow_is_to_make_and_no_job_has_made_is_missing() -> None:
+    # field test A5
+    assert found(wanted={"results/summary.json": "summary"}) == [("missing", "results/summary.json")]
+
+
+def test_an_edited_manifest_is_altered_and_changes_the_seal() -> None:
+    # field test A5
+    before = audit("results", params_now).seal
+    manifest = Path("results/manifest/crop/0.json")
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"crop.size": 64', '"crop.size": 32'))
+    assert ("altered", str(manifest)) in found()
+    manifest.write_text(text)
+    assert found() == []
+    write_job("crop", {"shard": "0"}, ["results/ct/0"], ["results/crops/0.txt"], host="node2")  # whole, but another
+    report = audit("results", params_now)
+    assert report.findings == []
+    assert report.seal != before
+
+
+def test_broken_manifest_is_altered() -> None:
+    Path("results/manifest/crop/0.json").write_text('{"rule": ')
+    assert ("altered", "results/manifest/crop/0.json") in found()
+
+
+def test_rows_are_told_apart_by_scan() -> None:
+    row = {"scan_id": "a", "path": "x"}
+    assert check.flat({"rows": [row, row | {"scan_id": "b"}]})["rows[b].path"] == "x"

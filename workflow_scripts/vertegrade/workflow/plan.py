@@ -1,7 +1,7 @@
 """The workflow as it is now, read in this process: each job's present params, and what a run would do and why.
 
 Snakemake's API ends at printing, so this uses its workflow object itself; envs/requirements.lock fixes its version, and
-tests/workflow compares with real dry runs.
+tests/runs compares with real dry runs.
 """
 
 from collections.abc import Iterator, Sequence

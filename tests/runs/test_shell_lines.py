@@ -62,7 +62,7 @@ class Absent:
     why: str
 
 
-AUDIT = "tests/workflow/test_workflow_audit.py"
+AUDIT = "tests/runs/test_runs_audit.py"
 SLURM = By("tests/slurm/test_slurm_run.py", "def test_whole_workflow(")
 LINES: dict[str, Typed | By | Known | Absent] = {
     "make demo": By("tests/house/test_makefile.py", "def test_demo_is_snakemake_without_a_config("),
@@ -94,7 +94,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 4 audit": By(AUDIT, 'run(folder, "audit")'),
     "snakemake --cores 1 ro_crate": By(AUDIT, "ro_crate"),
     "snakemake --cores 1 localization_pictures": Typed("dry-run", planned=True),
-    "snakemake --report report.zip": By("tests/workflow/test_workflow_index.py", "report.zip"),
+    "snakemake --report report.zip": By("tests/runs/test_runs_index.py", "report.zip"),
     "make why": Typed("would run"),
     "make why CONFIG=mine.yaml": Typed("would run"),
     ".venv/bin/snakemake --cores 1 why": Typed("would run"),
