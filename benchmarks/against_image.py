@@ -102,8 +102,8 @@ def verdict(name: str, case: str, volume: Volume, landmarks: pd.DataFrame, sight
         reason = refused.reason
     seen = see(volume, landmarks[CENTRE_COLUMNS].to_numpy(float), sight)
     odds = way_odds(seen)
-    told = f"{NAMES[int(odds.argmax())]}\t{odds[1:].max():.2f}\t{body_odds(seen.body_logit):.2f}"
-    print(f"{name}\t{case}\t{len(landmarks)}\t{reason}\t{told}", flush=True)
+    line = f"{NAMES[int(odds.argmax())]}\t{odds[1:].max():.2f}\t{body_odds(seen.body_logit):.2f}"
+    print(f"{name}\t{case}\t{len(landmarks)}\t{reason}\t{line}", flush=True)
 
 
 def all_cases(scan: Scan, localizer: Localizer | None, sight: Sight) -> None:

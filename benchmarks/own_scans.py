@@ -28,7 +28,7 @@ from vertegrade.phantom.training_scan import cohort_scan
 from vertegrade.settings.spine import LocalizeSettings
 
 
-def told(folder: Path, known: str, seed: int, number: int) -> tuple[Volume, pd.DataFrame]:
+def as_annotated(folder: Path, known: str, seed: int, number: int) -> tuple[Volume, pd.DataFrame]:
     """A phantom scan as its training material after a person's file: `known` is points, centroids or everything."""
     volume, truth = cohort_scan(seed, number)
     if known == "everything":
@@ -59,7 +59,7 @@ if __name__ == "__main__":
         if known != "before":
             folder = given.folder / known
             folder.mkdir(parents=True)  # samples of another call must not be used
-            scans = {f"s{n:02d}": partial(told, folder, known, given.seed, n) for n in range(given.train)}
+            scans = {f"s{n:02d}": partial(as_annotated, folder, known, given.seed, n) for n in range(given.train)}
             make_samples(folder / "samples", scans, given.seed)
             trainings = [(networks.vertebrae.detector, train_detector), (networks.centreline, train_centreline)]
             if known != "centroids":

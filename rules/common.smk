@@ -115,10 +115,10 @@ def rows_of(*read):
 
 
 def given_splits():
-    """Splits that sample sheet and label tables in text give, by patient; they win over the hash.
+    """Splits that sample sheet and label tables in text give, by patient; they have priority over the hash.
 
-    So a correction of grades in such a table does not split anew. Splits that the hash gives anyway are left out, so
-    that writing them down re-runs nothing; but not where a table that `split` reads itself must not contradict them.
+    So a correction of grades in such a table does not change the splits. Splits that the hash gives anyway are left
+    out, so that writing them down re-runs nothing. They stay where a table that `split` reads must agree with them.
     A given model's patients are all test.
     """
     if SETTINGS.run.model:
@@ -342,10 +342,8 @@ def closing_words(well):
         try:
             lines = outcome_lines(results, SHARDS, {row.scan_id for row in SCANS})
         except (OSError, ValueError) as error:
-            told = " ".join(str(error).split())
-            lines = [
-                f"the state of the run is unknown, as a table is damaged: {told}"
-            ]
+            text = " ".join(str(error).split())
+            lines = [f"the state of the run is unknown, as a table is damaged: {text}"]
     pages = ("report/cohort.html", "report/flow.svg", f"predictions/{MAIN}.parquet")
     made = [page for name in pages if os.path.isfile(page := f"{results}/{name}")]
     for line in [*lines, *([f"look at {', '.join(made)}"] if made else [])]:

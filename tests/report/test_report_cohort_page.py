@@ -161,7 +161,7 @@ def test_what_each_rule_took_stands_with_the_dearest_first_and_a_scans_share(fig
     assert page.index(">train_dae</th>") < page.index(">convert</th>") < page.index(">All, for each scan</th>")
     cells = "".join(f'<td class="number">{text}</td>' for text in ("1", "0.5", "2", "512"))
     assert f'<th scope="row">train_dae</th>{cells}' in page
-    assert "300 W a GPU" in page
+    assert "300 W per GPU" in page
     for each in (taken, cost([{"rule": "train_dae", "resources": large}], 1)):
         page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES, cost=each)
         assert not re.search(r'<td class="number">[0-9.]+e[-+]', page)

@@ -11,8 +11,8 @@ from helpers.small_run import PARAMS, write_job, write_run
 from vertegrade.files import file_hashes
 from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
 from vertegrade.workflow.lineage import (
-    BESIDE,
     LEARNED,
+    SAME_RUN,
     LineageError,
     learned_splits,
     lineage_page,
@@ -138,8 +138,8 @@ def test_the_scans_that_a_given_model_learned_from_are_those_of_its_own_run() ->
     learned = table[table["relation"] == LEARNED]
     assert set(learned.loc[learned["kind"] == "scan", "name"]) == {"t"}
     assert set(learned.loc[learned["kind"] == "read", "name"]) == {"old/t/1.dcm"}
-    beside = table[table["relation"] == BESIDE]
-    assert set(beside.loc[beside["kind"] == "read", "name"]) == {"old/v/1.dcm", "new/b/1.dcm"}
+    others = table[table["relation"] == SAME_RUN]
+    assert set(others.loc[others["kind"] == "read", "name"]) == {"old/v/1.dcm", "new/b/1.dcm"}
     assert "train_dae, in the run that trained the models" in page
 
 

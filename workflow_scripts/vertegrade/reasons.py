@@ -364,7 +364,7 @@ class Notes:
 class Refused(Exception):
     """A scan that is not converted. The message names the scan's own file, what is wrong and what to do.
 
-    It must not carry what a DICOM header says of the person: numbers and tag names are fine, header texts are not.
+    It must not contain what a DICOM header says of the person: numbers and tag names are fine, header texts are not.
     """
 
     def __init__(self, reason: str, message: str) -> None:

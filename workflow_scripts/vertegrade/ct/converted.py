@@ -145,4 +145,4 @@ def _check_geometry(converted: Converted) -> None:
     if spacing.min() < low or spacing.max() > high:
         raise Refused("bad_affine", f"voxels of {spacing.round(3)} mm are not within {low:g} to {high:g} mm")
     if max(volume.hu.shape) > MAX_SIZE:
-        raise Refused("too_large", f"{volume.hu.shape} voxels: NIfTI holds {MAX_SIZE} along an axis; crop the scan")
+        raise Refused("too_large", f"{volume.hu.shape} voxels: NIfTI allows {MAX_SIZE} along an axis; crop the scan")

@@ -21,7 +21,7 @@ from vertegrade.settings.ct import CtSettings
 
 
 def convert_dicom(path: Path, settings: CtSettings, series: str = "") -> Converted:
-    """Read a folder or zip that holds one CT series, or of several the one whose code (`headers.series_code`) is given.
+    """Read a folder or zip with one CT series, or of several the one whose code (`headers.series_code`) is given.
 
     Refused (names relative to `path`) where it cannot be used.
     """
@@ -84,14 +84,14 @@ def _slice_hu(item: Slice) -> np.ndarray:
 
 
 def _whole(stored: np.ndarray, slope: float, intercept: float) -> bool:
-    """Whether 32-bit integers hold the HU exactly: they take half the time of float64."""
+    """Whether 32-bit integers represent the HU exactly: they take half the time of float64."""
     small = abs(slope) < 2**14 and abs(intercept) < 2**30
     return small and slope.is_integer() and intercept.is_integer() and stored.dtype.itemsize <= 2
 
 
 def _padding(stored: np.ndarray, header: dict[str, Any]) -> np.ndarray:
     """Where stored values are padding (PixelPaddingValue, up to PixelPaddingRangeLimit), bool (rows, columns)."""
-    # Signed images often carry -2000 written as 63536: both mean the same 16 bits.
+    # Signed images often have -2000 written as 63536: both mean the same 16 bits.
     value = header["PixelPaddingValue"]
     ends = [value, header.get("PixelPaddingRangeLimit", value)]
     low, high = sorted(np.array(ends).astype(np.int64).astype(stored.dtype))

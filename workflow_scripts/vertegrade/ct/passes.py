@@ -30,8 +30,8 @@ PIXELS = 64  # of a row or column are looked at; fewer than half as many show no
 def check_passes(slices: list[Slice]) -> None:
     """Refused where headers say that several passes lie between each other in slices sorted along their normal."""
     for tag in (*STRETCHES, *CONTRAST):
-        told = [item.header.get(tag) for item in slices]
-        values = ["" if value is None else str(value) for value in told]
+        found = [item.header.get(tag) for item in slices]
+        values = ["" if value is None else str(value) for value in found]
         if tag in STRETCHES:  # a slice without the tag may be of any
             values = [value for value in values if value]
         kinds = len(set(values))

@@ -91,7 +91,7 @@ def _serve(pipe: Connection, parents: Connection, folder: Path, settings: CtSett
     limit = pages * resource.getpagesize() + settings.memory_mb * 2**20
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump holds the patient
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump contains the patient's data
     while True:
         try:
             row = ScanRow(**json.loads(pipe.recv_bytes()))

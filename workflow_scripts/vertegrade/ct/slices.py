@@ -177,8 +177,8 @@ class Slice:
                 "no_decoder", f"{self.name}: compressed by {known}, which no decoder here reads; export it uncompressed"
             )
         shape = tuple(int(self.numbers(tag, 1)[0]) for tag in ("Rows", "Columns"))
-        told = f"{self.name}: the pixel data are cut short or cannot be decoded; copy the series again"
-        with _damage_as("bad_pixels", told):
+        message = f"{self.name}: the pixel data are cut short or cannot be decoded; copy the series again"
+        with _damage_as("bad_pixels", message):
             data, index, options = self._pixel_data(syntax)
             if syntax.startswith(JPEG_FAMILY):
                 _check_end(data, index or 0, options["number_of_frames"])
@@ -235,14 +235,14 @@ class Slice:
 
 def read_header(file: SourceFile) -> Slice | None:
     """A file's tags that matter, None where it is not DICOM."""
-    told = f"{file.name}: the DICOM header cannot be read or parsed; copy it again"
+    message = f"{file.name}: the DICOM header cannot be read or parsed; copy it again"
     try:
-        with _damage_as("broken_file", told), file.open() as stream:
+        with _damage_as("broken_file", message), file.open() as stream:
             return Slice(file, *read_elements(stream, READ_TAGS))
     except InvalidDicomError:
         return None
     except MemoryError as error:  # no header is as large as that: the length of an element is wrong
-        raise Refused("broken_file", told) from error
+        raise Refused("broken_file", message) from error
 
 
 def frames_of(image: Slice) -> list[Slice]:

@@ -66,8 +66,8 @@ def in_filling(hu: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     value = np.asarray(hu[tuple(np.moveaxis(near, -1, 0))])
     alike = np.asarray(value <= OUTSIDE_HU)
     near, value = near[alike], value[alike]
-    beside = (near[:, None] + AROUND_VOXEL).clip(0, last)
-    alike[alike] = (hu[tuple(np.moveaxis(beside, -1, 0))] == value[:, None]).all(axis=1)
+    around = (near[:, None] + AROUND_VOXEL).clip(0, last)
+    alike[alike] = (hu[tuple(np.moveaxis(around, -1, 0))] == value[:, None]).all(axis=1)
     return alike
 
 

@@ -43,7 +43,7 @@ def is_annotation(name: str) -> bool:
 
 
 def stem_of(name: str) -> str:
-    """The name that a scan and its annotations share: without suffixes, `_ct`, `_seg-vert_msk` and the like."""
+    """The name that a scan and its annotations share: without suffixes, `_ct`, `_seg-vert_msk` and similar."""
     if CENTROIDS.search(name):
         return CENTROIDS.sub("", name)
     stem = NIFTI_NAME.sub("", name)

@@ -26,7 +26,7 @@ class Series:
     slices: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def place(self) -> "Place":
-        """Where all images are: of several whole copies the first; of scattered ones, what holds all their folders."""
+        """Where all images are: of several complete copies the first; of scattered ones, their common folder."""
         whole = set().union(*self.images.values())
         complete = sorted(place for place, images in self.images.items() if images == whole)
         if complete:
@@ -35,7 +35,7 @@ class Series:
 
 
 class Place(NamedTuple):
-    """Folder or zip of a series, its slices there, and other places that hold the same images or some of them."""
+    """Folder or zip of a series, its slices there, and other places with the same images or some of them."""
 
     path: str
     slices: int
@@ -64,7 +64,7 @@ def collect(headers: Iterable[tuple[str, str, DicomHeader]], found: Found) -> di
 def add_series(series: dict[str, Series], min_slices: int, key: bytes, found: Found) -> None:
     """A row for each series that can be a scan; the others are left out with a reason."""
     series = _joined(series, min_slices)
-    beside = _series_below(series.values())
+    below = _series_below(series.values())
     unnamed = 0
     for uid in sorted(series):
         item = series[uid]
@@ -79,7 +79,7 @@ def add_series(series: dict[str, Series], min_slices: int, key: bytes, found: Fo
         unnamed += not original
         patient = pseudonym(key, "p", original or f"study {item.first.text('StudyInstanceUID') or uid}")
         scan = pseudonym(key, "s", uid)
-        code = series_code(uid) if beside[place.path] > 1 else ""
+        code = series_code(uid) if below[place.path] > 1 else ""
         found.rows.append(ScanRow(scan, patient, place.path, series=code))
         texts = {name: item.first.text(name) for name in TEXTS}
         found.links.append({"scan_id": scan, "patient_id": patient} | texts)

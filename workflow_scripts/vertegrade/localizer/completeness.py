@@ -27,8 +27,8 @@ def complete_probability(volume: Volume, points_mm: np.ndarray, point_sd_mm: np.
     if any(_padded(volume, points_mm + mm * outward).any() for mm in (BEYOND_MM, far_mm)):
         return 0.0
     across_mm = BEYOND_MM + volume.spacing_mm[1]  # there may be true air here, in the gullet or the lung
-    beside = np.concatenate([points_mm[ANTERIOR] - across_mm * back, points_mm[POSTERIOR] + across_mm * back])
-    if in_filling(volume.hu, mm_to_voxel(volume.affine, beside)).any():
+    outside = np.concatenate([points_mm[ANTERIOR] - across_mm * back, points_mm[POSTERIOR] + across_mm * back])
+    if in_filling(volume.hu, mm_to_voxel(volume.affine, outside)).any():
         return 0.0
     voxels = mm_to_voxel(volume.affine, points_mm)
     room = np.minimum(voxels + 0.5, last + 0.5 - voxels) * volume.spacing_mm

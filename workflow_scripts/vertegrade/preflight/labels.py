@@ -57,25 +57,25 @@ def _against_sheet(labels: Labels, rows: dict[int, ScanRow]) -> Iterator[str]:
     by_scan = {row.scan_id: (line, row) for line, row in rows.items()}
     without_zeros = {scan.lstrip("0"): scan for scan in by_scan if scan.startswith("0")}
     levels: dict[str, set[int]] = {}
-    told: set[str] = set()
+    reported: set[str] = set()
     for record in labels.table[["scan_id", "patient_id", "vertebra"]].to_dict("records"):
         scan, level = str(record["scan_id"]), int(record["vertebra"])
         where = f" line {labels.lines[scan, level]}:" if (scan, level) in labels.lines else ":"
         if scan not in by_scan:
-            if scan in without_zeros and scan not in told:
+            if scan in without_zeros and scan not in reported:
                 yield (
                     f"{where} scan {scan!r} is not in the sheet, {without_zeros[scan]!r} is: a spreadsheet took "
                     "the zeros away; make the column text"
                 )
-            told.add(scan)
+            reported.add(scan)
             continue
         line, row = by_scan[scan]
-        if row.patient_id != record["patient_id"] and scan not in told:
+        if row.patient_id != record["patient_id"] and scan not in reported:
             yield (
                 f"{where} scan {scan!r} belongs to patient {record['patient_id']!r} here, to {row.patient_id!r} in the "
                 f"sheet (line {line}); correct one of them"
             )
-            told.add(scan)
+            reported.add(scan)
         if row.centroids and level not in levels.setdefault(scan, _levels(row)) and levels[scan]:
             yield f"{where} {NAMES[level]} of scan {scan!r} is graded, but {row.centroids} has no {NAMES[level]}"
     if not _scans([labels]) & by_scan.keys():

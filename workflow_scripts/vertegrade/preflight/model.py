@@ -40,7 +40,7 @@ FREE = {
 # Where things lie, and what belongs to this run's scans. Weights are compared by content.
 OF_THIS_RUN = {"localize.weights", "localize.overrides", "localize.tool_minutes"}
 # Rules whose manifests contain settings of the model, and which.
-TOLD_BY = {
+RECORDED_BY = {
     "localize": ("localize",),
     "fit_hyperplane": ("grading.fracture_grade", "grading.classifier", "grading.folds"),
     "calibrate": ("grading.calibration", "grading.coverage"),
@@ -66,9 +66,9 @@ def read_model(folder: str) -> Model:
     try:
         facts = _weights_facts(Path(folder))
         values = dotted({"dae": {"model": facts["model"]}, "crop": facts["crop"]})
-        for rule, keys in TOLD_BY.items():
-            told = _manifest(folder, rule)["params"]["settings"]
-            values |= dotted(nested({key: told[key] for key in keys}))
+        for rule, keys in RECORDED_BY.items():
+            recorded = _manifest(folder, rule)["params"]["settings"]
+            values |= dotted(nested({key: recorded[key] for key in keys}))
         networks: dict[str, str] = {}
         if values["localize.method"] == "learned":
             inputs = {Path(path).name: digest for path, digest in _manifest(folder, "localize")["inputs"].items()}

@@ -29,8 +29,8 @@ def check_sheet(settings: Settings) -> tuple[dict[int, ScanRow], list[str]]:
     for line, row in rows.items():
         problems += [f"line {line}: {problem}" for problem in _row_problems(row, settings, series)]
     problems += _twice(rows)
-    told = [f"{sheet} {problem}" for problem in problems]
-    return rows, [*told, *_key_file(settings)]
+    lines = [f"{sheet} {problem}" for problem in problems]
+    return rows, [*lines, *_key_file(settings)]
 
 
 def _row_problems(row: ScanRow, settings: Settings, series: dict[str, set[str]]) -> Iterator[str]:

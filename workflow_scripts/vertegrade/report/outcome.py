@@ -43,8 +43,8 @@ def scan_lines(states: pd.DataFrame, not_reached: int = 0) -> list[str]:
     for state in ("excluded", "failed"):
         reasons = states.loc[states["state"] == state, "reason"].value_counts().sort_index()
         if len(reasons):
-            told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-            counts.append(f"{reasons.sum()} {state} ({told})")
+            counted = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            counts.append(f"{reasons.sum()} {state} ({counted})")
     counts += [f"{not_reached} not reached"] if not_reached else []
     lines = [f"{len(states) + not_reached} scan(s): {', '.join(counts)}"]
     left_out = states[states["state"] != "done"].sort_values("scan_id")
@@ -59,8 +59,8 @@ def finding_lines(predictions: pd.DataFrame) -> list[str]:
     """How many vertebrae of PREDICTIONS have which grade, and the most severe ones."""
     graded = predictions[predictions["evaluable"]]
     grades = graded["grade"].value_counts().sort_index()
-    told = ", ".join(f"{count} of grade {grade}" for grade, count in grades.items())
-    lines = [f"{len(graded)} of {len(predictions)} vertebrae graded{f' ({told})' if told else ''}"]
+    counted = ", ".join(f"{count} of grade {grade}" for grade, count in grades.items())
+    lines = [f"{len(graded)} of {len(predictions)} vertebrae graded{f' ({counted})' if counted else ''}"]
     fractured = graded[graded["grade"] > 0]
     worst = fractured.sort_values(["severity", "scan_id", "vertebra"], ascending=[False, True, True]).head(SHOWN)
     if len(worst):

@@ -42,7 +42,7 @@ def section(kind: type[Section], description: str) -> Any:
 
 @cache
 def section_paths() -> dict[type[Section], str]:
-    """Dotted path of each section class in config.yaml; each class stands in one place only."""
+    """Dotted path of each section class in config.yaml; each class is used in one place only."""
     from vertegrade.settings import Settings
 
     paths: dict[type[Section], str] = {}
@@ -52,7 +52,7 @@ def section_paths() -> dict[type[Section], str]:
             inner = field.annotation
             if isinstance(inner, type) and issubclass(inner, Section):
                 if inner in paths:
-                    raise TypeError(f"{inner.__name__} stands at {paths[inner]} and at {prefix}{name}")
+                    raise TypeError(f"{inner.__name__} is used at {paths[inner]} and at {prefix}{name}")
                 paths[inner] = prefix + name
                 walk(inner, f"{prefix}{name}.")
 

@@ -10,7 +10,7 @@ class CtSettings(Section):
 
     min_slices: int = setting(
         10,
-        "Series with fewer slices are ignored beside a longer one. If there is none, the scan is excluded.",
+        "Series with fewer slices are ignored if there is a longer one. Otherwise the scan is excluded.",
         "slices",
         ge=2,
     )

@@ -62,7 +62,7 @@ def _takes_text(field: FieldInfo) -> bool:
 
 
 def _read_text(value: Any) -> Any:
-    """The value of a text in YAML; what is no text, or a number that YAML reads otherwise than people, as it is."""
+    """The value of a text in YAML. Not changed: other values, and numbers that YAML reads differently from people."""
     if not isinstance(value, str) or OTHER_BASE.match(value):
         return value
     try:
@@ -94,7 +94,7 @@ def _problem(case: dict[str, Any], lines: dict[Location, str]) -> str:
 
 
 def _nested(where: str, location: Location) -> str:
-    """How a key is written on the command line, where it stands there without its block."""
+    """How a key is written on the command line, where it is given without its block."""
     return "; on the command line write a block, such as --config 'run={seed: 3}'" * (
         where == "--config" and len(location) == 1
     )
@@ -133,7 +133,7 @@ def _is_number(text: str) -> bool:
 
 
 def _lines(files: Sequence[str]) -> dict[Location, str]:
-    """`file:line` of every key; a later file wins, as in Snakemake. Aliases count where they stand first."""
+    """`file:line` of every key; a later file overrides, as in Snakemake. Aliases count at their first place."""
     found: dict[Location, str] = {}
     for file in files:
         node = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -181,7 +181,7 @@ def check_yaml(files: Sequence[str]) -> None:
         while stack:
             current = stack.pop()
             if id(current) in walked:
-                continue  # an alias, which may even name what it stands in
+                continue  # an alias, which may even name the block that contains it
             walked.add(id(current))
             if isinstance(current, yaml.MappingNode):
                 seen: dict[str, int] = {}

@@ -16,7 +16,7 @@ from vertegrade.spine.labelling import step_mm
 from vertegrade.spine.level_statistics import level_sizes
 
 T13 = LABEL_OF["T13"]
-BESIDE_T13 = {LABEL_OF[name] for name in ("T11", "T12", "L1", "L2")}
+NEAR_T13 = {LABEL_OF[name] for name in ("T11", "T12", "L1", "L2")}
 AXES = ("from side to side", "from front to back")
 FLAT = 1.2  # so many times further aside than down lies no spine, not even that of a hunchback
 FEW_STEPS = 3
@@ -45,7 +45,7 @@ def geometry_problem(centres: dict[int, np.ndarray], volume: Volume) -> str | No
             f"{len(labels) - len(inside)} of {len(labels)} centres lie outside the scan: they count voxels of another "
             "image (the centroids of the VerSe challenges count voxels of 1 mm), or the file belongs to another scan"
         )
-    if T13 in centres and not BESIDE_T13 & set(labels):
+    if T13 in centres and not NEAR_T13 & set(labels):
         return (
             "T13 (28) is named, but none of its neighbours T11 to L2: in TotalSegmentator's numbering 28 is L4, 27 L5 "
             "and 26 S1 (docs/reference/inputs.md); map such labels to VerSe's"

@@ -116,10 +116,10 @@ def _missing(made: Made, used: Used, now: dict[str, str], inputs: Iterable[str])
         for path in files_below(place) if os.path.isdir(place) else filter(os.path.isfile, [place]):
             by_name[os.path.basename(path)].append(path)
     hash_once = cache(sha256_of)
-    told = set()
+    reported = set()
     for (path, sha), job in used.items():
-        if path not in made and path not in now and path not in told:
-            told.add(path)
+        if path not in made and path not in now and path not in reported:
+            reported.add(path)
             if sha not in map(hash_once, by_name[os.path.basename(path)]):
                 yield Finding("missing", path, job, f"{job} read it, it is no longer there")
 
@@ -217,7 +217,7 @@ def are_rows(value: Any) -> bool:
 def _orphaned(results: Path, known: Iterable[str], folders: set[str], elsewhere: set[str]) -> Iterator[Finding]:
     """Files and links below `results` that no manifest names; another run's results in it have their own manifests.
 
-    folders: those that hold outputs of jobs; only into these are links followed.
+    folders: those that contain outputs of jobs; only into these are links followed.
     """
     known = {os.path.normpath(path) for path in known}
     for folder, inside, files in os.walk(results, followlinks=True):
@@ -236,7 +236,7 @@ def _orphaned(results: Path, known: Iterable[str], folders: set[str], elsewhere:
                 yield Finding("orphaned", path, "", "no job says that it made this")
 
 
-def _orphaned_manifests(results: Path, manifests: dict[Path, Manifest], told: set[str]) -> Iterator[Finding]:
+def _orphaned_manifests(results: Path, manifests: dict[Path, Manifest], reported: set[str]) -> Iterator[Finding]:
     """Files among the manifests that are none, or not in their place, without those reported as altered."""
     own = {
         file
@@ -246,5 +246,5 @@ def _orphaned_manifests(results: Path, manifests: dict[Path, Manifest], told: se
     for folder, inside, files in os.walk(results / FOLDER):
         links = [name for name in inside if os.path.islink(os.path.join(folder, name))]
         for path in (Path(folder, name) for name in (*links, *files)):
-            if path not in own and path != results / FOLDER / HASHED and str(path) not in told:
+            if path not in own and path != results / FOLDER / HASHED and str(path) not in reported:
                 yield Finding("orphaned", str(path), "", "not the manifest of a job in its place")

@@ -1,6 +1,6 @@
 """Which code a rule depends on: a content hash over its script and every vertegrade module that the script imports.
 
-Snakemake sees a script's mtime but no imported module, so rules carry this hash in their params. Syntax trees without
+Snakemake sees a script's mtime but no imported module, so rules have this hash in their params. Syntax trees without
 docstrings are hashed, not bytes: an edit of comments, docstrings or layout re-runs nothing. The settings classes are
 left out, because the values that a rule uses are in its params already, and so is the bookkeeping, which changes no
 result. Next to the hash, rules' params have the versions of the packages that their code computes with.

@@ -26,7 +26,7 @@ from vertegrade.workflow.audit import are_rows, flat
 from vertegrade.workflow.manifest import Manifest, manifest_path
 
 # How a job or file is related to the vertebra.
-OWN, SHARED, LEARNED, BESIDE = "this scan", "cohort", "learned from", "graded beside"
+OWN, SHARED, LEARNED, SAME_RUN = "this scan", "cohort", "learned from", "graded in the same run"
 COLUMNS = ["relation", "results", "rule", "wildcards", "kind", "name", "value"]
 LEARNING = {"train_localizer", "train_dae", "encode_pca", "fit_hyperplane", "calibrate"}
 LEARNING_SPLITS = ("train", "validation")
@@ -40,7 +40,7 @@ class LineageError(ValueError):
 @dataclass(frozen=True)
 class Step:
     """A job behind the grade. relation: OWN (the shard of the scan), SHARED, LEARNED (a shard that models learned from)
-    or BESIDE (another shard of the run, which no model learned from)."""
+    or SAME_RUN (another shard, which no model learned from)."""
 
     manifest: Manifest
     relation: str
@@ -104,7 +104,7 @@ def _relation(manifest: Manifest, own: set[tuple[str, str]], learned: bool) -> s
         return SHARED
     if own == {("shard", manifest.wildcards["shard"]), ("results", manifest.results)}:
         return OWN
-    return LEARNED if learned else BESIDE
+    return LEARNED if learned else SAME_RUN
 
 
 def learned_splits(results: str, manifests: Iterable[Manifest]) -> pd.DataFrame | None:
@@ -136,7 +136,7 @@ def files_of(step: Step, scan_id: str, scans: Scans) -> Iterator[tuple[str, str,
             elif whose == scan_id and here:
                 yield OWN, kind, path, sha
             else:
-                yield LEARNED if whose in scans.learned else BESIDE, kind, path, sha
+                yield LEARNED if whose in scans.learned else SAME_RUN, kind, path, sha
 
 
 def folded(files: Iterable[tuple[str, str, str, str]]) -> Iterator[tuple[str, str, str, str]]:
@@ -261,7 +261,7 @@ def _shown(step: Step, table: pd.DataFrame) -> dict[str, Any]:
     manifest = step.manifest
     where = {"results": manifest.results, "rule": manifest.rule, "wildcards": _wildcards(manifest)}
     facts = table[(table[list(where)] == pd.Series(where)).all(axis=1)]
-    of_others = facts["relation"].isin([LEARNED, BESIDE])
+    of_others = facts["relation"].isin([LEARNED, SAME_RUN])
     lists = {
         str(kind): list(zip(group["name"], group["value"], strict=True))
         for kind, group in facts[~of_others].groupby("kind")

@@ -1,4 +1,4 @@
-"""The workflow as it is now, read in this process: each job's present params, and what a run would do and why.
+"""The present workflow, read in this process: each job's present params, and what a run would do and why.
 
 Snakemake's API ends at printing, so this uses its workflow object itself; envs/requirements.lock fixes its version, and
 tests/runs compares with real dry runs.

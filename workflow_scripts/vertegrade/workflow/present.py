@@ -56,7 +56,7 @@ def job_of_plan(planned: Any) -> Job:
 
 
 class Hashes:
-    """SHA-256 of files as they are now. What had to be hashed again is kept next to the manifests."""
+    """SHA-256 of the present files. What had to be hashed again is kept next to the manifests."""
 
     def __init__(self, results: str | Path) -> None:
         self._file = Path(results, FOLDER, HASHED)

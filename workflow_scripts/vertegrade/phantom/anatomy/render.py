@@ -88,7 +88,7 @@ def _paint_vertebra(hu: Floats32, mask: NDArray[np.uint8], grid: Grid, vertebra:
 
 
 def _body_reach(body: Body) -> NDArray[np.float64]:
-    """Corners (8, 3; local mm) of the box that holds the body with its osteophytes, and the disc above."""
+    """Corners (8, 3; local mm) of the box around the body with its osteophytes, and the disc above."""
     wide, deep = body.half_width + 8, body.half_depth + 8
     centre = slice(PLANE_HALF - 12, PLANE_HALF + 13)
     low, high = float(body.bottom[centre, centre].min()) - 3, float(body.top[centre, centre].max()) + 14
@@ -147,7 +147,7 @@ def _smooth_min(a: Floats32, b: Floats32) -> Floats32:
 def _paint_disc(
     values: Floats32, vertebra: Vertebra, wall: Floats32, superior: Floats32, disc_top: Floats32, edge: np.float32
 ) -> None:
-    """Blend the disc above into values; a degenerate one may hold gas (vacuum phenomenon)."""
+    """Blend the disc above into values; a degenerate one may contain gas (vacuum phenomenon)."""
     distance = np.maximum(wall + np.float32(0.5), np.maximum(superior - disc_top, -superior))
     share = (0.5 - distance / edge).clip(0, 1)
     annulus = np.float32(20) * (wall > -5)
@@ -219,7 +219,7 @@ def _paint_bone(
 
 
 def _rods_distance(grid: Grid, vertebra: Vertebra) -> tuple[Box | None, Floats32]:
-    """Signed distance (mm) from the union of a vertebra's processes on the box that holds them."""
+    """Signed distance (mm) from the union of a vertebra's processes on the box that contains them."""
     ends = vertebra.rods[:, :6].reshape(-1, 3).astype(float)
     box = grid.box(vertebra.pose.world(ends), 13.0)
     if box is None:

@@ -60,7 +60,7 @@ class _Frame:
 
 
 def _sternum(rng: np.random.Generator, frame: _Frame) -> list[Bone]:
-    """Manubrium (T2-T4), body (T5-T9), and the cartilage of the ribs beside it."""
+    """Manubrium (T2-T4), body (T5-T9), and the cartilage of the ribs next to it."""
     size, shift = frame.size, rng.normal(0, 0.4)
     ranks = 9.6 + shift, 11.4 + shift, 11.6 + shift, 15.6 + shift + rng.normal(0, 0.4)
     points = [np.array(frame.point(rank, rng.normal(0, 2), frame.front(rank) - 3)) for rank in ranks]
