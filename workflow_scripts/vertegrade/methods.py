@@ -14,6 +14,7 @@ class Method:
     name: in paths and tables. label: as people write it. needs: `crops` (2.5D sagittal stacks), `points` (six points
     per vertebra). latents: its tables of latents below the results folder, one per shard where the path has {shard};
     these are graded by hyperplane and calibration. Empty: its own rule writes `predictions/{name}.parquet`.
+
     weights: file below the results folder whose SHA-256 is in its latents; empty where nothing is trained. baseline:
     the simplest method that could do the same, with which it is compared; empty for the simplest itself. about: what it
     is, for readers of the page.

@@ -84,6 +84,7 @@ def body_centres(labels: np.ndarray, affine: np.ndarray, path: str | Path, hu: n
 
     SPINEPS's discs and endplates (100 and 200 + label) are left out. Where they occur, its S2-S6 (29-33) are left out
     too, since TotalSegmentator uses these numbers for L3-T11.
+
     A body is `cut_by_scan_edge` where it touches the front, back, top or bottom of the scan, or of what is filled in
     outside of it (hu: its voxels; None: not looked at). A body with less than a quarter of the median body's volume is
     `mask_too_small`. The centres of both are not the vertebra's.

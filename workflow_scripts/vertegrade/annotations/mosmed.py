@@ -2,6 +2,7 @@
 
 One JSON per series: {"SeriesInstanceUID": ..., "Annotation": {expert: [vertebra, ...]}} with vertebrae
 {"segments": [[p, p], [p, p], [p, p]], "type": "Th8"}.
+
 A point counts voxels of the image as its authors load it (their utils.py): (row, column, slice) of the DICOM pixel
 arrays stacked by increasing InstanceNumber. In axial series a row's index runs from front to back and a column's from
 the patient's right to left (AXIAL). Slices run from feet to head in all 269 readings of the archive. The levels of a

@@ -2,6 +2,7 @@
 
 After Keicher et al. (2023) and Atad et al. (2024): a linear classifier on frozen latents. Unlike their released code
 the plane is fitted and the latents are moved in the same space, and the distance is Euclidean: (w.z_n + b) / |w|.
+
 DiffAE (Preechakul et al., CVPR 2022) z-normalises each dimension. Here the latents' covariance is removed too: not at
 all, by half or completely, as cross-validation allows. The few directions in which crops differ most then weigh no
 more than others. With a hundred labelled patients that orders fractures better, with ten it is noise

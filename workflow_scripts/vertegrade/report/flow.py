@@ -29,12 +29,15 @@ def cohort_flow(
 
     sheet: scan ids of the sample sheet. converted: the scans' states (SCANS) after conversion. landmarks: LANDMARKS.
     predictions: PREDICTIONS of one method. index: what `make index` found.
-    Returns `all` and `splits.<split>`, each `{patients, scans: {in_sheet, not_converted, converted, not_localized,
-    localized}, vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`, where the
-    left-out parts are counts by reason; `exclusions`, one dict per scan; `flags`, one dict `{flag, scans, graded}`
-    for each flag: the localized scans and the graded vertebrae that have it; and `index`, None
-    where there is none: `{files: {found, left_out, ct}, images: {found, left_out, scans}, sheet: {removed,
-    added}}`, the last what a person changed.
+
+    Returns a dict of
+    - `all` and `splits.<split>`: `{patients, scans: {in_sheet, not_converted, converted, not_localized, localized},
+      vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`; `not_`: by reason
+    - `exclusions`: one dict per scan
+    - `flags`: one dict `{flag, scans, graded}` per flag: the localized scans and the graded vertebrae that have it
+    - `index` (None without an index): `{files: {found, left_out, ct}, images: {found, left_out, scans},
+      sheet: {removed, added}}`, the last what a person changed
+
     Raises FlowError, naming the rows, when anything does not add up.
     """
     scans, crops = cohort.scans, cohort.crops

@@ -36,9 +36,11 @@ def provided_landmarks(
 
     Every vertebra that was given gets a row; evaluable is False with a reason for those outside the graded levels
     (`not_graded`), with a centre outside the scan, at an implausible distance from their neighbours, or cut or tiny in
-    the mask. Confidence is 1. The six points are measured on the mask, whose vertebrae must lie at the centroids where
-    both are given; they are unknown (NaN) without a mask, and where a vertebra of it cannot be measured. A centroid
-    without a position (NaN) is taken from the mask; where there is none, the vertebra gets no row and `notes` a flag.
+    the mask. Confidence is 1.
+
+    The six points are measured on the mask, whose vertebrae must lie at the centroids where both are given. They are
+    unknown (NaN) without a mask, and where a vertebra of it cannot be measured. A centroid without a position (NaN) is
+    taken from the mask; where there is none, the vertebra gets no row and `notes` a flag.
     Refused: nothing given, files unreadable or on another grid, labels unknown or twice, all centres outside.
     """
     mask = read_mask(row.mask, volume.hu.shape, volume.affine) if row.mask else None

@@ -40,6 +40,7 @@ class Manifest:
     results: the run's folder, as its settings name it. given: inputs as the rule names them, files and folders.
     inputs, outputs: sha256 by path, folders file by file. looks: how each of these files looked when it was hashed
     (`look_of`). params: the rule's params, with settings, code hash and seed.
+
     code: digest of each file of the rule's code, by its path from workflow_scripts/.
     resources: wall_s, cpu_s (of the script and the programs it called), peak_rss_mb, threads, device, gpus.
     started, finished: UTC. digest: sha256 of the manifest's own file with this value zeroed; it shows an edit.
