@@ -31,13 +31,13 @@ def test_the_count_is_taken_from_whatever_asks_for_them(resources: dict[str, Any
 
 @pytest.mark.parametrize("kind", ["1g.5gb", "a100_3g.20gb", "A100-SXM4-40GB-MIG-1g.5gb", "1g.10gb+me"])
 def test_slices_do_not_train_together_but_one_does(kind: str) -> None:
-    check_together(1, 1, kind, 64)
+    check_together("dae", 1, 1, kind, 64)
     with pytest.raises(ValueError, match="cannot train together"):
-        check_together(2, 1, kind, 64)
+        check_together("dae", 2, 1, kind, 64)
 
 
 @pytest.mark.parametrize(("processes", "nodes"), [(3, 2), (1, 2)])
 def test_each_node_has_as_many(processes: int, nodes: int) -> None:
-    check_together(4, 2, "a100-sxm4-80gb", 64)
+    check_together("dae", 4, 2, "a100-sxm4-80gb", 64)
     with pytest.raises(ValueError, match="each node must have as many"):
-        check_together(processes, nodes, "", 64)
+        check_together("dae", processes, nodes, "", 64)

@@ -26,17 +26,17 @@ def gpus_asked_for(resources: Any) -> tuple[int, str]:
     return count * int(resources.get("nodes") or 1), kind
 
 
-def check_together(processes: int, nodes: int, kind: str, batch_size: int) -> None:
-    """ValueError where one training cannot run in that many processes, one for each GPU: it says what to ask for."""
+def check_together(method: str, processes: int, nodes: int, kind: str, batch_size: int) -> None:
+    """ValueError where a method's training cannot run in that many processes, one per GPU: it says what to ask for."""
     if processes > 1 and SLICE.search(kind.lower()):
         raise ValueError(
-            f"train_dae asks for {processes} slices of a GPU ({kind}), and slices (MIG) cannot train together: ask for "
-            "one slice, or for whole GPUs"
+            f"train_{method} asks for {processes} slices of a GPU ({kind}), and slices (MIG) cannot train together: "
+            "ask for one slice, or for whole GPUs"
         )
     if processes < nodes or processes % nodes:
-        raise ValueError(f"train_dae asks for {processes} GPUs on {nodes} nodes: each node must have as many")
+        raise ValueError(f"train_{method} asks for {processes} GPUs on {nodes} nodes: each node must have as many")
     if batch_size % processes:
         raise ValueError(
-            f"dae.train.batch_size is {batch_size}, which {processes} processes cannot share evenly: "
+            f"{method}.train.batch_size is {batch_size}, which {processes} processes cannot share evenly: "
             "choose a multiple, or ask for another number of GPUs"
         )

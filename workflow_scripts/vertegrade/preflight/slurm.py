@@ -100,7 +100,7 @@ def _not_together(one: "Submission", settings: Settings) -> str:
     if one.name != "train_dae" or processes < 2:
         return ""
     try:
-        check_together(processes, int(one.resources.get("nodes") or 1), kind, settings.dae.train.batch_size)
+        check_together("dae", processes, int(one.resources.get("nodes") or 1), kind, settings.dae.train.batch_size)
     except ValueError as error:
         return str(error)
     return ""

@@ -91,7 +91,7 @@ class TrainingJob(BaseModel):
         kind: the GPUs' type, where the job named one. Raises as `run` does; ValueError where such GPUs cannot train
         together, RuntimeError where a process failed, whose own words are in the log.
         """
-        check_together(processes, nodes, kind, self.train.batch_size)
+        check_together("dae", processes, nodes, kind, self.train.batch_size)
         each = processes // nodes
         if self.device == "cuda" and (seen := torch.cuda.device_count()) < each:
             raise ValueError(
