@@ -56,6 +56,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
     network = SightNetwork()
-    done = train_network(network, batch, sight_loss, given.steps, RATE, given.folder / "state", given.seed, "cpu")
+    state = given.folder / f"state-{given.scans}-{given.steps}-{given.seed}"
+    done = train_network(network, batch, sight_loss, given.steps, RATE, state, given.seed, "cpu")
     facts = {"seed": str(given.seed), "scans": str(given.scans), "steps": str(given.steps)}
     save_weights(given.weights, network, KIND, facts | {"loss": f"{done['loss']:.6g}"})

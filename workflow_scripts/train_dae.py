@@ -1,14 +1,13 @@
 """Train the diffusion autoencoder on the unlabelled crops of the training split; resumes by itself."""
 
-from vertegrade.gpus import gpus_asked_for
-from vertegrade.graders.dae.training_job import TrainingJob
+from vertegrade.graders.dae.training_job import DaeTrainingJob
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
-from vertegrade.training.checkpoints import States
+from vertegrade.training.states import States
 from vertegrade.workflow.code_hash import packages_of
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:
-    training = TrainingJob(
+    training = DaeTrainingJob(
         crops=list(job.input.crops),
         pixels=list(job.input.pixels),
         splits=job.input.splits,
@@ -23,8 +22,4 @@ with run_job(snakemake) as job:
         device=job.device,
         threads=job.threads,
     )
-    processes, kind = gpus_asked_for(job.resources)
-    if processes > 1:
-        training.run_together(processes, job.resources.get("nodes", 1), kind)
-    else:
-        training.run()
+    training.start(job.resources, training.train.batch_size)

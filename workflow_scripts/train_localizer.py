@@ -24,7 +24,7 @@ from vertegrade.phantom.training_scan import learning_scan
 from vertegrade.settings.cohort import SplitSettings
 from vertegrade.settings.localizer import LocalizerTrainSettings
 from vertegrade.tables import SCANS, read_tables
-from vertegrade.training.checkpoints import States, locked
+from vertegrade.training.states import States, locked
 from vertegrade.workflow.code_hash import packages_of
 from vertegrade.workflow.job import Job, run_job
 

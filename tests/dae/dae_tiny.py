@@ -7,7 +7,7 @@ import numpy as np
 
 from dae.dae_toy import Toy, toy_crops
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
-from vertegrade.training.checkpoints import States
+from vertegrade.training.states import States
 
 MODEL = DaeModelSettings(
     slices=3, slab_mean=False, z_dim=8, channels=8, multipliers=[1, 2], attention_resolutions=[4], unshuffle=2,

@@ -10,9 +10,10 @@ import yaml
 
 from dae.dae_tiny import states
 from vertegrade.graders.dae.encoding import encode
-from vertegrade.graders.dae.training import Trainer, train_dae
+from vertegrade.graders.dae.training import train_dae
 from vertegrade.graders.dae.weights import load_dae
 from vertegrade.settings.dae import DaeModelSettings, DaeSettings
+from vertegrade.training.loop import Training
 
 PRESETS = Path(__file__).parents[2] / "presets"
 
@@ -35,7 +36,7 @@ def test_preset_trains_a_step_and_resumes(
     pixels = np.random.default_rng(0).integers(-200, 800, (2, 5, size, size)).astype(np.int16)
     steps = []
 
-    def train_step(self: Trainer, original=Trainer.train_step) -> None:  # type: ignore[no-untyped-def]
+    def train_step(self: Training, original=Training.train_step) -> None:  # type: ignore[no-untyped-def]
         original(self)
         steps.append(self.step)
         if self.step == 0:
@@ -44,7 +45,7 @@ def test_preset_trains_a_step_and_resumes(
     def run() -> None:
         train_dae([pixels], model, train, states(tmp_path / "state"), tmp_path / "w.safetensors", 0, "cpu", 2)
 
-    monkeypatch.setattr(Trainer, "train_step", train_step)
+    monkeypatch.setattr(Training, "train_step", train_step)
     with pytest.raises(SystemExit):
         run()
     run()

@@ -1,33 +1,28 @@
-"""Training: it learns to use z, it is deterministic, and it stops where it should."""
+"""Training of the DAE: it learns to use z, it is deterministic, and its weights say how they came about."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from dae.dae_tiny import MODEL, TRAIN, pixels, states
+from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.pixels import Crops
 from vertegrade.graders.dae.training import (
-    Trainer,
-    batch_positions,
+    DaeLearning,
     centre_weight,
     learning_rate,
     noise_levels,
+    recipe,
     train_dae,
 )
 from vertegrade.graders.dae.weights import load_dae
 from vertegrade.settings.dae import DaeTrainSettings
-from vertegrade.training.interruption import Interruption
-from vertegrade.training.processes import Peers
+from vertegrade.training.loop import Training
 
 
 def train(folder: Path, settings: DaeTrainSettings = TRAIN, seed: int = 0) -> dict[str, float]:
     return train_dae([pixels()], MODEL, settings, states(folder / "state"), folder / "w.safetensors", seed, "cpu", 1)
-
-
-def trainer(folder: Path, settings: DaeTrainSettings = TRAIN) -> Trainer:
-    return Trainer(Crops([pixels()]), MODEL, settings, folder, seed=0, device="cpu", peers=Peers())
 
 
 def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -51,11 +46,14 @@ def test_metrics_of_training(tmp_path: Path) -> None:
 
 
 def test_encoder_is_trained_once_the_decoder_has_woken(tmp_path: Path) -> None:
-    at_work = trainer(tmp_path)
-    first = at_work.network.encoder.head.weight
+    learning = DaeLearning(Crops([pixels()]), MODEL, TRAIN, 0, "cpu")
+    torch.manual_seed(0)
+    network = DaeNetwork(MODEL, 16)
+    at_work = Training(network, learning.batch, learning.loss, recipe(network, TRAIN), tmp_path, 0)
+    first = network.encoder.head.weight
     at_work.train_step()
     assert first.grad is not None
-    assert not first.grad.any()  # the last convolutions are zero: known from released code (methods.md 2.6)
+    assert not first.grad.any()  # the last convolutions are zero: known from released code
     for at_work.step in range(1, 6):
         at_work.train_step()
     assert first.grad.abs().max() > 1e-6
@@ -66,31 +64,6 @@ def test_decoder_learns_to_use_z(tmp_path: Path) -> None:
     steps = TRAIN.model_copy(update={"steps": 400, "batch_size": 12, "high_noise": 1.0})
     metrics = train(tmp_path, steps)
     assert metrics["loss_right_z"] < 0.97 * metrics["loss_permuted_z"]
-
-
-def test_damaged_loss_is_skipped_and_counted(tmp_path: Path) -> None:
-    at_work = trainer(tmp_path)
-    weight = at_work.network.unet.stem.weight
-    with torch.no_grad():
-        weight[0, 0, 0, 0] = torch.nan
-    before = at_work.network.encoder.head.weight.clone()
-    at_work.train_step()
-    assert at_work.facts["bad_steps"] == 1
-    assert torch.equal(at_work.network.encoder.head.weight, before)
-
-
-def test_training_gives_up_after_too_many_damaged_losses(tmp_path: Path) -> None:
-    at_work = trainer(tmp_path, TRAIN.model_copy(update={"bad_steps": 2}))
-    with torch.no_grad():
-        at_work.network.unet.stem.weight.fill_(torch.nan)
-    with Interruption() as interruption, pytest.raises(FloatingPointError, match="3 training steps had a non-finite"):
-        at_work.run(interruption)
-
-
-def test_every_epoch_takes_every_crop_once() -> None:
-    drawn = np.concatenate([batch_positions(step, 4, 10, seed=0) for step in range(5)])
-    assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
-    assert drawn[:10].tolist() != drawn[10:].tolist()
 
 
 def test_share_of_high_noise_levels() -> None:

@@ -1,11 +1,11 @@
 """Training of the localizer's three networks from nothing to two weights files; goes on after a kill."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vertegrade.localizer.centreline.loss import centreline_loss
 from vertegrade.localizer.centreline.network import CentrelineNetwork
@@ -20,6 +20,7 @@ from vertegrade.localizer.samples import sample_files
 from vertegrade.localizer.training import train_network
 from vertegrade.localizer.weights import save_weights
 from vertegrade.settings.localizer import LocalizerTrainSettings
+from vertegrade.training.seeds import own_generators
 
 log = logging.getLogger(__name__)
 CENTRELINE_RATE = 3e-3
@@ -54,8 +55,7 @@ def train_localizer(
 
 def initial_networks(seed: int) -> tuple[CentrelineNetwork, VertebraNetwork]:
     """The networks with the random weights that a seed gives; torch's own generators stay as they are."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with own_generators(seed, "cpu"):
         return CentrelineNetwork(), VertebraNetwork()
 
 
@@ -66,10 +66,7 @@ def train_refiner(network: nn.Module, samples: Path, state_dir: Path, steps: int
     if not len(looks.pixels):
         raise ValueError("no sample has six points; learn from masks, points or phantoms (train_localizer.scans) too")
     log.info("refiner: %d looks of %d scans", len(looks.pixels), len(parts))
-
-    def batch(step: int) -> tuple[Tensor, Tensor]:
-        return refiner_batch(looks, REFINER_BATCH, seed, step)
-
+    batch = partial(refiner_batch, looks, REFINER_BATCH, seed)
     done = train_network(network, batch, refiner_loss, steps, REFINER_RATE, state_dir / "refiner", seed, device)
     return _named("refiner", done | {"looks": float(len(looks.pixels))})
 
@@ -78,10 +75,7 @@ def train_detector(network: nn.Module, samples: Path, state_dir: Path, steps: in
     """Train the detector in place."""
     spines = [load_sample(file, SpineSample) for file in sample_files(samples, "spine")]
     log.info("detector: %d scans", len(spines))
-
-    def batch(step: int) -> tuple[Tensor, Tensor]:
-        return detector_batch(spines, DETECTOR_BATCH, seed, step)
-
+    batch = partial(detector_batch, spines, DETECTOR_BATCH, seed)
     done = train_network(network, batch, detector_loss, steps, DETECTOR_RATE, state_dir / "detector", seed, device)
     return _named("detector", done | {"scans": float(len(spines))})
 
@@ -91,9 +85,8 @@ def train_centreline(network: nn.Module, samples: Path, state_dir: Path, steps: 
     scans = [load_sample(file, CentrelineSample) for file in sample_files(samples, "line")]
     log.info("centreline: %d scans", len(scans))
     batch = centreline_batches(scans, seed)
-    done = train_network(
-        network, batch, centreline_loss, steps, CENTRELINE_RATE, state_dir / "centreline", seed, device
-    )
+    folder = state_dir / "centreline"
+    done = train_network(network, batch, centreline_loss, steps, CENTRELINE_RATE, folder, seed, device)
     return _named("centreline", done | {"scans": float(len(scans))})
 
 

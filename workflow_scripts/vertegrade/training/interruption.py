@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 EXIT_CODE = 75  # EX_TEMPFAIL: the job did not fail, it is to be asked for again.
@@ -33,9 +33,7 @@ class Interruption:
                 self._previous[number] = signal.signal(number, self._receive)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -46,6 +44,6 @@ class Interruption:
         """Why to stop now, or "" to go on."""
         if self.received:
             return self.received
-        # SLURM sets the end of the job (seconds since 1970) for every task; signals need not reach us (design 3.4).
+        # SLURM sets the end of the job (seconds since 1970) for every task; signals need not reach us.
         end = os.environ.get("SLURM_JOB_END_TIME", "")
         return "SLURM_JOB_END_TIME is near" if end.isdigit() and time.time() > float(end) - MARGIN_S else ""

@@ -10,8 +10,8 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 
-class Peers:
-    """This process among its peers: `rank` of `count`."""
+class Processes:
+    """This process among those that train together: `rank` of `count`."""
 
     def __init__(self) -> None:
         together = distributed.is_initialized()

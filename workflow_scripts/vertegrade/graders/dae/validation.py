@@ -18,33 +18,34 @@ RENDER_STEPS = 20
 class Validation:
     """A fixed set of crops without augmentation, with fixed noise and levels spread evenly over the schedule."""
 
-    def __init__(self, crops: Crops, settings: DaeModelSettings, seed: int) -> None:
+    def __init__(self, crops: Crops, settings: DaeModelSettings, seed: int, device: str) -> None:
+        self.diffusion = Diffusion(settings)
         chosen = np.random.default_rng(seed).permutation(len(crops))[:CROPS]
         generator = Generator().manual_seed(seed)
-        self.x0 = windowed(hounsfield(crops.take(chosen), settings), settings)
-        self.noise = torch.randn(self.x0.shape, generator=generator)
-        self.t = torch.linspace(0, NOISE_LEVELS - 1, len(chosen)).long()
+        self.x0 = windowed(hounsfield(crops.take(chosen), settings), settings).to(device)
+        self.noise = torch.randn(self.x0.shape, generator=generator).to(device)
+        self.t = torch.linspace(0, NOISE_LEVELS - 1, len(chosen)).long().to(device)
 
     @torch.no_grad()
-    def losses(self, network: DaeNetwork, diffusion: Diffusion, device: str) -> dict[str, float]:
+    def losses(self, network: DaeNetwork) -> dict[str, float]:
         """Mean square error of the prediction with the right and with a permuted z, and their ratio."""
-        x0, noise, t = (tensor.to(device) for tensor in (self.x0, self.noise, self.t))
-        x_t, target = diffusion.noised(x0, noise, t), diffusion.target(x0, noise, t)
+        x_t = self.diffusion.noised(self.x0, self.noise, self.t)
+        target = self.diffusion.target(self.x0, self.noise, self.t)
 
         def loss(z: Tensor) -> float:
-            return float((network.unet(x_t, t, z) - target).square().mean())
+            return float((network.unet(x_t, self.t, z) - target).square().mean())
 
-        return _compared("loss", loss, network.encoder(x0))
+        return _compared("loss", loss, network.encoder(self.x0))
 
     @torch.no_grad()
-    def reconstruction(self, network: DaeNetwork, diffusion: Diffusion, device: str) -> dict[str, float]:
+    def reconstruction(self, network: DaeNetwork) -> dict[str, float]:
         """Mean square error, window units, of crops decoded from the fixed noise with the right and a permuted z."""
-        x0, noise = self.x0.to(device), self.noise.to(device)
 
         def error(z: Tensor) -> float:
-            return float((diffusion.render(network.unet, noise, z, RENDER_STEPS) - x0).square().mean())
+            drawn = self.diffusion.render(network.unet, self.noise, z, RENDER_STEPS)
+            return float((drawn - self.x0).square().mean())
 
-        return _compared("reconstruction", error, network.encoder(x0))
+        return _compared("reconstruction", error, network.encoder(self.x0))
 
 
 def _compared(name: str, error_of: Callable[[Tensor], float], z: Tensor) -> dict[str, float]:

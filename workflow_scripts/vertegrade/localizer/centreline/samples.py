@@ -14,7 +14,6 @@ from vertegrade.levels import LABEL_OF, SACRUM, craniocaudal_rank
 from vertegrade.localizer.centreline.augmentation import random_hu, random_pose
 from vertegrade.localizer.centreline.low_resolution import low_resolution
 from vertegrade.localizer.centreline.network import CELL_MM, cell_centres_mm, windowed
-from vertegrade.localizer.training import step_rng
 
 TOPMOST = LABEL_OF["C3"]
 # Cells (8 mm) of a training crop along x, y and z; multiples of 4, as the network halves twice.
@@ -58,7 +57,7 @@ def centreline_batches(samples: list[CentrelineSample], seed: int) -> Callable[[
     """`batch` for `train_network`: step k -> image, positions, exists, known (see `centreline_loss`)."""
 
     def batch(step: int) -> tuple[Tensor, ...]:
-        rng = step_rng(seed, step)
+        rng = np.random.default_rng([seed, step])
         cells = (int(rng.choice(SIDES)), int(rng.choice(SIDES)), int(rng.choice(LENGTHS)))
         count = max(1, CELLS_A_STEP // int(np.prod(cells)))
         drawn = [_draw(samples[rng.integers(len(samples))], cells, rng) for _ in range(count)]

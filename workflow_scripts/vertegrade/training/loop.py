@@ -1,0 +1,163 @@
+"""The loop that trains every network: resumable, interruptible, and the same bytes for the same inputs on a CPU.
+
+All randomness of step k comes from (seed, k), so a checkpoint needs no generator states and no data position but k.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from vertegrade.training.checkpoints import load_checkpoint, save_checkpoint
+from vertegrade.training.interruption import Interruption, TrainingInterrupted
+from vertegrade.training.processes import Processes
+from vertegrade.training.seeds import step_seed
+from vertegrade.training.states import locked
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How weights follow from gradients, and when a training is saved, shown and given up.
+
+    optimisers: of the network's weights. learning_rate: of all of them at step k.
+    average: moves the averaged weights towards the network's (`multi_avg_fn` of torch's AveragedModel).
+    gradient_clip: largest norm of the gradient. bad_steps: how many steps may have a non-finite loss.
+    advice: what to do where more steps have one. save_every_s, log_every: seconds between checkpoints, steps between
+    lines of the log; both change no result.
+    """
+
+    steps: int
+    optimisers: Sequence[torch.optim.Optimizer]
+    learning_rate: Callable[[int], float]
+    average: Callable[[Any, Any, Tensor | int], None]
+    gradient_clip: float
+    bad_steps: int
+    advice: str
+    save_every_s: float
+    log_every: int
+
+
+class Training:
+    """The training of one network, in this process or in several together (`Processes`), each of which makes one."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        batch: Callable[[int], tuple[Tensor, ...]],
+        loss: Callable[..., Tensor],
+        recipe: Recipe,
+        folder: Path,
+        seed: int,
+        figures: Callable[[Any], dict[str, float]] = lambda network: {},
+    ) -> None:
+        """network: with its initial weights, on its device.
+
+        batch: tensors of step k (of this process's part of it), which must follow from k and the seed alone.
+        loss: `loss(network, *batch(k))`, the scalar to minimise; the mean over processes counts.
+        folder: of the checkpoints; `States` names it by all that makes this training what it is.
+        figures: of the averaged network, for the log.
+        """
+        self.network, self.batch, self.loss, self.recipe = network.train(), batch, loss, recipe
+        self.folder, self.seed, self.figures = folder, seed, figures
+        self.device = next(network.parameters()).device
+        self.processes = Processes()
+        self.forward = self.processes.together(network)
+        self.average = AveragedModel(network, multi_avg_fn=recipe.average)
+        self.step = 0
+        self.facts = {"bad_steps": 0.0, "seconds": 0.0, "loss": 0.0}
+
+    def run(self) -> dict[str, float]:
+        """Go on from the last checkpoint to the last step; then the network holds the averaged (EMA) weights.
+
+        Returns steps, seconds, bad_steps and the running mean of the loss. To be called within `own_generators`.
+        Raises TrainingInterrupted (exit code 75) after a signal or near the end of the SLURM job, with the state saved;
+        InUseError where another process works on the folder; FloatingPointError after too many bad steps.
+        """
+        first, steps = self.processes.first, self.recipe.steps
+        with locked(self.folder) if first else nullcontext(), Interruption() as interruption:
+            self.processes.first_then_others(self.resume)
+            self.processes.require_same(self.step, f"the checkpoints in {self.folder}")
+            saved = time.monotonic()
+            started = saved - self.facts["seconds"]
+            while self.step < steps:
+                self.train_step()
+                self.step += 1
+                self.facts["seconds"] = time.monotonic() - started
+                if first and self.step % self.recipe.log_every == 0:
+                    figures = self.facts | self.figures(self.average.module)
+                    log.info("step %d of %d: %s", self.step, steps, shown(figures))
+                reason = self.processes.agreed(interruption.reason())
+                last = self.step == steps
+                if first and (reason or last or time.monotonic() - saved > self.recipe.save_every_s):
+                    self.save()
+                    saved = time.monotonic()
+                if reason and not last:
+                    log.warning("stopped at step %d of %d: %s; the state is saved", self.step, steps, reason)
+                    raise TrainingInterrupted(reason)
+        self.network.load_state_dict(self.average.module.state_dict())
+        return {"steps": float(steps)} | self.facts
+
+    def train_step(self) -> None:
+        """One step of the optimisers and of the average; a step whose loss or gradient is not finite is skipped."""
+        torch.manual_seed(step_seed(self.seed, self.step, self.processes.rank))
+        loss = self.loss(self.forward, *(tensor.to(self.device) for tensor in self.batch(self.step)))
+        self.network.zero_grad()
+        loss.backward()  # in several processes, this also averages the gradients over them
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_clip)
+        mean_loss = self.processes.mean(loss.item())
+        if not math.isfinite(mean_loss + norm.item()):
+            self.skip()
+            return
+        for optimiser in self.recipe.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.recipe.learning_rate(self.step)
+            optimiser.step()
+        self.average.update_parameters(self.network)
+        self.facts["loss"] += (mean_loss - self.facts["loss"]) * max(0.02, 1 / (self.step + 1))
+
+    def skip(self) -> None:
+        """Count a step that cannot be used; FloatingPointError when there were too many."""
+        self.facts["bad_steps"] += 1
+        log.warning("step %d: loss or gradient is not finite; skipped", self.step)
+        if self.facts["bad_steps"] > self.recipe.bad_steps:
+            raise FloatingPointError(
+                f"{self.facts['bad_steps']:.0f} training steps had a non-finite loss: {self.recipe.advice}; "
+                f"the last good state is in {self.folder}"
+            )
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that the next step depends on."""
+        parts = {"network": self.network.state_dict(), "average": self.average.state_dict()}
+        for n, optimiser in enumerate(self.recipe.optimisers):
+            parts |= {f"optimiser.{n}.{k}": moments for k, moments in optimiser.state_dict()["state"].items()}
+        save_checkpoint(self.folder, self.step, parts, self.facts)
+
+    def resume(self) -> None:
+        """Continue from the newest whole checkpoint, if there is one."""
+        found = load_checkpoint(self.folder)
+        if found is None:
+            log.info("no checkpoint in %s: starting from the beginning", self.folder)
+            return
+        self.step, parts, self.facts = found
+        self.network.load_state_dict(parts["network"])
+        self.average.load_state_dict(parts["average"])
+        for n, optimiser in enumerate(self.recipe.optimisers):
+            prefix = f"optimiser.{n}."
+            moments = {int(part.removeprefix(prefix)): t for part, t in parts.items() if part.startswith(prefix)}
+            optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
+        log.info("resumed at step %d of %d from %s", self.step, self.recipe.steps, self.folder)
+
+
+def shown(figures: dict[str, float]) -> str:
+    """Figures by name, as one text for the log."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
