@@ -10,15 +10,16 @@ hyperplane and the calibrator are fitted again, and the test split is graded. Th
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
+from vertegrade.cohort.splits import in_split
 from vertegrade.evaluation.cases import Cohort
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.prediction import predict
-from vertegrade.grading.rows import keep_labels_of
 from vertegrade.settings.loading import check_settings
 from vertegrade.tables import CROPS, LABELS, LATENTS, PATIENT_SPLITS, SCANS, read_table, read_tables, write_frame
 
@@ -57,6 +58,25 @@ def curve(results: Path, draws: int) -> pd.DataFrame:
                 rows.append(row | {name: test["vertebra"][name]["value"] for name in METRICS})
                 print(rows[-1], flush=True)
     return pd.DataFrame(rows)
+
+
+def keep_labels_of(
+    labels: pd.DataFrame, splits: pd.DataFrame, fraction: float, fracture_grade: int, seed: int
+) -> pd.DataFrame:
+    """LABELS with only a share of the training patients kept, for learning curves; other splits keep all labels.
+
+    Patients stay whole. The share is drawn separately among patients with and without a fracture, with at least three
+    of those with one (fewer cannot be calibrated): `fraction` of 0.05 and the same seed choose the same patients.
+    """
+    train = labels[in_split(splits, labels["patient_id"], "train")]
+    usable = train[train["usable"]]
+    worst = usable.groupby("patient_id")["genant_grade"].max().sort_index()
+    random = np.random.default_rng(seed)
+    kept: set[str] = set()
+    for group, least in ((worst[worst >= fracture_grade], 3), (worst[worst < fracture_grade], 0)):
+        count = min(len(group), max(least, round(fraction * len(group))))
+        kept |= set(random.permutation(group.index.to_numpy(dtype=object))[:count])
+    return labels[~labels["patient_id"].isin(set(train["patient_id"]) - kept)].reset_index(drop=True)
 
 
 if __name__ == "__main__":

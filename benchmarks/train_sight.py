@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sight_network import SightNetwork, sight_loss
+from sight_samples import Spine, sight_batch, spine_of
 from vertegrade.localizer.detector.samples import SpineSample, spine_sample
 from vertegrade.localizer.sample_file import load_sample, save_sample
-from vertegrade.localizer.sight.network import SightNetwork, sight_loss
-from vertegrade.localizer.sight.samples import Spine, sight_batch, spine_of
 from vertegrade.localizer.sight.see import KIND
 from vertegrade.localizer.training import train_network
 from vertegrade.localizer.weights import save_weights

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from helpers.simulated_latents import cohort
+from learning_curve import keep_labels_of
 from vertegrade.grading import hyperplane
 from vertegrade.grading.hyperplane import (
     WHITENINGS,
@@ -23,7 +24,6 @@ from vertegrade.grading.rows import (
     GradingError,
     graded_latents,
     in_split,
-    keep_labels_of,
     patient_folds,
     stack_latents,
 )

@@ -188,8 +188,6 @@ MODULES: dict[str, set[str]] = {
     "localizer/detector/samples.py": set(),
     "localizer/refiner/loss.py": set(),
     "localizer/refiner/samples.py": set(),
-    "localizer/sight/network.py": set(),
-    "localizer/sight/samples.py": set(),
     "training/": {"train_dae"},
     "graders/__init__.py": DAE | {"encode_pca", "measure"},
     "graders/pca.py": {"encode_pca"},

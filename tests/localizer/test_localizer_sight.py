@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy import ndimage
 
+from sight_network import SightNetwork, sight_loss, sight_numbers
+from sight_samples import Spine, sight_batch
 from vertegrade.ct.volume import Volume
-from vertegrade.localizer.sight.network import SightNetwork, sight_loss, sight_numbers
-from vertegrade.localizer.sight.samples import Spine, sight_batch
 from vertegrade.localizer.sight.see import KIND, SIZE, SLABS, Seen, Sight, from_patches, load_sight, patches, see
 from vertegrade.localizer.straight_image import windowed
 from vertegrade.localizer.training import train_network

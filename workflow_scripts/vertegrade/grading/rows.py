@@ -113,22 +113,3 @@ def patient_folds(grade: Whole, patient: Whole, fracture_grade: int, folds: int,
     fold = np.empty(len(patients), dtype=np.int64)
     fold[order] = np.arange(len(patients)) % min(folds, len(fractured))
     return fold[np.searchsorted(patients, patient)]
-
-
-def keep_labels_of(
-    labels: pd.DataFrame, splits: pd.DataFrame, fraction: float, fracture_grade: int, seed: int
-) -> pd.DataFrame:
-    """LABELS with only a share of the training patients kept, for learning curves; other splits keep all labels.
-
-    Patients stay whole. The share is drawn separately among patients with and without a fracture, with at least three
-    of those with one (fewer cannot be calibrated): `fraction` of 0.05 and the same seed choose the same patients.
-    """
-    train = labels[patient_splits.in_split(splits, labels["patient_id"], "train")]
-    usable = train[train["usable"]]
-    worst = usable.groupby("patient_id")["genant_grade"].max().sort_index()
-    random = np.random.default_rng(seed)
-    kept: set[str] = set()
-    for group, least in ((worst[worst >= fracture_grade], 3), (worst[worst < fracture_grade], 0)):
-        count = min(len(group), max(least, round(fraction * len(group))))
-        kept |= set(random.permutation(group.index.to_numpy(dtype=object))[:count])
-    return labels[~labels["patient_id"].isin(set(train["patient_id"]) - kept)].reset_index(drop=True)

@@ -27,7 +27,7 @@ from vertegrade.files import write_text
 from vertegrade.gpus import check_together, gpus_asked_for
 from vertegrade.training.interruption import Interruption, TrainingInterrupted
 from vertegrade.training.states import States
-from vertegrade.workflow.code_hash import SCRIPTS, LoadedCode
+from vertegrade.workflow.code_hash import LoadedCode
 from vertegrade.workflow.job import continue_log
 
 log = logging.getLogger(__name__)
@@ -145,12 +145,8 @@ def _watched(command: list[str]) -> tuple[int, str]:
 
     The processes are in sessions of their own, so that a signal to this process's group reaches them by us alone.
     """
-    paths = [str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     with Interruption() as interruption:
-        process = subprocess.Popen(
-            command, env=environment, start_new_session=True, preexec_fn=lambda: _end_with_parent(signal.SIGKILL)
-        )
+        process = subprocess.Popen(command, start_new_session=True, preexec_fn=lambda: _end_with_parent(signal.SIGKILL))
         told = False
         try:
             while process.poll() is None:
