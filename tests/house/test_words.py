@@ -1,4 +1,4 @@
-"""Pages are in plain words, and short in their paragraphs."""
+"""Pages and code are in plain words, and pages short in their paragraphs."""
 
 import re
 import textwrap
@@ -9,6 +9,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), ROOT / "models/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SUFFIXES = {".py", ".smk", ".yaml", ".sh", ".j2", ".rst"}
+ROOMS = ("workflow_scripts", "rules", "benchmarks", "slurm", "profiles", "presets", "report")
+CODE = [
+    *(ROOT / name for name in ("Snakefile", "Makefile", "config.yaml")),
+    *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*")) if path.suffix in SUFFIXES),
+]
 BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 # Documents that a reader does not have, and words of no plain English.
 NOT_HERE = re.compile(r"methods\.md|field test|\bissue \d|design \d\.\d|\b(?:anew|wholly)\b", re.IGNORECASE)
@@ -36,6 +42,12 @@ def test_no_paragraph_is_long(page: Path) -> None:
 def test_words_are_plain_and_documents_are_here(page: Path) -> None:
     text = BLOCK.sub("", page.read_text("utf-8"))
     assert [*NOT_HERE.findall(text), *RATE.findall(text)] == []
+
+
+def test_words_of_the_code_are_plain_and_documents_are_here() -> None:
+    texts = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in CODE}
+    found = {name: [*NOT_HERE.findall(text), *RATE.findall(text)] for name, text in texts.items()}
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 def test_what_is_not_plain_is_noticed() -> None:

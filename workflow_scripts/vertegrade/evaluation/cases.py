@@ -77,7 +77,7 @@ def _check_splits(predictions: pd.DataFrame, scans: pd.DataFrame, splits: pd.Dat
 
 
 def check_method(predictions: pd.DataFrame, method: str) -> None:
-    """EvaluationError where a predictions table is of another method; one without a row is of none."""
+    """EvaluationError where a predictions table is of another method; an empty one is of none."""
     others = sorted(set(predictions["method"]) - {method})
     if others:
         raise EvaluationError(f"predictions of {', '.join(others)} where those of {method} belong; rerun grade")

@@ -1,4 +1,4 @@
-"""Training of the localizer's three networks from nothing to two weights files; goes on after a kill."""
+"""Training of the localizer's three networks from nothing to two weights files; continues after a kill."""
 
 import logging
 from functools import partial
@@ -41,7 +41,7 @@ def train_localizer(
 ) -> Metrics:
     """Train on a folder of `make_samples` and write the weights of the centreline's network and of the other two.
 
-    state_dir: of checkpoints. facts: what else the weights are to say about themselves.
+    state_dir: of checkpoints. facts: what else the metadata of the weights should contain.
     Returns the metrics of all trainings (`train_network`, each name with its network before it) and raises as it does.
     """
     line_network, vertebra_network = initial_networks(seed)
@@ -54,7 +54,7 @@ def train_localizer(
 
 
 def initial_networks(seed: int) -> tuple[CentrelineNetwork, VertebraNetwork]:
-    """The networks with the random weights that a seed gives; torch's own generators stay as they are."""
+    """The networks with the random weights that a seed gives; torch's own generators do not change."""
     with own_generators(seed, "cpu"):
         return CentrelineNetwork(), VertebraNetwork()
 
@@ -95,5 +95,5 @@ def _named(network: str, metrics: Metrics) -> Metrics:
 
 
 def _told(metrics: Metrics) -> dict[str, str]:
-    """Metrics as a file of weights tells them: without the seconds, so that the same training gives the same bytes."""
+    """Metrics for the weights' metadata: without the seconds, so that the same training gives the same bytes."""
     return {name: f"{value:.6g}" for name, value in metrics.items() if not name.endswith("_seconds")}

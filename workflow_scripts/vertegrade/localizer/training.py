@@ -30,7 +30,7 @@ def train_network(
     seed: int,
     device: str,
 ) -> dict[str, float]:
-    """Train in place; afterwards the network holds its averaged weights and is in evaluation mode.
+    """Train in place; afterwards the network has its averaged weights and is in evaluation mode.
 
     Arguments, metrics and errors are those of `Training`; the network goes to `device`.
     """

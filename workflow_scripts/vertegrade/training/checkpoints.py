@@ -1,6 +1,6 @@
 """Checkpoints of a training that survive a kill at any moment: safetensors, hashed, the last two kept.
 
-`step-00001234.safetensors` holds all tensors and, as metadata, plain facts; `.sha256` beside it is written last.
+`step-00001234.safetensors` contains all tensors and, as metadata, plain facts; its `.sha256` is written last.
 A checkpoint without a matching hash does not count. The folder that they lie in is one of `States`.
 """
 
@@ -31,7 +31,7 @@ def save_checkpoint(folder: Path, step: int, parts: Parts, facts: dict[str, floa
 
 
 def load_checkpoint(folder: Path) -> tuple[int, Parts, dict[str, float]] | None:
-    """Step, tensors by part and facts of the newest whole checkpoint, or None where there is none."""
+    """Step, tensors by part and facts of the newest complete checkpoint, or None where there is none."""
     for path in _checkpoints(folder):
         if _is_whole(path):
             with safetensors.safe_open(path, "pt") as handle:

@@ -7,7 +7,7 @@ import time
 from types import FrameType
 from typing import Any
 
-EXIT_CODE = 75  # EX_TEMPFAIL: the job did not fail, it is to be asked for again.
+EXIT_CODE = 75  # EX_TEMPFAIL: the job did not fail, it should be submitted again.
 MARGIN_S = 300.0
 
 
@@ -41,7 +41,7 @@ class Interruption:
         self.received = signal.Signals(number).name
 
     def reason(self) -> str:
-        """Why to stop now, or "" to go on."""
+        """Why to stop now, or "" to continue."""
         if self.received:
             return self.received
         # SLURM sets the end of the job (seconds since 1970) for every task; signals need not reach us.

@@ -1,6 +1,6 @@
 """Start of a training: in this process, or by torchrun in one process for each GPU that the job has.
 
-A grader's training is a `TrainingJob`: data that go to the other processes as a file, and what to do with them.
+A grader's training is a `TrainingJob`: data that the other processes get as a file, and what to do with them.
 """
 
 import ctypes
@@ -57,7 +57,7 @@ class TrainingJob(BaseModel, ABC):
         """Train in one process for each GPU that the job asked for, on this node or on all nodes of this SLURM job.
 
         resources: of a job of Snakemake. batch_size: samples per step, of all processes. Raises as `run` does;
-        ValueError where such GPUs cannot train together, RuntimeError where a process failed, whose own words are in
+        ValueError where such GPUs cannot train together, RuntimeError where a process failed, whose messages are in
         the log.
         """
         (processes, kind), nodes = gpus_asked_for(resources), resources.get("nodes", 1)
@@ -78,7 +78,7 @@ class TrainingJob(BaseModel, ABC):
         share = self.model_copy(update={"threads": max(1, self.threads // each)})
         description = self.states.folder / "job.json"
         write_text(description, share.model_dump_json())
-        self.metrics.unlink(missing_ok=True)  # of an earlier attempt, which would pass for this one's
+        self.metrics.unlink(missing_ok=True)  # of an earlier attempt, which would count as this one's
         command = _on_all_nodes(nodes, each, self.threads) + _torchrun(nodes, each)
         command += ["-m", type(self).__module__, str(description)]
         log.info("%d processes on %d node(s): %s", processes, nodes, shlex.join(command))
@@ -87,11 +87,11 @@ class TrainingJob(BaseModel, ABC):
             return
         if reason or status == 0:
             raise TrainingInterrupted(reason or "the processes stopped before the end")
-        raise RuntimeError(f"training in {processes} processes failed (status {status}); why is said above in the log")
+        raise RuntimeError(f"training in {processes} processes failed (status {status}); the log above says why")
 
 
 def join(kind: type[TrainingJob], description: Path) -> None:
-    """Be one of several processes; ends well also where it was asked to stop: then there are no metrics."""
+    """Be one of several processes. It also ends without an error where it was asked to stop, then without metrics."""
     job = kind.model_validate_json(description.read_text(encoding="utf-8"))
     LoadedCode(f"train_{job.method}", job.states.code, "")
     _end_with_parent(signal.SIGTERM)
@@ -134,16 +134,16 @@ def _on_all_nodes(nodes: int, each: int, threads: int) -> list[str]:
 
 
 def _endpoint() -> str:
-    """Where torchruns of several nodes meet: a free port of this node."""
+    """Where torchruns of several nodes connect: a free port of this node."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         return f"{platform.node()}:{probe.getsockname()[1]}"
 
 
 def _watched(command: list[str]) -> tuple[int, str]:
-    """Run a command to its end, hand signals on to all its processes; its status, and the signal or "".
+    """Run a command to its end and pass signals on to all its processes; its status, and the signal or "".
 
-    The processes are in sessions of their own, so that a signal to this process's group reaches them by us alone.
+    The processes are in their own sessions, so that a signal to this process's group reaches them only through us.
     """
     with Interruption() as interruption:
         process = subprocess.Popen(command, start_new_session=True, preexec_fn=lambda: _end_with_parent(signal.SIGKILL))
@@ -155,12 +155,12 @@ def _watched(command: list[str]) -> tuple[int, str]:
                     told = True
                     _signal_all(signal.SIGTERM)
         finally:
-            _signal_all(signal.SIGKILL)  # nobody is left but where this process itself was interrupted
+            _signal_all(signal.SIGKILL)  # processes are left only where this process itself was interrupted
         return process.wait(), interruption.received
 
 
 def _end_with_parent(number: signal.Signals) -> None:
-    """Ask Linux for a signal when the process that started this one dies without a word (prctl(2))."""
+    """Ask Linux for a signal when the process that started this one dies without a message (prctl(2))."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, number)
 

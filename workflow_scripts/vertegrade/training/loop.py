@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How weights follow from gradients, and when a training is saved, shown and given up.
+    """How weights follow from gradients, and when a training is saved, logged and given up.
 
     optimisers: of the network's weights. learning_rate: of all of them at step k.
     average: moves the averaged weights towards the network's (`multi_avg_fn` of torch's AveragedModel).
@@ -77,7 +77,7 @@ class Training:
         self.facts = {"bad_steps": 0.0, "seconds": 0.0, "loss": 0.0}
 
     def run(self) -> dict[str, float]:
-        """Go on from the last checkpoint to the last step; then the network holds the averaged (EMA) weights.
+        """Continue from the last checkpoint to the last step; then the network holds the averaged (EMA) weights.
 
         Returns steps, seconds, bad_steps and the running mean of the loss. To be called within `own_generators`.
         Raises TrainingInterrupted (exit code 75) after a signal or near the end of the SLURM job, with the state saved;
@@ -143,7 +143,7 @@ class Training:
         save_checkpoint(self.folder, self.step, parts, self.facts)
 
     def resume(self) -> None:
-        """Continue from the newest whole checkpoint, if there is one."""
+        """Continue from the newest complete checkpoint, if there is one."""
         found = load_checkpoint(self.folder)
         if found is None:
             log.info("no checkpoint in %s: starting from the beginning", self.folder)

@@ -1,6 +1,6 @@
 """Processes that train one network together, one on each GPU: torch.distributed, seen from one of them.
 
-A process that nobody set up torch.distributed in is alone, and all of this does nothing.
+In a process without torch.distributed all of this does nothing.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class Processes:
             self.wait()
 
     def require_same(self, value: int, what: str) -> None:
-        """RuntimeError unless all processes hold the same number."""
+        """RuntimeError unless all processes have the same number."""
         if self.mean(value) != value:
             raise RuntimeError(
                 f"{what} are not the same for all processes: this one found step {value}. A file system that shows "
@@ -56,6 +56,6 @@ class Processes:
             )
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Continue when all processes have come here."""
         if self.count > 1:
             distributed.barrier()

@@ -17,7 +17,7 @@ def own_generators(seed: int, device: str) -> Iterator[None]:
 
 
 def step_seed(seed: int, step: int, part: int = 0) -> int:
-    """A seed of its own (63 bits) for each step, and for each part of a batch that several processes share."""
+    """A separate seed (63 bits) for each step, and for each part of a batch that several processes share."""
     sequence = np.random.SeedSequence([seed, step], spawn_key=(part,) if part else ())
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 

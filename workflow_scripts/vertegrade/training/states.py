@@ -20,7 +20,7 @@ class InUseError(RuntimeError):
 
 
 class States(BaseModel):
-    """Where the trainings of a rule keep their states, and by what code and packages they are made.
+    """Where the trainings of a rule keep their states, and the code and packages that make them.
 
     folder: of all states. code: as in the params of the job. packages: those that compute here (`packages_of`), which
     may be others than the params', as Snakemake need not run in the environment of its jobs.
@@ -31,9 +31,9 @@ class States(BaseModel):
     packages: dict[str, str]
 
     def of(self, *, settings: Any, seed: int, device: str, inputs: Any) -> Path:
-        """Folder of the state of one training: only one of the same code, packages and arguments goes on from it.
+        """Folder of the state of one training: only one of the same code, packages and arguments continues from it.
 
-        settings, inputs: JSON; hashes of what the inputs hold, not their names.
+        settings, inputs: JSON; hashes of the inputs' content, not their names.
         """
         training = {"settings": settings, "seed": seed, "device": device, "inputs": inputs}
         key = {"code": self.code, "packages": self.packages} | training
@@ -47,7 +47,7 @@ class States(BaseModel):
         return folder
 
     def keep_only(self, folder: Path) -> None:
-        """Remove all other states, once the training in `folder` has come to its end; not one that is worked on."""
+        """Remove all other states, once the training in `folder` has ended; not one that is in use."""
         for other in self._others(folder):
             with suppress(InUseError), locked(other):
                 shutil.rmtree(other, ignore_errors=True)
@@ -59,7 +59,7 @@ class States(BaseModel):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a state folder alone: a second training on it (a job requeued twice) stops with InUseError.
+    """Lock a state folder: a second training on it (a job requeued twice) stops with InUseError.
 
     The lock ends with the process, however it ends. Half-written files of a killed process are removed.
     """

@@ -10,10 +10,10 @@ from vertegrade.settings.dae import AugmentSettings
 
 
 def augmented(hu: Tensor, settings: AugmentSettings, generator: Generator) -> tuple[Tensor, Tensor]:
-    """What the decoder is to draw and what the encoder sees of crops, float HU (B, S, H, W) each.
+    """What the decoder should draw and what the encoder sees of crops, float HU (B, S, H, W) each.
 
-    Both have the same change of shape, mirroring and grey values; the encoder alone sees pose and noise. A decoder that
-    had to draw the pose would make z_sem hold it, and shape only as seen from each pose: with it, a linear probe of
+    Both have the same change of shape, mirroring and grey values; only the encoder sees pose and noise. A decoder that
+    had to draw the pose would make z_sem contain it, and shape only as seen from each pose. With it, a linear probe of
     z_sem found anterior heights to 2.2 mm, without to 1.4 mm (docs/results/dae-experiments.md). One draw for all slices
     of a crop.
     """
@@ -37,7 +37,7 @@ def _uniform(count: int, largest: float, generator: Generator) -> Tensor:
 
 
 def _sampled(images: Tensor, grid: Tensor) -> Tensor:
-    """Images (B, C, H, W) at the places of an `affine_grid` (B, H, W, 2); outside, their border goes on."""
+    """Images (B, C, H, W) at the places of an `affine_grid` (B, H, W, 2); outside, their border continues."""
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -54,8 +54,8 @@ def _pose(count: int, shape: list[int], settings: AugmentSettings, generator: Ge
 def _elastic(count: int, height: int, width: int, std_px: float, generator: Generator) -> Tensor:
     """Smooth displacements (B, H, W, 2), x and y in the units of `affine_grid` (Simard et al., ICDAR 2003).
 
-    Normal draws on six nodes a side, a fifth of the crop apart, so that a body can lose height at the front alone; half
-    of the outermost interval lies outside the crop, where cubic interpolation has too few nodes.
+    Normal draws on six nodes per side, a fifth of the crop apart, so that a body can lose height at the front alone.
+    Half of the outermost interval lies outside the crop, where cubic interpolation has too few nodes.
     """
     nodes, margin = 6, (height // 6, width // 6)
     scale = torch.tensor([2 * std_px / width, 2 * std_px / height])[:, None, None]

@@ -1,4 +1,4 @@
-"""What a vertebra would look like at another z_sem: x_T by DDIM inversion keeps who it is, z says how it is graded."""
+"""What a vertebra would look like at another z_sem: x_T by DDIM inversion keeps the patient, z decides the grade."""
 
 from dataclasses import dataclass
 

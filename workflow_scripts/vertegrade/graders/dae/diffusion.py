@@ -19,7 +19,7 @@ Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 # Mean square of what z leaves unknown of a windowed crop (measured: 0.037 after 600 steps of the demo's training). With
-# the mean square of the crops themselves, 0.4, the U-Net would still have to carry most of the noise through.
+# the mean square of the crops themselves, 0.4, the U-Net would still have to pass most of the noise through.
 UNKNOWN = 0.04
 
 
@@ -36,7 +36,7 @@ class Diffusion:
         # Values are never clipped: clipping x_0 to the window breaks the inversion where a crop touches its ends.
         self._options = _BETAS[settings.schedule] | {"num_train_timesteps": NOISE_LEVELS, "clip_sample": False}
 
-    # diffusers is imported where it is needed: it takes two seconds, which a job that only encodes need not wait.
+    # diffusers is imported where it is needed: it takes two seconds, and a job that only encodes need not wait.
     @cached_property
     def alpha_bar(self) -> Tensor:
         """Share of signal in the variance at each level (1000,)."""
@@ -56,14 +56,14 @@ class Diffusion:
         return signal * x0 + sigma * noise
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the U-Net is to predict at x_t."""
+        """What the U-Net should predict at x_t."""
         if self.prediction == "epsilon":
             return noise
         signal, sigma = self.amounts(t)
         return signal * noise - sigma * x0 - self._guess(self.noised(x0, noise, t), t)
 
     def noise_of(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """The noise in x_t that a prediction made at (x_t, t) stands for."""
+        """The noise in x_t that corresponds to a prediction made at (x_t, t)."""
         if self.prediction == "epsilon":
             return prediction
         signal, sigma = self.amounts(t)

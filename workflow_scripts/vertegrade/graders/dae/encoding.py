@@ -17,7 +17,7 @@ def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarra
     """z_sem of crops, float32 (N, z_dim), in order.
 
     pixels: packed crops of any number of shards, int16 HU (N_i, S, H, W) with the S, H, W that the weights were trained
-    on. A crop's latent does not depend on the crops beside it: no batch statistics, and every batch has the same size.
+    on. A crop's latent does not depend on the other crops: no batch statistics, and every batch has the same size.
     Where a GPU's memory is too small for a batch, half of it is tried once; then torch.cuda.OutOfMemoryError.
     """
     if sum(len(array) for array in pixels) == 0:
@@ -32,7 +32,7 @@ def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarra
         if batch_size == 1:
             raise
         log.warning("batches of %d crops are too large for this GPU, now %d: %s", batch_size, batch_size // 2, error)
-    # Not within `except`, where the traceback still holds the batch; all anew, so that all crops have one batch size.
+    # Not within `except`, where the traceback still holds the batch. All again, so that all crops have one batch size.
     torch.cuda.empty_cache()
     return _encoded(dae, crops, batch_size // 2)
 

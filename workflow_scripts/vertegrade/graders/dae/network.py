@@ -96,7 +96,7 @@ class UNet(nn.Module):
                 channels = widths[level]
             if level:
                 self.up.append(block(channels, channels, all_sides[level - 1], "up"))
-        # z_sem reaches the image through scales alone only after many steps (methods.md 2.6); this is a short way.
+        # z_sem reaches the image through scales alone only after many steps; this is a short way.
         self.z_map = nn.Linear(z_dim, widths[0] * all_sides[0] ** 2) if settings.z_map else None
         self.out = nn.Sequential(group_norm(channels), nn.SiLU(), zeroed(nn.Conv2d(channels, pixels, 3, padding=1)))
 

@@ -33,7 +33,7 @@ def check_attention(settings: DaeModelSettings, size: int) -> None:
     }
     missed = sorted(set(settings.attention_resolutions) - reached)
     if missed:
-        # Attention that silently never happens is a known trap of released code (methods.md 2.7: 96 px).
+        # In released code attention may silently never happen (96 px).
         raise ValueError(
             f"dae.model.attention_resolutions {missed} px is the side of no feature map of crops of {size} px; "
             f"the sides are {sorted(reached, reverse=True)}"

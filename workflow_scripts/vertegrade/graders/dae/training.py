@@ -38,19 +38,20 @@ def train_dae(
     threads: int,
     facts: dict[str, str] | None = None,
 ) -> dict[str, float]:
-    """Train on unlabelled crops and write the averaged (EMA) weights; goes on by itself after a kill.
+    """Train on unlabelled crops and write the averaged (EMA) weights; continues by itself after a kill.
 
     pixels: packed crops of the shards, int16 HU (N_i, S, H, W), of training patients only.
     states: where checkpoints are kept. Only a training of the same code, packages, settings, seed, device, pixels and
-    facts goes on from them; states of others are removed when this one has come to its end.
+    facts continues from them; states of others are removed when this one has ended.
     facts: kept in the weights' metadata (crop geometry, hash of the patient list, ...).
+
     Where several processes train together (torch.distributed was set up), each calls this; the first one keeps state
     and weights. Returns the metrics of training, on the others nothing. Raises as `Training.run` does.
     """
     torch.set_num_threads(threads)
     crops = Crops(pixels)
     data = crops.sha256()
-    # How often a training is saved and looked at does not change it.
+    # How often a training is saved and validated does not change it.
     counted = train.model_dump(exclude={"save_every_s", "validate_every"})
     settings = {"model": model.model_dump(), "train": counted}
     folder = states.of(settings=settings, seed=seed, device=device, inputs={"pixels": data, "facts": facts})

@@ -1,4 +1,4 @@
-"""Trained weights on disk: safetensors whose metadata says how to build the networks and how they came about."""
+"""Trained weights on disk: safetensors whose metadata says how to build the networks and how they were made."""
 
 import json
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from vertegrade.weights import WeightsError, read_weights, write_weights
 class Dae:
     """A trained diffusion autoencoder, in evaluation mode on its device.
 
-    crop_shape: (S, H, W) of the crops that it takes. sha256: of the weights file; latents carry it.
+    crop_shape: (S, H, W) of the crops that it takes. sha256: of the weights file; it is in the latents.
     facts: what the training wrote about itself (data hash, seed, crop geometry, ...).
     """
 
@@ -34,7 +34,7 @@ class Dae:
 def save_dae(
     path: Path, network: DaeNetwork, settings: DaeModelSettings, crop_shape: tuple[int, int, int], facts: dict[str, str]
 ) -> None:
-    """Write weights and metadata; the file is complete in itself."""
+    """Write weights and metadata; the file needs no other one."""
     metadata = {"format": DAE_FORMAT, "model": settings.model_dump_json(), "crop_shape": json.dumps(crop_shape)}
     write_weights(path, network, metadata | {"facts": facts})
 
