@@ -132,6 +132,23 @@ def test_how_often_checkpoints_are_written_changes_nothing(tmp_path: Path, undis
     assert [path.name for path in tmp_path.glob("step-*.safetensors")] == ["step-00000012.safetensors"]
 
 
+def test_a_stop_saves_whatever_the_time_since_the_last_checkpoint(tmp_path: Path, undisturbed: Weights) -> None:
+    with pytest.raises(TrainingInterrupted):
+        trained(tmp_path, batch=stopping, save_every_s=60)
+    assert [path.name for path in tmp_path.glob("step-*.safetensors")] == ["step-00000007.safetensors"]
+    assert same(trained(tmp_path), undisturbed)
+
+
+def test_the_learning_rate_is_that_of_the_step(tmp_path: Path) -> None:
+    steps: list[int] = []
+    with own_generators(3, "cpu"):
+        training = toy_training(tmp_path, learning_rate=lambda step: float(steps.append(step) or 0))
+        before = [weight.clone() for weight in training.network.parameters()]
+        training.run()
+    assert sorted(set(steps)) == list(range(12))
+    assert all(torch.equal(a, b) for a, b in zip(training.network.parameters(), before, strict=True))
+
+
 def test_end_of_the_slurm_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 200))
     with pytest.raises(TrainingInterrupted) as interrupted:
