@@ -14,7 +14,7 @@ from snakemake.logging import logger
 CLONE = os.path.dirname(str(workflow.current_basedir))
 sys.path.insert(0, f"{CLONE}/workflow_scripts")
 
-from vertegrade.workflow.code_hash import packages_of, planned_code_of
+from vertegrade.workflow.code_hash import packages_of, planned_code_of, run_this_clone
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of, splits_of
 from vertegrade.methods import MAIN
@@ -32,10 +32,7 @@ from vertegrade.workflow.locks import remove_own_locks_only
 from vertegrade.workflow.reruns import decide_by_content
 from vertegrade.settings.base import rerun_values
 
-# Jobs find the code of this clone first, whatever PYTHONPATH or an installed package of another clone says.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [f"{CLONE}/workflow_scripts", *filter(None, [os.environ.get("PYTHONPATH")])]
-)
+run_this_clone()
 
 remove_own_locks_only()
 

@@ -198,6 +198,12 @@ def planned_code_of(script: str, remote: bool) -> str:
     return os.environ[name]
 
 
+def run_this_clone() -> None:
+    """Let jobs find the code of this clone first, whatever PYTHONPATH or an installed package of another clone says."""
+    paths = [str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
 def digests_of(modules: Sequence[str]) -> dict[str, str]:
     """Digests of modules, by their paths from workflow_scripts/: of what they mean, not of their bytes."""
     return {module: _parse(SCRIPTS / module).digest for module in modules}
