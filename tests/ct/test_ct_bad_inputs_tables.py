@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import yaml
 
-from dae.dae_tiny import MODEL, pixels
 from helpers.bad_inputs import verdict
 from helpers.series import body_hu, convert
 from helpers.simulated_latents import cohort
+from helpers.tiny_dae import MODEL, pixels
 from vertegrade.cohort.labels import LabelError, read_label_table
 from vertegrade.cohort.sheet import ScanRow, SheetError, read_sheet
 from vertegrade.ct.volume import Volume

@@ -10,10 +10,10 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from dae.dae_tiny import MODEL
 from helpers.runs import ROOT
 from helpers.script_jobs import run_script
 from helpers.simulated_latents import cohort
+from helpers.tiny_dae import MODEL
 from vertegrade.cohort.labels import LabelError
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.files import sha256_of, write_json

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dae.dae_tiny import MODEL, TRAIN
-from dae.test_dae_together import training
+from helpers.dae_job import training_job
 from helpers.runs import Config, clone, snakemake
+from helpers.tiny_dae import MODEL, TRAIN
 from vertegrade.files import sha256_of
 from vertegrade.workflow.code_hash import code_digests, code_of
 
@@ -73,7 +73,7 @@ def test_an_edit_while_the_run_works_stops_the_jobs_that_it_concerns(tmp_path: P
 
 
 def test_edited_training_code_trains_anew(tmp_path: Path, sheet: Config) -> None:  # A1
-    made = training(tmp_path / "made")
+    made = training_job(tmp_path / "made")
     for path, place in {made.crops[0]: "crops", made.pixels[0]: "crops", made.splits: "cohort"}.items():
         (tmp_path / "results" / place).mkdir(parents=True, exist_ok=True)
         path.rename(tmp_path / "results" / place / path.name)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dae.dae_tiny import MODEL, TRAIN
+from helpers.tiny_dae import MODEL, TRAIN
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.optimiser import is_matrix, optimisers
 

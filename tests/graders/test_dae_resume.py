@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dae.dae_tiny import MODEL, TRAIN, pixels, states
+from helpers.tiny_dae import DROPPING, TRAIN, pixels, states
 from vertegrade.graders.dae.training import train_dae
 from vertegrade.settings.dae import DaeTrainSettings
 from vertegrade.training.interruption import TrainingInterrupted
 from vertegrade.training.loop import Training
 
 ALWAYS = TRAIN.model_copy(update={"save_every_s": 1.0e-9})
-DROPPING = MODEL.model_copy(update={"dropout": 0.1})
 
 
 def train(folder: Path, settings: DaeTrainSettings = ALWAYS, code: str = "one") -> bytes:

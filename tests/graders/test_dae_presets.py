@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from dae.dae_tiny import states
+from helpers.tiny_dae import states
 from vertegrade.graders.dae.encoding import encode
 from vertegrade.graders.dae.training import train_dae
 from vertegrade.graders.dae.weights import load_dae

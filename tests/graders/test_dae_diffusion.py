@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dae.dae_tiny import MODEL
+from helpers.tiny_dae import MODEL
 from vertegrade.graders.dae.diffusion import Diffusion
 
 STD = 0.2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dae.dae_tiny import MODEL, TRAIN, pixels, states
+from helpers.tiny_dae import MODEL, TRAIN, pixels, states
 from vertegrade.graders.dae.counterfactual import counterfactuals
 from vertegrade.graders.dae.encoding import encode
 from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed

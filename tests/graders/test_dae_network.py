@@ -6,7 +6,7 @@ import yaml
 from torch import nn
 from torch.nn import functional
 
-from dae.dae_tiny import MODEL
+from helpers.tiny_dae import MODEL
 from vertegrade.graders.dae.layers import AdaGN, Attention, ResBlock
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.settings.dae import DaeModelSettings, DaeSettings

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dae.dae_tiny import MODEL, TRAIN, pixels, states
+from helpers.tiny_dae import MODEL, TRAIN, pixels, states
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.pixels import Crops
 from vertegrade.graders.dae.training import (

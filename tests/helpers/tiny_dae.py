@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dae.dae_toy import Toy, toy_crops
+from helpers.toy_crops import Toy, toy_crops
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 from vertegrade.training.states import States
 
@@ -13,6 +13,8 @@ MODEL = DaeModelSettings(
     slices=3, slab_mean=False, z_dim=8, channels=8, multipliers=[1, 2], attention_resolutions=[4], unshuffle=2,
     embedding=16, encoder_channels=8, encoder_multipliers=[1, 2], encoder_unshuffle=2,
 )  # fmt: skip
+# With dropout, which draws random numbers in training.
+DROPPING = MODEL.model_copy(update={"dropout": 0.1})
 TRAIN = DaeTrainSettings(steps=12, batch_size=4, warmup_steps=2, validate_every=5, learning_rate=3.0e-3)
 
 
