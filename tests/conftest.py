@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # Their files take minutes each. Begun last, they would keep one of two workers idle at the end.
-SLOW_FIRST = ("tests/slurm", "tests/faults", "tests/runs", "tests/grading", "tests/training")
+SLOW_FIRST = ("tests/faults", "tests/runs", "tests/grading", "tests/training")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow folders first; the order within a file stays."""
+    """Slow folders first, between them the files of tests/slurm: two clusters at once would share two cores."""
     root = Path(__file__).resolve().parents[1]
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
 
-    def place(item: pytest.Item) -> int:
-        folder = item.path.parent.relative_to(root).as_posix()
+    def place(file: Path) -> int:
+        folder = file.parent.relative_to(root).as_posix()
         return SLOW_FIRST.index(folder) if folder in SLOW_FIRST else len(SLOW_FIRST)
 
-    items.sort(key=place)
+    clusters = [file for file in files if file.parent.name == "slurm"]
+    others = sorted((file for file in files if file not in clusters), key=place)
+    order = [file for pair in zip_longest(clusters, others) for file in pair if file]
+    items[:] = [item for file in order for item in files[file]]
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
