@@ -191,6 +191,6 @@ def test_a_job_with_one_gpu_or_none_trains_in_this_process(tmp_path: Path) -> No
 
 def test_what_went_wrong_in_a_process_is_in_the_log(tmp_path: Path) -> None:
     job = toy_job(tmp_path / "job", broken=True)
-    with pytest.raises(RuntimeError, match="is said above in the log"):
+    with pytest.raises(RuntimeError, match="the log above says why"):
         job.start(TWO, 4)
     assert "the toy is broken" in job.log.read_text()
