@@ -31,7 +31,8 @@ LONG = {"steps": 1_000_000, "save_every_s": 0.2}
 def toys_are_found() -> Any:
     """The processes import the toy from tests/."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         yield
 
 
