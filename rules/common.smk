@@ -57,7 +57,7 @@ PHANTOM = not SETTINGS.cohort.sheet
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
 COMPARED = [name for name in METHODS if ALL_METHODS[name].baseline in METHODS]
-LATENT_METHODS = "|".join(name for name in METHODS if ALL_METHODS[name].latents)
+LATENT_METHODS = [name for name in METHODS if ALL_METHODS[name].latents]
 MAIN_PREDICTIONS = f"<results>/predictions/{MAIN}.parquet"
 POINTS_FROM = points_from(SETTINGS)
 # Relative, so that moving a clone with its results re-runs nothing.

@@ -11,7 +11,7 @@ rule fit_hyperplane:
     benchmark:
         "<benchmarks>/fit_hyperplane/{method}.tsv"
     wildcard_constraints:
-        method=LATENT_METHODS,
+        method="|".join(LATENT_METHODS),
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -43,7 +43,7 @@ rule calibrate:
     benchmark:
         "<benchmarks>/calibrate/{method}.tsv"
     wildcard_constraints:
-        method=LATENT_METHODS,
+        method="|".join(LATENT_METHODS),
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -79,7 +79,7 @@ rule grade:
     benchmark:
         "<benchmarks>/grade/{method}.tsv"
     wildcard_constraints:
-        method=LATENT_METHODS,
+        method="|".join(LATENT_METHODS),
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -44,7 +44,7 @@ rule cohort_page:
         training="<results>/dae/training.json",
         calibrators=expand(
             "<results>/grading/{method}/calibrator.json",
-            method=LATENT_METHODS.split("|"),
+            method=LATENT_METHODS,
         ),
         montage="<results>/report/montage.png",
         counterfactuals="<results>/report/counterfactuals.png",

@@ -200,8 +200,8 @@ def planned_code_of(script: str, remote: bool) -> str:
 
 def run_this_clone() -> None:
     """Let jobs find the code of this clone first, whatever PYTHONPATH or an installed package of another clone says."""
-    paths = [str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(SCRIPTS)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *paths])
 
 
 def digests_of(modules: Sequence[str]) -> dict[str, str]:
