@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from vertegrade.fractures import SHAPES, Fracture, draw_fracture
 from vertegrade.levels import LABEL_OF
 from vertegrade.phantom.anatomy.body import BodyPlan, build_body
 from vertegrade.phantom.anatomy.curve import Disc, clearance, stack
 from vertegrade.phantom.anatomy.findings import uneven
-from vertegrade.phantom.anatomy.fracture import SHAPES, draw_fracture
 from vertegrade.phantom.anatomy.patient import draw_patient
 from vertegrade.phantom.anatomy.person import GRADED, Patient
 from vertegrade.phantom.roster import phantom_rows
@@ -32,6 +32,10 @@ def plan() -> BodyPlan:
     """A lumbar body of round numbers."""
     waves = uneven(np.random.default_rng(0), 0.1)
     return BodyPlan(21, 16, 1.0, 26, 27, 1.2, 1.5, 0.1, waves)
+
+
+def drawn(rng: np.random.Generator, plan: BodyPlan, loss: float, shape: str) -> Fracture:
+    return draw_fracture(rng, plan.half_width, plan.half_depth, plan.waist, loss, shape)
 
 
 def test_roster_names_scans_and_their_files() -> None:
@@ -92,7 +96,7 @@ def test_another_seed_draws_another_patient() -> None:
 def test_a_fracture_costs_exactly_its_loss(plan: BodyPlan, shape: str, loss: float) -> None:
     rng = np.random.default_rng(round(100 * loss))
     healthy = build_body(plan).heights()
-    fracture = draw_fracture(rng, plan, loss, shape)
+    fracture = drawn(rng, plan, loss, shape)
     lost = 1 - build_body(replace(plan, fracture=fracture)).heights() / healthy
     assert lost.max() == pytest.approx(loss, abs=0.002)
     lowest = {"wedge": [0], "biconcave": [1], "crush": [0, 1, 2]}[shape]
@@ -102,7 +106,7 @@ def test_a_fracture_costs_exactly_its_loss(plan: BodyPlan, shape: str, loss: flo
 
 
 def test_a_wedge_tilts_the_spine_above_it(plan: BodyPlan) -> None:
-    fracture = draw_fracture(np.random.default_rng(1), plan, 0.4, "wedge")
+    fracture = drawn(np.random.default_rng(1), plan, 0.4, "wedge")
     wedged = build_body(replace(plan, fracture=fracture))
     whole, still = build_body(plan), np.zeros(3)
 

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
+from vertegrade.fractures import COLUMN, PLANE_HALF, Buckle, Fracture, plane
 
-PLANE_HALF = 36  # endplate maps reach 36 mm to every side, one sample per millimetre
 ANGLES = 72  # samples of the wall around the axis, from right (0) through anterior (a quarter)
 WALL_HALF = 26  # the wall's map reaches 26 mm up and down, one sample per millimetre
-COLUMN = 0.85  # the anterior and posterior heights lie at this share of the half depth
 RIM = 0.83  # inside this share of the radius the endplate is dished
 MIN_HEIGHT_MM = 3.5  # what remains between the endplates of the most crushed body
 
@@ -39,22 +38,6 @@ class Lip:
     angle: float
     spread: float
     size: float
-
-
-@dataclass(frozen=True, eq=False)
-class Fracture:
-    """How a body collapsed.
-
-    displacement: loss of height over the endplate map, 1 where a column lost most. loss: fraction lost there.
-    superior_share: share of the displacement that the superior endplate made. buckle: bulges of the broken wall.
-    """
-
-    shape: str
-    loss: float
-    displacement: Floats32
-    superior_share: float
-    widening: float
-    buckle: tuple[Lip, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +87,6 @@ class Body:
     def centre(self) -> NDArray[np.float64]:
         """Middle of the body between its endplates (local mm)."""
         return np.array([0.0, 0.0, self.column_ends()[:, :, 2].mean()])
-
-
-def plane() -> tuple[Floats32, Floats32]:
-    """Right and anterior coordinates (mm) of the samples of an endplate map."""
-    axis = np.arange(-PLANE_HALF, PLANE_HALF + 1, dtype=np.float32)
-    right, anterior = np.meshgrid(axis, axis, indexing="ij")
-    return right, anterior
 
 
 def angles() -> Floats32:
@@ -202,7 +178,7 @@ def _wall(plan: BodyPlan, top: Floats32, bottom: Floats32) -> Floats32:
     return np.asarray(wall, np.float32)
 
 
-def _around(lip: Lip) -> Floats32:
+def _around(lip: Lip | Buckle) -> Floats32:
     """1 at the lip's angle, falling off to its sides."""
     turn = (angles() - lip.angle + np.pi) % (2 * np.pi) - np.pi
     return np.asarray(np.exp(-((turn / lip.spread) ** 2)), np.float32)

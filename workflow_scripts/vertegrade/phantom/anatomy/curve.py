@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vertegrade.phantom.anatomy.body import PLANE_HALF, Body
+from vertegrade.fractures import PLANE_HALF
+from vertegrade.phantom.anatomy.body import Body
 
 Vector = NDArray[np.float64]
 

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
+from vertegrade.fractures import PLANE_HALF, draw_fracture, draw_shape
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.alignment import draw_discs, draw_scoliosis
-from vertegrade.phantom.anatomy.body import PLANE_HALF, Body, BodyPlan, build_body, radial_share
+from vertegrade.phantom.anatomy.body import Body, BodyPlan, build_body, radial_share
 from vertegrade.phantom.anatomy.curve import MIN_GAP_MM, Disc, Pose, stack
 from vertegrade.phantom.anatomy.ends import with_ends
 from vertegrade.phantom.anatomy.findings import Draft, Material, draw_findings, scheuermann, scheuermann_levels, uneven
-from vertegrade.phantom.anatomy.fracture import draw_fracture, draw_loss, draw_shape, draw_sites
+from vertegrade.phantom.anatomy.fracture import draw_loss, draw_sites
 from vertegrade.phantom.anatomy.person import SACRAL, Patient, Person, Vertebra, is_graded
 from vertegrade.phantom.anatomy.posterior import lumbar_share, posterior_rods, rib_rods
 from vertegrade.phantom.anatomy.variants import draw_labels, draw_slip, sized_as
@@ -161,7 +162,9 @@ def _draw_sacral(rng: np.random.Generator, person: Person, number: int) -> Draft
 def _fractured(rng: np.random.Generator, draft: Draft, loss: float) -> Draft:
     """The vertebra after a collapse; what was spongiosa fills less room, and some fractures have a dense band."""
     grade = genant_grade(loss)
-    fracture = draw_fracture(rng, draft.plan, loss, draw_shape(rng, grade))
+    plan = draft.plan
+    shape = draw_shape(rng, grade)
+    fracture = draw_fracture(rng, plan.half_width, plan.half_depth, plan.waist, loss, shape)
     material = replace(draft.material, trabecular_hu=draft.material.trabecular_hu * (1 + rng.uniform(0, 0.7) * loss))
     if rng.random() < 0.4:
         band = rng.uniform(60, 260) * min(loss / 0.25, 1.2)
@@ -173,7 +176,7 @@ def _fractured(rng: np.random.Generator, draft: Draft, loss: float) -> Draft:
             band_mm=rng.uniform(2, 5),
         )
     findings = draft.findings if grade else ("subthreshold", *draft.findings)
-    return replace(draft, plan=replace(draft.plan, fracture=fracture), material=material, findings=findings)
+    return replace(draft, plan=replace(plan, fracture=fracture), material=material, findings=findings)
 
 
 def _assemble(

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
+from vertegrade.fractures import PLANE_HALF
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
-from vertegrade.phantom.anatomy.body import PLANE_HALF, Body
+from vertegrade.phantom.anatomy.body import Body
 from vertegrade.phantom.anatomy.curve import Pose
 from vertegrade.phantom.anatomy.findings import Material
 from vertegrade.phantom.anatomy.posterior import Rods
