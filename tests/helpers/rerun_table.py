@@ -155,7 +155,7 @@ MODULES: dict[str, set[str]] = {
     "cohort/verse19.py": {"split", "labels"},
     "cohort/leakage.py": {"split"},
     "cohort/coverage.py": {"labels"},
-    "fractures.py": {"phantom"},
+    "fractures/": {"phantom"},
     "phantom/": {"phantom"},
     "phantom/roster.py": set(),
     "phantom/training_scan.py": set(),

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vertegrade.fractures import SHAPES, Fracture, draw_fracture
+from vertegrade.fractures.collapse import SHAPES, Fracture, draw_fracture
 from vertegrade.levels import LABEL_OF
 from vertegrade.phantom.anatomy.body import BodyPlan, build_body
 from vertegrade.phantom.anatomy.curve import Disc, clearance, stack

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vertegrade.fractures import PLANE_HALF
+from vertegrade.fractures.collapse import PLANE_HALF
 from vertegrade.phantom.anatomy.patient import draw_patient
 from vertegrade.phantom.anatomy.person import GRADED, Patient, Vertebra
 from vertegrade.phantom.anatomy.render import render

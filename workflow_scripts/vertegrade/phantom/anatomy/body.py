@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
-from vertegrade.fractures import COLUMN, PLANE_HALF, Buckle, Fracture, plane
+from vertegrade.fractures.collapse import COLUMN, PLANE_HALF, Buckle, Fracture, plane
 
 ANGLES = 72  # samples of the wall around the axis, from right (0) through anterior (a quarter)
 WALL_HALF = 26  # the wall's map reaches 26 mm up and down, one sample per millimetre

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vertegrade.fractures import PLANE_HALF
+from vertegrade.fractures.collapse import PLANE_HALF
 from vertegrade.phantom.anatomy.body import Body
 
 Vector = NDArray[np.float64]

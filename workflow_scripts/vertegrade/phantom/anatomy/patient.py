@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
-from vertegrade.fractures import PLANE_HALF, draw_fracture, draw_shape
+from vertegrade.fractures.collapse import PLANE_HALF, draw_fracture, draw_shape
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.alignment import draw_discs, draw_scoliosis
 from vertegrade.phantom.anatomy.body import Body, BodyPlan, build_body, radial_share

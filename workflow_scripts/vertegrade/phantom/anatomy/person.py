@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
-from vertegrade.fractures import PLANE_HALF
+from vertegrade.fractures.collapse import PLANE_HALF
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.body import Body
 from vertegrade.phantom.anatomy.curve import Pose

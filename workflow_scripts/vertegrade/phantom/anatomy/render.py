@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vertegrade.arrays import Floats32
-from vertegrade.fractures import PLANE_HALF
+from vertegrade.fractures.collapse import PLANE_HALF
 from vertegrade.phantom.anatomy.body import ANGLES, WALL_HALF, Body
 from vertegrade.phantom.anatomy.findings import Material
 from vertegrade.phantom.anatomy.grid import Box, Grid

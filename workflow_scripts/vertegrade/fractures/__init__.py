@@ -1,0 +1,1 @@
+"""Fractures as patients have them: how often, where, and how a vertebra collapses."""
