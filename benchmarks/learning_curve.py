@@ -39,7 +39,7 @@ def curve(results: Path, draws: int) -> pd.DataFrame:
     cohort = Cohort(labels, scans, crops, splits)
     latents = {
         "dae": read_tables(sorted(map(str, (results / "latents/dae").glob("*.parquet"))), LATENTS),
-        "pca": read_table(results / "latents/pca.parquet", LATENTS),
+        "pca": read_tables(sorted(map(str, (results / "latents/pca").glob("*.parquet"))), LATENTS),
     }
     rows = []
     for share in SHARES:

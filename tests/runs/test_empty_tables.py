@@ -345,11 +345,11 @@ TRAININGS: dict[str, tuple[str, Callable[[Cohort], tuple[dict[str, Any], dict[st
             {"params": {"state_dir": c.out("state")}, "sections": ["crop", "dae.model", "dae.train"]},
         ),
     ),
-    "encode_pca": (
+    "train_pca": (
         "needs at least three evaluable training crops, there are 0",
         lambda c: (
             {"pixels": [c.pixels], "crops": [c.crops], "splits": c.splits},
-            {"components": c.out("c.safetensors"), "latents": c.out("pca.parquet")},
+            {"components": c.out("c.safetensors")},
             {"params": {"window": [0.0, 400.0]}, "sections": ["grading.pca"]},
         ),
     ),

@@ -49,7 +49,7 @@ def test_why_names_the_setting_before_and_now(finished: Path, tmp_path: Path) ->
 def test_why_explains_what_is_asked_for(finished: Path, tmp_path: Path) -> None:
     folder = copy_of(finished, tmp_path, "predictions/dae.parquet")
     told = snakemake(
-        folder, "--cores", "1", "why", TARGET="results/predictions/dae.parquet results/latents/pca.parquet"
+        folder, "--cores", "1", "why", TARGET="results/predictions/dae.parquet results/latents/pca/0.parquet"
     )
     assert told.returncode == 0, told.stderr
     assert "1 job(s) would run." in told.stdout

@@ -67,7 +67,7 @@ def test_flags_of_a_scan_go_with_its_vertebrae(tiny: Path) -> None:
     scans = table("ct/*.parquet").set_index("scan_id")["flags"]
     for pattern in (
         "landmarks/*[0-9].parquet", "measurements/*.parquet", "crops/*.parquet", "latents/*/*.parquet",
-        "latents/pca.parquet", "predictions/*.parquet",
+        "predictions/*.parquet",
     ):  # fmt: skip
         found = table(pattern)
         assert len(found)

@@ -137,7 +137,7 @@ def test_driver_job_that_is_stopped_and_submitted_again(cluster: Cluster, finish
 
 def test_jobs_of_a_driver_job_get_their_own_cpus(cluster: Cluster, finished: Path, tmp_path: Path) -> None:
     """Snakemake runs in a job of one CPU, where threads are limited too; its jobs get what their rules ask for."""
-    folder = copy_of(finished, tmp_path, "pca", "latents/pca.parquet")  # field test C4
+    folder = copy_of(finished, tmp_path, "pca")  # field test C4
     project = Project(folder, cluster)
     driver = project.submit("slurm/driver.sh", "results/pca/components.safetensors", OMP_NUM_THREADS="1")
     on_its_way = ("PENDING", "RUNNING", "COMPLETING")
@@ -145,6 +145,6 @@ def test_jobs_of_a_driver_job_get_their_own_cpus(cluster: Cluster, finished: Pat
     assert cluster.job(driver)["JobState"] == "COMPLETED", (folder / f"vertegrade-{driver}.log").read_text()
     job = cluster.jobs()[-1]
     assert (cluster.job(driver)["NumCPUs"], job["NumCPUs"], job["MinMemoryNode"]) == ("1", "2", "8000M")
-    log = (folder / "logs/encode_pca.log").read_text()
+    log = (folder / "logs/train_pca.log").read_text()
     assert f"on 2 thread(s), SLURM job {job['JobId']} on {job['NodeList']}" in log
     assert_whole(folder, finished)
