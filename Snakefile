@@ -42,6 +42,7 @@ for name in ALL_METHODS:
 
 
 include: "rules/grade.smk"
+include: "rules/virtual.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 include: "rules/audit.smk"

@@ -16,7 +16,7 @@ sys.path.insert(0, f"{CLONE}/workflow_scripts")
 
 from vertegrade.workflow.code_hash import packages_of, planned_code_of, run_this_clone
 from vertegrade.cohort.hashed_split import hashed_split
-from vertegrade.cohort.sheet import PATTERN, has_splits, shard_of, splits_of
+from vertegrade.cohort.sheet import PATTERN, ScanRow, has_splits, shard_of, splits_of
 from vertegrade.methods import MAIN
 from vertegrade.methods import METHODS as ALL_METHODS
 from vertegrade.preflight.start import (
@@ -109,6 +109,17 @@ def rows_of(*read):
         return [row.plain(read) for row in ROWS[wildcards.shard]]
 
     return rows
+
+
+def virtual_rows(wildcards):
+    """Rows of the scans with virtual fractures that are made of a shard's scans; `path` is the id of the scan."""
+    return [
+        ScanRow(f"{row.scan_id}-virtual-{n}", row.patient_id, row.scan_id).plain(
+            ["path"]
+        )
+        for row in ROWS[wildcards.shard]
+        for n in range(1, SETTINGS.virtual_fractures.copies + 1)
+    ]
 
 
 def given_splits():

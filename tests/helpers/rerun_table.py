@@ -13,11 +13,12 @@ FEEDS = {
     "localize": "measure crop split localization_picture evaluate compare figures summary flow outcome",
     "localization_picture": "",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints grade/keypoints",
-    "crop": "labels train_dae encode encode_pca counterfactual evaluate compare figures montage flow",
-    "split": "labels train_dae encode_pca fit_hyperplane calibrate grade evaluate compare figures flow",
+    "crop": "labels train_dae encode train_pca encode_pca counterfactual evaluate compare figures montage flow",
+    "split": "labels train_dae train_pca fit_hyperplane calibrate grade evaluate compare figures flow",
     "labels": "fit_hyperplane calibrate evaluate compare figures montage counterfactual_figure flow",
     "train_dae": "encode counterfactual cohort_page",
     "encode": "fit_hyperplane/dae calibrate/dae grade/dae counterfactual",
+    "train_pca": "encode_pca",
     "encode_pca": "fit_hyperplane/pca calibrate/pca grade/pca",
     "counterfactual": "counterfactual_figure",
     "counterfactual_figure": "cohort_page",
@@ -33,6 +34,11 @@ FEEDS = {
     "lineage": "",
     "ro_crate": "",
     "train_localizer": "",
+    "virtual_fractures": "localize_virtual",
+    "localize_virtual": "crop_virtual measure_virtual",
+    "crop_virtual": "encode_virtual",
+    "measure_virtual": "",
+    "encode_virtual": "",
 }
 for name, method in METHODS.items():
     main = name == MAIN
@@ -48,7 +54,8 @@ for name, method in METHODS.items():
 for rule in ("fit_hyperplane", "calibrate", "grade", "evaluate"):
     FEEDS[rule] = " ".join(f"{rule}/{name}" for name in METHODS)
 # Targets of their own, that no other rule reads.
-ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer"}
+ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
+ASKED_FOR |= {"crop_virtual", "measure_virtual", "encode_virtual"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -62,7 +69,7 @@ KEYS: dict[str, set[str]] = {
     "run.logs": set(),
     "run.device": set(),
     "run.fail_on": {"outcome"},
-    "run.seed": {"phantom", "train_dae", "encode_pca", "fit_hyperplane", "calibrate", "counterfactual", "evaluate"}
+    "run.seed": {"phantom", "train_dae", "train_pca", "fit_hyperplane", "calibrate", "counterfactual", "evaluate"}
     | {"compare", "summary"},
     "cohort.splits": {"split", "summary"},
     "phantom": {"phantom", "summary"},
@@ -71,8 +78,8 @@ KEYS: dict[str, set[str]] = {
     "train_localizer": {"summary"},
     "crop": {"crop", "train_dae", "summary"},
     "dae.model": {"train_dae", "summary"},
-    "dae.model.hu_low": {"train_dae", "encode_pca", "summary"},
-    "dae.model.hu_high": {"train_dae", "encode_pca", "summary"},
+    "dae.model.hu_low": {"train_dae", "train_pca", "summary"},
+    "dae.model.hu_high": {"train_dae", "train_pca", "summary"},
     "dae.train": {"train_dae", "summary"},
     "dae.train.save_every_s": set(),
     "dae.encode": {"encode", "summary"},
@@ -82,7 +89,7 @@ KEYS: dict[str, set[str]] = {
     "grading.folds": {"fit_hyperplane", "calibrate", "summary"},
     "grading.calibration": {"calibrate", "summary"},
     "grading.coverage": {"calibrate", "summary"},
-    "grading.pca": {"encode_pca", "summary"},
+    "grading.pca": {"train_pca", "summary"},
     "evaluation": {"evaluate", "summary"},
     "evaluation.bootstrap_resamples": {"evaluate", "compare", "summary"},
     "evaluation.confidence": {"evaluate", "compare", "summary"},
@@ -143,13 +150,13 @@ MODULES: dict[str, set[str]] = {
     "workflow/job.py": ALL,
     "workflow/cost.py": {"summary"},
     "workflow/run_facts.py": {"summary"},
-    "cohort/__init__.py": {"phantom", "convert", "localize", "split", "labels", "train_dae", "encode_pca"}
+    "cohort/__init__.py": {"phantom", "convert", "localize", "split", "labels", "train_dae", "train_pca", "encode_pca"}
     | GRADERS
     | {"fit_hyperplane"},
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
-    "cohort/splits.py": {"split", "labels", "train_dae", "encode_pca", "fit_hyperplane"} | GRADERS,
-    "cohort/hashed_split.py": {"split", "labels", "train_dae", "encode_pca", "fit_hyperplane"} | GRADERS,
+    "cohort/splits.py": {"split", "labels", "train_dae", "train_pca", "encode_pca", "fit_hyperplane"} | GRADERS,
+    "cohort/hashed_split.py": {"split", "labels", "train_dae", "train_pca", "encode_pca", "fit_hyperplane"} | GRADERS,
     "cohort/labels.py": {"split", "labels"},
     "cohort/sources.py": {"split", "labels"},
     "cohort/verse19.py": {"split", "labels"},
@@ -190,8 +197,9 @@ MODULES: dict[str, set[str]] = {
     "localizer/refiner/loss.py": set(),
     "localizer/refiner/samples.py": set(),
     "training/": {"train_dae"},
-    "graders/__init__.py": DAE | {"encode_pca", "measure"},
-    "graders/pca.py": {"encode_pca"},
+    "virtual_fractures/": set(),  # asked for alone
+    "graders/__init__.py": DAE | {"train_pca", "encode_pca", "measure"},
+    "graders/pca.py": {"train_pca", "encode_pca"},
     "graders/keypoints/": {"measure"},
     "graders/dae/": DAE,
     "graders/dae/augmentation.py": {"train_dae"},
@@ -202,8 +210,8 @@ MODULES: dict[str, set[str]] = {
     "graders/dae/encoding.py": {"encode"},
     "graders/dae/counterfactual.py": {"counterfactual"},
     "grading/": GRADERS,
-    "grading/__init__.py": GRADERS | {"encode_pca", "fit_hyperplane"},
-    "grading/rows.py": GRADERS | {"encode_pca", "fit_hyperplane"},
+    "grading/__init__.py": GRADERS | {"train_pca", "encode_pca", "fit_hyperplane"},
+    "grading/rows.py": GRADERS | {"train_pca", "encode_pca", "fit_hyperplane"},
     "grading/hyperplane.py": GRADERS | {"fit_hyperplane"},
     "grading/prediction.py": {"grade"},
     "grading/counterfactual.py": {"counterfactual"},

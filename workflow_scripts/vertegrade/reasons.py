@@ -258,6 +258,11 @@ REASONS: dict[str, Reason] = {
         "An error that conversion does not know; a fault of the program or of the file.",
         "Please report it with the type of scan.",
     ),
+    "nothing_to_collapse": Reason(
+        "excluded",
+        "No virtual fracture can be made in it: no vertebra is intact and has both neighbours in the scan.",
+        "None is needed: the scan itself is graded.",
+    ),
 }
 
 

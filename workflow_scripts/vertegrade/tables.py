@@ -204,6 +204,20 @@ PHANTOM_TRUTH = _schema(
     KEY,
 )
 
+# One row per vertebra of a scan with virtual fractures: what was done to it. kind: `fracture` (collapsed), `sham`
+# (moved and stirred without loss) or `untouched`. intact: measured without a fracture before anything was done. Loss,
+# grade and heights (mm, along the body's own axis) are relative to the vertebra as the patient has it.
+VIRTUAL_TRUTH = _schema(
+    _VERTEBRA
+    | {"source_scan_id": _text(IDENTIFIER), "kind": pa.Column(str, pa.Check.isin(["fracture", "sham", "untouched"]))}
+    | {"intact": pa.Column(bool), "genant_grade": _whole(GRADES), "shape": _text(), "height_loss": _number(0, 1)}
+    | {f"height_{column}_mm": _number(0) for column in HEIGHTS}
+    | {f"healthy_height_{column}_mm": _number(0) for column in HEIGHTS}
+    | {name: _number() for name in CENTRE_COLUMNS}
+    | {name: _number() for name in POINT_COLUMNS},
+    KEY,
+)
+
 
 class TableError(ValueError):
     """A table that does not keep its contract."""

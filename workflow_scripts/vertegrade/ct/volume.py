@@ -78,8 +78,10 @@ def to_ras(array: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return turned, affine @ nib.orientations.inv_ornt_aff(turn, array.shape)
 
 
-def write_volume(path: str | Path, volume: Volume) -> None:
-    """Write a volume as .nii.gz: same volume, same bytes; sform and qform agree, no free text in the header.
+def write_volume(path: str | Path, volume: Volume, description: str = "") -> None:
+    """Write a volume as .nii.gz: same volume, same bytes; sform and qform agree.
+
+    description: the header's free text (80 bytes at most). Empty but for images that are not a patient's own.
 
     gzip level 1 of ISA-L: CT compresses to about half whatever the level, and zlib takes five times as long, which is
     more than all the rest of a conversion.
@@ -88,6 +90,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     image.set_sform(volume.affine, code="scanner")
     image.set_qform(volume.affine, code="scanner")
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description
     with (
         new_file(path) as temporary,
         temporary.open("wb") as handle,

@@ -15,6 +15,7 @@ from .phantom import PhantomSettings
 from .report import ReportSettings
 from .run import RunSettings
 from .spine import CropSettings, LocalizeSettings
+from .virtual import VirtualSettings
 
 
 class Settings(Section):
@@ -27,6 +28,9 @@ class Settings(Section):
     crop: CropSettings = section(CropSettings, "Cropping of vertebrae.")
     dae: DaeSettings = section(DaeSettings, "Diffusion autoencoder.")
     grading: GradingSettings = section(GradingSettings, "Hyperplane, calibration, prediction.")
+    virtual_fractures: VirtualSettings = section(
+        VirtualSettings, "Virtual fractures in the cohort's scans (`snakemake challenge`)."
+    )
     evaluation: EvaluationSettings = section(EvaluationSettings, "Metrics and figures.")
     report: ReportSettings = section(ReportSettings, "Pages for people.")
     phantom: PhantomSettings = section(PhantomSettings, "The embedded phantom cohort.")

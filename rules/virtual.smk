@@ -1,0 +1,90 @@
+# Virtual fractures, made of the cohort's scans; then the same stages as of any scan, in <results>/virtual.
+
+
+rule virtual_fractures:
+    """Collapse vertebrae of a shard's scans in the volume: VIRTUAL fractures, shams beside them, and the truth."""
+    input:
+        volumes="<results>/ct/{shard}",
+        scans="<results>/landmarks/{shard}_scans.parquet",
+        landmarks="<results>/landmarks/{shard}.parquet",
+        measurements="<results>/measurements/{shard}.parquet",
+    output:
+        volumes=directory("<results>/virtual/ct/{shard}"),
+        scans="<results>/virtual/ct/{shard}.parquet",
+        truth="<results>/virtual/truth/{shard}.parquet",
+    log:
+        "<logs>/virtual_fractures/{shard}.log",
+    benchmark:
+        "<benchmarks>/virtual_fractures/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        rows=virtual_rows,
+        seed=SEED,
+        code=code_of("virtual_fractures"),
+        packages=packages_of("virtual_fractures"),
+    script:
+        "../workflow_scripts/virtual_fractures.py"
+
+
+use rule localize as localize_virtual with:
+    input:
+        found_by=localizer_files,
+        sight=f"{SHIPPED_WEIGHTS}/sight.safetensors",
+        volumes="<results>/virtual/ct/{shard}",
+        scans="<results>/virtual/ct/{shard}.parquet",
+    output:
+        landmarks="<results>/virtual/landmarks/{shard}.parquet",
+        states="<results>/virtual/landmarks/{shard}_scans.parquet",
+    log:
+        "<logs>/localize_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/localize_virtual/{shard}.tsv"
+    params:
+        rows=virtual_rows,
+        unlisted=[],
+        overrides=[],
+
+
+use rule crop as crop_virtual with:
+    input:
+        volumes="<results>/virtual/ct/{shard}",
+        scans="<results>/virtual/landmarks/{shard}_scans.parquet",
+        landmarks="<results>/virtual/landmarks/{shard}.parquet",
+    output:
+        pixels="<results>/virtual/crops/{shard}.npy",
+        frames="<results>/virtual/crops/{shard}_frames.npy",
+        crops="<results>/virtual/crops/{shard}.parquet",
+    log:
+        "<logs>/crop_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/crop_virtual/{shard}.tsv"
+
+
+use rule measure as measure_virtual with:
+    input:
+        landmarks="<results>/virtual/landmarks/{shard}.parquet",
+    output:
+        measurements="<results>/virtual/measurements/{shard}.parquet",
+        latents="<results>/virtual/latents/keypoints/{shard}.parquet",
+    log:
+        "<logs>/measure_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/measure_virtual/{shard}.tsv"
+
+
+use rule encode as encode_virtual with:
+    input:
+        pixels="<results>/virtual/crops/{shard}.npy",
+        crops="<results>/virtual/crops/{shard}.parquet",
+        weights=f"{MODEL}/dae/weights.safetensors",
+    output:
+        latents="<results>/virtual/latents/dae/{shard}.parquet",
+    log:
+        "<logs>/encode_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/encode_virtual/{shard}.tsv"

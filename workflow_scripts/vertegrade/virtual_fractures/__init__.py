@@ -1,0 +1,1 @@
+"""Virtual fractures: vertebrae of real scans collapsed in the volume, with their truth."""

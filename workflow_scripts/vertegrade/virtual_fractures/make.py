@@ -1,0 +1,41 @@
+"""Virtual scans of a real one, as a shard's job makes them."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from vertegrade.ct.volume import Volume
+from vertegrade.reasons import Refused
+from vertegrade.virtual_fractures.body import real_bodies
+from vertegrade.virtual_fractures.draw import candidates, draw_changes
+from vertegrade.virtual_fractures.scan import changed_scan
+from vertegrade.virtual_fractures.truth import truth_table
+
+
+def virtual_scan(
+    volume: Volume,
+    landmarks: pd.DataFrame,
+    measurements: pd.DataFrame,
+    scan_id: str,
+    thickness_mm: float,
+    seed: int,
+) -> tuple[Volume, pd.DataFrame]:
+    """A scan with virtual fractures and shams, named scan_id, and its VIRTUAL_TRUTH; follows from seed and scan_id.
+
+    landmarks, measurements: LANDMARKS and MEASUREMENTS of the one scan. Vertebrae that are evaluable and measured as
+    grade 0 may be changed, if their neighbours up and down have six points too. thickness_mm: of the slices.
+    Refused (`nothing_to_collapse`): no vertebra may be changed.
+    """
+    sound = set(measurements.loc[measurements["evaluable"] & (measurements["grade"] == 0), "vertebra"])
+    bodies = real_bodies(landmarks)
+    if not candidates(bodies, sound):
+        raise Refused(
+            "nothing_to_collapse",
+            f"scan {scan_id}: no vertebra is measured as intact and has both of its neighbours in the scan",
+        )
+    digest = hashlib.sha256(f"{seed}/virtual/{scan_id}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+    made, chain = changed_scan(volume, bodies, draw_changes(rng, bodies, sound, thickness_mm))
+    source = landmarks.iloc[0]
+    return made, truth_table(chain, sound, source["patient_id"], scan_id, source["scan_id"])
