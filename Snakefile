@@ -45,6 +45,7 @@ include: "rules/grade.smk"
 include: "rules/virtual.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/freeze.smk"
 include: "rules/audit.smk"
 
 

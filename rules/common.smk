@@ -17,12 +17,15 @@ sys.path.insert(0, f"{CLONE}/workflow_scripts")
 from vertegrade.workflow.code_hash import packages_of, planned_code_of, run_this_clone
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import PATTERN, ScanRow, has_splits, shard_of, splits_of
-from vertegrade.methods import MAIN
+from vertegrade.frozen import CARD, SIGHT, is_frozen, sight_folder
+from vertegrade.methods import BASELINES, MAIN
 from vertegrade.methods import METHODS as ALL_METHODS
+from vertegrade.model_files import NETWORKS
 from vertegrade.preflight.start import (
     StartError,
     methods_of,
     misfits,
+    model_notes,
     no_labels,
     opening_words,
     points_from,
@@ -59,9 +62,11 @@ METHODS = methods_of(SETTINGS, SCANS)
 COMPARED = [name for name in METHODS if ALL_METHODS[name].baseline in METHODS]
 LATENT_METHODS = [name for name in METHODS if ALL_METHODS[name].latents]
 MAIN_PREDICTIONS = f"<results>/predictions/{MAIN}.parquet"
+MODEL_NOTES = model_notes(SETTINGS)
 POINTS_FROM = points_from(SETTINGS)
 # Relative, so that moving a clone with its results re-runs nothing.
 SHIPPED_WEIGHTS = os.path.relpath(f"{CLONE}/models/localizer")
+SIGHT_WEIGHTS = f"{sight_folder(SETTINGS.run.model, SHIPPED_WEIGHTS)}/{SIGHT}"
 SEED = SETTINGS.run.seed
 OWN_COLUMNS = ("path", "points", "mask", "centroids")
 OWN_SCANS = SETTINGS.train_localizer.own_scans
@@ -206,9 +211,44 @@ def unlisted(*columns):
 def localizer_files(wildcards):
     """What vertebrae are found by: the networks' weights, or the landmarks that come with a shard's scans."""
     if SETTINGS.localize.method == "learned":
-        folder = SETTINGS.localize.weights or SHIPPED_WEIGHTS
-        return [f"{folder}/{part}.safetensors" for part in ("centreline", "vertebrae")]
+        return network_files()
     return annotation_files(wildcards) if SETTINGS.localize.method == "provided" else []
+
+
+def network_files():
+    """The weights of the networks that find vertebrae; none where something else finds them."""
+    folder = SETTINGS.localize.weights or SHIPPED_WEIGHTS
+    names = NETWORKS if SETTINGS.localize.method == "learned" else []
+    return [f"{folder}/{name}" for name in names]
+
+
+def model_files(wildcards):
+    """The run's own files that other scans are graded by, of every method but baselines."""
+    if SETTINGS.run.model:
+        sys.exit(
+            f"Vertegrade cannot start: this run is graded by the model {SETTINGS.run.model} and has none of its own to "
+            "freeze; run `snakemake freeze` with the config of the run that trained the model"
+        )
+    names = [name for name in METHODS if name not in BASELINES]
+    return [
+        f"<results>/{file}" for name in names for file in ALL_METHODS[name].model_files
+    ]
+
+
+def model_card():
+    """The card of a given model, where it has one."""
+    card = f"{SETTINGS.run.model}/{CARD}"
+    return card if SETTINGS.run.model and is_frozen(SETTINGS.run.model) else []
+
+
+def about_scans():
+    """What the page of the scans tells beside them."""
+    return {
+        "model": SETTINGS.run.model,
+        "notes": MODEL_NOTES,
+        "phantom": PHANTOM,
+        "sheet": SETTINGS.cohort.sheet,
+    }
 
 
 def own_rows():
@@ -361,4 +401,5 @@ def closing_words(well):
 if workflow.is_main_process:
     if problems := misfits(SETTINGS, SCANS):
         sys.exit("Vertegrade cannot start: " + "\n".join(problems))
-    logger.info(f"Vertegrade: {opening_words(SETTINGS, SCANS)}")
+    for line in [opening_words(SETTINGS, SCANS), *MODEL_NOTES]:
+        logger.info(f"Vertegrade: {line}")

@@ -5,7 +5,7 @@ rule train_localizer:
         volumes=expand("<results>/ct/{shard}", shard=SHARDS if OWN_SCANS else []),
         scans=expand("<results>/ct/{shard}.parquet", shard=SHARDS if OWN_SCANS else []),
         official=official_split_files() if OWN_SCANS else [],
-        sight=f"{SHIPPED_WEIGHTS}/sight.safetensors" if OWN_SCANS else [],
+        sight=SIGHT_WEIGHTS if OWN_SCANS else [],
     output:
         centreline="<results>/localizer/centreline.safetensors",
         vertebrae="<results>/localizer/vertebrae.safetensors",
@@ -38,7 +38,7 @@ rule localize:
     """Find the vertebrae of a shard's scans by the learned networks, a tool, or what is given with the scans."""
     input:
         found_by=localizer_files,
-        sight=f"{SHIPPED_WEIGHTS}/sight.safetensors",
+        sight=SIGHT_WEIGHTS,
         volumes="<results>/ct/{shard}",
         scans="<results>/ct/{shard}.parquet",
     output:

@@ -34,7 +34,7 @@ rule virtual_fractures:
 use rule localize as localize_virtual with:
     input:
         found_by=localizer_files,
-        sight=f"{SHIPPED_WEIGHTS}/sight.safetensors",
+        sight=SIGHT_WEIGHTS,
         volumes="<results>/virtual/ct/{shard}",
         scans="<results>/virtual/ct/{shard}.parquet",
     output:

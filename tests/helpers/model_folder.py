@@ -6,9 +6,12 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS
+from vertegrade.frozen import freeze, read_model
+from vertegrade.methods import METHODS, fitted
+from vertegrade.model_files import DAE_FORMAT, FITTED_KEYS
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import check_settings
+from vertegrade.workflow.code_hash import code_of, packages_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "models/localizer"
@@ -21,17 +24,25 @@ def write_model(folder: Path, config: dict[str, Any] | None = None, networks: Pa
     write_weights(
         folder, {"format": DAE_FORMAT, "model": settings.dae.model.model_dump_json(), "facts": {"crop": crop}}
     )
-    for method in ("dae", "keypoints"):
-        for name, keys in (("hyperplane", HYPERPLANE_KEYS), ("calibrator", CALIBRATION_KEYS)):
-            write_json(folder / f"grading/{method}/{name}.json", dict.fromkeys(keys, 1))
+    for path in (path for method in ("dae", "keypoints") for path in fitted(method)):
+        write_json(folder / path, dict.fromkeys(FITTED_KEYS[Path(path).name], 1))
     grading = {f"grading.{key}": value for key, value in settings.grading.model_dump().items() if key != "pca"}
     for rule in ("fit_hyperplane", "calibrate"):
         write_json(folder / f"manifest/{rule}/dae.json", {"inputs": {}, "params": {"settings": grading}})
     found_by = sorted(networks.glob("*.safetensors")) if settings.localize.method == "learned" else []
     inputs = {f"somewhere/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in found_by}
     told = {"localize": settings.localize.model_dump()}
-    write_json(folder / "manifest/localize/0.json", {"inputs": inputs, "params": {"settings": told}})
+    params = {"settings": told, "code": code_of("localize"), "packages": packages_of("localize")}
+    write_json(folder / "manifest/localize/0.json", {"inputs": inputs, "params": params})
+    write_json(folder / "manifest/labels/all.json", {"inputs": {"results/phantom/0/truth.parquet": "0"}})
     return settings
+
+
+def write_frozen(folder: Path, model: Path) -> None:
+    """Freeze the model that `write_model` wrote into `folder`, with a card of one word."""
+    files = {name: model / name for method in ("dae", "keypoints") for name in METHODS[method].model_files}
+    files |= {f"localizer/{path.name}": path for path in SHIPPED.glob("*.safetensors")}
+    freeze(read_model(str(model)), files, {"name": "toy"}, "toy", folder)
 
 
 def write_weights(folder: Path, metadata: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ FEEDS = {
     "crop_virtual": "encode_virtual",
     "measure_virtual": "",
     "encode_virtual": "",
+    "freeze": "",
 }
 for name, method in METHODS.items():
     main = name == MAIN
@@ -55,7 +56,7 @@ for rule in ("fit_hyperplane", "calibrate", "grade", "evaluate"):
     FEEDS[rule] = " ".join(f"{rule}/{name}" for name in METHODS)
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
-ASKED_FOR |= {"crop_virtual", "measure_virtual", "encode_virtual"}
+ASKED_FOR |= {"freeze", "crop_virtual", "measure_virtual", "encode_virtual"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -94,6 +95,7 @@ KEYS: dict[str, set[str]] = {
     "evaluation.bootstrap_resamples": {"evaluate", "compare", "summary"},
     "evaluation.confidence": {"evaluate", "compare", "summary"},
     "evaluation.minimum_cases": {"evaluate", "compare", "summary"},
+    "freeze": {"summary"},
     "report.montage_crops": {"montage", "summary"},
     "report.window_centre_hu": PICTURES | {"summary"},
     "report.window_width_hu": PICTURES | {"summary"},
@@ -224,12 +226,14 @@ MODULES: dict[str, set[str]] = {
     "report/__init__.py": {"cohort_page", "flow", "outcome", "counterfactual"} | PICTURES,
     "report/montage.py": {"montage", "counterfactual_figure"},
     "report/spread.py": {"montage", "counterfactual"},
+    "report/model_card.py": set(),
     "report/localization_picture.py": {"localization_picture"},
     "report/cohort_page.py": {"cohort_page"},
     "report/outcome.py": {"outcome"},
     "report/flow.py": {"cohort_page", "flow"},
     "report/flow_figure.py": {"flow"},
     "commands.py": set(),
+    "frozen.py": set(),
     "index/": set(),
     "preflight/": set(),
 }

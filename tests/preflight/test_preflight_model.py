@@ -12,12 +12,13 @@ import yaml
 
 from helpers.model_folder import ROOT, write_json, write_model, write_weights
 from vertegrade.files import sha256_of
+from vertegrade.frozen import OF_ONE_RUN, read_model
 from vertegrade.graders.keypoints.definition import definition_sha256
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS
 from vertegrade.preflight.config import read_settings
-from vertegrade.preflight.model import FREE, OF_THIS_RUN, read_model
+from vertegrade.preflight.model import FREE
 from vertegrade.preflight.start import misfits, start_problems
 from vertegrade.settings import Settings
 from vertegrade.settings.base import dotted, nested
@@ -63,7 +64,7 @@ FACTS = sorted(
 )
 
 
-@pytest.mark.parametrize("key", sorted(set(FACTS) - FREE - OF_THIS_RUN))
+@pytest.mark.parametrize("key", sorted(set(FACTS) - FREE - OF_ONE_RUN))
 def test_every_fact_of_the_model_is_compared_with_what_the_run_gives(key: str, tmp_path: Path) -> None:  # field test A2
     write_model(tmp_path / "model")
     its = dotted(Settings().model_dump())[key]
@@ -128,7 +129,10 @@ def test_a_model_that_does_not_tell_how_it_was_made_gives_one_sentence(tmp_path:
         assert "\n" not in problem
         return problem
 
-    assert "dae/weights.safetensors is not in it; name the results folder of a finished run that trained" in sentence()
+    assert (
+        "neither model.json nor dae/weights.safetensors is in it; name a frozen model, or the results folder of a"
+        in sentence()
+    )
     write_model(model)
     shutil.rmtree(model / "manifest/localize")
     assert "manifest/localize is not in it, so it does not say how the model was made; give the whole" in sentence()
@@ -139,7 +143,7 @@ def test_a_model_that_does_not_tell_how_it_was_made_gives_one_sentence(tmp_path:
     write_weights(model, {"format": DAE_FORMAT, "model": "{}", "facts": {"crop": crop}})
     assert "made by another version, it does not know dae.model.attention_resolutions" in sentence()
     write_weights(model, {"format": DAE_FORMAT, "model": "{}", "facts": {"crop": "{"}})
-    assert "the header of dae/weights.safetensors is damaged (Expecting" in sentence()
+    assert "dae/weights.safetensors, or its header, is damaged (Expecting" in sentence()
     write_weights(model, {"format": "vertegrade-dae-0"})
     assert "has the format 'vertegrade-dae-0', needed 'vertegrade-dae-1'" in sentence()
     (model / "dae/weights.safetensors").write_bytes(b"short")

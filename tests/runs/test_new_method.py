@@ -15,6 +15,7 @@ ENTRY = """        Method(
             needs=frozenset({"crops"}),
             latents="latents/toy.parquet",
             weights="",
+            model_files=fitted("toy"),
             baseline="pca",
             about="The mean and the spread of the HU of a crop.",
         ),

@@ -15,9 +15,12 @@ class Method:
     per vertebra). latents: its tables of latents below the results folder, one per shard where the path has {shard};
     these are graded by hyperplane and calibration. Empty: its own rule writes `predictions/{name}.parquet`.
 
-    weights: file below the results folder whose SHA-256 is in its latents; empty where nothing is trained. baseline:
-    the simplest method that could do the same, with which it is compared; empty for the simplest itself. about: what it
-    is, for readers of the page.
+    weights: file below the results folder whose SHA-256 is in its latents; empty where nothing is trained. model_files:
+    all files below the results folder that other scans are graded by, of a method with latents its weights and what is
+    `fitted` to these.
+
+    baseline: the simplest method that could do the same, with which it is compared; empty for the simplest itself.
+    about: what it is, for readers of the page.
     """
 
     name: str
@@ -25,8 +28,14 @@ class Method:
     needs: frozenset[str]
     latents: str
     weights: str
+    model_files: tuple[str, ...]
     baseline: str
     about: str
+
+
+def fitted(method: str) -> tuple[str, ...]:
+    """The files that are fitted to the latents of a method."""
+    return tuple(f"grading/{method}/{part}.json" for part in ("hyperplane", "calibrator"))
 
 
 METHODS = {
@@ -38,6 +47,7 @@ METHODS = {
             needs=frozenset({"crops"}),
             latents="latents/dae/{shard}.parquet",
             weights="dae/weights.safetensors",
+            model_files=("dae/weights.safetensors", *fitted("dae")),
             baseline="pca",
             about="A diffusion autoencoder learns crops of vertebrae without labels (Keicher et al. 2023, Atad et al. "
             "2024); the distance of its latents to a hyperplane between fractured and intact is calibrated to grades.",
@@ -48,6 +58,7 @@ METHODS = {
             needs=frozenset({"crops"}),
             latents="latents/pca/{shard}.parquet",
             weights="pca/components.safetensors",
+            model_files=("pca/components.safetensors", *fitted("pca")),
             baseline="",
             about="Principal components of the same crops instead of the DAE's latents: the baseline to beat.",
         ),
@@ -57,6 +68,7 @@ METHODS = {
             needs=frozenset({"points"}),
             latents="latents/keypoints/{shard}.parquet",
             weights="",
+            model_files=fitted("keypoints"),
             baseline="",
             about="Genant's indices from six points per vertebra, corrected for its level and its patient.",
         ),

@@ -40,6 +40,8 @@ CALIBRATION_KEYS = frozenset(
         "usual_errors",
     ]
 )
+# By the names of the files.
+FITTED_KEYS = {"hyperplane.json": HYPERPLANE_KEYS, "calibrator.json": CALIBRATION_KEYS}
 
 
 class ModelFileError(ValueError):

@@ -8,7 +8,7 @@ from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.machine import check_machine
 from vertegrade.preflight.sheet import check_sheet
 from vertegrade.preflight.slurm import check_profile, check_submissions
-from vertegrade.preflight.start import misfits, no_labels, scans_of, start_problems
+from vertegrade.preflight.start import misfits, model_notes, no_labels, scans_of, start_problems
 from vertegrade.preflight.training import check_training
 
 
@@ -34,6 +34,7 @@ def check_everything(configfiles: Sequence[str], profile: str | None) -> Report:
     if not problems:
         problems += misfits(settings, scans)
         problems += check_training(settings, rows)
+        notes += model_notes(settings)
     problems += check_machine(settings, rows.values(), cluster=profile is not None)
     if profile:
         problems += check_profile(profile, settings.run.device)

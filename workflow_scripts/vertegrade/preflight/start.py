@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from vertegrade.cohort.sheet import PATTERN, ScanRow, SheetError, delimited_rows, read_sheet
+from vertegrade.frozen import content_problems, differences, is_frozen, methods_in, model_problems, read_model
 from vertegrade.graders.dae.shapes import shape_problems
-from vertegrade.methods import BASELINES, MAIN, METHODS
+from vertegrade.methods import METHODS
 from vertegrade.model_files import NETWORKS, ModelFileError
 from vertegrade.phantom.roster import phantom_rows
-from vertegrade.preflight.model import grader_problems, model_problems, read_model, with_model
+from vertegrade.preflight.model import model_folder, with_model
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import SettingsError, check_settings, check_yaml, where_given
 
@@ -61,15 +62,27 @@ def start(config: dict[str, Any], files: Sequence[str], more: dict[str, Any], ro
 def settled(
     settings: Settings, config: dict[str, Any], files: Sequence[str], more: dict[str, Any], root: Path
 ) -> tuple[Settings, list[str]]:
-    """The settings with a given model's own in place of defaults, and what of the config contradicts the model."""
+    """The settings with a given model's own in place of defaults, and what of the config contradicts the model.
+
+    run.model then names the model's folder, also where it was `shipped`.
+    """
     if not settings.run.model:
         return settings, []
     given = where_given(config, files, more, root / "config.yaml")
     try:
-        model = read_model(settings.run.model)
+        model = read_model(model_folder(settings.run.model, root))
     except ModelFileError as error:
         return settings, [f"run.model = {settings.run.model}: {error}"]
-    return with_model(settings, given, model, root / "models/localizer")
+    run = settings.run.model_copy(update={"model": model.folder})
+    return with_model(settings.model_copy(update={"run": run}), given, model, root / "models/localizer")
+
+
+def opened(model: str, root: Path) -> tuple[Settings, list[str]]:
+    """The settings that a model brings where nobody gives others, and all that is wrong with it."""
+    config = {"run": {"model": model}}
+    settings, problems = settled(check_settings(config), config, [], {}, root)
+    problems = problems or list(_model(settings))
+    return settings, problems or misfits(settings, [])
 
 
 def scans_of(settings: Settings) -> list[ScanRow]:
@@ -109,7 +122,12 @@ def misfits(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
     """
     if not settings.run.model:
         return []
-    return list(grader_problems(settings.run.model, methods_of(settings, scans), points_from(settings)))
+    return list(content_problems(read_model(settings.run.model), methods_of(settings, scans), points_from(settings)))
+
+
+def model_notes(settings: Settings) -> list[str]:
+    """What is worth knowing of a given model that has no problem."""
+    return differences(read_model(settings.run.model)) if settings.run.model else []
 
 
 def points_from(settings: Settings) -> str:
@@ -133,18 +151,9 @@ def opening_words(settings: Settings, scans: Sequence[ScanRow]) -> str:
 
 def methods_of(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
     """The methods that grade. Centroids alone have no six points; a given model may lack some methods."""
-    methods = _model_methods(settings.run.model) if settings.run.model else list(METHODS)
+    methods = methods_in(settings.run.model) if settings.run.model else list(METHODS)
     points = settings.localize.method != "provided" or all(row.mask for row in scans)
     return [method for method in methods if points or "points" not in METHODS[method].needs]
-
-
-def _model_methods(folder: str) -> list[str]:
-    """The methods that a given model grades by: the main one, and what else it was trained for but baselines."""
-    return [
-        method
-        for method in METHODS
-        if method == MAIN or (method not in BASELINES and Path(folder, "grading", method).is_dir())
-    ]
 
 
 def _paths(settings: Settings) -> Iterator[str]:
@@ -161,11 +170,17 @@ def _paths(settings: Settings) -> Iterator[str]:
     for key, path in (("results", settings.run.results), ("logs", settings.run.log_folder)):
         if Path(path).resolve() == Path("/"):
             yield f"run.{key} = {path}: that is the root of the file system; name a folder for this run"
-    if settings.run.model and Path(settings.run.results).resolve() == Path(settings.run.model).resolve():
+    if settings.run.model and Path(settings.run.results).resolve() in _own_folders(settings.run.model):
         yield (
             f"run.results = {settings.run.results}: it is the model's own folder, whose grades this run would replace; "
             "name another"
         )
+
+
+def _own_folders(model: str) -> list[Path]:
+    """The folder of a model, and of one that lies frozen in its run's results also these."""
+    folder = Path(model).resolve()
+    return [folder, *([folder.parent] if is_frozen(model) and (folder.parent / "manifest/freeze").is_dir() else [])]
 
 
 def _shapes(settings: Settings) -> Iterator[str]:
@@ -174,8 +189,13 @@ def _shapes(settings: Settings) -> Iterator[str]:
 
 
 def _model(settings: Settings) -> Iterator[str]:
-    if settings.run.model:
-        yield from model_problems(settings.run.model, _model_methods(settings.run.model))
+    if not settings.run.model:
+        return
+    try:
+        read_model(settings.run.model)
+    except ModelFileError:
+        return  # `settled` reports it
+    yield from model_problems(settings.run.model, methods_in(settings.run.model))
 
 
 def _weights(settings: Settings) -> Iterator[str]:

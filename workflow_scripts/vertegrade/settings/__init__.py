@@ -9,6 +9,7 @@ from .cohort import CohortSettings, SplitSettings
 from .ct import CtSettings
 from .dae import DaeSettings
 from .evaluation import EvaluationSettings
+from .freeze import FreezeSettings
 from .grading import GradingSettings
 from .localizer import LocalizerTrainSettings
 from .phantom import PhantomSettings
@@ -33,6 +34,7 @@ class Settings(Section):
     )
     evaluation: EvaluationSettings = section(EvaluationSettings, "Metrics and figures.")
     report: ReportSettings = section(ReportSettings, "Pages for people.")
+    freeze: FreezeSettings = section(FreezeSettings, "The card of a frozen model.")
     phantom: PhantomSettings = section(PhantomSettings, "The embedded phantom cohort.")
     train_localizer: LocalizerTrainSettings = section(
         LocalizerTrainSettings, "Training of the learned localizer; no part of a usual run."

@@ -16,9 +16,10 @@ class RunSettings(Section):
     )
     model: PlainPath = setting(
         "",
-        "Results folder of a finished run. Its models grade these scans, and nothing is trained "
-        "(docs/how-to/frozen-model.md). Its settings of `crop`, `localize`, `dae.model` and `grading` count where you "
-        "give none. Another value of what shaped the model is an error. Empty: train on the cohort.",
+        "A frozen model, the results folder of a finished run, or `shipped` for the grader that comes with this clone. "
+        "It grades these scans, and nothing is trained (docs/how-to/frozen-model.md). Its settings of `crop`, "
+        "`localize`, `dae.model` and `grading` count where you give none. Another value of what shaped the model is an "
+        "error. Empty: train on the cohort.",
     )
     fail_on: Literal["none", "any", "all"] = setting(
         "all",

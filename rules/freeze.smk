@@ -1,0 +1,26 @@
+rule freeze:
+    """Put what grades other scans into one folder: localizer, weights, graders, settings, hashes and a model card."""
+    input:
+        files=model_files,
+        networks=network_files(),
+        sight=SIGHT_WEIGHTS,
+        metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
+        about=SETTINGS.freeze.about or [],
+    output:
+        directory("<results>/frozen"),
+    log:
+        "<logs>/freeze.log",
+    benchmark:
+        "<benchmarks>/freeze.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        settings=settings_of("freeze.name", "freeze.licence"),
+        code=code_of("freeze"),
+        packages=packages_of("freeze"),
+    script:
+        "../workflow_scripts/freeze.py"
