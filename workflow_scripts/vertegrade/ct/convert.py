@@ -25,12 +25,9 @@ def convert_scan(row: ScanRow, folder: Path, settings: CtSettings) -> dict[str, 
     of memory and what fails in writing (a full disk) get through, because they say nothing about the scan.
     """
     try:
-        converted = _convert(Path(row.path), settings, row.series)
-        check_volume(converted)
-    except MemoryError:
-        raise
-    except Exception as error:
-        return refused_row(row, error if isinstance(error, Refused) else _unexpected(error))
+        converted = read_scan(Path(row.path), settings, row.series)
+    except Refused as refused:
+        return refused_row(row, refused)
     files = scan_files(row, folder)
     image_sha256 = converted.volume.sha256
     try:
@@ -53,6 +50,21 @@ def convert_scan(row: ScanRow, folder: Path, settings: CtSettings) -> dict[str, 
     }
 
 
+def read_scan(path: Path, settings: CtSettings, series: str = "") -> Converted:
+    """A scan in memory, checked; of a folder or zip the series of that code, "" for its only one.
+
+    Refused whatever its fault is; only running out of memory gets through.
+    """
+    try:
+        converted = _convert(path, settings, series)
+        check_volume(converted)
+    except (MemoryError, Refused):
+        raise
+    except Exception as error:
+        raise _unexpected(error) from None
+    return converted
+
+
 def scan_files(row: ScanRow, folder: Path) -> list[Path]:
     """What conversion of a scan leaves in `folder`: the volume and its sidecar."""
     return [folder / f"{row.scan_id}_ct.nii.gz", folder / f"{row.scan_id}_ct.json"]
@@ -64,7 +76,7 @@ def refused_row(row: ScanRow, refused: Refused) -> dict[str, Any]:
 
 
 def _convert(path: Path, settings: CtSettings, series: str) -> Converted:
-    """Read a folder, a zip or a NIfTI; of a folder or zip the series of that code, "" for its only one."""
+    """Read a folder, a zip or a NIfTI."""
     if not path.exists():
         raise Refused("path_missing", "no such file or folder; correct the path in the sample sheet")
     if path.is_dir():

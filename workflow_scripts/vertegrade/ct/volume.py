@@ -78,6 +78,12 @@ def to_ras(array: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return turned, affine @ nib.orientations.inv_ornt_aff(turn, array.shape)
 
 
+def as_stored(volume: Volume) -> Volume:
+    """The volume as `read_volume` gives it back after `write_volume`, to the bit and in the same order in memory."""
+    affine = volume.affine.astype(np.float32).astype(np.float64)
+    return Volume(np.asfortranarray(volume.hu, dtype=np.int16), affine)
+
+
 def write_volume(path: str | Path, volume: Volume, description: str = "") -> None:
     """Write a volume as .nii.gz: same volume, same bytes; sform and qform agree.
 

@@ -46,19 +46,23 @@ class Job:
 
     @property
     def device(self) -> str:
-        """`cuda` or `cpu`: `run.device`, where `auto` takes a GPU if torch sees one."""
-        import torch
-
-        wanted: str = self.config["run"]["device"]
-        if wanted == "cuda" and not torch.cuda.is_available():
-            raise RuntimeError("run.device is `cuda`, but torch sees no GPU here; use `auto` or `cpu`, or ask for one")
-        return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+        """`cuda` or `cpu`, by `run.device`."""
+        return device_of(self.config["run"]["device"])
 
     def settings(self, kind: type[T]) -> T:
         """The settings of one section, with the keys in the rule's params and no others."""
         path = section_paths()[kind].split(".")
         given = nested(self.params.settings)
         return narrowed(kind, reduce(getitem, path, given), reduce(getitem, path, self.config))
+
+
+def device_of(wanted: str) -> str:
+    """`cuda` or `cpu` for `auto`, `cuda` or `cpu`: `auto` takes a GPU if torch sees one."""
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("run.device is `cuda`, but torch sees no GPU here; use `auto` or `cpu`, or ask for one")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
