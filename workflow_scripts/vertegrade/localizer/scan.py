@@ -24,9 +24,10 @@ NOTHING_FOUND = ("no_landmarks", "no_spine", "no_vertebrae")
 LOG = logging.getLogger("vertegrade.localize")
 
 
-def finder(settings: LocalizeSettings, weights: Path, device: str) -> Finder:
-    """What finds vertebrae by `settings.method`. weights: folder of the networks. device: `cuda` or `cpu`."""
+def finder(settings: LocalizeSettings, weights: Path | None, device: str) -> Finder:
+    """What finds vertebrae by `settings.method`. weights: folder of the networks of `learned`. device: cuda or cpu."""
     if settings.method == "learned":
+        assert weights
         # torch takes seconds to import; given landmarks need not wait
         from vertegrade.localizer.landmarks import learned_landmarks
         from vertegrade.localizer.networks import load_localizer
