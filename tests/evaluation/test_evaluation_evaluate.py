@@ -79,6 +79,43 @@ def test_strata_add_up_to_the_whole():
         assert total == test["counts"]["vertebrae_evaluated"], kind
 
 
+def test_fractures_of_a_shape_are_held_against_all_intact_vertebrae():
+    merged = COHORT.dae.merge(COHORT.labels, on=["scan_id", "vertebra"])
+    test = merged[(merged["split"] == "test") & merged["usable"] & merged["evaluable"]]
+    strata = _evaluate()["splits"]["test"]["by_shape"]
+    assert list(strata) == ["wedge", "biconcave", "crush"]
+    for shape, stratum in strata.items():
+        fractures = test[test["shape"] == shape]
+        cases = test[(test["genant_grade"] == 0) | (test["shape"] == shape)]
+        error = fractures["severity"] - fractures["genant_grade"]
+        assert stratum["counts"]["fractured"] == stratum["counts"]["vertebrae"] == len(fractures)
+        assert stratum["auc"]["value"] == pytest.approx(roc_auc_score(cases["genant_grade"] > 0, cases["severity"]))
+        assert stratum["sensitivity"]["value"] == pytest.approx((fractures["grade"] > 0).mean())
+        assert stratum["mean_error"]["value"] == pytest.approx(error.mean())
+        assert stratum["mae"]["value"] == pytest.approx(error.abs().mean())
+        assert not {"specificity", "pr_auc"} & set(stratum)
+
+
+def test_fractures_without_a_shape_are_named_so_and_mild_ones_may_be_intact():
+    labels = COHORT.labels.assign(shape=COHORT.labels["shape"].where(COHORT.labels["vertebra"] < 20, ""))
+    strata = _evaluate(labels=labels)["splits"]["test"]["by_shape"]
+    assert list(strata) == ["wedge", "biconcave", "crush", "not given"]
+    severe = evaluate(COHORT.dae, COHORT.tables(), SETTINGS, fracture_grade=3, seed=7, method="dae")
+    counts = severe["splits"]["test"]["by_shape"]
+    whole = severe["splits"]["test"]["confusion"]
+    assert sum(stratum["counts"]["fractured"] for stratum in counts.values()) == sum(whole[3])
+
+
+def test_the_error_of_a_region_is_that_of_its_fractures():
+    merged = COHORT.dae.merge(COHORT.labels, on=["scan_id", "vertebra"])
+    test = merged[(merged["split"] == "test") & merged["usable"] & merged["evaluable"]]
+    lumbar = test[(test["vertebra"] >= 22) & (test["genant_grade"] > 0)]
+    strata = _evaluate()["splits"]["test"]["by_region"]
+    assert list(strata) == ["T1-T4", "T5-T9", "T10-L2", "L3-L6"]
+    error = (lumbar["severity"] - lumbar["genant_grade"]).mean()
+    assert strata["L3-L6"]["mean_error"]["value"] == pytest.approx(error)
+
+
 def test_thickness_on_an_edge_belongs_to_the_thinner_band_and_unknown_is_its_own():
     number = COHORT.crops["patient_id"].str[1:].astype(int) % 3
     crops = COHORT.crops.assign(slice_thickness_mm=number.map({0: np.nan, 1: 1.0, 2: 3.1}))
@@ -164,7 +201,7 @@ def test_the_table_holds_every_estimate():
     row = table[(table["split"] == "test") & (table["group"] == "level T12") & (table["metric"] == "sensitivity")]
     assert len(row) == 1
     assert not table.duplicated(["split", "group", "metric"]).any()
-    assert set(table["group"]) >= {"vertebra", "patient", "region lumbar", "thickness > 3 mm"}
+    assert set(table["group"]) >= {"vertebra", "patient", "shape crush", "region L3-L6", "thickness > 3 mm"}
 
 
 def test_a_rounding_of_thickness_is_of_the_same_band():  # field test B3

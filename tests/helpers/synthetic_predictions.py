@@ -105,7 +105,8 @@ def _truth(scans: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 def _labels(truth: pd.DataFrame) -> pd.DataFrame:
     labels = truth.copy()
-    labels["shape"] = "wedge"
+    fractured = labels["genant_grade"] > 0
+    labels["shape"] = np.where(fractured, np.array(["wedge", "biconcave", "crush"])[labels.index % 3], "")
     labels["usable"] = labels.index % 29 != 4
     labels["reason"] = labels["usable"].map({True: "", False: "excluded_by_reader"})
     labels.loc[~labels["usable"], "genant_grade"] = np.nan

@@ -1,13 +1,14 @@
 """Regions of the spine, which every breakdown by level rests on."""
 
-from vertegrade.level_texts import parse_level, region
+from vertegrade.level_texts import REGIONS, parse_level, region
 from vertegrade.levels import LABEL_OF
 
 
 def test_regions_end_where_they_should() -> None:
-    names = ["C7", "T1", "T10", "T11", "T12", "T13", "L1", "L2", "L3", "L6"]
-    expected = ["cervical", *["thoracic"] * 2, *["thoracolumbar"] * 5, *["lumbar"] * 2]
-    assert [region(LABEL_OF[name]) for name in names] == expected
+    ends = {"C1-C7": "C1 C7", "T1-T4": "T1 T4", "T5-T9": "T5 T9", "T10-L2": "T10 T12 T13 L1 L2", "L3-L6": "L3 L6"}
+    assert list(ends) == list(REGIONS)
+    for name, levels in ends.items():
+        assert {region(LABEL_OF[level]) for level in levels.split()} == {name}
 
 
 def test_levels_are_read_as_people_write_them() -> None:

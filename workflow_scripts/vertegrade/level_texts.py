@@ -7,6 +7,8 @@ from vertegrade.levels import LABEL_OF, NAMES, craniocaudal_rank
 
 # A level whose probability is lower is shown as uncertain (spine/doubt.py says how the limit was set).
 UNCERTAIN_LEVEL = 0.9
+# Parts of the spine whose fractures differ, and the last level of each.
+REGIONS = {"C1-C7": "C7", "T1-T4": "T4", "T5-T9": "T9", "T10-L2": "L2", "L3-L6": "L6"}
 
 
 def is_uncertain(label_confidence: Any) -> Any:
@@ -32,10 +34,6 @@ def parse_level(text: str) -> int | None:
 
 
 def region(label: int) -> str:
-    """Region used for breakdowns: cervical, thoracic, thoracolumbar (T11-L2) or lumbar."""
+    """Which of REGIONS a vertebra belongs to."""
     rank = craniocaudal_rank(label)
-    if rank < LABEL_OF["T1"]:
-        return "cervical"
-    if rank < LABEL_OF["T11"]:
-        return "thoracic"
-    return "thoracolumbar" if rank <= LABEL_OF["L2"] else "lumbar"
+    return next(name for name, last in REGIONS.items() if rank <= LABEL_OF[last])

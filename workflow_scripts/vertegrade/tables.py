@@ -21,6 +21,7 @@ CENTRE_COLUMNS = [f"centre_{axis}_mm" for axis in "xyz"]
 POINT_COLUMNS = [f"{point}_{axis}_mm" for point in POINTS for axis in "xyz"]
 POINT_SD_COLUMNS = [f"{point}_sd_mm" for point in POINTS]
 GRADES = [0, 1, 2, 3]
+SHAPES = ("wedge", "biconcave", "crush")  # of fractures: the column that lost most, or all
 KEY = ["scan_id", "vertebra"]  # of a row per vertebra
 PATIENT_KEY = ["patient_id", *KEY]
 

@@ -17,13 +17,11 @@ import pandas as pd
 from vertegrade.cohort.sheet import IDENTIFIER, SheetError, table_text
 from vertegrade.level_texts import parse_level
 from vertegrade.levels import NAMES
-from vertegrade.tables import LABELS, SPLITS, check_table
+from vertegrade.tables import LABELS, SHAPES, SPLITS, check_table
 
 REQUIRED = ["patient_id", "scan_id", "vertebra", "genant_grade"]
 OPTIONAL = ["shape", "split"]
-SHAPES = {"": "", "0": "", "none": "", "1": "wedge", "2": "biconcave", "3": "crush"} | {
-    name: name for name in ("wedge", "biconcave", "crush")
-}
+SHAPE_OF = {"": "", "0": "", "none": "", "1": "wedge", "2": "biconcave", "3": "crush"} | {name: name for name in SHAPES}
 UNUSABLE = {"x": "excluded_by_reader", "": "grade_missing", "0.5": "grade_borderline"}
 
 
@@ -138,7 +136,7 @@ def _record(row: _Row) -> tuple[dict[str, Any], list[str]]:
         problems.append(
             f"genant_grade {row.genant_grade!r} is unknown; write 0, 1, 2 or 3, or x to exclude the vertebra"
         )
-    if row.shape.lower() not in SHAPES:
+    if row.shape.lower() not in SHAPE_OF:
         problems.append(f"shape {row.shape!r} is unknown; write wedge, biconcave or crush, or nothing")
     if row.split and row.split not in SPLITS:
         problems.append(f"split {row.split!r} must be one of {', '.join(SPLITS)} or empty")
@@ -147,7 +145,7 @@ def _record(row: _Row) -> tuple[dict[str, Any], list[str]]:
         "scan_id": row.scan_id,
         "vertebra": row.vertebra if level is None else level,
         "genant_grade": grade,
-        "shape": SHAPES.get(row.shape.lower(), ""),
+        "shape": SHAPE_OF.get(row.shape.lower(), ""),
         "height_loss": np.nan,
         "usable": reason == "",
         "reason": reason,

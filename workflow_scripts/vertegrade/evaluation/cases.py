@@ -39,13 +39,14 @@ def read_cohort(files: Any) -> Cohort:
 def labelled_cases(predictions: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
     """One row per vertebra with a usable label in a scan of the cohort, sorted by patient, scan and vertebra.
 
-    Columns: patient_id, scan_id, vertebra, split, genant_grade (int), height_loss, slice_thickness_mm and PREDICTED.
+    Columns: patient_id, scan_id, vertebra, split, genant_grade (int), shape, height_loss, slice_thickness_mm and those
+    of PREDICTED.
     A vertebra without a prediction stays in, as not evaluable: its reason is the scan's, or `no_prediction`. Labels of
     scans outside the cohort are left out. Raises EvaluationError when predictions and splits disagree.
     """
     _check_splits(predictions, cohort.scans, cohort.splits)
     known = cohort.scans[["scan_id", "reason"]].rename(columns={"reason": "scan_reason"})
-    columns = ["patient_id", *KEY, "genant_grade", "height_loss"]
+    columns = ["patient_id", *KEY, "genant_grade", "shape", "height_loss"]
     cases = cohort.labels.loc[cohort.labels["usable"], columns].merge(known, on="scan_id", how="inner")
     cases = cases.merge(cohort.splits[["patient_id", "split"]], on="patient_id", how="left", validate="many_to_one")
     if cases["split"].isna().any():

@@ -50,6 +50,26 @@ def detection_metrics(severity: Floats, called: Flags, fractured: Flags) -> Metr
     return metrics
 
 
+def stratum_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
+    """Detection metrics of evaluable cases, and the errors of severity of the fractured ones.
+
+    `mae`: mean absolute error. `mean_error`: mean of severity - true grade; below 0, fractures are graded too mild.
+    """
+    true = cases["genant_grade"].to_numpy()
+    fractured, severity = true >= fracture_grade, numbers(cases, "severity")
+    error = (severity - true)[fractured]
+    detection = detection_metrics(severity, (cases["grade"] >= fracture_grade).to_numpy(dtype=bool), fractured)
+
+    def metrics(weights: Floats) -> dict[str, Metric]:
+        return {
+            **detection(weights),
+            "mae": Metric(mean(np.abs(error), weights[:, fractured]), (len(error),)),
+            "mean_error": Metric(mean(error, weights[:, fractured]), (len(error),)),
+        }
+
+    return metrics
+
+
 def vertebra_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
     """All vertebra-level metrics of labelled cases; all but non_evaluable_rate are over the evaluable ones."""
     evaluable = cases["evaluable"].to_numpy(dtype=bool)

@@ -1,4 +1,4 @@
-"""Evaluate a method: predictions against Genant grades, with intervals, by vertebra, patient, level and thickness.
+"""Evaluate a method: predictions against Genant grades, with intervals, for vertebrae, patients, and in strata.
 
 Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`; a vertebra is called fractured by its grade,
 whose limits the grading stage fixed on training data. Nothing is chosen here.
@@ -15,20 +15,20 @@ from vertegrade.arrays import Floats
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
 from vertegrade.evaluation.cases import Cohort, check_method, labelled_cases, patient_cases, patient_codes, split_cases
 from vertegrade.evaluation.definitions import (
-    detection_metrics,
     numbers,
     patient_metrics,
     size,
+    stratum_metrics,
     vertebra_metrics,
 )
 from vertegrade.evaluation.metrics import confusion, share
-from vertegrade.level_texts import region
+from vertegrade.level_texts import REGIONS, region
 from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.tables import SPLITS
+from vertegrade.tables import SHAPES, SPLITS
 
+SHAPE_NOT_GIVEN = "not given"  # of a fracture in labels without shapes
 CALIBRATION_BINS = 10  # of the calibration curve, each with as many vertebrae as the next
-REGIONS = ["cervical", "thoracic", "thoracolumbar", "lumbar"]
 
 
 def evaluate(
@@ -70,7 +70,8 @@ def _evaluate_split(
         "patient": estimate(patient_metrics(patients, fracture_grade), np.arange(len(patients)), settings, seed),
         "confusion": counts.astype(int).tolist(),
         "calibration": _calibration(graded, fracture_grade, settings, seed),
-        "by_region": _strata(graded, graded["vertebra"].map(region), REGIONS, fracture_grade, settings, seed),
+        "by_shape": _shapes(graded, fracture_grade, settings, seed),
+        "by_region": _strata(graded, graded["vertebra"].map(region), list(REGIONS), fracture_grade, settings, seed),
         "by_level": _strata(
             graded, graded["vertebra"].map(NAMES.get), _level_names(graded), fracture_grade, settings, seed
         ),
@@ -132,19 +133,40 @@ def _strata(
     settings: EvaluationSettings,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Detection metrics of each stratum that has cases."""
+    """`stratum_metrics` of each stratum that has cases."""
     result: dict[str, dict[str, Any]] = {}
     for name in names:
         cases = graded[stratum == name]
-        if not len(cases):
-            continue
-        fractured = (cases["genant_grade"] >= fracture_grade).to_numpy(dtype=bool)
-        called = (cases["grade"] >= fracture_grade).to_numpy(dtype=bool)
-        detection = detection_metrics(numbers(cases, "severity"), called, fractured)
-        estimates = estimate(detection, patient_codes(cases), settings, seed)
-        counts = {"vertebrae": len(cases), "fractured": size(fractured), "patients": cases["patient_id"].nunique()}
-        result[name] = {"counts": counts, **estimates}
+        if len(cases):
+            metrics = estimate(stratum_metrics(cases, fracture_grade), patient_codes(cases), settings, seed)
+            result[name] = {"counts": _stratum_counts(cases, fracture_grade), **metrics}
     return result
+
+
+def _shapes(
+    graded: pd.DataFrame, fracture_grade: int, settings: EvaluationSettings, seed: int
+) -> dict[str, dict[str, Any]]:
+    """The same of the fractures of each shape, beside all intact vertebrae.
+
+    Intact vertebrae have no shape. So specificity would be the same everywhere, and the precision of one shape says
+    nothing: both are left out.
+    """
+    intact = graded["genant_grade"] < fracture_grade
+    shapes = graded["shape"].replace("", SHAPE_NOT_GIVEN)
+    result: dict[str, dict[str, Any]] = {}
+    for name in [*SHAPES, SHAPE_NOT_GIVEN]:
+        fractures = ~intact & (shapes == name)
+        if fractures.any():
+            cases = graded[intact | fractures].reset_index(drop=True)
+            metrics = estimate(stratum_metrics(cases, fracture_grade), patient_codes(cases), settings, seed)
+            kept = {metric: cell for metric, cell in metrics.items() if metric not in ("pr_auc", "specificity")}
+            result[name] = {"counts": _stratum_counts(graded[fractures], fracture_grade), **kept}
+    return result
+
+
+def _stratum_counts(cases: pd.DataFrame, fracture_grade: int) -> dict[str, int]:
+    fractured = (cases["genant_grade"] >= fracture_grade).to_numpy(dtype=bool)
+    return {"vertebrae": len(cases), "fractured": size(fractured), "patients": cases["patient_id"].nunique()}
 
 
 def compare(
@@ -193,7 +215,7 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
     rows = []
     for split, block in metrics["splits"].items():
         groups = {"vertebra": block["vertebra"], "patient": block["patient"]}
-        for kind in ("by_region", "by_level", "by_thickness"):
+        for kind in ("by_shape", "by_region", "by_level", "by_thickness"):
             groups |= {f"{kind.removeprefix('by_')} {name}": stratum for name, stratum in block[kind].items()}
         for group, estimates in groups.items():
             for name, cell in estimates.items():

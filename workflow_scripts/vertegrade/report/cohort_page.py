@@ -50,8 +50,9 @@ CALIBRATION = [
     ("vertebra", "brier", "Brier score", "mean squared error of the probability; 0 is best"),
 ]
 OVERFIT = [("auc", "ROC AUC"), ("macro_f1", "Macro-F1"), ("mae", "Mean absolute error"), ("brier", "Brier score")]
-STRATA = [("by_region", "Region"), ("by_level", "Level"), ("by_thickness", "Slice thickness")]
+STRATA = [("by_shape", "Shape"), ("by_region", "Region"), ("by_level", "Level"), ("by_thickness", "Slice thickness")]
 STRATUM_COLUMNS = [("auc", "ROC AUC"), ("sensitivity", "Sensitivity"), ("specificity", "Specificity")]
+STRATUM_COLUMNS += [("mean_error", "Mean error")]
 PHANTOM_FACT = "These patients are digital phantoms: their spines were drawn by a program, nobody was scanned."
 
 
@@ -162,6 +163,8 @@ def _stratum_table(metrics: Metrics, kind: str, title: str) -> dict[str, Any]:
     columns = [(method, *column) for method in metrics for column in STRATUM_COLUMNS]
     main = next(iter(metrics))
     columns = [(method, metric, name) for method, metric, name in columns if method == main or metric == "auc"]
+    if kind == "by_shape":
+        columns = [column for column in columns if column[1] != "specificity"]
     blocks = {method: block["splits"]["test"][kind] for method, block in metrics.items()}
     rows = []
     for stratum, numbers in blocks[main].items():
