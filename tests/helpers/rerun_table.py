@@ -137,7 +137,7 @@ MODULES: dict[str, set[str]] = {
     "arrays.py": ALL - {"convert", "cohort_page", "figures", "flow", "labels", "outcome", "split", "summary"},
     "files.py": ALL,
     "gpus.py": {"train_dae"},
-    "level_texts.py": {"localize", "split", "labels", "evaluate", "compare"} | PICTURES,
+    "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "compare"} | PICTURES,
     "levels.py": {"outcome", "phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"}
     | PICTURES,
     "methods.py": {"figures", "cohort_page", "outcome"},

@@ -103,8 +103,8 @@ class Collapse:
         turn = np.arctan2(ahead, right)
         for buckle in fracture.buckle:
             aside = (turn - buckle.angle + np.pi) % (2 * np.pi) - np.pi
-            height = (0.45 if buckle.superior else -0.45) * half
-            bulge += buckle.size * np.exp(-((aside / buckle.spread) ** 2) - ((level - height) / 2.2) ** 2)
+            above = level - buckle.level * half
+            bulge += buckle.size * np.exp(-((aside / buckle.spread) ** 2) - (above / 2.2) ** 2)
         radius = np.hypot(right, ahead) / np.maximum(share, 1e-3)
         outside = (share - 1) * radius
         reach = np.where(outside < 0, share**2, np.clip(1 - outside / BULGE_FADE_MM, 0, 1))
@@ -157,7 +157,7 @@ def _with_amplitude(
     """The collapse whose loss is amplitude x displacement x height everywhere, but for what must remain."""
     height = np.maximum(ends[SUPERIOR] - ends[INFERIOR], MIN_HEIGHT_MM)
     total = np.minimum(amplitude * fracture.displacement * height, height - MIN_HEIGHT_MM).clip(0)
-    lost = np.array([fracture.superior_share, 1 - fracture.superior_share])[:, None, None] * total
+    lost = np.stack([fracture.superior_share, 1 - fracture.superior_share]) * total
     # Each endplate squeezes its own part of the bone: what its loss and its layer need, and half of what is left.
     needed = lost / (1 - LEAST_ROOM) + layer_mm
     spare = height - needed.sum(axis=0)

@@ -4,7 +4,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vertegrade.arrays import Floats
-from vertegrade.fractures.collapse import Fracture, draw_fracture, draw_shape, plane
+from vertegrade.fractures.collapse import Fracture, draw_fracture, plane
+from vertegrade.fractures.kinds import draw_shape
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.spine.heights import genant_grade
 from vertegrade.virtual_fractures.body import RealBody
@@ -49,7 +50,7 @@ def draw_changes(rng: np.random.Generator, bodies: list[RealBody], sound: set[in
 
 def _drawn(rng: np.random.Generator, body: RealBody, layer_mm: float) -> Collapse:
     loss = float(rng.uniform(LEAST_LOSS, MOST_LOSS))
-    shape = draw_shape(rng, genant_grade(loss))
+    shape = draw_shape(rng, body.label, max(genant_grade(loss), 1))
     fracture = draw_fracture(rng, body.half_width, body.half_depth, 0.12, loss, shape)
     return collapse(body, fracture, layer_mm, squeezed=float(rng.uniform(0.4, 1)), density=float(rng.uniform(0.3, 1)))
 
@@ -57,7 +58,7 @@ def _drawn(rng: np.random.Generator, body: RealBody, layer_mm: float) -> Collaps
 def _sham(rng: np.random.Generator, body: RealBody, layer_mm: float) -> Collapse:
     """A collapse of no loss: bone moves inside the body, so that one half is squeezed and the other stretched."""
     flat = np.zeros_like(plane()[0])
-    fracture = Fracture(SHAM, 0.0, flat, 0.5, float(rng.uniform(0, 0.6)), ())
+    fracture = Fracture(SHAM, 0.0, flat, flat + np.float32(0.5), float(rng.uniform(0, 0.6)), (), None)
     stirred = float(rng.choice([-1, 1]) * rng.uniform(0.03, 0.07))
     return collapse(body, fracture, layer_mm, squeezed=1.0, density=float(rng.uniform(0.3, 1)), stirred=stirred)
 

@@ -5,13 +5,13 @@ maps over (right, anterior), the wall is a map over (angle, superior). So any sh
 look-ups, and heights are read from the drawn surface itself.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
-from vertegrade.fractures.collapse import COLUMN, PLANE_HALF, Buckle, Fracture, plane
+from vertegrade.fractures.collapse import COLUMN, PLANE_HALF, Buckle, Cleft, Fracture, plane
 
 ANGLES = 72  # samples of the wall around the axis, from right (0) through anterior (a quarter)
 WALL_HALF = 26  # the wall's map reaches 26 mm up and down, one sample per millimetre
@@ -60,7 +60,7 @@ class BodyPlan:
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """The three maps (mm, local axes) and where the anterior, middle and posterior columns lie (mm anterior)."""
+    """The three maps (mm, local axes), where the anterior, middle and posterior columns lie (mm anterior), a cleft."""
 
     top: Floats32
     bottom: Floats32
@@ -68,6 +68,7 @@ class Body:
     columns: tuple[float, float, float]
     half_width: float
     half_depth: float
+    cleft: Cleft | None = None
 
     def column_ends(self) -> NDArray[np.float64]:
         """Superior and inferior end of the three columns in the mid-sagittal plane: [column, end, axis], local mm."""
@@ -173,8 +174,8 @@ def _wall(plan: BodyPlan, top: Floats32, bottom: Floats32) -> Floats32:
     if plan.fracture is not None:
         wall += plan.fracture.widening * np.clip(1 - ((level - middle) / half) ** 2, 0, 1)
         for buckle in plan.fracture.buckle:
-            break_level = middle + (0.45 if buckle.superior else -0.45) * half
-            wall += buckle.size * _around(buckle)[:, None] * np.exp(-(((level - break_level) / 2.2) ** 2))
+            broken = middle + buckle.level * half
+            wall += buckle.size * _around(buckle)[:, None] * np.exp(-(((level - broken) / 2.2) ** 2))
     return np.asarray(wall, np.float32)
 
 
@@ -191,4 +192,5 @@ def _collapse(plan: BodyPlan, body: Body, amplitude: float) -> Body:
     lost = np.minimum(amplitude * plan.fracture.displacement * height, height - MIN_HEIGHT_MM)
     top = np.asarray(body.top - plan.fracture.superior_share * lost, np.float32)
     bottom = np.asarray(body.bottom + (1 - plan.fracture.superior_share) * lost, np.float32)
-    return Body(top, bottom, _wall(plan, top, bottom), body.columns, body.half_width, body.half_depth)
+    wall = _wall(plan, top, bottom)
+    return replace(body, top=top, bottom=bottom, wall=wall, cleft=plan.fracture.cleft)

@@ -7,14 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
-from vertegrade.fractures.collapse import PLANE_HALF, draw_fracture, draw_shape
+from vertegrade.fractures.collapse import PLANE_HALF, draw_fracture
+from vertegrade.fractures.kinds import draw_shape
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.alignment import draw_discs, draw_scoliosis
 from vertegrade.phantom.anatomy.body import Body, BodyPlan, build_body, radial_share
 from vertegrade.phantom.anatomy.curve import MIN_GAP_MM, Disc, Pose, stack
 from vertegrade.phantom.anatomy.ends import with_ends
 from vertegrade.phantom.anatomy.findings import Draft, Material, draw_findings, scheuermann, scheuermann_levels, uneven
-from vertegrade.phantom.anatomy.fracture import draw_loss, draw_sites
+from vertegrade.phantom.anatomy.fracture import draw_fractures
 from vertegrade.phantom.anatomy.person import SACRAL, Patient, Person, Vertebra, is_graded
 from vertegrade.phantom.anatomy.posterior import lumbar_share, posterior_rods, rib_rods
 from vertegrade.phantom.anatomy.variants import draw_labels, draw_slip, sized_as
@@ -38,8 +39,7 @@ def draw_patient(patient_id: str, settings: PhantomSettings, seed: int) -> Patie
     variant = np.random.default_rng(int.from_bytes(digest[16:], "big"))
     labels = [SACRAL, SACRAL, *draw_labels(variant, settings.variants)]
     graded = tuple(sorted((label for label in labels if is_graded(label)), key=craniocaudal_rank))
-    sites = draw_sites(rng, graded, settings.fractures_per_patient) if fractured else []
-    severity = float(rng.normal())
+    fractures = draw_fractures(rng, graded, settings.fractures_per_patient) if fractured else {}
     ill = scheuermann_levels(rng, settings.mimics)
     drafts = []
     for k, label in enumerate(labels):
@@ -48,10 +48,10 @@ def draw_patient(patient_id: str, settings: PhantomSettings, seed: int) -> Patie
             draft = draw_findings(rng, draft, label, person.age, settings.mimics)
             if label in ill:
                 draft = scheuermann(rng, draft)
-            if label in sites:
-                draft = _fractured(rng, draft, draw_loss(rng, severity))
+            if label in fractures:
+                draft = _fractured(rng, draft, *fractures[label])
             elif rng.random() < settings.subthreshold:
-                draft = _fractured(rng, draft, rng.uniform(0.05, 0.19))
+                draft = _fractured(rng, draft, rng.uniform(0.05, 0.19), draw_shape(rng, label, 1))
         drafts.append(draft)
     slip = draw_slip(variant, labels, settings.slips)
     vertebrae = _assemble(rng, person, labels, drafts, slip, settings)
@@ -159,23 +159,21 @@ def _draw_sacral(rng: np.random.Generator, person: Person, number: int) -> Draft
     return replace(draft, plan=plan)
 
 
-def _fractured(rng: np.random.Generator, draft: Draft, loss: float) -> Draft:
+def _fractured(rng: np.random.Generator, draft: Draft, loss: float, shape: str) -> Draft:
     """The vertebra after a collapse; what was spongiosa fills less room, and some fractures have a dense band."""
-    grade = genant_grade(loss)
     plan = draft.plan
-    shape = draw_shape(rng, grade)
     fracture = draw_fracture(rng, plan.half_width, plan.half_depth, plan.waist, loss, shape)
     material = replace(draft.material, trabecular_hu=draft.material.trabecular_hu * (1 + rng.uniform(0, 0.7) * loss))
     if rng.random() < 0.4:
         band = rng.uniform(60, 260) * min(loss / 0.25, 1.2)
-        upper = fracture.superior_share
+        upper = float(fracture.superior_share[PLANE_HALF, PLANE_HALF])
         material = replace(
             material,
             band_superior_hu=material.band_superior_hu + band * upper,
             band_inferior_hu=material.band_inferior_hu + band * (1 - upper),
             band_mm=rng.uniform(2, 5),
         )
-    findings = draft.findings if grade else ("subthreshold", *draft.findings)
+    findings = draft.findings if genant_grade(loss) else ("subthreshold", *draft.findings)
     return replace(draft, plan=replace(plan, fracture=fracture), material=material, findings=findings)
 
 
@@ -223,7 +221,7 @@ def _assemble(
                 material=draft.material,
                 rods=posterior_rods(rng, label or LABEL_OF["L5"], healthy[k], person.size),
                 ribs=rib_rods(rng, label, body, person.size) if thoracic else np.zeros((0, 9), np.float32),
-                disc_top=_disc_top(draft.plan, body, discs[k]),
+                disc_top=_disc_top(draft.plan, body, discs[k], bodies[k + 1] if k + 1 < len(bodies) else body),
                 disc_hu=float(rng.normal(85, 12)),
                 vacuum=float(rng.uniform(0.3, 1)) if draft.disc_factor < 0.6 and rng.random() < 0.4 else 0.0,
                 healthy_heights=healthy[k].heights(),
@@ -236,12 +234,19 @@ def _assemble(
     return vertebrae
 
 
-def _disc_top(plan: BodyPlan, body: Body, disc: Disc) -> Floats32:
-    """Height (mm) over the endplate map up to which the disc above may be painted: the next body's dished underside."""
-    ends = body.column_ends()
-    anterior = np.arange(-PLANE_HALF, PLANE_HALF + 1)
-    share = (anterior - body.columns[2]) / (body.columns[0] - body.columns[2])
-    posterior_rim, anterior_rim = ends[2, 0, 2] + disc.posterior, ends[0, 0, 2] + disc.anterior
-    rim = posterior_rim + (anterior_rim - posterior_rim) * share.clip(-0.2, 1.2)
-    hollow = 3.5 * np.clip(1 - radial_share(plan) ** 2, 0, 1)
-    return np.asarray(rim[None] + 0.4 + hollow, np.float32)
+def _disc_top(plan: BodyPlan, body: Body, disc: Disc, above: Body) -> Floats32:
+    """Height (mm) over the endplate map up to which the disc above may be painted: the next body's dished underside.
+
+    The next body is painted over the disc, so a little too much does no harm.
+    """
+    low, high = body.column_ends()[:, 0, 2], above.column_ends()[:, 1, 2]
+    rim = _line(body, low[0] + disc.anterior, low[2] + disc.posterior)
+    risen = above.bottom - _line(above, high[0], high[2])  # far, where its inferior endplate failed
+    hollow = np.maximum(3.5 * (1 - radial_share(plan) ** 2), risen + 0.6)
+    return np.asarray(rim + 0.4 + np.where(radial_share(plan) < 1, hollow, 0), np.float32)
+
+
+def _line(body: Body, anterior_mm: float, posterior_mm: float) -> NDArray[np.float64]:
+    """Straight line along the endplate map (1, anterior) that has these values in the anterior and posterior column."""
+    share = (np.arange(-PLANE_HALF, PLANE_HALF + 1) - body.columns[2]) / (body.columns[0] - body.columns[2])
+    return np.asarray(posterior_mm + (anterior_mm - posterior_mm) * share.clip(-0.2, 1.2))[None]

@@ -1,5 +1,6 @@
 """Drawing a patient on a grid: HU with partial volumes, and the mask of vertebra labels."""
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vertegrade.arrays import Floats32
-from vertegrade.fractures.collapse import PLANE_HALF
+from vertegrade.fractures.collapse import PLANE_HALF, cleft_distance
 from vertegrade.phantom.anatomy.body import ANGLES, WALL_HALF, Body
 from vertegrade.phantom.anatomy.findings import Material
 from vertegrade.phantom.anatomy.grid import Box, Grid
@@ -56,12 +57,12 @@ def _paint_vertebra(hu: Floats32, mask: NDArray[np.uint8], grid: Grid, vertebra:
         local = grid.local(box, vertebra.pose)
         near = np.flatnonzero(_near_axis(vertebra.body, local))
         right, anterior, superior = (coordinate.ravel()[near] for coordinate in local)
-        top, bottom, disc_top = _plates(vertebra, right, anterior)
+        top, bottom, disc_top, steep_top, steep_bottom = _plates(vertebra, right, anterior)
         wall = _wall_distance(vertebra.body, right, anterior, superior)
         image = hu[box]
         values = image.ravel()[near]
-        _paint_disc(values, vertebra, wall, superior, disc_top, edge)
-        plate = np.maximum(superior - top, bottom - superior)
+        _paint_disc(values, vertebra, wall, superior, top, disc_top, edge)
+        plate = np.maximum((superior - top) / steep_top, (bottom - superior) / steep_bottom)
         body = _rounded(wall, plate)
         processes = np.full(image.shape, FAR, np.float32)
         if rods_box is not None:
@@ -71,6 +72,9 @@ def _paint_vertebra(hu: Floats32, mask: NDArray[np.uint8], grid: Grid, vertebra:
         distance = _smooth_min(body, process)
         grain = _grain(vertebra.material, right, anterior, superior)
         spongiosa = _spongiosa(vertebra, grain, right, anterior, superior, top, bottom)
+        if vertebra.body.cleft:
+            gap = cleft_distance(vertebra.body.cleft, right, anterior, superior, top, bottom)
+            spongiosa += (0.5 - gap / edge).clip(0, 1) * (np.float32(vertebra.body.cleft.hu) - spongiosa)
         shell = np.float32(vertebra.material.cortex_mm) * np.where(wall > plate, np.float32(WALL_SHARE), 1)
         shell *= (1 + grain * np.float32(vertebra.material.rough / vertebra.material.grain_hu)).clip(0.6, 1.6)
         cortex = np.where(bone, shell, np.float32(vertebra.material.process_cortex_mm))
@@ -103,14 +107,18 @@ def _near_axis(body: Body, local: tuple[Floats32, Floats32, Floats32]) -> NDArra
     return inside
 
 
-def _plates(vertebra: Vertebra, right: Floats32, anterior: Floats32) -> tuple[Floats32, Floats32, Floats32]:
-    """Heights (mm) of the superior and inferior endplate and of the disc's upper limit, bilinear."""
-    maps = np.stack([vertebra.body.top, vertebra.body.bottom, vertebra.disc_top], axis=-1).reshape(-1, 3)
+def _plates(vertebra: Vertebra, right: Floats32, anterior: Floats32) -> Iterator[Floats32]:
+    """Heights (mm) of the superior and inferior endplate and of the disc's upper limit, bilinear; how steep both are.
+
+    A distance along the height is so many times the distance from the surface.
+    """
+    body = vertebra.body
+    steep = [np.hypot(1, np.hypot(*np.gradient(surface))) for surface in (body.top, body.bottom)]
+    maps = np.stack([body.top, body.bottom, vertebra.disc_top, *steep], axis=-1, dtype=np.float32).reshape(-1, 5)
     limit = 2 * PLANE_HALF - 0.001
     x = (right + PLANE_HALF).clip(0, limit)
     y = (anterior + PLANE_HALF).clip(0, limit)
-    heights = _bilinear(maps, x, y, 2 * PLANE_HALF + 1)
-    return heights[:, 0], heights[:, 1], heights[:, 2]
+    return iter(_bilinear(maps, x, y, 2 * PLANE_HALF + 1).T)
 
 
 def _bilinear(maps: Floats32, x: Floats32, y: Floats32, stride: int) -> Floats32:
@@ -146,10 +154,17 @@ def _smooth_min(a: Floats32, b: Floats32) -> Floats32:
 
 
 def _paint_disc(
-    values: Floats32, vertebra: Vertebra, wall: Floats32, superior: Floats32, disc_top: Floats32, edge: np.float32
+    values: Floats32,
+    vertebra: Vertebra,
+    wall: Floats32,
+    superior: Floats32,
+    top: Floats32,
+    disc_top: Floats32,
+    edge: np.float32,
 ) -> None:
     """Blend the disc above into values; a degenerate one may contain gas (vacuum phenomenon)."""
-    distance = np.maximum(wall + np.float32(0.5), np.maximum(superior - disc_top, -superior))
+    low = np.minimum(top, 0)  # the body is painted over what is too much
+    distance = np.maximum(wall + np.float32(0.5), np.maximum(superior - disc_top, low - superior))
     share = (0.5 - distance / edge).clip(0, 1)
     annulus = np.float32(20) * (wall > -5)
     values += share * (np.float32(vertebra.disc_hu) + annulus - values)
