@@ -8,6 +8,7 @@ from scipy import ndimage
 from vertegrade.arrays import Floats, Floats32
 from vertegrade.ct.volume import AIR_HU, Volume, mm_to_voxel, voxel_to_mm
 from vertegrade.virtual_fractures.body import RealBody
+from vertegrade.virtual_fractures.clefts import paint_clefts
 from vertegrade.virtual_fractures.collapse import Collapse
 from vertegrade.virtual_fractures.spine import Link, posed, sources
 
@@ -47,7 +48,9 @@ def changed_scan(volume: Volume, bodies: list[RealBody], changes: Changes) -> tu
         made, whole = scan.slices(k, stop)
         hu[:, :, k:stop] = np.rint(made).clip(AIR_HU, MOST_HU)
         if not whole:
-            return Volume(np.ascontiguousarray(hu[:, :, :k]), around.affine), chain
+            hu = np.ascontiguousarray(hu[:, :, :k])
+            break
+    paint_clefts(hu, around.affine, chain)
     return Volume(hu, around.affine), chain
 
 
