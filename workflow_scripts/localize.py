@@ -20,12 +20,7 @@ with run_job(snakemake) as job:
     overrides = read_overrides(settings.overrides)
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
     sight = load_sight(job.input.sight)
-    learned = settings.method == "learned"
-    if learned:
-        import torch  # it takes seconds; given landmarks need not wait
-
-        torch.set_num_threads(job.threads)
-    weights = Path(job.input.found_by[0]).parent if learned else None
+    weights = Path(job.input.found_by[0]).parent if settings.method == "learned" else None
     find = finder(settings, weights, "cpu" if settings.method == "provided" else job.device)
     tables = [with_flags(empty_table(LANDMARKS))]
     for row in (ScanRow(**plain) for plain in job.params.rows):

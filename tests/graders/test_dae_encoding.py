@@ -13,6 +13,7 @@ from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
 from vertegrade.graders.dae.shapes import central
 from vertegrade.graders.dae.training import train_dae
 from vertegrade.graders.dae.weights import Dae, WeightsError, load_dae
+from vertegrade.threads import THREADS
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,20 @@ def test_latents_do_not_depend_on_shards_or_neighbours(dae: Dae) -> None:
     np.testing.assert_array_equal(encode(dae, [crops[:3], crops[:0], crops[3:]], batch_size=5), z)
     np.testing.assert_array_equal(encode(dae, [crops[::-1]], batch_size=5), z[::-1])
     np.testing.assert_allclose(encode(dae, [crops], batch_size=1), z, rtol=1e-4, atol=1e-5)
+
+
+def test_threads_are_as_many_on_every_machine(dae: Dae) -> None:
+    seen: list[int] = []
+    hook = dae.network.encoder.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(THREADS + 1)
+        encode(dae, [pixels()], batch_size=5)
+        assert set(seen) == {THREADS}
+        assert torch.get_num_threads() == THREADS + 1
+    finally:
+        torch.set_num_threads(before)
+        hook.remove()
 
 
 def test_memory_mapped_crops(dae: Dae, tmp_path: Path) -> None:

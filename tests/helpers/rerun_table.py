@@ -145,6 +145,7 @@ MODULES: dict[str, set[str]] = {
     "plotting.py": {"figures", "flow", "cohort_page"} | PICTURES,
     "reasons.py": {"convert", "localize", "flow", "cohort_page"},
     "tables.py": ALL,
+    "threads.py": {"localize", "encode"},
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},
     "settings/": set(),
     "workflow/": set(),

@@ -31,9 +31,15 @@ def finder(settings: LocalizeSettings, weights: Path | None, device: str) -> Fin
         # torch takes seconds to import; given landmarks need not wait
         from vertegrade.localizer.landmarks import learned_landmarks
         from vertegrade.localizer.networks import load_localizer
+        from vertegrade.threads import fixed_threads
 
         localizer = load_localizer(weights, device)
-        return lambda row, volume, notes: learned_landmarks(row, volume, localizer, settings)
+
+        def learned(row: ScanRow, volume: Volume, notes: Notes) -> pd.DataFrame:
+            with fixed_threads():
+                return learned_landmarks(row, volume, localizer, settings)
+
+        return learned
     if settings.method == "provided":
         return lambda row, volume, notes: provided_landmarks(row, volume, settings, notes)
     return lambda row, volume, notes: tool_landmarks(row, volume, settings, device)

@@ -10,6 +10,7 @@ import torch
 from vertegrade.graders.dae.pixels import Crops, hounsfield, windowed
 from vertegrade.graders.dae.weights import Dae
 from vertegrade.tables import LATENTS, check_table
+from vertegrade.threads import fixed_threads
 from vertegrade.weights import WeightsError
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarra
 
 def _encoded(dae: Dae, crops: Crops, batch_size: int) -> np.ndarray:
     latents = np.empty((len(crops), dae.settings.z_dim), np.float32)
-    with torch.inference_mode():
+    with torch.inference_mode(), fixed_threads():
         for start in range(0, len(crops), batch_size):
             # The last batch is filled up with its last crop: another batch size may round differently.
             indices = np.minimum(np.arange(start, start + batch_size), len(crops) - 1)
