@@ -68,6 +68,7 @@ POINTS_FROM = points_from(SETTINGS)
 SHIPPED_WEIGHTS = os.path.relpath(f"{CLONE}/models/localizer")
 SIGHT_WEIGHTS = f"{sight_folder(SETTINGS.run.model, SHIPPED_WEIGHTS)}/{SIGHT}"
 SEED = SETTINGS.run.seed
+TAUGHT_VIRTUALLY = SETTINGS.cohort.virtual_labels and not SETTINGS.run.model
 OWN_COLUMNS = ("path", "points", "mask", "centroids")
 OWN_SCANS = SETTINGS.train_localizer.own_scans
 GPU = 0 if SETTINGS.run.device == "cpu" else 1
@@ -117,12 +118,16 @@ def rows_of(*read):
 
 
 def virtual_rows(wildcards):
-    """Rows of the scans with virtual fractures that are made of a shard's scans; `path` is the id of the scan."""
+    """Rows of the scans with virtual fractures that are made of a shard's scans; `path` is the id of the scan.
+
+    Where grades are learned from them, scans that have labels of their own need none.
+    """
     return [
         ScanRow(f"{row.scan_id}-virtual-{n}", row.patient_id, row.scan_id).plain(
             ["path"]
         )
         for row in ROWS[wildcards.shard]
+        if not (TAUGHT_VIRTUALLY and row.labels)
         for n in range(1, SETTINGS.virtual_fractures.copies + 1)
     ]
 
@@ -315,12 +320,10 @@ def localize_minutes(wildcards, attempt):
 
 def label_files(wildcards=None):
     """Where the grades come from: the phantoms' truth, the cohort's label table, or the scans' own tables."""
-    if PHANTOM and not SETTINGS.cohort.labels:
+    if PHANTOM and not SETTINGS.cohort.label_table:
         return expand("<results>/phantom/{shard}/truth.parquet", shard=SHARDS)
-    tables = {row.labels for row in SCANS if row.labels} | {SETTINGS.cohort.labels} - {
-        ""
-    }
-    return sorted(tables)
+    tables = {row.labels for row in SCANS} | {SETTINGS.cohort.label_table}
+    return sorted(tables - {""})
 
 
 def label_tables(wildcards):
@@ -344,6 +347,25 @@ def index_report():
 def latents_of(wildcards):
     """Latent tables of a method."""
     return expand(f"<results>/{ALL_METHODS[wildcards.method].latents}", shard=SHARDS)
+
+
+def teaching_latents(wildcards):
+    """Latent tables that grades are learned from."""
+    own = latents_of(wildcards)
+    return own + [virtual(path) for path in own] if TAUGHT_VIRTUALLY else own
+
+
+def teaching_labels(wildcards):
+    """Label tables that grades are learned from: virtual fractures count beside what the sheet's scans have."""
+    if not TAUGHT_VIRTUALLY:
+        return ["<results>/cohort/labels.parquet"]
+    own = [] if PHANTOM or not label_files() else ["<results>/cohort/labels.parquet"]
+    return own + expand("<results>/virtual/labels/{shard}.parquet", shard=SHARDS)
+
+
+def virtual(path):
+    """The file of scans with virtual fractures that is like a file of the cohort's own scans."""
+    return path.replace("<results>/", "<results>/virtual/", 1)
 
 
 def baseline_of(wildcards):

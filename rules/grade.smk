@@ -1,8 +1,8 @@
 rule fit_hyperplane:
     """Fit the binary fracture classifier on the latents of the training split."""
     input:
-        latents=latents_of,
-        labels="<results>/cohort/labels.parquet",
+        latents=teaching_latents,
+        labels=teaching_labels,
         splits="<results>/cohort/splits.tsv",
     output:
         hyperplane="<results>/grading/{method}/hyperplane.json",
@@ -32,8 +32,8 @@ rule fit_hyperplane:
 rule calibrate:
     """Calibrate the signed distance to the Genant scale, with an interval, by training and validation patients."""
     input:
-        latents=latents_of,
-        labels="<results>/cohort/labels.parquet",
+        latents=teaching_latents,
+        labels=teaching_labels,
         splits="<results>/cohort/splits.tsv",
         hyperplane="<results>/grading/{method}/hyperplane.json",
     output:

@@ -88,3 +88,28 @@ use rule encode as encode_virtual with:
         "<logs>/encode_virtual/{shard}.log",
     benchmark:
         "<benchmarks>/encode_virtual/{shard}.tsv"
+
+
+rule virtual_labels:
+    """Grades of a shard's virtual fractures, and grade 0 for shams, untouched and the scans' own intact vertebrae."""
+    input:
+        truth="<results>/virtual/truth/{shard}.parquet",
+        landmarks="<results>/virtual/landmarks/{shard}.parquet",
+        measurements="<results>/measurements/{shard}.parquet",
+    output:
+        labels="<results>/virtual/labels/{shard}.parquet",
+    log:
+        "<logs>/virtual_labels/{shard}.log",
+    benchmark:
+        "<benchmarks>/virtual_labels/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code_of("virtual_labels"),
+        packages=packages_of("virtual_labels"),
+    script:
+        "../workflow_scripts/virtual_labels.py"

@@ -10,7 +10,7 @@ from vertegrade.workflow.job import run_job
 with run_job(snakemake) as job:
     calibration = calibrate(
         read_tables(job.input.latents, LATENTS),
-        read_table(job.input.labels, LABELS),
+        read_tables(job.input.labels, LABELS),
         read_table(job.input.splits, PATIENT_SPLITS),
         Hyperplane.from_dict(read_json(job.input.hyperplane)),
         job.settings(GradingSettings),

@@ -9,7 +9,7 @@ from vertegrade.workflow.job import run_job
 with run_job(snakemake) as job:
     hyperplane = fit_hyperplane(
         read_tables(job.input.latents, LATENTS),
-        read_table(job.input.labels, LABELS),
+        read_tables(job.input.labels, LABELS),
         read_table(job.input.splits, PATIENT_SPLITS),
         job.settings(GradingSettings),
         job.seed,

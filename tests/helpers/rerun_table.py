@@ -35,7 +35,8 @@ FEEDS = {
     "ro_crate": "",
     "train_localizer": "",
     "virtual_fractures": "localize_virtual",
-    "localize_virtual": "crop_virtual measure_virtual",
+    "localize_virtual": "crop_virtual measure_virtual virtual_labels",
+    "virtual_labels": "",
     "crop_virtual": "encode_virtual",
     "measure_virtual": "",
     "encode_virtual": "",
@@ -56,7 +57,7 @@ for rule in ("fit_hyperplane", "calibrate", "grade", "evaluate"):
     FEEDS[rule] = " ".join(f"{rule}/{name}" for name in METHODS)
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
-ASKED_FOR |= {"freeze", "crop_virtual", "measure_virtual", "encode_virtual"}
+ASKED_FOR |= {"freeze", "virtual_labels", "crop_virtual", "measure_virtual", "encode_virtual"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.

@@ -45,7 +45,7 @@ def check_labels(settings: Settings, rows: dict[int, ScanRow]) -> tuple[list[str
 
 def label_files(settings: Settings, rows: dict[int, ScanRow]) -> set[str]:
     """All label tables that config and sheet name."""
-    return {row.labels for row in rows.values() if row.labels} | {settings.cohort.labels} - {""}
+    return {row.labels for row in rows.values() if row.labels} | {settings.cohort.label_table} - {""}
 
 
 def _scans(tables: Iterable[Labels]) -> set[str]:

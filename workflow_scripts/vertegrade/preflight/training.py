@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from vertegrade.cohort.labels import LabelError, Labels, join_labels
+from vertegrade.cohort.labels import LabelError, join_labels
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.cohort.sources import read_label_file
 from vertegrade.cohort.splits import LeakageError, assign_splits, merge_given_splits
@@ -21,11 +21,15 @@ def check_training(settings: Settings, rows: dict[int, ScanRow]) -> list[str]:
     turn out not to be evaluable; only the run can show that.
     """
     files = sorted(label_files(settings, rows))
-    if settings.run.model or not files or not rows:
+    if settings.run.model or not rows:
+        return []
+    if settings.cohort.virtual_labels:
+        return list(_too_few_patients(settings, rows))
+    if not files:
         return []
     try:
         labels = join_labels([read_label_file(path) for path in files])
-        splits = _splits(settings, rows, labels)
+        splits = _splits(settings, rows, labels.given_splits)
     except LabelError:
         return []
     except LeakageError as error:
@@ -33,10 +37,23 @@ def check_training(settings: Settings, rows: dict[int, ScanRow]) -> list[str]:
     return list(_too_few(settings, rows, labels.table, splits))
 
 
-def _splits(settings: Settings, rows: dict[int, ScanRow], labels: Labels) -> dict[str, str]:
+def _too_few_patients(settings: Settings, rows: dict[int, ScanRow]) -> Iterator[str]:
+    """What is missing where grades are learned from virtual fractures, which nearly every scan can have."""
+    splits = pd.Series(_splits(settings, rows, {}))
+    needed = {"train": LEAST_PATIENTS, "validation": patients_needed(settings.grading.coverage)}
+    for split, least in needed.items():
+        if (found := int((splits == split).sum())) < least:
+            yield (
+                f"cohort: the {split} split has {found} patient(s), at least {least} are needed to learn grades from "
+                "virtual fractures; add patients, change cohort.splits or the sheet's column split, lower "
+                "grading.coverage (validation), or set run.model"
+            )
+
+
+def _splits(settings: Settings, rows: dict[int, ScanRow], of_labels: dict[str, str]) -> dict[str, str]:
     """Split of each patient, as rule `split` gives them."""
     from_sheet = {row.patient_id: row.split for row in rows.values() if row.split}
-    given = merge_given_splits((row.patient_id for row in rows.values()), from_sheet, labels.given_splits)
+    given = merge_given_splits((row.patient_id for row in rows.values()), from_sheet, of_labels)
     table = assign_splits(given, settings.cohort.splits)
     return dict(zip(table["patient_id"], table["split"], strict=True))
 

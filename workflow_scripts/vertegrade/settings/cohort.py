@@ -27,9 +27,20 @@ class CohortSettings(Section):
         "",
         "Label table (CSV or TSV: patient_id, scan_id, vertebra, genant_grade[, shape][, split]) or the VerSe'19 "
         "grade sheet (XLSX, Loeffler 2020, appendix E1). Empty: labels that the sample sheet names, or the phantoms' "
-        "truth.",
+        "truth. `virtual`: grades are learned from virtual fractures in the scans that have no labels "
+        "(docs/how-to/without-labels.md); real labels are still what is evaluated against.",
     )
     shards: int = setting(
         4, "Number of shards. Stages that work on scans run once per shard (docs/design/scale.md).", ge=1, le=10000
     )
     splits: SplitSettings = section(SplitSettings, "How patients are split.")
+
+    @property
+    def virtual_labels(self) -> bool:
+        """Whether grades are learned from virtual fractures."""
+        return self.labels == "virtual"
+
+    @property
+    def label_table(self) -> str:
+        """Path of the cohort's label table, "" where it has none."""
+        return "" if self.virtual_labels else self.labels

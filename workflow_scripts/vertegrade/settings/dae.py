@@ -97,6 +97,23 @@ class AugmentSettings(Section):
     noise_hu: float = setting(
         10.0, "White noise (standard deviation) that the encoder sees and the decoder does not draw.", "HU", ge=0
     )
+    thick_px: float = setting(
+        0.0,
+        "Blur along the rows, as of slices up to this thick, of half of the crops that the encoder sees; so z_sem "
+        "contains the vertebra and not the scanner. The decoder draws none of it, nor of the next three.",
+        "pixels",
+        ge=0,
+        le=12,
+    )
+    kernel: float = setting(
+        0.0,
+        "Softer (negative) and sharper reconstruction kernels: share of the detail finer than two pixels that is "
+        "taken away or added.",
+        "fraction",
+        ge=0,
+    )
+    contrast: float = setting(0.0, "Relative change of all values for the encoder alone.", "fraction", ge=0, lt=1)
+    level_hu: float = setting(0.0, "Shift of all values for the encoder alone.", "HU", ge=0)
     mirror: bool = setting(True, "Exchange right and left (order of the slices) in half of the crops.")
 
 

@@ -10,6 +10,7 @@ from vertegrade.tables import (
     HEIGHTS,
     KEY,
     LABELS,
+    PATIENT_KEY,
     POINT_COLUMNS,
     VIRTUAL_TRUTH,
     centres_of,
@@ -84,3 +85,13 @@ def virtual_labels(truth: pd.DataFrame, landmarks: pd.DataFrame) -> pd.DataFrame
         usable=intact, reason=np.where(intact, "", "deformed_before")
     )
     return check_table(table, LABELS, "labels of virtual fractures")
+
+
+def intact_labels(measurements: pd.DataFrame) -> pd.DataFrame:
+    """LABELS of grade 0 for the vertebrae of MEASUREMENTS that are measured as intact; nothing is said of the others.
+
+    No person has graded them: a fracture that the measurement misses is taught as intact.
+    """
+    rows = measurements[measurements["evaluable"] & (measurements["grade"] == 0)]
+    table = rows[PATIENT_KEY].assign(genant_grade=0.0, shape="", height_loss=0.0, usable=True, reason="")
+    return check_table(table, LABELS, "labels of intact vertebrae")

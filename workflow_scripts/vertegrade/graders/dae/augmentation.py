@@ -8,6 +8,8 @@ from torch.nn import functional
 
 from vertegrade.settings.dae import AugmentSettings
 
+BLUR_REACH = 8  # pixels on either side that a blur takes together
+
 
 def augmented(hu: Tensor, settings: AugmentSettings, generator: Generator) -> tuple[Tensor, Tensor]:
     """What the decoder should draw and what the encoder sees of crops, float HU (B, S, H, W) each.
@@ -29,7 +31,36 @@ def augmented(hu: Tensor, settings: AugmentSettings, generator: Generator) -> tu
     offset = _uniform(count, settings.offset_hu, generator).to(hu.device)[:, None, None, None]
     drawn, seen = (torch.where(mirrored, image.flip(1), image) * gain + offset for image in (drawn, seen))
     noise = torch.randn(hu.shape, generator=generator).to(hu.device)
-    return drawn, seen + settings.noise_hu * noise
+    return drawn, _scanned_anew(seen + settings.noise_hu * noise, settings, generator)
+
+
+def _scanned_anew(seen: Tensor, settings: AugmentSettings, generator: Generator) -> Tensor:
+    """Crops (B, S, H, W) as other scanners would show them: other slice thickness, kernel, HU scale and level."""
+    count = len(seen)
+    thick = torch.rand(count, generator=generator) * settings.thick_px
+    thick = thick * (torch.rand(count, generator=generator) < 0.5)
+    kernel, contrast, level = (
+        _uniform(count, largest, generator) for largest in (settings.kernel, settings.contrast, settings.level_hu)
+    )
+    # The standard deviation of a box is its width over the root of 12.
+    seen = _blurred(seen, thick / math.sqrt(12), torch.zeros(count))
+    fine = seen - _blurred(seen, torch.ones(count), torch.ones(count))
+    kernel, contrast, level = (value.to(seen.device)[:, None, None, None] for value in (kernel, contrast, level))
+    return (seen + kernel * fine) * (1 + contrast) + level
+
+
+def _blurred(images: Tensor, rows_px: Tensor, columns_px: Tensor) -> Tensor:
+    """Images (B, C, H, W) blurred by Gaussians of these standard deviations (B,) along rows and columns."""
+    count, channels, height, width = images.shape
+    flat = images.reshape(1, count * channels, height, width)
+    place = torch.arange(-BLUR_REACH, BLUR_REACH + 1).float()
+    for deviation, along in ((rows_px, (-1, 1)), (columns_px, (1, -1))):
+        kernel = torch.exp(-0.5 * (place / deviation.clamp(min=1e-3)[:, None]) ** 2)
+        kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0).to(images.device)
+        pad = (0, 0, BLUR_REACH, BLUR_REACH) if along[0] == -1 else (BLUR_REACH, BLUR_REACH, 0, 0)
+        padded = functional.pad(flat, pad, mode="replicate")
+        flat = functional.conv2d(padded, kernel.view(count * channels, 1, *along), groups=count * channels)
+    return flat.view_as(images)
 
 
 def _uniform(count: int, largest: float, generator: Generator) -> Tensor:
