@@ -116,3 +116,31 @@ def test_only_the_encoder_sees_the_added_noise() -> None:
     plain, seen = drawn_and_seen(hu, noise_hu=10.0)
     assert torch.equal(plain, hu)
     assert seen.std() == pytest.approx(10.0, rel=0.05)
+
+
+@pytest.mark.parametrize("change", [{"thick_px": 8.0}, {"kernel": 1.0}, {"contrast": 0.3}, {"level_hu": 50.0}])
+def test_only_the_encoder_sees_another_scanner(change: dict[str, float]) -> None:
+    hu = torch.randn((16, 1, 32, 32), generator=Generator().manual_seed(1)) * 100
+    plain, seen = drawn_and_seen(hu, **change)
+    torch.testing.assert_close(plain, hu, atol=0.01, rtol=0)
+    assert (seen - hu).abs().max() > 5
+
+
+def test_thick_slices_blur_the_rows_of_half_of_the_crops() -> None:
+    rows, columns = torch.zeros((64, 1, 33, 33)), torch.zeros((64, 1, 33, 33))
+    rows[:, :, 16], columns[:, :, :, 16] = 100.0, 100.0
+    assert (drawn_and_seen(columns, thick_px=8.0)[1] - columns).abs().max() < 0.01
+    profile = drawn_and_seen(rows, thick_px=8.0)[1][:, 0, :, 16]
+    place = torch.arange(33.0) - 16
+    width = ((profile * place**2).sum(1) / profile.sum(1)).sqrt() * math.sqrt(12)  # of a box with this deviation
+    assert profile.sum(1) == pytest.approx(torch.full((64,), 100.0), rel=1e-3)
+    assert 20 < int((width < 0.05).sum()) < 44
+    assert 6 < float(width.max()) < 8.2
+
+
+def test_kernels_are_softer_and_sharper() -> None:
+    edge = torch.zeros((64, 1, 32, 32))
+    edge[..., 16:] = 100.0
+    overshoot = drawn_and_seen(edge, kernel=1.0)[1].amax(dim=(1, 2, 3)) - 100
+    assert overshoot.max() > 20
+    assert overshoot.min() == pytest.approx(0, abs=0.5)

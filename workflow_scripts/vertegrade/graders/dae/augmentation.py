@@ -37,16 +37,17 @@ def augmented(hu: Tensor, settings: AugmentSettings, generator: Generator) -> tu
 def _scanned_anew(seen: Tensor, settings: AugmentSettings, generator: Generator) -> Tensor:
     """Crops (B, S, H, W) as other scanners would show them: other slice thickness, kernel, HU scale and level."""
     count = len(seen)
-    thick = torch.rand(count, generator=generator) * settings.thick_px
-    thick = thick * (torch.rand(count, generator=generator) < 0.5)
-    kernel, contrast, level = (
-        _uniform(count, largest, generator) for largest in (settings.kernel, settings.contrast, settings.level_hu)
-    )
-    # The standard deviation of a box is its width over the root of 12.
-    seen = _blurred(seen, thick / math.sqrt(12), torch.zeros(count))
-    fine = seen - _blurred(seen, torch.ones(count), torch.ones(count))
-    kernel, contrast, level = (value.to(seen.device)[:, None, None, None] for value in (kernel, contrast, level))
-    return (seen + kernel * fine) * (1 + contrast) + level
+    if settings.thick_px:
+        thick = torch.rand(count, generator=generator) * settings.thick_px
+        thick = thick * (torch.rand(count, generator=generator) < 0.5)
+        # The standard deviation of a box is its width over the root of 12.
+        seen = _blurred(seen, thick / math.sqrt(12), torch.zeros(count))
+    if settings.kernel:
+        fine = seen - _blurred(seen, torch.ones(count), torch.ones(count))
+        seen = seen + _uniform(count, settings.kernel, generator).to(seen.device)[:, None, None, None] * fine
+    contrast = 1 + _uniform(count, settings.contrast, generator).to(seen.device)[:, None, None, None]
+    level = _uniform(count, settings.level_hu, generator).to(seen.device)[:, None, None, None]
+    return seen * contrast + level
 
 
 def _blurred(images: Tensor, rows_px: Tensor, columns_px: Tensor) -> Tensor:
