@@ -256,6 +256,13 @@ def about_scans():
     }
 
 
+def virtual_localizer_files(wildcards):
+    """What vertebrae of virtual scans are found by. Given landmarks move with the bone, so they are its truth."""
+    if SETTINGS.localize.method == "provided":
+        return [f"<results>/virtual/truth/{wildcards.shard}.parquet"]
+    return localizer_files(wildcards)
+
+
 def own_rows():
     """Scans that the localizer may learn from: rows of the sheet with an annotation, and their converted volumes."""
     if not OWN_SCANS:
@@ -352,7 +359,7 @@ def latents_of(wildcards):
 def teaching_latents(wildcards):
     """Latent tables that grades are learned from."""
     own = latents_of(wildcards)
-    return own + [virtual(path) for path in own] if TAUGHT_VIRTUALLY else own
+    return own + virtual_latents_of(wildcards) if TAUGHT_VIRTUALLY else own
 
 
 def teaching_labels(wildcards):
@@ -366,6 +373,11 @@ def teaching_labels(wildcards):
 def virtual(path):
     """The file of scans with virtual fractures that is like a file of the cohort's own scans."""
     return path.replace("<results>/", "<results>/virtual/", 1)
+
+
+def virtual_latents_of(wildcards):
+    """Latent tables of a method of the scans with virtual fractures."""
+    return [virtual(path) for path in latents_of(wildcards)]
 
 
 def baseline_of(wildcards):

@@ -33,7 +33,7 @@ rule virtual_fractures:
 
 use rule localize as localize_virtual with:
     input:
-        found_by=localizer_files,
+        found_by=virtual_localizer_files,
         sight=SIGHT_WEIGHTS,
         volumes="<results>/virtual/ct/{shard}",
         scans="<results>/virtual/ct/{shard}.parquet",
@@ -113,3 +113,30 @@ rule virtual_labels:
         packages=packages_of("virtual_labels"),
     script:
         "../workflow_scripts/virtual_labels.py"
+
+
+use rule encode_pca as encode_pca_virtual with:
+    input:
+        pixels="<results>/virtual/crops/{shard}.npy",
+        crops="<results>/virtual/crops/{shard}.parquet",
+        components="<results>/pca/components.safetensors",
+    output:
+        latents="<results>/virtual/latents/pca/{shard}.parquet",
+    log:
+        "<logs>/encode_pca_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/encode_pca_virtual/{shard}.tsv"
+
+
+use rule grade as grade_virtual with:
+    input:
+        latents=virtual_latents_of,
+        splits="<results>/cohort/splits.tsv",
+        hyperplane=f"{MODEL}/grading/{{method}}/hyperplane.json",
+        calibrator=f"{MODEL}/grading/{{method}}/calibrator.json",
+    output:
+        predictions="<results>/virtual/predictions/{method}.parquet",
+    log:
+        "<logs>/grade_virtual/{method}.log",
+    benchmark:
+        "<benchmarks>/grade_virtual/{method}.tsv"

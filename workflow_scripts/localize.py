@@ -12,7 +12,7 @@ from vertegrade.localizer.sight.see import load_sight
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.doubt import with_flags
-from vertegrade.tables import LANDMARKS, SCANS, empty_table, read_table, write_table
+from vertegrade.tables import LANDMARKS, SCANS, VIRTUAL_TRUTH, empty_table, read_table, write_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:
@@ -21,7 +21,10 @@ with run_job(snakemake) as job:
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
     sight = load_sight(job.input.sight)
     weights = Path(job.input.found_by[0]).parent if settings.method == "learned" else None
-    find = finder(settings, weights, "cpu" if settings.method == "provided" else job.device)
+    provided = settings.method == "provided"
+    moved = provided and job.rule == "localize_virtual"
+    truth = read_table(job.input.found_by[0], VIRTUAL_TRUTH) if moved else None
+    find = finder(settings, weights, "cpu" if provided else job.device, truth)
     tables = [with_flags(empty_table(LANDMARKS))]
     for row in (ScanRow(**plain) for plain in job.params.rows):
         if scans.loc[row.scan_id, "state"] != "done":

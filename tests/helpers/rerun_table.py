@@ -37,9 +37,11 @@ FEEDS = {
     "virtual_fractures": "localize_virtual",
     "localize_virtual": "crop_virtual measure_virtual virtual_labels",
     "virtual_labels": "",
-    "crop_virtual": "encode_virtual",
-    "measure_virtual": "",
-    "encode_virtual": "",
+    "crop_virtual": "encode_virtual encode_pca_virtual",
+    "measure_virtual": "grade_virtual",
+    "encode_virtual": "grade_virtual",
+    "encode_pca_virtual": "grade_virtual",
+    "grade_virtual": "",
     "freeze": "",
 }
 for name, method in METHODS.items():
@@ -57,7 +59,8 @@ for rule in ("fit_hyperplane", "calibrate", "grade", "evaluate"):
     FEEDS[rule] = " ".join(f"{rule}/{name}" for name in METHODS)
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
-ASKED_FOR |= {"freeze", "virtual_labels", "crop_virtual", "measure_virtual", "encode_virtual"}
+ASKED_FOR |= {"freeze", "virtual_labels", "crop_virtual", "measure_virtual", "encode_virtual", "encode_pca_virtual"}
+ASKED_FOR |= {"grade_virtual"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.

@@ -13,6 +13,8 @@ import pytest
 
 from helpers.runs import ROOT, snakemake
 from helpers.series import body_hu, write_series
+from vertegrade.workflow.code_hash import script_of
+from vertegrade.workflow.plan import open_workflow
 
 LEARNED: dict[str, dict[str, object]] = {"localize": {"method": "learned"}}
 
@@ -48,6 +50,15 @@ def test_phantom_cohort(tmp_path: Path) -> None:
     assert shards == counts["convert"] == counts["localize"] == counts["crop"] == counts["encode"] > 1
     assert counts["train_dae"] == 1
     assert counts["evaluate"] == 3  # dae, pca and keypoints
+
+
+def test_each_rule_runs_the_script_that_its_name_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs, the audit and the RO-Crate look for the code of a rule by its name."""
+    monkeypatch.chdir(tmp_path)
+    with open_workflow({}, ROOT / "Snakefile", ["mtime"]) as workflow:
+        scripts = {rule.name: Path(rule.script).stem for rule in workflow._workflow.rules if rule.script}
+    assert {rule: script_of(rule) for rule in scripts} == scripts
+    assert scripts["crop_virtual"] == "crop"
 
 
 def test_own_sheet_makes_no_phantom(tmp_path: Path) -> None:

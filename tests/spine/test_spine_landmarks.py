@@ -8,12 +8,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from helpers.virtual import truth_of
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, voxel_to_mm
 from vertegrade.levels import LABEL_OF
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.landmarks import implausible, provided_landmarks
+from vertegrade.spine.landmarks import implausible, moved_landmarks, provided_landmarks
 
 SETTINGS = LocalizeSettings()
 AFFINE = np.array([[1.0, 0, 0, -30], [0, 1.0, 0, -50], [0, 0, 2.0, -700], [0, 0, 0, 1]])
@@ -167,3 +168,14 @@ def test_a_mask_fills_the_position_that_the_centroids_leave_open(cut: bool, tmp_
         table.loc[20, ["centre_x_mm", "centre_y_mm", "centre_z_mm"]].tolist(), centres[20], atol=1
     )
     assert (list(table.index), notes.flags) == ([18, 19, 20], set())
+
+
+def test_given_landmarks_of_a_virtual_scan_are_where_its_bones_are_now() -> None:
+    truth = truth_of([{"vertebra": label, "kind": "untouched"} for label in (7, 8, 28, 20)])
+    truth[["centre_x_mm", "centre_y_mm", "centre_z_mm"]] = [list(at) for at in column([7, 8, 28, 20]).values()]
+    truth.loc[1, "centre_z_mm"] = -50.0  # in a slice that the new scan lacks
+    table = moved_landmarks(truth.iloc[::-1], VOLUME, SETTINGS)
+    assert table["vertebra"].tolist() == [7, 8, 28, 20]
+    assert table["reason"].tolist() == ["not_graded", "centre_outside_scan", "", ""]
+    assert table["centre_z_mm"].tolist() == truth["centre_z_mm"].tolist()
+    assert (table["source"] == "moved").all()

@@ -15,7 +15,7 @@ from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.doubt import with_flags
 from vertegrade.spine.foreign import without_foreign
-from vertegrade.spine.landmarks import provided_landmarks, tool_landmarks
+from vertegrade.spine.landmarks import moved_landmarks, provided_landmarks, tool_landmarks
 from vertegrade.tables import LANDMARKS, empty_table
 
 # Table LANDMARKS of one scan as it was found; Refused where nothing was.
@@ -24,8 +24,11 @@ NOTHING_FOUND = ("no_landmarks", "no_spine", "no_vertebrae")
 LOG = logging.getLogger("vertegrade.localize")
 
 
-def finder(settings: LocalizeSettings, weights: Path | None, device: str) -> Finder:
-    """What finds vertebrae by `settings.method`. weights: folder of the networks of `learned`. device: cuda or cpu."""
+def finder(settings: LocalizeSettings, weights: Path | None, device: str, truth: pd.DataFrame | None = None) -> Finder:
+    """What finds vertebrae by `settings.method`. weights: folder of the networks of `learned`. device: cuda or cpu.
+
+    truth: VIRTUAL_TRUTH of scans with virtual fractures, where the landmarks of their sources were given.
+    """
     if settings.method == "learned":
         assert weights
         # torch takes seconds to import; given landmarks need not wait
@@ -40,6 +43,8 @@ def finder(settings: LocalizeSettings, weights: Path | None, device: str) -> Fin
                 return learned_landmarks(row, volume, localizer, settings)
 
         return learned
+    if truth is not None:
+        return lambda row, volume, notes: moved_landmarks(truth[truth["scan_id"] == row.scan_id], volume, settings)
     if settings.method == "provided":
         return lambda row, volume, notes: provided_landmarks(row, volume, settings, notes)
     return lambda row, volume, notes: tool_landmarks(row, volume, settings, device)

@@ -20,7 +20,16 @@ from vertegrade.levels import LABEL_OF, NAMES, craniocaudal_rank
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.morphometry import measure_mask
-from vertegrade.tables import LANDMARKS, NOT_GRADED, POINT_COLUMNS, POINTS, check_table
+from vertegrade.tables import (
+    CENTRE_COLUMNS,
+    KEY,
+    LANDMARKS,
+    NOT_GRADED,
+    POINT_COLUMNS,
+    POINTS,
+    centres_of,
+    check_table,
+)
 
 OUTSIDE = "centre_outside_scan"
 
@@ -103,6 +112,22 @@ def _points(label: int, centre_mm: np.ndarray, mask: np.ndarray | None, volume: 
     if not np.linalg.norm(measure.centre_mm - centre_mm) <= NEAR_MM:  # NaN where it could not be measured
         return np.full((len(POINTS), 3), math.nan)
     return measure.points_mm
+
+
+def moved_landmarks(truth: pd.DataFrame, volume: Volume, settings: LocalizeSettings) -> pd.DataFrame:
+    """Table LANDMARKS of a scan with virtual fractures whose source had its landmarks given: they moved with the bone.
+
+    truth: VIRTUAL_TRUTH of that one scan. Confidence is 1. Not evaluable are vertebrae outside the graded levels, and
+    those whose centre lies in slices that the new scan no longer has.
+    """
+    outside = [_outside(centre, volume) for centre in centres_of(truth)]
+    graded = ["" if is_graded(label, settings) else NOT_GRADED for label in truth["vertebra"]]
+    reasons = [first or second for first, second in zip(outside, graded, strict=True)]
+    columns = ["patient_id", *KEY, *CENTRE_COLUMNS, *POINT_COLUMNS]
+    table = truth[columns].assign(confidence=1.0, source="moved", reason=reasons)
+    table["evaluable"] = table["reason"] == ""
+    table = table.sort_values("vertebra", key=lambda labels: labels.map(craniocaudal_rank))
+    return check_table(table[[*columns, "confidence", "source", "evaluable", "reason"]], LANDMARKS, "moved landmarks")
 
 
 def tool_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings, device: str) -> pd.DataFrame:

@@ -44,7 +44,7 @@ def _row(link: Link) -> dict[str, object]:
         "vertebra": body.label,
         "kind": "untouched" if collapse is None else "fracture" if loss else "sham",
         "genant_grade": genant_grade(loss),
-        "shape": collapse.fracture.shape if collapse is not None and genant_grade(loss) else "",
+        "shape": collapse.fracture.shape if collapse is not None and loss else "",
         "height_loss": loss,
         **{f"height_{column}_mm": float(heights[n]) for n, column in enumerate(HEIGHTS)},
         **{f"healthy_height_{column}_mm": float(body.heights[n]) for n, column in enumerate(HEIGHTS)},
@@ -82,7 +82,9 @@ def virtual_labels(truth: pd.DataFrame, landmarks: pd.DataFrame) -> pd.DataFrame
     intact = rows["intact"].to_numpy(dtype=bool)
     table = rows[["patient_id", "scan_id", "found", "genant_grade", "shape", "height_loss"]]
     table = table.rename(columns={"found": KEY[1]}).assign(
-        usable=intact, reason=np.where(intact, "", "deformed_before")
+        shape=table["shape"].where(table["genant_grade"] > 0, ""),
+        usable=intact,
+        reason=np.where(intact, "", "deformed_before"),
     )
     return check_table(table, LABELS, "labels of virtual fractures")
 

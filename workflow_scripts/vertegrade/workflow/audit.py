@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vertegrade.files import sha256_of
-from vertegrade.workflow.code_hash import code_digests, hash_of
+from vertegrade.workflow.code_hash import code_digests, hash_of, script_of
 from vertegrade.workflow.manifest import (
     FOLDER,
     HASHED,
@@ -185,7 +185,7 @@ def describe_changes(manifest: Manifest, now: dict[str, Any]) -> list[str]:
 
 
 def _code_changes(manifest: Manifest) -> list[str]:
-    old, new = manifest.code, code_digests(manifest.rule)
+    old, new = manifest.code, code_digests(script_of(manifest.rule))
     files = sorted(file for file in old.keys() | new.keys() if old.get(file) != new.get(file))
     verbs = {(True, True): "was changed", (False, True): "is new", (True, False): "is gone"}
     return [f"code: {file} {verbs[file in old, file in new]}" for file in files] or ["its code was changed"]

@@ -159,6 +159,11 @@ def _remember(path: Path, known: dict[str, list[Any]], before: int) -> None:
         temporary.replace(path)
 
 
+def script_of(rule: str) -> str:
+    """Name of the script that a rule runs: its own; for a stage on virtual scans (`crop_virtual`) that of the stage."""
+    return rule.removesuffix("_virtual")
+
+
 def code_files(script: str) -> list[Path]:
     """The script workflow_scripts/<script>.py and every vertegrade file it imports, directly or not."""
     todo = [SCRIPTS / f"{script}.py"]

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from vertegrade.workflow.code_hash import script_of
 from vertegrade.workflow.manifest import Manifest
 
 Entity = dict[str, Any]
@@ -88,7 +89,7 @@ def _file(identifier: str, path: str, sha: str) -> Entity:
 
 
 def _script(rule: str) -> str:
-    return f"workflow/workflow_scripts/{rule}.py"
+    return f"workflow/workflow_scripts/{script_of(rule)}.py"
 
 
 def _copies(workflow_files: Iterable[str], scripts: list[str]) -> list[Entity]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from vertegrade.settings.base import Section, narrowed, nested, section_paths
-from vertegrade.workflow.code_hash import LoadedCode
+from vertegrade.workflow.code_hash import LoadedCode, script_of
 from vertegrade.workflow.manifest import write_manifest
 
 T = TypeVar("T", bound=Section)
@@ -73,7 +73,7 @@ def run_job(snakemake: Any) -> Iterator[Job]:
     started = datetime.now(UTC)
     job.log.info("%s %s on %s thread(s)%s", job.rule, dict(job.wildcards.items()), job.threads, slurm_job())
     try:
-        code = LoadedCode(job.rule, dict(job.params.items()).get("code", ""), snakemake.scriptdir)
+        code = LoadedCode(script_of(job.rule), dict(job.params.items()).get("code", ""), snakemake.scriptdir)
         with threadpool_limits(job.threads):
             yield job
         code.require_unchanged()
