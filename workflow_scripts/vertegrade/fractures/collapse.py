@@ -8,9 +8,10 @@ What is drawn follows these, where they have figures; the rest was judged by eye
 - Wang et al. 2020 (Chin Med J 133:2696, 263 fractures): the inferior endplate fails alone in 2 %, both the more often
   the more height is lost. Of five parts from front to back the deepest point of the superior endplate lies in the
   second in 45 %, in the first and in the third in 20 % each, hardly ever in the last. The upper third of the anterior
-  wall breaks most, then the middle third. Che-Nordin et al. 2018 (Ann Transl Med 6:442): osteoporotic ones likewise.
+  wall breaks most, then the middle third. In osteoporotic ones the superior endplate fails more often too (Che-Nordin
+  et al. 2018, Ann Transl Med 6:442).
 - McKiernan and Faciszewski 2003 (Arthritis Rheum 48:1414): clefts lie in front below the superior endplate, in severe
-  fractures. Staebler et al. 1999 (J Comput Assist Tomogr 23:976): gas in 11 of 96 on CT. Yu et al. 2007 (AJNR 28:42):
+  fractures. Stäbler et al. 1999 (J Comput Assist Tomogr 23:976): gas in 11 of 96 on CT. Yu et al. 2007 (AJNR 28:42):
   fluid as often as gas.
 """
 
