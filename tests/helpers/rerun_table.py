@@ -81,6 +81,7 @@ KEYS: dict[str, set[str]] = {
     "ct": {"convert", "summary"},
     "localize": {"localize", "summary"},
     "train_localizer": {"summary"},
+    "virtual_fractures": {"summary"},
     "crop": {"crop", "train_dae", "summary"},
     "dae.model": {"train_dae", "summary"},
     "dae.model.hu_low": {"train_dae", "train_pca", "summary"},

@@ -356,7 +356,7 @@ TRAININGS: dict[str, tuple[str, Callable[[Cohort], tuple[dict[str, Any], dict[st
     "fit_hyperplane": (
         "no latents at all",
         lambda c: (
-            {"latents": [c.latents], "labels": c.labels, "splits": c.splits},
+            {"latents": [c.latents], "labels": [c.labels], "splits": c.splits},
             {"hyperplane": c.out("h.json")},
             {"sections": ["grading"]},
         ),
@@ -364,7 +364,7 @@ TRAININGS: dict[str, tuple[str, Callable[[Cohort], tuple[dict[str, Any], dict[st
     "calibrate": (
         "no latents at all",
         lambda c: (
-            {"latents": [c.latents], "labels": c.labels, "splits": c.splits, "hyperplane": c.hyperplane()},
+            {"latents": [c.latents], "labels": [c.labels], "splits": c.splits, "hyperplane": c.hyperplane()},
             {"calibrator": c.out("c.json")},
             {"sections": ["grading"]},
         ),
