@@ -42,7 +42,7 @@ def localizer() -> Localizer:
 @pytest.fixture(scope="module")
 def phantom() -> tuple[Volume, pd.DataFrame]:
     """A scan of the default cohort's kind and landmarks as given ones, from its truth."""
-    volume, truth = cohort_scan(SEED, 1)
+    volume, truth = cohort_scan(SEED, 2)
     truth = truth[truth["vertebra"] != SACRUM].reset_index(drop=True)
     return volume, truth.assign(source="centroids", reason="")
 

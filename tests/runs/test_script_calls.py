@@ -38,7 +38,7 @@ def centroids(path: Path, labels: list[int], voxels: np.ndarray) -> str:
 
 
 def test_each_scan_is_held_against_its_image_when_it_is_localized(tmp_path: Path) -> None:  # field test A7, A10
-    volume, truth = cohort_scan(SEED, 1)
+    volume, truth = cohort_scan(SEED, 2)
     truth = truth[truth["vertebra"] != SACRUM]
     voxels = mm_to_voxel(volume.affine, truth[CENTRE_COLUMNS].to_numpy(float))
     turned = voxels * [1, -1, 1] + [0, volume.hu.shape[1] - 1, 0]

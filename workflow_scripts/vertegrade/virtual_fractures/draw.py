@@ -64,8 +64,11 @@ def _sham(rng: np.random.Generator, body: RealBody, layer_mm: float) -> Collapse
 
 
 def _jiggle(rng: np.random.Generator) -> Floats:
-    """A small rigid motion (4x4): 1 degree about each axis and 0.7 mm along each (standard deviations)."""
+    """A small rigid motion (4x4): 0.7 degrees about each axis and 0.7 mm aside (standard deviations).
+
+    Hardly any up or down: discs of the chest are 2 mm high, and neighbours must not touch.
+    """
     motion = np.eye(4)
-    motion[:3, :3] = Rotation.from_rotvec(rng.normal(0, 1.0, 3).clip(-2, 2), degrees=True).as_matrix()
-    motion[:3, 3] = rng.normal(0, 0.7, 3).clip(-1.5, 1.5)
+    motion[:3, :3] = Rotation.from_rotvec(rng.normal(0, 0.7, 3).clip(-1.5, 1.5), degrees=True).as_matrix()
+    motion[:3, 3] = (rng.normal(0, 1, 3) * [0.7, 0.7, 0.2]).clip([-1.5, -1.5, -0.4], [1.5, 1.5, 0.4])
     return motion

@@ -16,7 +16,7 @@ from vertegrade.virtual_fractures.body import INFERIOR, SUPERIOR, RealBody
 from vertegrade.virtual_fractures.collapse import Collapse
 
 REACH_MM = 60.0  # bodies further above or below than this have nothing to do with a place
-MOST_DISC_TILT = np.deg2rad(5.0)  # of one disc, by which the trunk is brought back
+MOST_DISC_TILT = np.deg2rad(3.0)  # of one disc, by which the trunk is brought back
 # Soft tissue further than this (mm) from the bodies' middles moves as what is nearer does, without an edge between.
 BESIDE_MM, BEHIND_MM, AHEAD_MM, ABOVE_MM, SOFT_MM = 30.0, 60.0, 25.0, 40.0, 20.0
 EDGE_MM = 1.0  # how far outside of its points an endplate may reach

@@ -45,9 +45,11 @@ def _scanned_anew(seen: Tensor, settings: AugmentSettings, generator: Generator)
     if settings.kernel:
         fine = seen - _blurred(seen, torch.ones(count), torch.ones(count))
         seen = seen + _uniform(count, settings.kernel, generator).to(seen.device)[:, None, None, None] * fine
-    contrast = 1 + _uniform(count, settings.contrast, generator).to(seen.device)[:, None, None, None]
-    level = _uniform(count, settings.level_hu, generator).to(seen.device)[:, None, None, None]
-    return seen * contrast + level
+    if settings.contrast:
+        seen = seen * (1 + _uniform(count, settings.contrast, generator).to(seen.device)[:, None, None, None])
+    if settings.level_hu:
+        seen = seen + _uniform(count, settings.level_hu, generator).to(seen.device)[:, None, None, None]
+    return seen
 
 
 def _blurred(images: Tensor, rows_px: Tensor, columns_px: Tensor) -> Tensor:
