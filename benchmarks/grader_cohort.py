@@ -5,7 +5,8 @@
 
 Phantoms are those that the localizer learns from (`learning_scan`): half as the default cohort, half harder than real
 scans. Real ones are LIDC-IDRI-0001 (`python tests/helpers/lidc.py`) and, in a folder of yours, TotalSegmentator's
-example and ten crops of eight patients (public, CC BY). verse014 is left for checks. FOLDER gets `sheet.csv`, `phantoms/` and `phantom_labels.csv`; a second call makes what is missing.
+example and ten crops of eight patients (public, CC BY). verse014 is left for checks. FOLDER gets `sheet.csv`,
+`phantoms/` and `phantom_labels.csv`; a second call makes what is missing.
 """
 
 import argparse
