@@ -129,3 +129,10 @@ def test_seen_has_a_row_a_place(tmp_path: Path) -> None:
     assert isinstance(seen, Seen)
     assert seen.way_log_p.shape == (3, 4)
     np.testing.assert_allclose(np.exp(seen.way_log_p).sum(axis=1), 1, atol=1e-6)
+
+
+def test_places_far_from_the_others_see_nothing_but_air() -> None:
+    """A fragment of a mask may bend the line so that other places lie far beside its image."""
+    for aside in (-400.0, 400.0):
+        seen = patches(noise(), np.vstack([PLACES, PLACES[-1] + [0.0, aside, -2.0]]))
+        assert seen.shape == (4, SLABS, SIZE, SIZE)

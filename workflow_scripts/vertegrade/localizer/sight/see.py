@@ -76,7 +76,7 @@ def patches(volume: Volume, centres_mm: np.ndarray) -> np.ndarray:
     room = ((SLABS, SLABS), (SIZE, SIZE), (SIZE, SIZE))
     padded = np.pad(image.pixels, room, constant_values=AIR_HU)
     # Places far beyond the image see nothing but air.
-    places = np.clip(places, -1 - half, np.array(image.pixels.shape) + half) + np.array([SLABS, SIZE, SIZE])
+    places = np.clip(places, -half, np.array(image.pixels.shape) + half) + np.array([SLABS, SIZE, SIZE])
     places[:, 0] = np.clip(places[:, 0], side, len(padded) - 1 - side)
     return np.stack(
         [padded[s - side : s + side + 1, r - half : r + half, c - half : c + half] for s, r, c in places.tolist()]
