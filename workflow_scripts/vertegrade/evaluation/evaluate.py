@@ -4,7 +4,6 @@ Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`; a vert
 whose limits the grading stage fixed on training data. Nothing is chosen here.
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import Floats
+from vertegrade.evaluation.bands import thickness_bands
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
 from vertegrade.evaluation.cases import Cohort, check_method, labelled_cases, patient_cases, patient_codes, split_cases
 from vertegrade.evaluation.definitions import (
@@ -63,6 +63,7 @@ def _evaluate_split(
 ) -> dict[str, Any]:
     graded = cases[cases["evaluable"]].reset_index(drop=True)
     patients = patient_cases(cases, fracture_grade)
+    bands = thickness_bands(graded["slice_thickness_mm"], settings.thickness_bands_mm)
     counts = confusion(graded["genant_grade"].to_numpy(), graded["grade"].to_numpy(), np.ones((1, len(graded))))[0]
     return {
         "counts": _counts(cases, patients, fracture_grade),
@@ -75,7 +76,7 @@ def _evaluate_split(
         "by_level": _strata(
             graded, graded["vertebra"].map(NAMES.get), _level_names(graded), fracture_grade, settings, seed
         ),
-        "by_thickness": _strata(graded, *_thickness_bands(graded, settings), fracture_grade, settings, seed),
+        "by_thickness": _strata(graded, *bands, fracture_grade, settings, seed),
     }
 
 
@@ -113,16 +114,6 @@ def _calibration(
 
 def _level_names(graded: pd.DataFrame) -> list[str]:
     return [NAMES[label] for label in sorted(set(graded["vertebra"].tolist()), key=craniocaudal_rank)]
-
-
-def _thickness_bands(graded: pd.DataFrame, settings: EvaluationSettings) -> tuple[pd.Series, list[str]]:
-    """Name of each case's band, and all names in order; thickness on an edge belongs to the thinner band."""
-    edges = settings.thickness_bands_mm
-    names = [f"<= {edges[0]:g} mm", *(f"{a:g}-{b:g} mm" for a, b in itertools.pairwise(edges))]
-    names += [f"> {edges[-1]:g} mm", "unknown"]
-    thickness = graded["slice_thickness_mm"].to_numpy(dtype=float).round(2)  # 1.9999 or 2.0001 mm are 2 mm
-    index = np.where(np.isnan(thickness), len(names) - 1, np.searchsorted(edges, thickness, side="left"))
-    return pd.Series([names[i] for i in index], index=graded.index, dtype=object), names
 
 
 def _strata(

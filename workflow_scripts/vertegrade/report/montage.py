@@ -117,12 +117,12 @@ def _show(
         axes.add_patch(Rectangle((x + 0.02, y + 0.02), 0.96, 0.96, fill=False, edgecolor=frame, linewidth=2.5))
 
 
-def watermarked(image: Pixels) -> Pixels:
-    """The image `(H, W)` or `(H, W, 3)`, enlarged to TILE x TILE RGB, with SYNTHETIC burnt into its pixels."""
+def watermarked(image: Pixels, words: str = WATERMARK) -> Pixels:
+    """The image `(H, W)` or `(H, W, 3)`, enlarged to TILE x TILE RGB, with words burnt into its pixels."""
     picture = Image.fromarray(image).convert("RGB").resize((TILE, TILE), Image.Resampling.BICUBIC)
     font = ImageFont.truetype(str(FONT), TILE // 9)
     style: dict[str, Any] = {"font": font, "anchor": "ms", "stroke_width": 2}
-    ImageDraw.Draw(picture).text((TILE // 2, TILE - 10), WATERMARK, fill="white", stroke_fill="black", **style)
+    ImageDraw.Draw(picture).text((TILE // 2, TILE - 10), words, fill="white", stroke_fill="black", **style)
     return np.asarray(picture)
 
 
