@@ -27,8 +27,12 @@ with run_job(snakemake) as job:
     manifests = [manifest for of_run in runs.values() for manifest in of_run]
     shard = shard_of(scan, job.config["cohort"]["shards"])
     steps = steps_behind(file_hashes(job.input.predictions), manifests, shard, own)
+    behind = [step.manifest for step in steps]  # not what the run made besides, as the challenge
     scans = {
-        results: scans_of(of_run, learned_splits(results, of_run) if results == (model or own) else None)
+        results: scans_of(
+            [manifest for manifest in behind if manifest.results == results],
+            learned_splits(results, of_run) if results == (model or own) else None,
+        )
         for results, of_run in runs.items()
     }
     table = lineage_table(steps, scan, scans)
