@@ -325,6 +325,11 @@ def localize_minutes(wildcards, attempt):
     return attempt * round(10 + SETTINGS.localize.tool_minutes * scans)
 
 
+def virtual_minutes(wildcards, attempt):
+    """The same for the scans with virtual fractures that are made of a shard's scans."""
+    return SETTINGS.virtual_fractures.copies * localize_minutes(wildcards, attempt)
+
+
 def label_files(wildcards=None):
     """Where the grades come from: the phantoms' truth, the cohort's label table, or the scans' own tables."""
     if PHANTOM and not SETTINGS.cohort.label_table:
@@ -378,6 +383,15 @@ def virtual(path):
 def virtual_latents_of(wildcards):
     """Latent tables of a method of the scans with virtual fractures."""
     return [virtual(path) for path in latents_of(wildcards)]
+
+
+def challenge_notes():
+    """What readers of the challenge's page must know of this run."""
+    return {
+        "phantom": PHANTOM,
+        "given": SETTINGS.localize.method == "provided",
+        "taught": bool(SETTINGS.cohort.virtual_labels),
+    }
 
 
 def baseline_of(wildcards):

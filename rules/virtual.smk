@@ -44,6 +44,10 @@ use rule localize as localize_virtual with:
         "<logs>/localize_virtual/{shard}.log",
     benchmark:
         "<benchmarks>/localize_virtual/{shard}.tsv"
+    resources:
+        gpu=0 if SETTINGS.localize.method == "provided" else GPU,
+        mem_mb=growing(3000 if SETTINGS.localize.method == "provided" else 6000),
+        runtime=virtual_minutes,
     params:
         rows=virtual_rows,
         unlisted=[],

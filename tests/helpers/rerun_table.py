@@ -35,13 +35,16 @@ FEEDS = {
     "ro_crate": "",
     "train_localizer": "",
     "virtual_fractures": "localize_virtual",
-    "localize_virtual": "crop_virtual measure_virtual virtual_labels",
+    "localize_virtual": "crop_virtual measure_virtual virtual_labels credibility evaluate_challenge",
     "virtual_labels": "",
-    "crop_virtual": "encode_virtual encode_pca_virtual",
-    "measure_virtual": "grade_virtual",
+    "crop_virtual": "encode_virtual encode_pca_virtual credibility challenge",
+    "measure_virtual": "grade_virtual evaluate_challenge",
     "encode_virtual": "grade_virtual",
     "encode_pca_virtual": "grade_virtual",
-    "grade_virtual": "",
+    "grade_virtual": "evaluate_challenge",
+    "credibility": "evaluate_challenge",
+    "evaluate_challenge": "challenge",
+    "challenge": "",
     "freeze": "",
 }
 for name, method in METHODS.items():
@@ -60,7 +63,7 @@ for rule in ("fit_hyperplane", "calibrate", "grade", "evaluate"):
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
 ASKED_FOR |= {"freeze", "virtual_labels", "crop_virtual", "measure_virtual", "encode_virtual", "encode_pca_virtual"}
-ASKED_FOR |= {"grade_virtual"}
+ASKED_FOR |= {"grade_virtual", "credibility", "evaluate_challenge", "challenge"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -227,9 +230,11 @@ MODULES: dict[str, set[str]] = {
     "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow"},
     "evaluation/cases.py": {"evaluate", "compare", "figures", "flow", "cohort_page"},
     "evaluation/figures.py": {"figures"},
+    "evaluation/challenge/": set(),  # asked for alone
     "evaluation/texts.py": {"figures", "cohort_page"},
     "evaluation/summary.py": {"summary"},
     "report/__init__.py": {"cohort_page", "flow", "outcome", "counterfactual"} | PICTURES,
+    "report/challenge/": set(),
     "report/montage.py": {"montage", "counterfactual_figure"},
     "report/spread.py": {"montage", "counterfactual"},
     "report/model_card.py": set(),

@@ -105,6 +105,8 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "snakemake --unlock": Typed(),
     "snakemake --cores 4 --set-resources train_dae:gpu=4": Typed(planned=True),
     "snakemake --cores 1 train_localizer": Typed(planned=True),
+    ".venv/bin/snakemake --cores 8 challenge": Typed("evaluate_challenge", planned=True),
+    ".venv/bin/snakemake --cores 8 challenge --configfile mine.yaml": Typed("evaluate_challenge", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),

@@ -208,15 +208,41 @@ PHANTOM_TRUTH = _schema(
 # One row per vertebra of a scan with virtual fractures: what was done to it. kind: `fracture` (collapsed), `sham`
 # (moved and stirred without loss) or `untouched`. intact: measured without a fracture before anything was done. Loss,
 # grade and heights (mm, along the body's own axis) are relative to the vertebra as the patient has it.
+VIRTUAL_KINDS = ["fracture", "sham", "untouched"]
 VIRTUAL_TRUTH = _schema(
     _VERTEBRA
-    | {"source_scan_id": _text(IDENTIFIER), "kind": pa.Column(str, pa.Check.isin(["fracture", "sham", "untouched"]))}
+    | {"source_scan_id": _text(IDENTIFIER), "kind": pa.Column(str, pa.Check.isin(VIRTUAL_KINDS))}
     | {"intact": pa.Column(bool), "genant_grade": _whole(GRADES), "shape": _text(), "height_loss": _number(0, 1)}
     | {f"height_{column}_mm": _number(0) for column in HEIGHTS}
     | {f"healthy_height_{column}_mm": _number(0) for column in HEIGHTS}
     | {name: _number() for name in CENTRE_COLUMNS}
     | {name: _number() for name in POINT_COLUMNS},
     KEY,
+)
+
+# One row per method and vertebra of the challenge: what is true of it, and what was found and graded. kind `source`: it
+# stands in the patient's own scan, of whose heights nothing is known but what was measured. found: the level that it
+# was found by, -1 where it was not. threshold: severity beyond which it counts as noticed at 95 % specificity, chosen
+# on other patients; NaN where these are too few.
+SOURCE = "source"
+VIRTUAL_CASES = _schema(
+    _VERTEBRA
+    | {
+        "source_scan_id": _text(IDENTIFIER),
+        "kind": pa.Column(str, pa.Check.isin([*VIRTUAL_KINDS, SOURCE])),
+        "genant_grade": _whole(GRADES),
+        "shape": _text(),
+        "height_loss": _number(0, 1),
+        "region": _text(),
+        "scanner": _text(),
+        "found": _whole(),
+    }
+    | {f"{of}_{column}_mm": _number(0, nullable=True) for of in ("height", "measured") for column in HEIGHTS}
+    | {"method": _text(r"^[a-z0-9_]+$"), "severity": _number(0, 3, nullable=True), "grade": _whole([-1, *GRADES])}
+    | {f"severity_{end}": _number(0, 3, nullable=True) for end in ("low", "high")}
+    | {**_EVALUABLE, "novelty": _number(nullable=True), "unlike_training": pa.Column(bool)}
+    | {"noticed": pa.Column(bool), "threshold": _number(nullable=True)},
+    ["method", *KEY],
 )
 
 
