@@ -27,18 +27,19 @@ from helpers.lidc import lidc_folder
 
 SEED = 20261128
 COLUMNS = ["scan_id", "patient_id", "path", "labels", "split"]
-# Name: patient, split, path in the shared folder. Patients of whom two parts of a scan are given are one patient.
+# Scan: patient, split, scanner. Patients of whom two parts of a scan are given are one patient.
+LIDC, TOTALSEGMENTATOR = ("lidc0001", "train", "lidc"), ("totalseg", "train", "totalsegmentator")
 UNLABELLED = {
-    "lidc0314-upper": ("lidc0314", "train"),
-    "lidc0314-lower": ("lidc0314", "train"),
-    "nsclcr01-mid": ("nsclcr01", "validation"),
-    "nsclcr01-lower": ("nsclcr01", "validation"),
-    "lungfcp0001": ("lungfcp0001", "train"),
-    "cmbcrc01068": ("cmbcrc01068", "train"),
-    "acrinflt013": ("acrinflt013", "train"),
-    "crlm1006": ("crlm1006", "train"),
-    "crlm1004": ("crlm1004", "validation"),
-    "cptacpda00189": ("cptacpda00189", "train"),
+    "lidc0314-upper": ("lidc0314", "train", "Philips Brilliance 16P"),
+    "lidc0314-lower": ("lidc0314", "train", "Philips Brilliance 16P"),
+    "nsclcr01-mid": ("nsclcr01", "validation", "Siemens B45f"),
+    "nsclcr01-lower": ("nsclcr01", "validation", "Siemens B45f"),
+    "lungfcp0001": ("lungfcp0001", "train", "Siemens B31f"),
+    "cmbcrc01068": ("cmbcrc01068", "train", "GE LightSpeed VCT"),
+    "acrinflt013": ("acrinflt013", "train", "Siemens Sensation 16"),
+    "crlm1006": ("crlm1006", "train", "GE LightSpeed16"),
+    "crlm1004": ("crlm1004", "validation", "GE LightSpeed16"),
+    "cptacpda00189": ("cptacpda00189", "train", "GE Revolution CT"),
 }
 
 
@@ -47,9 +48,10 @@ def real_rows(shared: Path) -> list[dict[str, str]]:
     lidc = lidc_folder()
     if lidc is None:
         sys.exit("LIDC-IDRI-0001 is not there; run: .venv/bin/python tests/helpers/lidc.py")
-    rows = [_row("lidc0001", "lidc0001", lidc / "dicom", "", "train")]
-    rows.append(_row("totalseg", "totalseg", shared / "totalsegmentator_example/example_ct.nii.gz", "", "train"))
-    for name, (patient, split) in UNLABELLED.items():
+    rows = [_row("lidc0001", LIDC[0], lidc / "dicom", "", LIDC[1])]
+    example = shared / "totalsegmentator_example/example_ct.nii.gz"
+    rows.append(_row("totalseg", TOTALSEGMENTATOR[0], example, "", TOTALSEGMENTATOR[1]))
+    for name, (patient, split, _) in UNLABELLED.items():
         rows.append(_row(name, patient, shared / f"unlabelled/{name}_ct.nii.gz", "", split))
     if missing := [row["path"] for row in rows if not Path(row["path"]).exists()]:
         sys.exit(f"{missing[0]} is not there (and {len(missing) - 1} more); give the folder by --shared")
