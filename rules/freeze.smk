@@ -4,7 +4,10 @@ rule freeze:
         files=model_files,
         networks=network_files(),
         sight=SIGHT_WEIGHTS,
-        metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
+        metrics=expand(
+            "<results>/evaluation/{method}/metrics.json",
+            method=METHODS if label_files() else [],
+        ),
         about=SETTINGS.freeze.about or [],
     output:
         directory("<results>/frozen"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vertegrade.files import new_folder, read_json
 from vertegrade.frozen import LOCALIZER, freeze, read_model
+from vertegrade.methods import MAIN
 from vertegrade.model_files import read_metadata
 from vertegrade.report.model_card import card_text, model_card
 from vertegrade.settings.freeze import FreezeSettings
@@ -17,7 +18,8 @@ with run_job(snakemake) as job, new_folder(job.output[0]) as folder:
     facts = {name: read_metadata(path).get("facts", {}) for name, path in files.items() if path.suffix != ".json"}
     about = Path(job.input.about).read_text(encoding="utf-8") if job.input.about else ""
     own = {"name": settings.name, "licence": settings.licence, "about": about}
+    fitted = read_json(files[f"grading/{MAIN}/hyperplane.json"])
     metrics = {block["method"]: block for block in map(read_json, job.input.metrics)}
-    card = model_card(model.taught_by, metrics, facts, model.values, own)
+    card = model_card(model.taught_by, fitted, metrics, facts, model.values, own)
     freeze(model, files, card, card_text(card), folder)
     job.log.info("%.1f MB in %d files", sum(path.stat().st_size for path in files.values()) / 1e6, len(files) + 3)

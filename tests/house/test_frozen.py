@@ -69,6 +69,15 @@ def test_a_frozen_model_tells_the_same_as_its_run(frozen: Path) -> None:
     assert methods_in(str(frozen)) == ["dae", "keypoints"]
 
 
+def test_a_run_taught_by_virtual_fractures_says_so(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    manifest = tmp_path / "manifest/fit_hyperplane/dae.json"
+    content = json.loads(manifest.read_text()) | {"inputs": {"results/virtual/labels/0.parquet": "0"}}
+    write_json(manifest, content)
+    shutil.rmtree(tmp_path / "manifest/labels")
+    assert read_model(str(tmp_path)).taught_by == {"scans": "people", "labels": "virtual"}
+
+
 def test_it_holds_weights_numbers_and_a_card_and_nothing_else(frozen: Path) -> None:
     files = {path.relative_to(frozen).as_posix() for path in frozen.rglob("*") if path.is_file()}
     assert files == {*read_model(str(frozen)).files, FACTS}

@@ -45,7 +45,8 @@ class Model:
     """What a folder says about its model.
 
     values: settings that made it, by dotted key. networks: SHA-256 of the localizer's weights by file name; empty where
-    something else found the vertebrae. taught_by: `scans` and `labels` of its training, each `phantoms` or `people`.
+    something else found the vertebrae. taught_by: `scans` (`phantoms` or `people`) and `labels` (also `virtual`, of
+    virtual fractures) of its training.
     code, packages: hash of the code, and versions of packages, that led from scans to grades when it was made.
     files: SHA-256 of its files, by path below the folder, of a frozen one; empty for a run.
     """
@@ -157,8 +158,10 @@ def _manifest(folder: str, rule: str) -> dict[str, Any]:
 
 def _taught_by(folder: str) -> dict[str, str]:
     """Whose scans and whose labels a run learned from."""
-    drawn = any(path.endswith("/truth.parquet") for path in _manifest(folder, "labels")["inputs"])
     scans = "phantoms" if Path(folder, "manifest/phantom").is_dir() else "people"
+    if any("/virtual/labels/" in path for path in _manifest(folder, "fit_hyperplane")["inputs"]):
+        return {"scans": scans, "labels": "virtual"}
+    drawn = any(path.endswith("/truth.parquet") for path in _manifest(folder, "labels")["inputs"])
     return {"scans": scans, "labels": "phantoms" if drawn else "people"}
 
 

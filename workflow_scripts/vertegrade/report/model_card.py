@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vertegrade.evaluation.texts import estimate_text
-from vertegrade.methods import METHODS
+from vertegrade.methods import BASELINES, METHODS
 from vertegrade.plotting import NOTICE
 
 # What of `evaluate` the card tells, all of the test split.
@@ -20,21 +20,29 @@ FIGURES = {
     "spearman_height_loss": "Spearman with height loss, among fractures",
     "interval_coverage": "Interval coverage",
 }
-COUNTS = ("patients", "vertebrae_labelled", "vertebrae_fractured")
 SCANS = {"phantoms": "digital phantoms: spines drawn by a program, nobody was scanned", "people": "CT of patients"}
-LABELS = {"phantoms": "the truth of the phantoms", "people": "grades that people gave (tables of labels)"}
-LIMITS = {
-    "phantoms": "It has never learned from an image of a patient. Figures on phantoms say that it works as made, not "
-    "how good it is on patients: measure it on scans of your own before you rely on any grade.",
-    "people": "Its figures are of patients like those that taught it. On other scanners, protocols and populations "
-    "they may be worse: measure it on scans of your own before you rely on any grade.",
+LABELS = {
+    "phantoms": "the truth of the phantoms",
+    "people": "grades that people gave (tables of labels)",
+    "virtual": "virtual fractures: vertebrae of its scans that a program collapsed, and shams beside them",
 }
+MEASURE = "Measure it on scans of your own before you rely on any grade."
+PHANTOM_LIMIT = (
+    "It has never learned from an image of a patient. Figures on phantoms say that it works as made, not how good it "
+    "is on patients."
+)
+PEOPLE_LIMIT = (
+    "Its figures are of patients like those that taught it. On other scanners, protocols and populations they may be "
+    "worse."
+)
+VIRTUAL_LIMIT = "It has never learned from a real fracture: what it calls a fracture is what a program drew as one."
 NOT_GIVEN = "none is given"
 LONGEST = 20  # characters of a fact that the text tells: no hashes, no settings
 
 
 def model_card(
     taught_by: Mapping[str, str],
+    fitted: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, Any]],
     networks: Mapping[str, Mapping[str, str]],
     settings: Mapping[str, Any],
@@ -42,38 +50,40 @@ def model_card(
 ) -> dict[str, Any]:
     """The card as plain values.
 
-    taught_by: `frozen.Model.taught_by`. metrics: what `evaluate` returned, by method. networks: by file, what trained
-    networks say of their training. settings: of the model. own: name, licence and about, "" where not given.
+    taught_by: `frozen.Model.taught_by`. fitted: numbers of the main method's hyperplane, with what it was fitted to.
+    metrics: what `evaluate` returned, by method; empty where there were no labels to hold grades against. networks: by
+    file, what trained networks say of their training. settings: of the model. own: name, licence and about, "" where
+    not given.
     """
-    first = next(iter(metrics.values()))
     return {
         "notice": NOTICE,
         **own,
         "taught_by": dict(taught_by),
-        "cohort": {
-            split: {name: first["splits"][split]["counts"][name] for name in COUNTS}
-            for split in ("train", "validation", "test")
-        },
-        "fracture_grade": first["fracture_grade"],
-        "confidence": first["confidence"],
+        "training": {name: fitted[name] for name in ("patients", "vertebrae", "fractured")},
+        "fracture_grade": settings["grading.fracture_grade"],
         "coverage": settings["grading.coverage"],
         "localize": settings["localize.method"],
         "networks": {name: dict(facts) for name, facts in networks.items()},
-        "test": {
-            method: {name: block["splits"]["test"]["vertebra"][name] for name in FIGURES}
-            for method, block in metrics.items()
-        },
-        "limits": LIMITS[taught_by["scans"]],
+        "test": {method: _tested(block) for method, block in metrics.items()},
+        "limits": _limits(taught_by),
     }
+
+
+def _tested(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a method on the test split, what they count, and the confidence of their intervals."""
+    test = block["splits"]["test"]
+    counts = {name: test["counts"][name] for name in ("patients", "vertebrae_evaluated", "vertebrae_fractured")}
+    return {"confidence": block["confidence"], **counts} | {name: test["vertebra"][name] for name in FIGURES}
+
+
+def _limits(taught_by: Mapping[str, str]) -> str:
+    learned = PHANTOM_LIMIT if taught_by["scans"] == "phantoms" else PEOPLE_LIMIT
+    return " ".join([learned, *([VIRTUAL_LIMIT] if taught_by["labels"] == "virtual" else []), MEASURE])
 
 
 def card_text(card: Mapping[str, Any]) -> str:
     """The card as Markdown."""
-    cohort, methods = card["cohort"], list(card["test"])
-    counted = [[split, *(cohort[split][name] for name in COUNTS)] for split in ("train", "validation", "test")]
-    figures = [
-        [name, *(estimate_text(card["test"][method][key]) for method in methods)] for key, name in FIGURES.items()
-    ]
+    training = card["training"]
     trained = [
         [f"`{name}`", ", ".join(f"{key} {value}" for key, value in facts.items() if len(value) < LONGEST)]
         for name, facts in card["networks"].items()
@@ -88,20 +98,15 @@ def card_text(card: Mapping[str, Any]) -> str:
             "",
             f"- Scans: {SCANS[card['taught_by']['scans']]}.",
             f"- Labels: {LABELS[card['taught_by']['labels']]}.",
-            f"- Fractured is Genant grade {card['fracture_grade']} or more.",
+            f"- Its grades were fitted to {training['vertebrae']} vertebrae of {training['patients']} patients, "
+            f"{training['fractured']} of them fractured (Genant grade {card['fracture_grade']} or more).",
             f"- Vertebrae were found by: {card['localize']}.",
-            "",
-            *_table(["split", "patients", "graded vertebrae", "of these fractured"], counted),
             "",
             *_table(["network", "its training"], trained),
             "",
             "## How good it is",
             "",
-            f"Vertebrae of the test split of the same cohort ({card['taught_by']['scans']}), with "
-            f"{100 * card['confidence']:g} % intervals by bootstrap over patients. Intervals of grades are made to "
-            f"contain the grade of {100 * card['coverage']:g} % of vertebrae.",
-            "",
-            *_table(["figure", *(METHODS[method].label for method in methods)], figures),
+            *_test_lines(card),
             "",
             "## Limits",
             "",
@@ -119,6 +124,21 @@ def card_text(card: Mapping[str, Any]) -> str:
     )
 
 
+def _test_lines(card: Mapping[str, Any]) -> list[str]:
+    tests = card["test"]
+    if not tests:
+        return ["There were no labels of people to hold its grades against."]
+    first = next(iter(tests.values()))
+    rows = [[name, *(estimate_text(test[key]) for test in tests.values())] for key, name in FIGURES.items()]
+    methods = [METHODS[name].label + " (baseline, not in this folder)" * (name in BASELINES) for name in tests]
+    return [
+        f"{first['vertebrae_evaluated']} vertebrae of {first['patients']} test patients of the same cohort, with "
+        f"{100 * first['confidence']:g} % intervals by bootstrap over patients. Intervals of grades are made to "
+        f"contain the grade of {100 * card['coverage']:g} % of vertebrae.",
+        "",
+        *_table(["figure", *methods], rows),
+    ]
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    lines = [f"| {' | '.join(map(str, row))} |" for row in (heads, ["---"] * len(heads), *rows)]
-    return lines
+    return [f"| {' | '.join(map(str, row))} |" for row in (heads, ["---"] * len(heads), *rows)]
