@@ -244,6 +244,7 @@ MODULES: dict[str, set[str]] = {
     "report/flow.py": {"cohort_page", "flow"},
     "report/flow_figure.py": {"flow"},
     "commands.py": set(),
+    "api.py": set(),
     "frozen.py": set(),
     "index/": set(),
     "preflight/": set(),

@@ -1,0 +1,134 @@
+"""Grades in a notebook or a program: the functions that the rules call, without a workflow and without files.
+
+    from vertegrade.api import grade_volume, open_model
+    from vertegrade.ct.volume import read_volume
+
+    model = open_model("results/frozen")
+    graded = grade_volume(read_volume("results/ct/0/SCAN_ct.nii.gz"), model)
+
+The same scan gets the same grades as from the workflow. No rule imports this. Research use only, not a medical device.
+"""
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vertegrade.annotations.overrides import OVERRIDES
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.volume import Volume, as_stored
+from vertegrade.files import read_json
+from vertegrade.frozen import SIGHT, methods_in, sight_folder
+from vertegrade.graders.dae.encoding import dae_latents
+from vertegrade.graders.dae.weights import Dae, load_dae
+from vertegrade.graders.keypoints.latents import keypoint_latents
+from vertegrade.grading.calibration import Calibration
+from vertegrade.grading.hyperplane import Hyperplane
+from vertegrade.grading.prediction import predict
+from vertegrade.localizer.scan import Finder, finder, localize_scan
+from vertegrade.localizer.sight.see import Sight, load_sight
+from vertegrade.methods import METHODS
+from vertegrade.model_files import ModelFileError
+from vertegrade.preflight.start import opened, points_from
+from vertegrade.reasons import Notes
+from vertegrade.settings import Settings
+from vertegrade.spine.crop import crop_scan
+from vertegrade.spine.indices import measure
+from vertegrade.tables import empty_table
+from vertegrade.workflow.job import device_of
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMELESS = ScanRow("scan", "scan", "")
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model in memory, for any number of scans. graders: hyperplane and calibration by method, the main one first."""
+
+    settings: Settings
+    find: Finder
+    sight: Sight
+    dae: Dae
+    graders: dict[str, tuple[Hyperplane, Calibration]]
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What was made of one volume.
+
+    landmarks, crops: tables LANDMARKS and CROPS. pixels: int16 HU (N, S, H, W) of the crops, in their order.
+    predictions: table PREDICTIONS by method.
+    """
+
+    landmarks: pd.DataFrame
+    crops: pd.DataFrame
+    pixels: np.ndarray
+    predictions: dict[str, pd.DataFrame]
+
+
+def open_model(model: str | Path = "shipped", device: str = "auto") -> OpenModel:
+    """Read a model into memory; ModelFileError with all that is wrong with it.
+
+    model: `shipped`, a frozen model, or the results folder of a finished run. device: `cpu`, `cuda`, or `auto` for a
+    GPU if there is one.
+    """
+    settings, problems = opened(str(model), ROOT)
+    if problems:
+        raise ModelFileError("\n".join(problems))
+    folder, shipped = settings.run.model, ROOT / "models/localizer"
+    where = device_of(device)
+    return OpenModel(
+        settings,
+        finder(settings.localize, Path(settings.localize.weights or shipped), where),
+        load_sight(f"{sight_folder(folder, str(shipped))}/{SIGHT}"),
+        load_dae(Path(folder, METHODS["dae"].weights), where),
+        {method: _grader(Path(folder, "grading", method)) for method in methods_in(folder)},
+    )
+
+
+def _grader(folder: Path) -> tuple[Hyperplane, Calibration]:
+    hyperplane, calibrator = (read_json(folder / f"{name}.json") for name in ("hyperplane", "calibrator"))
+    return Hyperplane.from_dict(hyperplane), Calibration.from_dict(calibrator)
+
+
+def grade_volume(
+    volume: Volume,
+    model: OpenModel,
+    flags: Collection[str] = (),
+    slice_thickness_mm: float = math.nan,
+    row: ScanRow = NAMELESS,
+) -> Graded:
+    """Find and grade the vertebrae of a volume that is in memory, to the bit as the workflow does.
+
+    volume: checked as `ct.convert.read_scan` does it. flags: of the scan (reasons.FLAGS). slice_thickness_mm: NaN where
+    unknown; no grade depends on it. row: names of scan and patient, and centroids or a mask for a model whose vertebrae
+    were given. Refused: no vertebra is found, or the image contradicts what is given.
+    """
+    stored = as_stored(volume)
+    notes = Notes(flags=set(flags))
+    landmarks = localize_scan(row, stored, model.find, empty_table(OVERRIDES), model.sight, notes)
+    pixels, _, crops = crop_scan(stored, landmarks, model.settings.crop, slice_thickness_mm)
+    splits = pd.DataFrame({"patient_id": [row.patient_id], "split": ["test"], "origin": ["given"]})
+    predictions = {
+        method: predict(LATENTS[method](model, landmarks, crops, pixels), *grader, splits, method)
+        for method, grader in model.graders.items()
+    }
+    return Graded(landmarks, crops, pixels, predictions)
+
+
+def _of_dae(model: OpenModel, landmarks: pd.DataFrame, crops: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
+    return dae_latents(model.dae, crops, pixels, model.settings.dae.encode.batch_size)
+
+
+def _of_keypoints(model: OpenModel, landmarks: pd.DataFrame, crops: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
+    return keypoint_latents(measure(landmarks), points_from(model.settings))
+
+
+# Table LATENTS of a scan by each method that a model may have.
+LATENTS: dict[str, Callable[[OpenModel, pd.DataFrame, pd.DataFrame, np.ndarray], pd.DataFrame]] = {
+    "dae": _of_dae,
+    "keypoints": _of_keypoints,
+}
