@@ -1,10 +1,9 @@
 """Grades in a notebook or a program: the functions that the rules call, without a workflow and without files.
 
-    from vertegrade.api import grade_volume, open_model
-    from vertegrade.ct.volume import read_volume
+    from vertegrade.api import grade_scan, open_model
 
     model = open_model("results/frozen")
-    graded = grade_volume(read_volume("results/ct/0/SCAN_ct.nii.gz"), model)
+    graded = grade_scan("/data/ct/scan1", model)
 
 The same scan gets the same grades as from the workflow. No rule imports this. Research use only, not a medical device.
 """
@@ -19,6 +18,7 @@ import pandas as pd
 
 from vertegrade.annotations.overrides import OVERRIDES
 from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.convert import read_scan
 from vertegrade.ct.volume import Volume, as_stored
 from vertegrade.files import read_json
 from vertegrade.frozen import SIGHT, methods_in, sight_folder
@@ -67,6 +67,18 @@ class Graded:
     crops: pd.DataFrame
     pixels: np.ndarray
     predictions: dict[str, pd.DataFrame]
+
+
+def grade_scan(path: str | Path, model: "str | Path | OpenModel" = "shipped", series: str = "") -> Graded:
+    """Find and grade the vertebrae of one scan.
+
+    path: a DICOM folder, a zip of one, or a NIfTI. model: as for `open_model`, or one that is open already. series:
+    which series of the folder is meant where it has several (column `series` of a sample sheet). Refused: the scan
+    cannot be used; the message says why and what to do. ModelFileError: the model cannot be used.
+    """
+    ready = model if isinstance(model, OpenModel) else open_model(model)
+    scan = read_scan(Path(path), ready.settings.ct, series)
+    return grade_volume(scan.volume, ready, scan.notes.flags, scan.slice_thickness_mm)
 
 
 def open_model(model: str | Path = "shipped", device: str = "auto") -> OpenModel:
