@@ -412,14 +412,16 @@ def targets():
 def results_wanted():
     """The results that a run is for: without labels, grades are all that can be had."""
     flow = "<results>/report/flow.svg"
+    page = ["<results>/report/index.html"] if SETTINGS.run.model else []
     if not label_files():
         return [
             flow,
+            *page,
             *expand("<results>/predictions/{method}.parquet", method=METHODS),
         ]
     if SETTINGS.run.model:
         metrics = expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
-        return [flow, *metrics]
+        return [flow, *page, *metrics]
     pictures = expand("<results>/localization/{shard}", shard=SHARDS)
     return ["<results>/summary.json", "<results>/report/cohort.html", *pictures]
 
@@ -440,7 +442,8 @@ def closing_words(well):
         except (OSError, ValueError) as error:
             text = " ".join(str(error).split())
             lines = [f"the state of the run is unknown, as a table is damaged: {text}"]
-    pages = ("report/cohort.html", "report/flow.svg", f"predictions/{MAIN}.parquet")
+    pages = ["report/index.html", "report/cohort.html", "report/flow.svg"]
+    pages.append(f"predictions/{MAIN}.parquet")
     made = [page for name in pages if os.path.isfile(page := f"{results}/{name}")]
     for line in [*lines, *([f"look at {', '.join(made)}"] if made else [])]:
         logger.info(f"Vertegrade: {line}")

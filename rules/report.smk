@@ -76,6 +76,40 @@ rule cohort_page:
         "../workflow_scripts/cohort_page.py"
 
 
+rule scans_page:
+    """The page of the scans: what became of each, each vertebra's grade with its image, and why one has none."""
+    input:
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
+        pictures=expand("<results>/localization/{shard}", shard=SHARDS),
+        card=model_card(),
+    output:
+        report(
+            "<results>/report/index.html",
+            category="Cohort",
+            caption="../report/scans_page.rst",
+        ),
+    log:
+        "<logs>/scans_page.log",
+    benchmark:
+        "<benchmarks>/scans_page.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        settings=settings_of(*WINDOW),
+        about=about_scans(),
+        code=code_of("scans_page"),
+        packages=packages_of("scans_page"),
+    script:
+        "../workflow_scripts/scans_page.py"
+
+
 rule montage:
     """Crops of the test split in the order of their predicted severity."""
     input:

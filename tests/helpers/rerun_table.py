@@ -46,6 +46,7 @@ FEEDS = {
     "evaluate_challenge": "challenge",
     "challenge": "",
     "freeze": "",
+    "scans_page": "",
 }
 for name, method in METHODS.items():
     main = name == MAIN
@@ -62,8 +63,8 @@ for rule in ("fit_hyperplane", "calibrate", "grade", "evaluate"):
     FEEDS[rule] = " ".join(f"{rule}/{name}" for name in METHODS)
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
-ASKED_FOR |= {"freeze", "virtual_labels", "crop_virtual", "measure_virtual", "encode_virtual", "encode_pca_virtual"}
-ASKED_FOR |= {"grade_virtual", "credibility", "evaluate_challenge", "challenge"}
+ASKED_FOR |= {"freeze", "scans_page", "virtual_labels", "crop_virtual", "measure_virtual", "encode_virtual"}
+ASKED_FOR |= {"encode_pca_virtual", "grade_virtual", "credibility", "evaluate_challenge", "challenge"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -238,6 +239,7 @@ MODULES: dict[str, set[str]] = {
     "report/montage.py": {"montage", "counterfactual_figure"},
     "report/spread.py": {"montage", "counterfactual"},
     "report/model_card.py": set(),
+    "report/scans_page.py": set(),
     "report/localization_picture.py": {"localization_picture"},
     "report/cohort_page.py": {"cohort_page"},
     "report/outcome.py": {"outcome"},
@@ -245,6 +247,7 @@ MODULES: dict[str, set[str]] = {
     "report/flow_figure.py": {"flow"},
     "commands.py": set(),
     "api.py": set(),
+    "folder_run.py": set(),
     "frozen.py": set(),
     "index/": set(),
     "preflight/": set(),

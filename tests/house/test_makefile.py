@@ -51,6 +51,7 @@ def called(folder: Path) -> list[str]:
         (["why", "CONFIG=mine.yaml"], "snakemake --cores 1 --configfile mine.yaml --quiet all -- why"),
         (["index", "DIR=ct"], "vertegrade index ct --sheet scans.csv"),
         (["check-cohort", "CONFIG=mine.yaml"], "vertegrade check mine.yaml"),
+        (["grade", "DIR=ct", "CORES=2"], "vertegrade grade ct --results results/grade --model shipped --cores 2"),
     ],
 )
 def test_asking_renews_no_environment(project: Path, typed: list[str], runs: str) -> None:  # field test B10

@@ -1,11 +1,11 @@
 """The cohort page: complete, self-contained, accessible, and no text of the data becomes HTML."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from helpers.page import Outline
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import compare, evaluate
 from vertegrade.files import read_json, write_json
@@ -22,7 +22,6 @@ TABLES = COHORT.tables()
 METRICS = {name: evaluate(getattr(COHORT, name), TABLES, SETTINGS, 1, 7, name) for name in ("dae", "pca")}
 DIFFERENCES = [compare(COHORT.dae, COHORT.pca, TABLES, SETTINGS, 1, 7, ("dae", "pca"))]
 FACTS = {"Commit": "b684443"}
-VOID = {"meta", "img", "br"}
 
 
 def _flow():
@@ -39,30 +38,9 @@ def figures(tmp_path) -> dict[str, Path]:
     return paths
 
 
-class _Outline(HTMLParser):
-    """Tags of a page with their attributes, and whether every tag is closed in its place."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes another tag at {self.getpos()}"
-
-    def named(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
-
-
 def test_the_page_is_well_formed_and_says_what_it_is_not_for(figures):
     page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES)
-    outline = _Outline(page)
+    outline = Outline(page)
     assert outline.open == []
     assert page.count(NOTICE) >= 3
     assert "b684443" in page
@@ -70,7 +48,7 @@ def test_the_page_is_well_formed_and_says_what_it_is_not_for(figures):
 
 def test_nothing_is_loaded_from_outside_and_nothing_runs(figures):
     page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES)
-    outline = _Outline(page)
+    outline = Outline(page)
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in outline.tags}
     sources = [attributes["src"] for attributes in outline.named("img")]
     assert len(sources) == 8
@@ -80,7 +58,7 @@ def test_nothing_is_loaded_from_outside_and_nothing_runs(figures):
 
 
 def test_pictures_have_alternative_text_and_tables_captions_and_headers(figures):
-    outline = _Outline(cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES))
+    outline = Outline(cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES))
     assert all(len(attributes["alt"]) > 30 for attributes in outline.named("img"))
     assert len(outline.named("table")) == len(outline.named("caption")) == len(outline.named("thead"))
     assert all(attributes.get("scope") in ("col", "row") for attributes in outline.named("th"))
@@ -95,7 +73,7 @@ def test_text_of_the_data_never_becomes_html(figures, evil):
     flow["all"]["vertebrae"]["not_cropped"] = {evil: flow["all"]["vertebrae"]["not_cropped"]["outside_scan"]}
     page = cohort_page(METRICS, flow, figures, {evil: evil}, DIFFERENCES)
     assert evil not in page
-    outline = _Outline(page)
+    outline = Outline(page)
     assert "script" not in {tag for tag, _ in outline.tags}
     assert len(outline.named("img")) == 8
 
@@ -140,7 +118,7 @@ def test_a_page_without_pictures_labels_or_comparison_still_stands():
     scans = [scan for scan, _ in COHORT.sheet]
     flow = cohort_flow(scans, COHORT.scans, COHORT.landmarks, tables, COHORT.dae)
     page = cohort_page(metrics, flow, {}, {})
-    assert _Outline(page).open == []
+    assert Outline(page).open == []
     assert "n/a" in page
     assert "No labelled vertebrae." in page
 
@@ -168,7 +146,7 @@ def test_what_each_rule_took_stands_with_the_dearest_first_and_a_scans_share(fig
 
 
 def test_whatever_scrolls_sideways_takes_the_keyboards_focus(figures):
-    outline = _Outline(cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES))  # field test B13
+    outline = Outline(cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES))  # field test B13
     wide = [attributes for attributes in outline.named("figure") if attributes.get("class") == "wide"]
     boxes = [attributes for attributes in outline.named("div") if attributes.get("class") == "scroll"]
     assert len(wide) == 5

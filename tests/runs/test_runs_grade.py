@@ -1,14 +1,19 @@
-"""A finished run is frozen, and its model grades scans."""
+"""A finished run is frozen, and its model grades scans: by the command of `make grade`, and in a notebook."""
 
+import csv
+import gzip
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from helpers.copies import copy_of
-from helpers.runs import snakemake
+from helpers.runs import plain_environment, snakemake
 from vertegrade.api import LATENTS, grade_volume, open_model
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.convert import read_scan
@@ -17,6 +22,16 @@ from vertegrade.methods import BASELINES, METHODS
 from vertegrade.tables import PREDICTIONS, read_table
 
 pytestmark = pytest.mark.slow
+
+PLACE = "Größe und Name"
+
+
+def vertegrade(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `make grade` runs."""
+    command = [sys.executable, "-m", "vertegrade.commands", "grade", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=plain_environment(), capture_output=True, text=True, timeout=900, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +42,29 @@ def frozen(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     assert re.findall(r"^(?:local)?rule (\w+):", run.stdout + run.stderr, re.MULTILINE) == ["freeze"]
     return folder / "results/frozen"
+
+
+def add_scan(finished: Path, folder: Path, number: int, name: str) -> Path:
+    """A scan of the tiny run, as NIfTI with its centroids, in a folder of its own; the NIfTI."""
+    volume = sorted((finished / "results/ct").glob("*/*_ct.nii.gz"))[number]
+    annotations = finished / "results/phantom" / volume.parent.name / "annotations"
+    centroids = annotations / volume.name.replace("_ct.nii.gz", "_seg-vb_ctd.json")
+    (folder / name).mkdir(parents=True)
+    shutil.copyfile(centroids, folder / name / f"sub-{name}_seg-vb_ctd.json")
+    return Path(shutil.copyfile(volume, folder / name / f"sub-{name}_ct.nii.gz"))
+
+
+@pytest.fixture(scope="module")
+def graded(finished: Path, frozen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `make grade` was given: one sound scan, one cut short; beside them what is no scan."""
+    folder = tmp_path_factory.mktemp("grade")
+    add_scan(finished, folder / PLACE, 0, "sound")
+    broken = add_scan(finished, folder / PLACE, 0, "broken")
+    broken.write_bytes(gzip.compress(gzip.decompress(broken.read_bytes())[:90000]))
+    (folder / PLACE / "notes.txt").write_text("x")
+    run = vertegrade(folder, PLACE, "--model", str(frozen), "--cores", "2")
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    return folder
 
 
 def test_the_frozen_folder_tells_who_taught_it_and_what_it_is_made_of(frozen: Path) -> None:
@@ -61,6 +99,56 @@ def test_a_volume_in_memory_gets_the_grades_of_the_workflow_to_the_bit(finished:
 
 def test_every_method_that_a_model_may_have_makes_latents() -> None:
     assert LATENTS.keys() == METHODS.keys() - BASELINES
+
+
+def test_make_grade_writes_page_and_table_and_leaves_the_broken_scan_out(graded: Path) -> None:
+    table = read_table(graded / "results/grade/predictions/dae.parquet", PREDICTIONS)
+    assert set(table["scan_id"]) == {"sound"}
+    assert table["evaluable"].any()
+    page = (graded / "results/grade/report/index.html").read_text(encoding="utf-8")
+    assert "2 scans of 2 patients: 1 done, 0 excluded, 1 failed" in page
+    assert "A DICOM or NIfTI file is empty, cut short or damaged." in page
+    assert "which learned from digital phantoms" in page
+    assert page.count('<img class="whole"') == 1
+    assert page.count('<img class="crop"') == len(table)
+    assert PLACE not in page
+    names = {path.name for path in (graded / "results").iterdir()}
+    assert names == {"grade", "grade.yaml", "grade.scans.csv", "grade.scans.index.json", "grade.scans.key.tsv"}
+
+
+def test_a_second_call_processes_only_the_scan_that_was_added(graded: Path, finished: Path, frozen: Path) -> None:
+    with (graded / "results/grade.scans.csv").open(encoding="utf-8") as file:
+        before = {row["scan_id"]: row["patient_id"] for row in csv.DictReader(file)}
+    manifests = graded / "results/grade/manifest"
+    old = {path: path.read_bytes() for path in manifests.glob("*/[0-9]*.json")}
+    add_scan(finished, graded / PLACE, 1, "added")
+    run = vertegrade(graded, PLACE, "--model", str(frozen), "--cores", "2")
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    assert {path: path.read_bytes() for path in old} == old
+    assert len(list(manifests.glob("convert/*.json"))) == 3
+    with (graded / "results/grade.scans.csv").open(encoding="utf-8") as file:
+        assert {row["scan_id"] for row in csv.DictReader(file)} == {*before, "added"}
+    table = read_table(graded / "results/grade/predictions/dae.parquet", PREDICTIONS)
+    assert set(table["scan_id"]) == {"sound", "added"}
+
+
+def test_what_cannot_be_graded_is_said_before_any_work(frozen: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/a.txt").write_text("x")
+    for name, says in (
+        ("gone", "gone: no such folder; give the folder that contains the scans"),
+        ("empty", "empty: no CT series or NIfTI image was found"),
+        ("text", "text: no CT series or NIfTI image was found"),
+        (".", "the results results/grade would lie in ."),
+    ):
+        run = vertegrade(tmp_path, name, "--model", str(frozen))
+        assert (run.returncode, run.stdout) == (1, "")
+        assert says in run.stderr, run.stderr
+        assert "Traceback" not in run.stderr
+    run = vertegrade(tmp_path, "text", "--model", "text")
+    assert "run.model = text: neither model.json nor dae/weights.safetensors is in it" in run.stderr
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_run_with_a_model_has_none_to_freeze(frozen: Path, tmp_path: Path) -> None:

@@ -63,9 +63,15 @@ class Absent:
 
 
 AUDIT = "tests/runs/test_runs_audit.py"
+GRADE = By("tests/runs/test_runs_grade.py", "def test_make_grade_")
 SLURM = By("tests/slurm/test_slurm_run.py", "def test_whole_workflow(")
 LINES: dict[str, Typed | By | Known | Absent] = {
     "make demo": By("tests/house/test_makefile.py", "def test_demo_is_snakemake_without_a_config("),
+    "make grade DIR=/data/ct": GRADE,
+    "make grade DIR=/data/ct [OUT=results/grade] [MODEL=shipped]": GRADE,
+    ".venv/bin/snakemake --cores 1 --configfile mine.yaml -- freeze": Typed("dry-run", planned=True),
+    "snakemake --cores 1 freeze": Typed("dry-run", planned=True),
+    "snakemake freeze": Typed("dry-run", planned=True),
     "make index DIR=/data/ct": Typed("1 scans of 1 patients", "scans.csv"),
     "make index DIR=...": Typed("1 scans of 1 patients", "again.csv"),
     "make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]": Typed("1 scans of 1 patients", "scans.index.json"),

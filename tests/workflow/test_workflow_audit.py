@@ -100,10 +100,14 @@ def test_logs_training_state_and_other_runs_inside_are_no_orphans() -> None:
         Path(name).parent.mkdir(parents=True)
         Path(name).write_text("x")
     Path("results/second/table.tsv").write_text("x")
+    Path("results/second.yaml").write_text("x")
     Path("results/weights").write_text("w")
     write_job("train_dae", {}, [], ["results/weights"], params=PARAMS | {"state_dir": "results/dae/state"})
     same = {"train_dae": PARAMS | {"state_dir": "results/dae/state"}}
     assert found(lambda rule, _: same.get(rule, PARAMS), elsewhere=["results/logs"]) == []
+    Path("results/third.yaml").write_text("x")  # of no run
+    stray = found(lambda rule, _: same.get(rule, PARAMS), elsewhere=["results/logs"])
+    assert stray == [("orphaned", "results/third.yaml")]
 
 
 def test_a_file_added_to_a_folder_that_a_job_read_is_found() -> None:

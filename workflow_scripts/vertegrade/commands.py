@@ -1,7 +1,8 @@
-"""`vertegrade index` and `vertegrade check`: what a person does before a run, without a rule."""
+"""`vertegrade index`, `check` and `grade`: what a person does before a run, and a run that needs no config."""
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def main() -> None:
     check.add_argument("configfiles", nargs="*", help="as for snakemake's --configfile")
     check.add_argument("--profile", help="as for snakemake's --profile, to check it against the cluster")
     check.set_defaults(run=check_run)
+    grade = commands.add_parser("grade", help="grade all CT below a folder by a model; nothing is trained")
+    grade.add_argument("folder", type=Path, help="folder of DICOM, zips and NIfTI, nested as it may be")
+    grade.add_argument(
+        "--results", type=Path, default=Path("results/grade"), help="folder of the results (%(default)s)"
+    )
+    grade.add_argument("--model", default="shipped", help="frozen model, or results of a finished run (%(default)s)")
+    grade.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")
+    grade.set_defaults(run=grade_folder)
     given = parser.parse_args()
     given.run(given)
 
@@ -57,6 +66,17 @@ def check_run(given: argparse.Namespace) -> None:
     count = f"{len(report.problems)} problem(s)" if report.problems else "no problem found"
     print(f"{report.cohort}: {count}")
     sys.exit(bool(report.problems))
+
+
+def grade_folder(given: argparse.Namespace) -> None:
+    """Write sheet and config beside the results, and run the workflow; docs/how-to/grade-a-folder.md says more."""
+    from vertegrade.folder_run import FolderError, prepare
+
+    try:
+        command = prepare(given.folder, given.results, given.model, given.cores)
+    except FolderError as error:
+        sys.exit(f"Nothing was graded: {error}")
+    sys.exit(subprocess.run(command, check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,12 @@ def write_index(top: Path, sheet: Path, key_file: Path, replace: bool, jobs: int
     key, links = read_key_file(key_file)
     found = index_folder(top, key, jobs)
     if not found.rows:
-        raise IndexingError(f"{top}: no CT series or NIfTI image was found: {dict(found.report()['files'])}")
+        left_out = [*found.files_left_out.items(), *found.images_left_out.items()]
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out)) or "nothing else"
+        raise IndexingError(
+            f"{top}: no CT series or NIfTI image was found in {found.files} file(s) ({reasons}); give the folder that "
+            "contains the scans"
+        )
     write_key_file(key_file, key, [*links, *found.links])
     write_json(report_of(sheet), found.report())
     text = io.StringIO()

@@ -217,21 +217,25 @@ def are_rows(value: Any) -> bool:
 def _orphaned(results: Path, known: Iterable[str], folders: set[str], elsewhere: set[str]) -> Iterator[Finding]:
     """Files and links below `results` that no manifest names; another run's results in it have their own manifests.
 
+    What lies beside these under their name (`grade.yaml` beside `grade/`, folder_run.py) is that run's too.
     folders: those that contain outputs of jobs; only into these are links followed.
     """
     known = {os.path.normpath(path) for path in known}
     for folder, inside, files in os.walk(results, followlinks=True):
         paths = [os.path.join(folder, name) for name in sorted(inside)]
         links = [path for path in paths if os.path.islink(path) and path not in folders]
+        other_runs = [path for path in paths if manifest_files(path)]
         inside[:] = [
             os.path.basename(path)
             for path in paths
             if path not in links
             and path != str(results / FOLDER)
             and os.path.abspath(path) not in elsewhere
-            and not manifest_files(path)
+            and path not in other_runs
         ]
         for path in [*links, *(os.path.join(folder, name) for name in files)]:
+            if path.startswith(tuple(f"{run}." for run in other_runs)):
+                continue
             if path not in known and os.path.basename(path) != ".snakemake_timestamp":
                 yield Finding("orphaned", path, "", "no job says that it made this")
 
