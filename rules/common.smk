@@ -61,8 +61,11 @@ MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
 COMPARED = [name for name in METHODS if ALL_METHODS[name].baseline in METHODS]
 LATENT_METHODS = [name for name in METHODS if ALL_METHODS[name].latents]
-MAIN_PREDICTIONS = f"<results>/predictions/{MAIN}.parquet"
 MODEL_NOTES = model_notes(SETTINGS)
+# Whether vertebrae unlike those of the training get no grade. By default not within the cohort that trained the model.
+WITHHOLD = SETTINGS.grading.novel == "withhold" or (
+    SETTINGS.grading.novel == "auto" and bool(SETTINGS.run.model)
+)
 POINTS_FROM = points_from(SETTINGS)
 # Relative, so that moving a clone with its results re-runs nothing.
 SHIPPED_WEIGHTS = os.path.relpath(f"{CLONE}/models/localizer")
@@ -411,19 +414,16 @@ def targets():
 
 def results_wanted():
     """The results that a run is for: without labels, grades are all that can be had."""
-    flow = "<results>/report/flow.svg"
-    page = ["<results>/report/index.html"] if SETTINGS.run.model else []
+    grades, flow = "<results>/grades.csv", "<results>/report/flow.svg"
+    scans_page = ["<results>/report/index.html"] if SETTINGS.run.model else []
     if not label_files():
-        return [
-            flow,
-            *page,
-            *expand("<results>/predictions/{method}.parquet", method=METHODS),
-        ]
+        return [grades, flow, *scans_page]
     if SETTINGS.run.model:
         metrics = expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
-        return [flow, *page, *metrics]
+        return [grades, flow, *scans_page, *metrics]
     pictures = expand("<results>/localization/{shard}", shard=SHARDS)
-    return ["<results>/summary.json", "<results>/report/cohort.html", *pictures]
+    page = "<results>/report/cohort.html"
+    return [grades, "<results>/summary.json", page, *pictures]
 
 
 def closing_words(well):
@@ -442,8 +442,7 @@ def closing_words(well):
         except (OSError, ValueError) as error:
             text = " ".join(str(error).split())
             lines = [f"the state of the run is unknown, as a table is damaged: {text}"]
-    pages = ["report/index.html", "report/cohort.html", "report/flow.svg"]
-    pages.append(f"predictions/{MAIN}.parquet")
+    pages = ("report/index.html", "report/cohort.html", "report/flow.svg", "grades.csv")
     made = [page for name in pages if os.path.isfile(page := f"{results}/{name}")]
     for line in [*lines, *([f"look at {', '.join(made)}"] if made else [])]:
         logger.info(f"Vertegrade: {line}")

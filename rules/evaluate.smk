@@ -107,7 +107,7 @@ rule summary:
     """The figures of the run that other programs can rely on (docs/reference/summary.md)."""
     input:
         metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
-        predictions=MAIN_PREDICTIONS,
+        grades="<results>/grades.csv",
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
     output:
         summary="<results>/summary.json",

@@ -65,13 +65,68 @@ rule calibrate:
         "../workflow_scripts/calibrate.py"
 
 
-rule grade:
-    """Grade every vertebra: severity, grade probabilities, interval."""
+rule appearance:
+    """What a shard's crops look like, whatever they show: brightness, noise, sharpness."""
+    input:
+        pixels="<results>/crops/{shard}.npy",
+        crops="<results>/crops/{shard}.parquet",
+    output:
+        appearance="<results>/appearance/{shard}.parquet",
+    log:
+        "<logs>/appearance/{shard}.log",
+    benchmark:
+        "<benchmarks>/appearance/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        code=code_of("appearance"),
+        packages=packages_of("appearance"),
+    script:
+        "../workflow_scripts/appearance.py"
+
+
+rule fit_novelty:
+    """What training vertebrae are like, and how unusual one may be, by training and validation patients."""
     input:
         latents=latents_of,
+        appearance=expand("<results>/appearance/{shard}.parquet", shard=SHARDS),
+        splits="<results>/cohort/splits.tsv",
+        hyperplane="<results>/grading/{method}/hyperplane.json",
+        calibrator="<results>/grading/{method}/calibrator.json",
+    output:
+        novelty="<results>/grading/{method}/novelty.json",
+    log:
+        "<logs>/fit_novelty/{method}.log",
+    benchmark:
+        "<benchmarks>/fit_novelty/{method}.tsv"
+    wildcard_constraints:
+        method="|".join(LATENT_METHODS),
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(10),
+    params:
+        code=code_of("fit_novelty"),
+        packages=packages_of("fit_novelty"),
+    script:
+        "../workflow_scripts/fit_novelty.py"
+
+
+rule grade:
+    """Grade every vertebra: severity, grade probabilities, interval, novelty."""
+    input:
+        latents=latents_of,
+        appearance=expand("<results>/appearance/{shard}.parquet", shard=SHARDS),
         splits="<results>/cohort/splits.tsv",
         hyperplane=f"{MODEL}/grading/{{method}}/hyperplane.json",
         calibrator=f"{MODEL}/grading/{{method}}/calibrator.json",
+        novelty=f"{MODEL}/grading/{{method}}/novelty.json",
     output:
         predictions="<results>/predictions/{method}.parquet",
     log:
@@ -87,7 +142,31 @@ rule grade:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        withhold=WITHHOLD,
         code=code_of("grade"),
         packages=packages_of("grade"),
     script:
         "../workflow_scripts/grade.py"
+
+
+rule grades:
+    """One table of all methods' grades, for people and spreadsheets."""
+    input:
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+    output:
+        grades="<results>/grades.csv",
+    log:
+        "<logs>/grades.log",
+    benchmark:
+        "<benchmarks>/grades.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        code=code_of("grades"),
+        packages=packages_of("grades"),
+    script:
+        "../workflow_scripts/grades.py"

@@ -7,7 +7,7 @@ rule flow:
         landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         labels=labels_table(),
-        predictions=MAIN_PREDICTIONS,
+        grades="<results>/grades.csv",
         splits="<results>/cohort/splits.tsv",
     output:
         numbers="<results>/report/flow.json",
@@ -115,7 +115,8 @@ rule montage:
     input:
         pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
-        predictions=MAIN_PREDICTIONS,
+        predictions=f"<results>/predictions/{MAIN}.parquet",
+        grades="<results>/grades.csv",
         labels="<results>/cohort/labels.parquet",
     output:
         report(
@@ -146,6 +147,7 @@ rule counterfactual_figure:
     input:
         images="<results>/counterfactual/images.npy",
         strips="<results>/counterfactual/strips.parquet",
+        grades="<results>/grades.csv",
         labels="<results>/cohort/labels.parquet",
     output:
         report(
@@ -175,7 +177,7 @@ rule outcome:
     """The state of the run in a few lines. Fails where `run.fail_on` says so, and with it the run, but no other job."""
     input:
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
-        predictions=MAIN_PREDICTIONS,
+        grades="<results>/grades.csv",
     output:
         "<results>/report/outcome.txt",
     log:

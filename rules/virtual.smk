@@ -132,12 +132,26 @@ use rule encode_pca as encode_pca_virtual with:
         "<benchmarks>/encode_pca_virtual/{shard}.tsv"
 
 
+use rule appearance as appearance_virtual with:
+    input:
+        pixels="<results>/virtual/crops/{shard}.npy",
+        crops="<results>/virtual/crops/{shard}.parquet",
+    output:
+        appearance="<results>/virtual/appearance/{shard}.parquet",
+    log:
+        "<logs>/appearance_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/appearance_virtual/{shard}.tsv"
+
+
 use rule grade as grade_virtual with:
     input:
         latents=virtual_latents_of,
+        appearance=expand("<results>/virtual/appearance/{shard}.parquet", shard=SHARDS),
         splits="<results>/cohort/splits.tsv",
         hyperplane=f"{MODEL}/grading/{{method}}/hyperplane.json",
         calibrator=f"{MODEL}/grading/{{method}}/calibrator.json",
+        novelty=f"{MODEL}/grading/{{method}}/novelty.json",
     output:
         predictions="<results>/virtual/predictions/{method}.parquet",
     log:

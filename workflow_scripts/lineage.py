@@ -6,7 +6,8 @@ import pandas as pd
 
 from vertegrade.cohort.sheet import shard_of
 from vertegrade.files import file_hashes, write_text
-from vertegrade.tables import PREDICTIONS, read_table, write_frame
+from vertegrade.grading.grades import grade_table
+from vertegrade.tables import KEY, PREDICTIONS, read_table, write_frame
 from vertegrade.workflow.job import run_job
 from vertegrade.workflow.lineage import (
     graded_rows,
@@ -20,8 +21,10 @@ from vertegrade.workflow.manifest import read_manifests
 
 with run_job(snakemake) as job:
     scan, level = job.wildcards.scan, job.wildcards.level
-    predictions = [read_table(path, PREDICTIONS) for path in job.input.predictions]
-    rows = graded_rows(pd.concat(predictions), scan, level)
+    predictions = {Path(path).stem: read_table(path, PREDICTIONS) for path in job.input.predictions}
+    rows = graded_rows(pd.concat(predictions.values()), scan, level)
+    grades = grade_table(predictions).set_index(KEY)
+    rows = rows.assign(flags=grades.loc[[(scan, vertebra) for vertebra in rows["vertebra"]], "flags"].tolist())
     own, model = (str(Path(name)) if name else "" for name in (job.results, job.config["run"]["model"]))
     runs = {results: list(read_manifests(results)) for results in filter(None, (own, model))}
     manifests = [manifest for of_run in runs.values() for manifest in of_run]

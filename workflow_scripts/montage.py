@@ -4,15 +4,16 @@ import numpy as np
 
 from vertegrade.arrays import read_array
 from vertegrade.plotting import save_figure
-from vertegrade.report.montage import mid_sagittal, montage_figure, true_grades
+from vertegrade.report.montage import mid_sagittal, montage_figure, true_grades, with_doubts
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import CROPS, LABELS, PREDICTIONS, read_table
+from vertegrade.tables import CROPS, GRADE_TABLE, LABELS, PREDICTIONS, read_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:
     settings = job.settings(ReportSettings)
     rows = spread_by_severity(read_table(job.input.predictions, PREDICTIONS), settings.montage_crops)
+    rows = with_doubts(rows, read_table(job.input.grades, GRADE_TABLE))
     images = {}
     for crops_file, pixels_file in zip(job.input.crops, job.input.pixels, strict=True):
         crops = read_table(crops_file, CROPS).merge(rows[["scan_id", "vertebra"]], on=["scan_id", "vertebra"])

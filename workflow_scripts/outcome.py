@@ -2,7 +2,7 @@
 
 from vertegrade.files import write_text
 from vertegrade.report.outcome import finding_lines, scan_lines, why_not_well
-from vertegrade.tables import PREDICTIONS, SCANS, read_table, read_tables
+from vertegrade.tables import GRADE_TABLE, SCANS, read_table, read_tables
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:
@@ -11,5 +11,5 @@ with run_job(snakemake) as job:
     if reason:
         job.log.error("%s; the results are kept", reason)
         raise SystemExit(f"{reason}; the results are kept")
-    lines = [*scan_lines(scans), *finding_lines(read_table(job.input.predictions, PREDICTIONS))]
+    lines = [*scan_lines(scans), *finding_lines(read_table(job.input.grades, GRADE_TABLE))]
     write_text(job.output[0], "\n".join(lines) + "\n")

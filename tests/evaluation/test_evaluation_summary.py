@@ -17,6 +17,7 @@ from vertegrade.workflow.run_facts import run_facts
 PAGE = Path(__file__).parents[2] / "docs/reference/summary.md"
 COUNTS = {"scans": 40, "scans_done": 38, "vertebrae": 532, "vertebrae_graded": 500}
 COUNTS |= {"vertebrae_uncertain_level": 12, "vertebrae_doubtful_points": 3}
+COUNTS |= {"vertebrae_unlike_training": 5, "vertebrae_methods_disagree": 21}
 COST = cost([], 40)
 FACTS = {"commit": "abc", "settings_sha256": "0" * 64, "jobs": 31, "wall_s": 12.5}
 

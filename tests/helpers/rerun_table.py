@@ -12,14 +12,17 @@ FEEDS = {
     "convert": "localize crop localization_picture flow",
     "localize": "measure crop split localization_picture evaluate compare figures summary flow outcome",
     "localization_picture": "",
-    "measure": "fit_hyperplane/keypoints calibrate/keypoints grade/keypoints",
-    "crop": "labels train_dae encode train_pca encode_pca counterfactual evaluate compare figures montage flow",
-    "split": "labels train_dae train_pca fit_hyperplane calibrate grade evaluate compare figures flow",
+    "measure": "fit_hyperplane/keypoints calibrate/keypoints fit_novelty/keypoints grade/keypoints",
+    "crop": "labels appearance train_dae encode train_pca encode_pca counterfactual evaluate compare figures montage "
+    "flow",
+    "appearance": "fit_novelty grade",
+    "split": "labels train_dae train_pca fit_hyperplane calibrate fit_novelty grade evaluate compare figures flow",
     "labels": "fit_hyperplane calibrate evaluate compare figures montage counterfactual_figure flow",
     "train_dae": "encode counterfactual cohort_page",
-    "encode": "fit_hyperplane/dae calibrate/dae grade/dae counterfactual",
+    "encode": "fit_hyperplane/dae calibrate/dae fit_novelty/dae grade/dae counterfactual",
     "train_pca": "encode_pca",
-    "encode_pca": "fit_hyperplane/pca calibrate/pca grade/pca",
+    "encode_pca": "fit_hyperplane/pca calibrate/pca fit_novelty/pca grade/pca",
+    "grades": "counterfactual_figure montage summary flow outcome",
     "counterfactual": "counterfactual_figure",
     "counterfactual_figure": "cohort_page",
     "montage": "cohort_page",
@@ -37,7 +40,8 @@ FEEDS = {
     "virtual_fractures": "localize_virtual",
     "localize_virtual": "crop_virtual measure_virtual virtual_labels credibility evaluate_challenge",
     "virtual_labels": "",
-    "crop_virtual": "encode_virtual encode_pca_virtual credibility challenge",
+    "crop_virtual": "appearance_virtual encode_virtual encode_pca_virtual credibility challenge",
+    "appearance_virtual": "grade_virtual",
     "measure_virtual": "grade_virtual evaluate_challenge",
     "encode_virtual": "grade_virtual",
     "encode_pca_virtual": "grade_virtual",
@@ -52,23 +56,23 @@ for name, method in METHODS.items():
     main = name == MAIN
     compared = name in BASELINES or bool(method.baseline)
     FEEDS |= {
-        f"fit_hyperplane/{name}": f"calibrate/{name} grade/{name}" + " counterfactual" * main,
-        f"calibrate/{name}": f"grade/{name} cohort_page" + " counterfactual" * main,
-        f"grade/{name}": f"evaluate/{name} figures"
-        + " compare" * compared
-        + " counterfactual montage summary flow outcome" * main,
+        f"fit_hyperplane/{name}": f"calibrate/{name} fit_novelty/{name} grade/{name}" + " counterfactual" * main,
+        f"calibrate/{name}": f"fit_novelty/{name} grade/{name} cohort_page" + " counterfactual" * main,
+        f"fit_novelty/{name}": f"grade/{name}",
+        f"grade/{name}": f"grades evaluate/{name} figures" + " compare" * compared + " counterfactual montage" * main,
         f"evaluate/{name}": "figures summary cohort_page",
     }
-for rule in ("fit_hyperplane", "calibrate", "grade", "evaluate"):
+for rule in ("fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate"):
     FEEDS[rule] = " ".join(f"{rule}/{name}" for name in METHODS)
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
-ASKED_FOR |= {"freeze", "scans_page", "virtual_labels", "crop_virtual", "measure_virtual", "encode_virtual"}
-ASKED_FOR |= {"encode_pca_virtual", "grade_virtual", "credibility", "evaluate_challenge", "challenge"}
+ASKED_FOR |= {"freeze", "scans_page", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
+ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
+ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
-GRADERS = {"calibrate", "counterfactual", "grade"}
+GRADERS = {"calibrate", "counterfactual", "fit_novelty", "grade"}
 DAE = {"train_dae", "encode", "counterfactual"}
 PICTURES = {"montage", "counterfactual_figure", "localization_picture"}
 
@@ -99,6 +103,7 @@ KEYS: dict[str, set[str]] = {
     "grading.folds": {"fit_hyperplane", "calibrate", "summary"},
     "grading.calibration": {"calibrate", "summary"},
     "grading.coverage": {"calibrate", "summary"},
+    "grading.novel": {"grade", "summary"},
     "grading.pca": {"train_pca", "summary"},
     "evaluation": {"evaluate", "summary"},
     "evaluation.bootstrap_resamples": {"evaluate", "compare", "summary"},
@@ -137,22 +142,24 @@ VALUES = {
     "dae.model.encoder_multipliers": [1, 2, 4, 8],
     "evaluation.thickness_bands_mm": [1.0, 2.0],
     "grading.coverage": 0.7,
+    "grading.novel": "withhold",
     "localize.last_vertebra": 24,
 }
 
 # Module or room (ends in /) below workflow_scripts/vertegrade/ -> rules whose code it is.
 MODULES: dict[str, set[str]] = {
     "__init__.py": ALL,
-    "arrays.py": ALL - {"convert", "cohort_page", "figures", "flow", "labels", "outcome", "split", "summary"},
+    "arrays.py": ALL - {"convert", "cohort_page", "figures", "flow", "grades", "labels", "outcome", "split", "summary"},
     "files.py": ALL,
     "gpus.py": {"train_dae"},
-    "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "compare"} | PICTURES,
+    "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "compare", "outcome"} | PICTURES,
     "levels.py": {"outcome", "phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"}
+    | {"grades"}
     | PICTURES,
-    "methods.py": {"figures", "cohort_page", "outcome"},
+    "methods.py": {"figures", "cohort_page", "grades"},
     "model_files.py": DAE | GRADERS | {"fit_hyperplane"},
     "plotting.py": {"figures", "flow", "cohort_page"} | PICTURES,
-    "reasons.py": {"convert", "localize", "flow", "cohort_page"},
+    "reasons.py": {"convert", "localize", "flow", "cohort_page", "montage", "counterfactual_figure", "outcome"},
     "tables.py": ALL,
     "threads.py": {"localize", "encode"},
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},
@@ -222,10 +229,13 @@ MODULES: dict[str, set[str]] = {
     "graders/dae/encoding.py": {"encode"},
     "graders/dae/counterfactual.py": {"counterfactual"},
     "grading/": GRADERS,
-    "grading/__init__.py": GRADERS | {"train_pca", "encode_pca", "fit_hyperplane"},
+    "grading/__init__.py": GRADERS | {"appearance", "train_pca", "encode_pca", "fit_hyperplane", "grades"},
     "grading/rows.py": GRADERS | {"train_pca", "encode_pca", "fit_hyperplane"},
     "grading/hyperplane.py": GRADERS | {"fit_hyperplane"},
     "grading/prediction.py": {"grade"},
+    "grading/appearance.py": {"appearance", "fit_novelty", "grade"},
+    "grading/novelty.py": {"fit_novelty", "grade"},
+    "grading/grades.py": {"grades"},
     "grading/counterfactual.py": {"counterfactual"},
     "evaluation/": {"evaluate", "compare"},
     "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow"},

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from vertegrade.tables import LABELS, LATENTS, PATIENT_SPLITS, check_table
+from vertegrade.grading.appearance import LENGTH, NOISE
+from vertegrade.tables import APPEARANCE, LABELS, LATENTS, PATIENT_SPLITS, check_table
 
 MODEL = "a" * 64
 
@@ -49,3 +50,13 @@ def cohort(
         check_table(labels, LABELS, "labels"),
         check_table(splits, PATIENT_SPLITS, "splits"),
     )
+
+
+def appearance_of(latents: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """APPEARANCE of the vertebrae of LATENTS: numbers that differ between patients and between vertebrae."""
+    random = np.random.default_rng(seed)
+    patient = pd.factorize(latents["patient_id"])[0]
+    x = random.normal(size=(max(len(set(patient)), 1), LENGTH))[patient] + random.normal(size=(len(latents), LENGTH))
+    x[:, NOISE] = np.abs(x[:, NOISE])
+    table = latents[["patient_id", "scan_id", "vertebra", "crop"]].assign(x=list(x.astype(np.float32)))
+    return check_table(table, APPEARANCE, "appearance")

@@ -155,8 +155,9 @@ def _predictions(
     table["grade"] = np.rint(severity).astype(int)
     table["severity_low"] = np.clip(severity - 1.2 * noise - 0.3, 0, 3)
     table["severity_high"] = np.clip(severity + 1.2 * noise + 0.3, 0, 3)
+    table["novelty"] = np.arange(len(table)) / len(table)
     table["evaluable"], table["reason"] = crops["evaluable"], crops["reason"]
-    numbers = ["signed_distance", "severity", "p_fracture", "severity_low", "severity_high"]
+    numbers = ["signed_distance", "severity", "p_fracture", "severity_low", "severity_high", "novelty"]
     numbers += [f"p_grade_{grade}" for grade in range(4)]
     table.loc[~table["evaluable"], numbers] = np.nan
     table.loc[~table["evaluable"], "grade"] = -1

@@ -10,7 +10,7 @@ from vertegrade import tables
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/tables.md").read_text(encoding="utf-8")
 SCHEMAS = {name: value for name, value in vars(tables).items() if isinstance(value, pa.DataFrameSchema)}
-TYPES = {"float64": "number", "int64": "integer", "bool": "boolean", "object": "list"}
+TYPES = {"float64": "number", "int64": "integer", "Int64": "integer", "bool": "boolean", "object": "list"}
 
 
 def documented(page: str) -> dict[str, dict[str, str]]:

@@ -16,7 +16,8 @@ from vertegrade.frozen import OF_ONE_RUN, read_model
 from vertegrade.graders.keypoints.definition import definition_sha256
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
-from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS
+from vertegrade.grading.novelty import Novelty
+from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS, NOVELTY_KEYS
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.model import FREE
 from vertegrade.preflight.start import misfits, start_problems
@@ -171,6 +172,22 @@ def test_a_model_that_lacks_a_key_of_this_version_is_told_before_the_run(tmp_pat
     assert "is not there, or may not be read" in start_problems(settings, [])[0]
 
 
+def test_a_model_without_novelty_is_told_before_the_run(tmp_path: Path) -> None:
+    write_model(tmp_path / "model")
+    novelty = tmp_path / "model/grading/dae/novelty.json"
+    novelty.unlink()
+    settings, _ = settings_of(tmp_path)
+    (problem,) = start_problems(settings, [])
+    assert problem.startswith(f"{novelty} is not there, or may not be read; name a frozen model")
+
+
+@pytest.mark.parametrize("novel", ["auto", "withhold", "flag"])
+def test_what_happens_to_unlike_vertebrae_belongs_to_the_run(novel: str, tmp_path: Path) -> None:
+    write_model(tmp_path / "model", {"grading": {"novel": "flag"}})
+    settings, problems = settings_of(tmp_path, {"grading": {"novel": novel}})
+    assert (problems, settings.grading.novel) == ([], novel)
+
+
 def test_graders_of_other_weights_or_indices_are_told_before_the_run(tmp_path: Path) -> None:
     model = tmp_path / "model"
     write_model(model)
@@ -191,7 +208,8 @@ def test_graders_of_other_weights_or_indices_are_told_before_the_run(tmp_path: P
 
 
 def test_the_keys_of_a_models_files_are_those_that_its_classes_write() -> None:
-    for kind, keys in ((Hyperplane, HYPERPLANE_KEYS), (Calibration, CALIBRATION_KEYS)):
+    written = {Hyperplane: HYPERPLANE_KEYS, Calibration: CALIBRATION_KEYS, Novelty: NOVELTY_KEYS}
+    for kind, keys in written.items():
         assert {field.name for field in dataclasses.fields(kind)} == keys
 
 

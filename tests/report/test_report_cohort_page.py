@@ -99,7 +99,7 @@ def test_counts_and_exclusions_are_those_of_the_flow(figures):
 def test_flags_stand_with_their_meaning(figures):
     flow = _flow()
     assert "with a reservation" not in cohort_page(METRICS, flow, figures, FACTS)
-    flow["flags"] = [{"flag": "resampled_tilt", "scans": 3, "graded": 41}]
+    flow["flags"] = [{"flag": "resampled_tilt", "scans": 3, "vertebrae": 41}]
     page = cohort_page(METRICS, flow, figures, FACTS)
     assert FLAGS["resampled_tilt"] in page
     assert '<td class="number">3</td><td class="number">41</td>' in page

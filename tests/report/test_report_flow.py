@@ -61,8 +61,8 @@ def test_flags_count_localized_scans_and_their_graded_vertebrae():
     graded = COHORT.dae[COHORT.dae["evaluable"]].groupby("scan_id").size()
     predictions = COHORT.dae.assign(flags=COHORT.dae["scan_id"].map(flags).fillna(""))
     assert _flow(replace(COHORT, scans=scans, dae=predictions))["flags"] == [
-        {"flag": "metal", "scans": 2, "graded": graded["P002-1"] + graded["P003-1"]},
-        {"flag": "clipped", "scans": 1, "graded": graded["P002-1"]},
+        {"flag": "metal", "scans": 2, "vertebrae": graded["P002-1"] + graded["P003-1"]},
+        {"flag": "clipped", "scans": 1, "vertebrae": graded["P002-1"]},
     ]
     assert _flow()["flags"] == []
 
@@ -73,7 +73,19 @@ def test_flags_of_single_vertebrae_are_counted_with_their_scans():  # field test
     out = COHORT.dae[~COHORT.dae["evaluable"]].index[0]
     predictions = COHORT.dae.assign(flags="")
     predictions.loc[[*mine, out], "flags"] = "doubtful_points"
-    assert _flow(replace(COHORT, dae=predictions))["flags"] == [{"flag": "doubtful_points", "scans": 2, "graded": 2}]
+    assert _flow(replace(COHORT, dae=predictions))["flags"] == [{"flag": "doubtful_points", "scans": 2, "vertebrae": 2}]
+
+
+def test_withheld_vertebrae_are_left_out_for_their_reason_and_count_in_the_flags():
+    odd = COHORT.dae[COHORT.dae["evaluable"]].index[:3]
+    predictions = COHORT.dae.assign(flags="")
+    predictions.loc[odd, ["evaluable", "reason", "flags"]] = [False, "unlike_training", "unlike_training"]
+    predictions.loc[odd[0], "flags"] += " look_at_this"
+    flow = _flow(replace(COHORT, dae=predictions))
+    bones = flow["all"]["vertebrae"]
+    assert bones["not_graded"] == {"unlike_training": 3}
+    assert bones["graded"] == bones["cropped"] - 3
+    assert {row["flag"]: row["vertebrae"] for row in flow["flags"]} == {"unlike_training": 3, "look_at_this": 1}
 
 
 def test_vertebrae_of_levels_that_are_not_graded_have_no_crop_but_a_reason():

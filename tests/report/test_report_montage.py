@@ -8,6 +8,7 @@ import pytest
 
 from helpers.synthetic_crops import make_crops
 from helpers.synthetic_predictions import make_cohort
+from vertegrade.grading.grades import grade_table
 from vertegrade.levels import NAMES
 from vertegrade.plotting import NOTICE, grey_values, save_figure
 from vertegrade.report.montage import (
@@ -19,6 +20,7 @@ from vertegrade.report.montage import (
     scan_text,
     true_grades,
     watermarked,
+    with_doubts,
 )
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.report import ReportSettings
@@ -171,6 +173,26 @@ def test_the_reconstruction_error_stands_beside_the_strip():
     assert "41 HU (RMS)" in text
     assert "True grade unknown" in text
     assert NOTICE in text
+
+
+def test_montage_and_strips_say_what_is_doubtful_of_a_grade():
+    flags = ["doubtful_points metal methods_disagree unlike_training", ""]
+    rows = spread_by_severity(PREDICTIONS, 2)
+    doubted = with_doubts(rows, grade_table({"dae": PREDICTIONS}).iloc[::-1])
+    assert doubted[["scan_id", "vertebra"]].equals(rows[["scan_id", "vertebra"]])
+    montage = montage_figure(
+        mid_sagittal(make_crops(rows["severity"])), doubted.assign(flags=flags), np.full(2, np.nan), SETTINGS
+    )
+    images, strips = _strips()
+    shown = counterfactual_figure(images, strips.assign(flags=flags), np.array([0.0, np.nan]), SETTINGS)
+    for figure in (montage, shown):
+        words = " ".join(_texts(figure).split())
+        for doubt in ("unlike training", "methods disagree", "doubtful points"):
+            assert words.count(doubt) == 1
+    (text,) = (text for text in montage.axes[0].texts if "unlike training" in text.get_text())
+    left, right = _ink(montage, text)
+    assert left >= 0
+    assert right - left < montage.bbox.width / 8
 
 
 def test_no_graded_vertebra_gives_a_picture_that_says_so(tmp_path):

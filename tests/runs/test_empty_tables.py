@@ -12,7 +12,7 @@ import pytest
 
 from helpers.runs import ROOT
 from helpers.script_jobs import run_script
-from helpers.simulated_latents import cohort
+from helpers.simulated_latents import appearance_of, cohort
 from helpers.tiny_dae import MODEL
 from vertegrade.cohort.labels import LabelError
 from vertegrade.cohort.sheet import ScanRow
@@ -20,11 +20,15 @@ from vertegrade.files import sha256_of, write_json
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.weights import save_dae
 from vertegrade.grading.calibration import calibrate
+from vertegrade.grading.grades import grade_table
 from vertegrade.grading.hyperplane import fit_hyperplane
+from vertegrade.grading.novelty import fit_novelty
 from vertegrade.grading.rows import GradingError
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import (
+    APPEARANCE,
     CROPS,
+    GRADE_TABLE,
     LABELS,
     LANDMARKS,
     LATENTS,
@@ -32,6 +36,7 @@ from vertegrade.tables import (
     PATIENT_SPLITS,
     PREDICTIONS,
     SCANS,
+    SEPARATORS,
     check_table,
     empty_table,
     read_table,
@@ -48,8 +53,8 @@ TEXTS = dict.fromkeys(["manufacturer", "kernel", "image_sha256", "warnings", "fl
 def write(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     checked = check_table(table, schema, str(path))
-    if path.suffix == ".tsv":
-        checked.to_csv(path, sep="\t", index=False)
+    if path.suffix in SEPARATORS:
+        checked.to_csv(path, sep=SEPARATORS[path.suffix], index=False)
     else:
         checked.to_parquet(path, index=False)
     return str(path)
@@ -73,9 +78,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     latents, labels, splits = cohort(dimensions=MODEL.z_dim, model=sha256_of(weights))
     hyperplane = fit_hyperplane(latents, labels, splits, GradingSettings(), 0)
     calibration = calibrate(latents, labels, splits, hyperplane, GradingSettings(), 0)
+    novelty = fit_novelty(latents, appearance_of(latents), splits, hyperplane, calibration)
     for method in METHODS:
         write_json(folder / f"grading/{method}/hyperplane.json", hyperplane.to_dict())
         write_json(folder / f"grading/{method}/calibrator.json", calibration.to_dict())
+        write_json(folder / f"grading/{method}/novelty.json", novelty.to_dict())
     return folder
 
 
@@ -93,18 +100,25 @@ class Cohort:
         self.states = write(folder / "landmarks/0_scans.parquet", scan, SCANS)
         self.crops = write(folder / "crops/0.parquet", none_of(CROPS), CROPS)
         self.latents = write(folder / "latents/dae/0.parquet", none_of(LATENTS), LATENTS)
+        self.appearance = write(folder / "appearance/0.parquet", none_of(APPEARANCE), APPEARANCE)
         self.splits = write(folder / "cohort/splits.tsv", split, PATIENT_SPLITS)
         self.labels = write(folder / "cohort/labels.parquet", labels, LABELS)
         self.pixels = str(folder / "crops/0.npy")
         np.save(self.pixels, np.empty((0, *CROP), np.int16))
         for method in METHODS:
             write(folder / f"predictions/{method}.parquet", none_of(PREDICTIONS), PREDICTIONS)
+        self.grades = write(
+            folder / "grades.csv", grade_table(dict.fromkeys(METHODS, none_of(PREDICTIONS))), GRADE_TABLE
+        )
 
     def predictions(self, method: str = "dae") -> str:
         return str(self.folder / f"predictions/{method}.parquet")
 
     def calibrator(self, method: str = "dae") -> str:
         return str(self.model / f"grading/{method}/calibrator.json")
+
+    def novelty(self) -> str:
+        return str(self.model / "grading/dae/novelty.json")
 
     def hyperplane(self) -> str:
         return str(self.model / "grading/dae/hyperplane.json")
@@ -193,13 +207,16 @@ def test_no_crop_is_encoded_and_graded(bare: Cohort) -> None:  # field test B1
     weights = str(bare.model / "dae/weights.safetensors")
     crops = {"pixels": bare.pixels, "crops": bare.crops}
     bare.run("encode", crops | {"weights": weights}, {"latents": latents}, sections=["dae.encode"])
-    bare.run(
-        "grade",
-        {"latents": [latents], "splits": bare.splits, "hyperplane": bare.hyperplane(), "calibrator": bare.calibrator()},
-        {"predictions": predictions},
-        wildcards={"method": "dae"},
-    )
+    appearance, grades = bare.out("appearance.parquet"), bare.out("grades.csv")
+    bare.run("appearance", crops, {"appearance": appearance})
+    assert read_table(appearance, APPEARANCE).empty
+    tables = {"latents": [latents], "appearance": [appearance], "splits": bare.splits}
+    model = {"hyperplane": bare.hyperplane(), "calibrator": bare.calibrator(), "novelty": bare.novelty()}
+    where = {"params": {"withhold": True}, "wildcards": {"method": "dae"}}
+    bare.run("grade", tables | model, {"predictions": predictions}, **where)
     assert read_table(predictions, PREDICTIONS).empty
+    bare.run("grades", {"predictions": [bare.predictions(method) for method in METHODS]}, {"grades": grades})
+    assert read_table(grades, GRADE_TABLE).empty
 
 
 def test_a_cohort_of_failed_scans_is_split_and_its_labels_are_read(empty: Cohort) -> None:  # field test B1
@@ -250,7 +267,7 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
     )
     empty.run(
         "summary",
-        {"metrics": list(metrics.values()), "predictions": empty.predictions(), "scans": [empty.states]},
+        {"metrics": list(metrics.values()), "grades": empty.grades, "scans": [empty.states]},
         {"summary": summary},
         params={"manifests": str(empty.folder / "manifest"), "settings_sha256": ""},
     )
@@ -273,7 +290,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "landmarks": [empty.landmarks],
             "crops": [empty.crops],
             "labels": empty.labels,
-            "predictions": empty.predictions(),
+            "grades": empty.grades,
             "splits": empty.splits,
         },
         {"numbers": flow, "table": empty.out("flow.tsv"), "figure": empty.out("flow.svg")},
@@ -281,7 +298,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
     )
     assert json.loads(Path(flow).read_text())["all"]["scans"]["not_converted"] == {"path_missing (failed)": 1}
     outcome = empty.out("outcome.txt")
-    states = {"scans": [empty.states], "predictions": empty.predictions()}
+    states = {"scans": [empty.states], "grades": empty.grades}
     with pytest.raises(SystemExit, match="no scan is done"):
         empty.run("outcome", states, {"": outcome}, params={"fail_on": "all"})
     empty.run("outcome", states, {"": outcome}, params={"fail_on": "none"})
@@ -305,13 +322,13 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
     shown, montage = empty.out("counterfactuals.png"), empty.out("montage.png")
     empty.run(
         "counterfactual_figure",
-        {"images": images, "strips": strips, "labels": empty.labels},
+        {"images": images, "strips": strips, "grades": empty.grades, "labels": empty.labels},
         {"": shown},
         sections=["report.difference_hu", *window],
     )
     empty.run(
         "montage",
-        pixels | {"predictions": empty.predictions(), "labels": empty.labels},
+        pixels | {"predictions": empty.predictions(), "grades": empty.grades, "labels": empty.labels},
         {"": montage},
         sections=["report.montage_crops", *window],
     )
@@ -367,6 +384,15 @@ TRAININGS: dict[str, tuple[str, Callable[[Cohort], tuple[dict[str, Any], dict[st
             {"latents": [c.latents], "labels": [c.labels], "splits": c.splits, "hyperplane": c.hyperplane()},
             {"calibrator": c.out("c.json")},
             {"sections": ["grading"]},
+        ),
+    ),
+    "fit_novelty": (
+        "no latents at all",
+        lambda c: (
+            {"latents": [c.latents], "appearance": [c.appearance], "splits": c.splits}
+            | {"hyperplane": c.hyperplane(), "calibrator": c.calibrator()},
+            {"novelty": c.out("n.json")},
+            {},
         ),
     ),
 }

@@ -25,6 +25,7 @@ from vertegrade.workflow.run_facts import job_manifests, run_facts
 
 HOSTILE = "<script>alert('x')</script>"
 GRADE = {"scan_id": "a", "vertebra": 20, "method": "dae", "evaluable": False, "reason": HOSTILE, "flags": ""}
+GRADE |= {"novelty": float("nan")}
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,13 @@ def test_an_uncertain_level_and_doubtful_points_are_told() -> None:  # field tes
     assert "Where the grade of a L1 comes from" in lineage_page(
         pd.DataFrame([GRADE]), [], lineage_table([], "a", {}), "L1", ""
     )
+
+
+def test_why_a_grade_is_withheld_is_told() -> None:
+    withheld = {"reason": "unlike_training", "novelty": 0.998, "flags": "look_at_this unlike_training"}
+    page = html.unescape(lineage_page(pd.DataFrame([GRADE | withheld]), [], lineage_table([], "a", {}), "L1", ""))
+    assert "<td>none</td><td></td><td></td><td>0.998</td><td>unlike_training</td>" in page
+    assert VERTEBRA_FLAGS["look_at_this"] in page
 
 
 def test_a_scan_without_flags_is_told_to_have_none() -> None:

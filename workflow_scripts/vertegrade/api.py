@@ -25,9 +25,11 @@ from vertegrade.frozen import SIGHT, methods_in, sight_folder
 from vertegrade.graders.dae.encoding import dae_latents
 from vertegrade.graders.dae.weights import Dae, load_dae
 from vertegrade.graders.keypoints.latents import keypoint_latents
+from vertegrade.grading.appearance import appearance_table
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
-from vertegrade.grading.prediction import predict
+from vertegrade.grading.novelty import Novelty
+from vertegrade.grading.prediction import predict, with_novelty
 from vertegrade.localizer.scan import Finder, finder, localize_scan
 from vertegrade.localizer.sight.see import Sight, load_sight
 from vertegrade.methods import METHODS
@@ -42,17 +44,18 @@ from vertegrade.workflow.job import device_of
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMELESS = ScanRow("scan", "scan", "")
+Grader = tuple[Hyperplane, Calibration, Novelty]
 
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A model in memory, for any number of scans. graders: hyperplane and calibration by method, the main one first."""
+    """A model in memory, for any number of scans. graders: what grades by method, the main one first."""
 
     settings: Settings
     find: Finder
     sight: Sight
     dae: Dae
-    graders: dict[str, tuple[Hyperplane, Calibration]]
+    graders: dict[str, Grader]
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,13 @@ def open_model(model: str | Path = "shipped", device: str = "auto") -> OpenModel
     )
 
 
-def _grader(folder: Path) -> tuple[Hyperplane, Calibration]:
-    hyperplane, calibrator = (read_json(folder / f"{name}.json") for name in ("hyperplane", "calibrator"))
-    return Hyperplane.from_dict(hyperplane), Calibration.from_dict(calibrator)
+def _grader(folder: Path) -> Grader:
+    hyperplane, calibrator, novelty = (
+        read_json(folder / f"{name}.json") for name in ("hyperplane", "calibrator", "novelty")
+    )
+    calibration, fitted = Calibration.from_dict(calibrator), Novelty.from_dict(novelty)
+    fitted.check(calibration)
+    return Hyperplane.from_dict(hyperplane), calibration, fitted
 
 
 def grade_volume(
@@ -124,10 +131,13 @@ def grade_volume(
     landmarks = localize_scan(row, stored, model.find, empty_table(OVERRIDES), model.sight, notes)
     pixels, _, crops = crop_scan(stored, landmarks, model.settings.crop, slice_thickness_mm)
     splits = pd.DataFrame({"patient_id": [row.patient_id], "split": ["test"], "origin": ["given"]})
-    predictions = {
-        method: predict(LATENTS[method](model, landmarks, crops, pixels), *grader, splits, method)
-        for method, grader in model.graders.items()
-    }
+    withhold = model.settings.grading.novel != "flag"
+    looks = appearance_table(crops, pixels)
+    predictions = {}
+    for method, (hyperplane, calibration, novelty) in model.graders.items():
+        latents = LATENTS[method](model, landmarks, crops, pixels)
+        graded = predict(latents, hyperplane, calibration, splits, method)
+        predictions[method] = with_novelty(graded, latents, looks, novelty, withhold)
     return Graded(landmarks, crops, pixels, predictions)
 
 

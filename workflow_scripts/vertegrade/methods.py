@@ -35,7 +35,7 @@ class Method:
 
 def fitted(method: str) -> tuple[str, ...]:
     """The files that are fitted to the latents of a method."""
-    return tuple(f"grading/{method}/{part}.json" for part in ("hyperplane", "calibrator"))
+    return tuple(f"grading/{method}/{part}.json" for part in ("hyperplane", "calibrator", "novelty"))
 
 
 METHODS = {

@@ -9,7 +9,7 @@ from typing import Any
 DAE_FORMAT = "vertegrade-dae-1"
 NETWORKS = ("centreline.safetensors", "vertebrae.safetensors")
 LARGEST_HEADER = 100_000_000  # bytes, as safetensors itself allows
-# Keys of grading/{method}/hyperplane.json and calibrator.json.
+# Keys of grading/{method}/hyperplane.json, calibrator.json and novelty.json.
 HYPERPLANE_KEYS = frozenset(
     [
         "mean",
@@ -40,8 +40,26 @@ CALIBRATION_KEYS = frozenset(
         "usual_errors",
     ]
 )
+NOVELTY_KEYS = frozenset(
+    [
+        "calibrator_sha256",
+        "latent",
+        "image",
+        "contrasts",
+        "offsets",
+        "usual",
+        "limits",
+        "scores",
+        "vertebrae",
+        "patients",
+    ]
+)
 # By the names of the files.
-FITTED_KEYS = {"hyperplane.json": HYPERPLANE_KEYS, "calibrator.json": CALIBRATION_KEYS}
+FITTED_KEYS = {
+    "hyperplane.json": HYPERPLANE_KEYS,
+    "calibrator.json": CALIBRATION_KEYS,
+    "novelty.json": NOVELTY_KEYS,
+}
 
 
 class ModelFileError(ValueError):

@@ -323,6 +323,11 @@ VERTEBRA_REASONS: dict[str, VertebraReason] = {
     "no_height": VertebraReason(
         "measure", "A column between its six points has no height.", "Correct the points by localize.overrides."
     ),
+    "unlike_training": VertebraReason(
+        "grade",
+        "Its image or its shape is unlike the vertebrae that the model was trained on, and the grade is withheld.",
+        "Look at the scan itself. `grading.novel: flag` gives the grade, which nothing supports.",
+    ),
     "excluded_by_reader": VertebraReason("labels", "The reader excluded it (`x`).", "None."),
     "grade_missing": VertebraReason("labels", "Its row has no grade.", "Complete the label table."),
     "grade_borderline": VertebraReason("labels", "Its grade is 0.5, neither 0 nor 1.", "None."),
@@ -347,14 +352,26 @@ FLAGS = {
     "filled": "A value that air cannot have was filled in outside of the scan; it was taken as outside (-1024 HU).",
 }
 
-# What is doubtful of one vertebra (spine/doubt.py); from localization on it is listed with the flags of the scan.
+# What is doubtful of one vertebra (spine/doubt.py, grading/); it is listed with the flags of the scan.
 VERTEBRA_FLAGS = {
     "uncertain_level": "Its `label_confidence` is below 0.9: it may be the level above or below, and is shown as "
     "`about T9`.",
     "doubtful_points": "The expected error of a height is a millimetre or more, and half as much again as that of the "
     "scan's other vertebrae: look at the picture of the scan before you trust what `keypoints` says.",
     "corrected": "A person added, moved or renamed it (localize.overrides).",
+    "unlike_training": "Its image or its shape is more unusual than 99 % of the validation vertebrae (`novelty`): what "
+    "the model says of it may be wrong, and its interval does not hold.",
+    "look_at_this": "Its grade is withheld as `unlike_training`, and would be 2 or 3: look at the scan itself.",
+    "methods_disagree": "The severities of two methods differ by more than one grade (`grades.csv`).",
 }
+
+# Those that question a grade. They stand wherever one is printed; an uncertain level is shown in the level's name.
+DOUBTS = ("unlike_training", "methods_disagree", "doubtful_points")
+
+
+def doubts_of(flags: str) -> list[str]:
+    """What questions a grade, in words for a caption, from flags joined by blanks."""
+    return [flag.replace("_", " ") for flag in DOUBTS if flag in flags.split()]
 
 
 @dataclass

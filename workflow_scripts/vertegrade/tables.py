@@ -3,6 +3,7 @@
 Positions are RAS millimetres of the patient (NIfTI's world), vertebrae are VerSe labels, HU are int16.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ GRADES = [0, 1, 2, 3]
 SHAPES = ("wedge", "biconcave", "crush")  # of fractures: the column that lost most, or all
 KEY = ["scan_id", "vertebra"]  # of a row per vertebra
 PATIENT_KEY = ["patient_id", *KEY]
+SEPARATORS = {".tsv": "\t", ".csv": ","}
 
 
 def centres_of(table: pd.DataFrame) -> np.ndarray:
@@ -51,8 +53,8 @@ def _whole(values: list[int] | None = None, **options: Any) -> pa.Column:
     return pa.Column(int, pa.Check.isin(values) if values else None, **options)
 
 
-def _schema(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(columns, strict=True, coerce=True, ordered=True, unique=unique)
+def _schema(columns: dict[str, pa.Column], unique: list[str] | None = None, strict: bool = True) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, strict=strict, coerce=True, ordered=True, unique=unique)
 
 
 _SCAN = {"patient_id": _text(IDENTIFIER), "scan_id": _text(IDENTIFIER)}
@@ -156,6 +158,9 @@ LATENTS = _schema(
     KEY,
 )
 
+# One row per crop: what its image looks like, numbers in the order of grading/appearance.py.
+APPEARANCE = _schema(_VERTEBRA | {"crop": _whole(), "x": pa.Column(object)}, KEY)
+
 # One row per vertebra that gets a crop: heights with their standard deviations, the heights it would have if it were
 # intact, and what follows by rule (spine/indices.py). Losses and indices are fractions, negative where higher than
 # intact. Numbers are NaN and grade is -1 where evaluable is False; deviations are NaN where the points' are unknown.
@@ -173,8 +178,10 @@ MEASUREMENTS = _schema(
     KEY,
 )
 
-# One row per vertebra, whatever the method. Numbers are NaN and grade is -1 where evaluable is False.
-# signed_distance is the method's raw score before calibration (for the DAE (w.z + b)/|w|).
+# One row per vertebra, whatever the method. Numbers are NaN and grade is -1 where evaluable is False; where the reason
+# is UNLIKE_TRAINING the novelty stays, because it is the reason. signed_distance is the method's raw score before
+# calibration (for the DAE (w.z + b)/|w|).
+UNLIKE_TRAINING = "unlike_training"
 PREDICTIONS = _schema(
     _VERTEBRA
     | {
@@ -187,10 +194,23 @@ PREDICTIONS = _schema(
         "grade": _whole([-1, *GRADES]),
         "severity_low": _number(0, 3, nullable=True),
         "severity_high": _number(0, 3, nullable=True),
+        "novelty": _number(0, 1, nullable=True),
         **_EVALUABLE,
     }
     | _DOUBT,
     KEY,
+)
+
+# One row per vertebra with the grades of all methods, for people: CSV. Cells of what is unknown are empty. Columns are
+# of the main method, `method`; grade_NAME and severity_NAME of each other one come last.
+GRADE_TABLE = _schema(
+    {"research_use_only": _text(), **_SCAN, "level": _text(), "vertebra": _whole([*range(1, 26), 28])}
+    | {"method": _text(), "grade": pa.Column("Int64", pa.Check.isin(GRADES), nullable=True)}
+    | {name: _number(0, 3, nullable=True) for name in ("severity", "severity_low", "severity_high")}
+    | {name: _number(0, 1, nullable=True) for name in ("p_fracture", "novelty", "label_confidence")}
+    | {**_EVALUABLE, "flags": _text()},
+    KEY,
+    strict=False,
 )
 
 # One row per phantom vertebra: the truth behind the images (heights in mm along the body's own axis).
@@ -270,17 +290,33 @@ def doubt_of(table: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=list(_DOUBT)).assign(flags=table.get("flags", ""))
 
 
+def has_flag(table: pd.DataFrame, flag: str) -> np.ndarray:
+    """Which rows (N,) have a flag."""
+    return np.array([flag in text.split() for text in doubt_of(table)["flags"]], dtype=bool)
+
+
+def flags_with(table: pd.DataFrame, added: Mapping[str, np.ndarray]) -> list[str]:
+    """The flags of each row, sorted and joined by blanks, with those added of which `added` (N,) is true."""
+    columns = {flag: np.asarray(which, dtype=bool) for flag, which in added.items()}
+    return [
+        " ".join(sorted({*text.split(), *(flag for flag, which in columns.items() if which[row])}))
+        for row, text in enumerate(doubt_of(table)["flags"])
+    ]
+
+
 def is_text(column: pa.Column) -> bool:
     """Whether a column contains text; pandera names the type `str` or `string[pyarrow]`, as pandas stores it."""
     return str(column.dtype).startswith("str")
 
 
 def read_table(path: str | Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Read a Parquet or TSV table and check it against its schema."""
+    """Read a Parquet, TSV or CSV table and check it against its schema."""
     path = Path(path)
-    if path.suffix == ".tsv":
+    if path.suffix in SEPARATORS:
         texts = {name: str for name, column in schema.columns.items() if is_text(column)}
-        table = pd.read_csv(path, sep="\t", dtype=texts, keep_default_na=False)
+        separator = SEPARATORS[path.suffix]
+        table = pd.read_csv(path, sep=separator, dtype=texts, keep_default_na=False, na_values=[""])
+        table[[*texts]] = table[[*texts]].fillna("")
     else:
         table = pd.read_parquet(path)
     return check_table(table, schema, str(path))
@@ -295,14 +331,14 @@ def read_tables(paths: list[str], schema: pa.DataFrameSchema) -> pd.DataFrame:
 
 
 def write_table(path: str | Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
-    """Check a table against its contract and write it as Parquet, or as TSV by its suffix."""
+    """Check a table against its contract and write it as Parquet, or as TSV or CSV by its suffix."""
     write_frame(path, check_table(table, schema, str(path)))
 
 
 def write_frame(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table that no other rule reads by a contract: Parquet, or TSV by its suffix."""
+    """Write a table that no other rule reads by a contract: Parquet, or TSV or CSV by its suffix."""
     with new_file(path) as temporary:
-        if temporary.suffix == ".tsv":
-            table.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+        if temporary.suffix in SEPARATORS:
+            table.to_csv(temporary, sep=SEPARATORS[temporary.suffix], index=False, lineterminator="\n")
         else:
             table.to_parquet(temporary, index=False)

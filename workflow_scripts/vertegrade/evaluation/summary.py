@@ -5,6 +5,7 @@ from typing import Any
 VERTEBRA = ["sensitivity", "specificity", "macro_f1", "qwk", "mae", "spearman_height_loss", "interval_coverage"]
 COHORT = ["scans", "scans_done", "vertebrae", "vertebrae_graded"]
 COHORT += ["vertebrae_uncertain_level", "vertebrae_doubtful_points"]
+COHORT += ["vertebrae_unlike_training", "vertebrae_methods_disagree"]
 RUN = ["commit", "settings_sha256", "jobs", "wall_s"]
 
 

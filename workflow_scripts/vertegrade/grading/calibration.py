@@ -6,6 +6,8 @@ see out-of-fold distances only. A plane in a hundred dimensions separates its ow
 ones; a calibrator fitted on those would be overconfident.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +80,10 @@ class Calibration:
             "scale": self.scale.to_dict(),
             "intervals": self.intervals.to_dict(),
         }
+
+    def sha256(self) -> str:
+        """Fingerprint of all numbers, which ties what was fitted to its severities to it."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Calibration":

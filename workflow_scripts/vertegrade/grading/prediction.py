@@ -7,8 +7,13 @@ from vertegrade.cohort.splits import split_of
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.grade_scale import grade_of
 from vertegrade.grading.hyperplane import Hyperplane
+from vertegrade.grading.novelty import LIMIT, Novelty, appearance_of
 from vertegrade.grading.rows import GradingError, stack_errors, stack_latents
-from vertegrade.tables import GRADES, PATIENT_KEY, PREDICTIONS, check_table, doubt_of
+from vertegrade.tables import GRADES, PATIENT_KEY, PREDICTIONS, UNLIKE_TRAINING, check_table, doubt_of, flags_with
+
+NUMBERS = ["signed_distance", "severity", "p_fracture", *(f"p_grade_{k}" for k in GRADES)]
+NUMBERS += ["severity_low", "severity_high"]
+SEVERE = 2  # grade from which a withheld vertebra is still to be looked at
 
 
 def predict(
@@ -17,8 +22,8 @@ def predict(
     """PREDICTIONS of all rows of a LATENTS table, sorted by patient, scan and vertebra.
 
     Probabilities, severity and interval count what the errors of the latents leave open (errors.py). Rows that are not
-    evaluable keep their reason and get no numbers. GradingError for latents of another encoder or another length, and
-    for a calibration of another hyperplane.
+    evaluable keep their reason and get no numbers. novelty is left to `with_novelty`. GradingError for latents of
+    another encoder or another length, and for a calibration of another hyperplane.
     """
     if calibration.hyperplane_sha256 != hyperplane.sha256():
         raise GradingError("the calibration belongs to another hyperplane; calibrate again")
@@ -28,8 +33,7 @@ def predict(
     table = latents[PATIENT_KEY].copy()
     table["method"] = method
     table["split"] = split_of(splits, latents["patient_id"])
-    numbers = ["signed_distance", "severity", "p_fracture", *(f"p_grade_{k}" for k in GRADES)]
-    table[[*numbers, "severity_low", "severity_high"]] = np.nan
+    table[[*NUMBERS, "novelty"]] = np.nan
     table["grade"] = -1
     table[["evaluable", "reason"]] = latents[["evaluable", "reason"]]
     table = table.join(doubt_of(latents))
@@ -39,8 +43,33 @@ def predict(
         distance = hyperplane.signed_distance(z)
         graded = calibration.predict_measured(z, stack_errors(latents[here]), hyperplane)
         values = [distance, graded.severity, graded.p_at_least(calibration.fracture_grade), *graded.p_grade.T]
-        table.loc[here, [*numbers, "severity_low", "severity_high"]] = np.stack(
-            [*values, *calibration.intervals.bounds(graded)], axis=1
-        )
+        table.loc[here, NUMBERS] = np.stack([*values, *calibration.intervals.bounds(graded)], axis=1)
         table.loc[here, "grade"] = grade_of(graded.severity)
     return check_table(table[list(PREDICTIONS.columns)], PREDICTIONS, f"predictions of {method}")
+
+
+def with_novelty(
+    predictions: pd.DataFrame, latents: pd.DataFrame, appearance: pd.DataFrame, novelty: Novelty, withhold: bool
+) -> pd.DataFrame:
+    """PREDICTIONS with the novelty of each evaluable row, and the flag `unlike_training` beyond its limit.
+
+    latents, appearance: LATENTS and APPEARANCE of the same vertebrae. withhold: such a row is no longer evaluable and
+    loses its numbers but for the novelty, which is the reason. It has the flag `look_at_this` if its grade would be
+    SEVERE or more.
+    """
+    table = predictions.copy()
+    rows = table[table["evaluable"]]
+    shares = np.zeros(len(table))
+    if len(rows):
+        seen = rows[PATIENT_KEY].merge(latents, on=PATIENT_KEY, how="left", validate="one_to_one")
+        severity = rows["severity"].to_numpy(np.float64)
+        shares[rows.index] = novelty.shares(stack_latents(seen), appearance_of(seen, appearance), severity)
+        table.loc[rows.index, "novelty"] = shares[rows.index]
+    unlike = shares >= LIMIT
+    look = unlike & withhold & (table["grade"] >= SEVERE).to_numpy(bool)
+    table["flags"] = flags_with(table, {"unlike_training": unlike, "look_at_this": look})
+    if withhold:
+        table.loc[unlike, NUMBERS] = np.nan
+        for column, value in (("grade", -1), ("evaluable", False), ("reason", UNLIKE_TRAINING)):
+            table.loc[unlike, column] = value
+    return check_table(table, PREDICTIONS, "predictions with novelty")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from vertegrade.evaluation.cases import Cohort
 from vertegrade.reasons import REASONS, VERTEBRA_REASONS
-from vertegrade.tables import KEY, SPLITS, doubt_of
+from vertegrade.tables import KEY, SPLITS, UNLIKE_TRAINING, doubt_of
 
 UNLABELLED = "unlabelled"
 
@@ -28,13 +28,14 @@ def cohort_flow(
     """Counts of the flow, in all and by split, and the scans that were left out.
 
     sheet: scan ids of the sample sheet. converted: the scans' states (SCANS) after conversion. landmarks: LANDMARKS.
-    predictions: PREDICTIONS of one method. index: what `make index` found.
+    predictions: PREDICTIONS of one method, or GRADE_TABLE. index: what `make index` found.
 
     Returns a dict of
     - `all` and `splits.<split>`: `{patients, scans: {in_sheet, not_converted, converted, not_localized, localized},
       vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`; `not_`: by reason
     - `exclusions`: one dict per scan
-    - `flags`: one dict `{flag, scans, graded}` per flag: the localized scans and the graded vertebrae that have it
+    - `flags`: one dict `{flag, scans, vertebrae}` per flag: the localized scans that have it, and the vertebrae that
+      are graded or withheld
     - `index` (None without an index): `{files: {found, left_out, ct}, images: {found, left_out, scans},
       sheet: {removed, added}}`, the last what a person changed
 
@@ -188,16 +189,16 @@ def _exclusions(scans: pd.DataFrame, split: "pd.Series[str]") -> list[dict[str, 
 
 
 def _flags(scans: pd.DataFrame, predictions: pd.DataFrame) -> list[dict[str, str | int]]:
-    """How many localized scans and graded vertebrae have each flag; the most frequent first.
+    """How many localized scans, and vertebrae that are graded or withheld, have each flag; the most frequent first.
 
-    A scan has its own flags, and those of its graded vertebrae.
+    A scan has its own flags, and those of these vertebrae.
     """
-    graded = _flagged(predictions[predictions["evaluable"]])
-    of_scan = pd.concat([_flagged(scans[scans["state"] == "done"]), graded])[["scan_id", "flag"]].drop_duplicates()
+    known = _flagged(predictions[predictions["evaluable"] | (predictions["reason"] == UNLIKE_TRAINING)])
+    of_scan = pd.concat([_flagged(scans[scans["state"] == "done"]), known])[["scan_id", "flag"]].drop_duplicates()
     counts = of_scan["flag"].value_counts()
-    vertebrae = graded["flag"].value_counts().reindex(counts.index, fill_value=0)
+    vertebrae = known["flag"].value_counts().reindex(counts.index, fill_value=0)
     rows: list[dict[str, str | int]] = [
-        {"flag": str(flag), "scans": int(counts[flag]), "graded": int(vertebrae[flag])} for flag in counts.index
+        {"flag": str(flag), "scans": int(counts[flag]), "vertebrae": int(vertebrae[flag])} for flag in counts.index
     ]
     return sorted(rows, key=lambda row: (-int(row["scans"]), row["flag"]))
 

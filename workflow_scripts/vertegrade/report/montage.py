@@ -3,6 +3,7 @@
 Images are mid-sagittal: head up, front of the patient to the left (docs/design/architecture.md), in a bone window.
 """
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vertegrade.level_texts import level_text
 from vertegrade.plotting import NOTICE, STYLE, Pixels, grey_values
+from vertegrade.reasons import doubts_of
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import GRADES, doubt_of
+from vertegrade.tables import GRADES, KEY, doubt_of
 
 WATERMARK = "SYNTHETIC"
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
 TILE = 256  # px: side of an enlarged image, so that the watermark is legible whatever the crop's size
 GRADE_COLOURS = ["#9aa5b1", "#56B4E9", "#E69F00", "#D55E00"]
 UNKNOWN_COLOUR = "#ffffff"
+DOUBT_COLOUR = "#a33b00"
 COLUMNS = 8  # images per row of the montage
-LINE = 1.34  # a row of the montage, in tiles: the image and three lines of text
+LINE = 1.5  # a row of the montage, in tiles: the image, a line of text, and four small ones
+SMALL_LINE = 0.08
 SCAN_CHARACTERS = 20  # of a scan's id in a line below a tile
+DOUBT_CHARACTERS = 32  # of what is doubtful of a grade
 
 
 def true_grades(rows: pd.DataFrame, labels: pd.DataFrame) -> np.ndarray:
@@ -37,6 +42,12 @@ def true_grades(rows: pd.DataFrame, labels: pd.DataFrame) -> np.ndarray:
     return merged["genant_grade"].to_numpy(dtype=float)
 
 
+def with_doubts(rows: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
+    """Rows of PREDICTIONS with the flags of GRADE_TABLE, which say where methods disagree too."""
+    flags = rows[KEY].merge(grades[[*KEY, "flags"]], on=KEY, how="left", validate="one_to_one")["flags"]
+    return rows.assign(flags=flags.to_numpy())
+
+
 def mid_sagittal(pixels: np.ndarray) -> np.ndarray:
     """The middle slice `(..., H, W)` of stacks `(..., S, H, W)`."""
     return pixels[..., pixels.shape[-3] // 2, :, :]
@@ -45,12 +56,13 @@ def mid_sagittal(pixels: np.ndarray) -> np.ndarray:
 def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, settings: ReportSettings) -> Figure:
     """Crops in the order of their rows (`spread_by_severity`), framed in the colour of the true grade.
 
-    hu: `(N, H, W)` mid-sagittal HU. rows: PREDICTIONS of the same vertebrae. true_grade: `(N,)`, NaN where unknown.
+    hu: `(N, H, W)` mid-sagittal HU. rows: PREDICTIONS of the same vertebrae (`with_doubts`). true_grade: `(N,)`, NaN
+    where unknown.
     """
     lines = max(1, -(-len(rows) // COLUMNS))
     with matplotlib.rc_context(STYLE):
         figure, axes = _canvas(COLUMNS * 1.3, lines * LINE * 1.3 + 0.75, COLUMNS, lines * LINE, top=0.45)
-        for place, (level, row) in enumerate(zip(_levels(rows), rows.itertuples(), strict=True)):
+        for place, (level, flags, row) in enumerate(zip(_levels(rows), _flags(rows), rows.itertuples(), strict=True)):
             line, column = divmod(place, COLUMNS)
             x, y = column, line * LINE
             grade = true_grade[place]
@@ -59,7 +71,11 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
             truth = "?" if np.isnan(grade) else f"{grade:.0f}"
             text = f"{level}  {row.severity:.1f}  true {truth}"
             axes.text(x + 0.5, y + 1.0, text, ha="center", va="top", fontsize=7.5)
-            axes.text(x + 0.5, y + 1.1, scan_text(str(row.scan_id)), ha="center", va="top", fontsize=6, color="#4a5560")
+            small: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 6}
+            doubts = textwrap.wrap(", ".join(doubts_of(flags)), DOUBT_CHARACTERS)
+            axes.text(x + 0.5, y + 1.1, "\n".join(doubts), color=DOUBT_COLOUR, **small)
+            below = y + 1.1 + SMALL_LINE * len(doubts)
+            axes.text(x + 0.5, below, scan_text(str(row.scan_id)), color="#4a5560", **small)
         _montage_heading(figure)
         _say_if_empty(axes, rows)
     return figure
@@ -75,6 +91,11 @@ def scan_text(scan_id: str) -> str:
 def _levels(rows: pd.DataFrame) -> list[str]:
     """The levels' names of PREDICTIONS as people are to read them."""
     return [level_text(*of) for of in zip(rows["vertebra"], doubt_of(rows)["label_confidence"], strict=True)]
+
+
+def _flags(rows: pd.DataFrame) -> list[str]:
+    flags: list[str] = doubt_of(rows)["flags"].tolist()
+    return flags
 
 
 def _say_if_empty(axes: Axes, rows: pd.DataFrame) -> None:
@@ -149,7 +170,8 @@ def counterfactual_figure(
         figure, axes = _canvas(7 * 1.5, lines * 1.5 + 0.75, 7, lines, top=0.45)
         for column, head in enumerate(heads):
             axes.text(column + 1.5, -0.04, head, ha="center", va="bottom", weight="bold", fontsize=10)
-        for place, (level, row) in enumerate(zip(_levels(strips), strips.itertuples(), strict=True)):
+        texts = zip(_levels(strips), _flags(strips), strips.itertuples(), strict=True)
+        for place, (level, flags, row) in enumerate(texts):
             y = place * step
             crop, own, *decoded = mid_sagittal(images[place])
             _show(axes, grey_values(crop, settings), 1, y)
@@ -162,9 +184,11 @@ def counterfactual_figure(
                 axes.text(wanted + 3.5, y + 2.0, graded, ha="center", va="top", fontsize=9)
             grade = "unknown" if np.isnan(true_grade[place]) else f"{true_grade[place]:.0f}"
             facts = f"True grade {grade}\nSeverity {row.severity:.1f}\n({row.severity_low:.1f}–{row.severity_high:.1f})"
+            doubts = "\n".join(doubts_of(flags))
             axes.text(0.05, y + 0.1, level, va="top", fontsize=13, weight="bold")
             axes.text(0.05, y + 0.3, facts, va="top", fontsize=9, linespacing=1.4)
             axes.text(0.05, y + 0.85, f"Scan\n{scan_text(str(row.scan_id))}", va="top", fontsize=7, linespacing=1.4)
+            axes.text(0.05, y + 1.35, doubts, va="top", fontsize=8, linespacing=1.4, color=DOUBT_COLOUR)
             axes.text(
                 1.5,
                 y + 1.06,

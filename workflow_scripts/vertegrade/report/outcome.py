@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from vertegrade.levels import NAMES
-from vertegrade.methods import MAIN
-from vertegrade.tables import PREDICTIONS, SCANS, read_table
+from vertegrade.level_texts import level_text
+from vertegrade.reasons import doubts_of
+from vertegrade.tables import GRADE_TABLE, KEY, SCANS, UNLIKE_TRAINING, has_flag, read_table
 
 SHOWN = 5  # scans or findings that are named
 
@@ -21,9 +22,9 @@ def outcome_lines(results: str, shards: Iterable[str], scans: Collection[str]) -
     states = _states(Path(results), shards)
     states = states[states["scan_id"].isin(scans)]
     lines = scan_lines(states, len(scans) - len(states))
-    predictions = Path(results, f"predictions/{MAIN}.parquet")
-    if predictions.is_file():
-        graded = read_table(predictions, PREDICTIONS)
+    grades = Path(results, "grades.csv")
+    if grades.is_file():
+        graded = read_table(grades, GRADE_TABLE)
         lines += finding_lines(graded[graded["scan_id"].isin(scans)])
     return lines
 
@@ -55,22 +56,37 @@ def scan_lines(states: pd.DataFrame, not_reached: int = 0) -> list[str]:
     return lines
 
 
-def finding_lines(predictions: pd.DataFrame) -> list[str]:
-    """How many vertebrae of PREDICTIONS have which grade, and the most severe ones."""
-    graded = predictions[predictions["evaluable"]]
-    grades = graded["grade"].value_counts().sort_index()
-    counted = ", ".join(f"{count} of grade {grade}" for grade, count in grades.items())
-    lines = [f"{len(graded)} of {len(predictions)} vertebrae graded{f' ({counted})' if counted else ''}"]
+def finding_lines(grades: pd.DataFrame) -> list[str]:
+    """How many vertebrae of GRADE_TABLE have which grade, the most severe ones, and those withheld that seem severe."""
+    graded = grades[grades["evaluable"]]
+    of_grade = graded["grade"].value_counts().sort_index()
+    counted = ", ".join(f"{count} of grade {grade}" for grade, count in of_grade.items())
+    lines = [f"{len(graded)} of {len(grades)} vertebrae graded{f' ({counted})' if counted else ''}"]
     fractured = graded[graded["grade"] > 0]
-    worst = fractured.sort_values(["severity", "scan_id", "vertebra"], ascending=[False, True, True]).head(SHOWN)
+    worst = fractured.sort_values(["severity", *KEY], ascending=[False, True, True]).head(SHOWN)
     if len(worst):
-        levels = worst["vertebra"].map(NAMES)
         named = [
-            f"{scan} {level} grade {grade}"
-            for scan, level, grade in zip(worst["scan_id"], levels, worst["grade"], strict=True)
+            f"{_name(row)} grade {row.grade}{_in_brackets(doubts_of(str(row.flags)))}" for row in worst.itertuples()
         ]
         lines.append(f"most severe: {', '.join(named)}")
+    withheld = grades[grades["reason"] == UNLIKE_TRAINING]
+    if len(withheld):
+        lines.append(f"{len(withheld)} vertebrae withheld, as they are unlike those of the training (unlike_training)")
+    look = grades[has_flag(grades, "look_at_this")]
+    if len(look):
+        named = [_name(row) for row in look.head(SHOWN).itertuples()]
+        more = f" and {len(look) - SHOWN} more (flag look_at_this of grades.csv)" if len(look) > SHOWN else ""
+        lines.append(f"look at these yourself, their withheld grade would be 2 or 3: {', '.join(named)}{more}")
     return lines
+
+
+def _name(row: Any) -> str:
+    """Scan and level of a row of GRADE_TABLE."""
+    return f"{row.scan_id} {level_text(row.vertebra, row.label_confidence)}"
+
+
+def _in_brackets(words: list[str]) -> str:
+    return f" ({', '.join(words)})" if words else ""
 
 
 def why_not_well(states: pd.DataFrame, fail_on: str) -> str:

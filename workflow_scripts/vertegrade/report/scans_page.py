@@ -18,6 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from vertegrade.evaluation.texts import estimate_text
+from vertegrade.grading.grades import grade_table
 from vertegrade.level_texts import level_text
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.methods import BASELINES, METHODS
@@ -25,7 +26,7 @@ from vertegrade.plotting import NOTICE, grey_values
 from vertegrade.reasons import FLAGS, REASONS, VERTEBRA_FLAGS, VERTEBRA_REASONS
 from vertegrade.report.cohort_page import PHANTOM_FACT, data_uri
 from vertegrade.report.model_card import LABELS, SCANS
-from vertegrade.report.montage import GRADE_COLOURS
+from vertegrade.report.montage import GRADE_COLOURS, with_doubts
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import KEY, doubt_of
 
@@ -50,9 +51,12 @@ class About:
 
 
 def side_by_side(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """PREDICTIONS of the first method, head to feet, with columns grade_NAME and severity_NAME of the other ones."""
+    """PREDICTIONS of the first method, head to feet, with columns grade_NAME and severity_NAME of the other ones.
+
+    Flags are those of GRADE_TABLE: they say too where methods disagree.
+    """
     main, *others = predictions
-    table = predictions[main].assign(**doubt_of(predictions[main]))
+    table = with_doubts(predictions[main].assign(**doubt_of(predictions[main])), grade_table(predictions))
     for method in others:
         its = predictions[method][[*KEY, "grade", "severity"]]
         named = its.rename(columns={name: f"{name}_{method}" for name in ("grade", "severity")})

@@ -48,4 +48,10 @@ class GradingSettings(Section):
         gt=0.5,
         lt=1,
     )
+    novel: Literal["auto", "withhold", "flag"] = setting(
+        "auto",
+        "What happens to a vertebra that is unlike those of the training (flag `unlike_training`, docs/design/"
+        "grading.md). `withhold`: it gets no grade. `flag`: it is graded nevertheless. `auto`: withhold where a given "
+        "model grades other scans (`run.model`), flag within the cohort that trained it.",
+    )
     pca: PcaSettings = section(PcaSettings, "The baseline that every other method has to beat.")

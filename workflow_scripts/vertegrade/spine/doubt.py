@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vertegrade.annotations.overrides import SOURCE
 from vertegrade.level_texts import is_uncertain
 from vertegrade.spine.heights import column_height_sds
-from vertegrade.tables import POINT_SD_COLUMNS, doubt_of
+from vertegrade.tables import POINT_SD_COLUMNS, doubt_of, flags_with
 
 # A height is doubtful whose standard deviation is above the first, in mm, and so many times that of its neighbours.
 DOUBTFUL_SD_MM, TIMES_NEIGHBOURS = 1.0, 1.5
@@ -22,17 +22,12 @@ DOUBTFUL_SD_MM, TIMES_NEIGHBOURS = 1.0, 1.5
 
 def with_flags(landmarks: pd.DataFrame) -> pd.DataFrame:
     """Table LANDMARKS of any number of scans with each vertebra's own flags and those of its scan."""
-    doubt = doubt_of(landmarks)
     mine = {
-        "uncertain_level": is_uncertain(doubt["label_confidence"]).tolist(),
-        "doubtful_points": _doubtful_points(landmarks).tolist(),
-        "corrected": (landmarks["source"] == SOURCE).tolist(),
+        "uncertain_level": is_uncertain(doubt_of(landmarks)["label_confidence"]).to_numpy(bool),
+        "doubtful_points": _doubtful_points(landmarks),
+        "corrected": (landmarks["source"] == SOURCE).to_numpy(bool),
     }
-    flags = [
-        set(text.split()) | {flag for flag, whose in mine.items() if whose[row]}
-        for row, text in enumerate(doubt["flags"])
-    ]
-    return landmarks.assign(flags=[" ".join(sorted(those)) for those in flags])
+    return landmarks.assign(flags=flags_with(landmarks, mine))
 
 
 def _doubtful_points(landmarks: pd.DataFrame) -> NDArray[np.bool_]:

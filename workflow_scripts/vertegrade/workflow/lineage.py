@@ -28,7 +28,7 @@ from vertegrade.workflow.manifest import Manifest, manifest_path
 # How a job or file is related to the vertebra.
 OWN, SHARED, LEARNED, SAME_RUN = "this scan", "cohort", "learned from", "graded in the same run"
 COLUMNS = ["relation", "results", "rule", "wildcards", "kind", "name", "value"]
-LEARNING = {"train_localizer", "train_dae", "train_pca", "fit_hyperplane", "calibrate"}
+LEARNING = {"train_localizer", "train_dae", "train_pca", "fit_hyperplane", "calibrate", "fit_novelty"}
 LEARNING_SPLITS = ("train", "validation")
 ALONE = 8  # files of other scans in one folder that are still listed one by one
 
