@@ -8,6 +8,7 @@ rule virtual_fractures:
         scans="<results>/landmarks/{shard}_scans.parquet",
         landmarks="<results>/landmarks/{shard}.parquet",
         measurements="<results>/measurements/{shard}.parquet",
+        splits=[] if TAUGHT_VIRTUALLY else "<results>/cohort/splits.tsv",
     output:
         volumes=directory("<results>/virtual/ct/{shard}"),
         scans="<results>/virtual/ct/{shard}.parquet",

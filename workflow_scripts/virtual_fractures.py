@@ -4,10 +4,20 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
+from vertegrade.cohort.splits import split_of
 from vertegrade.ct.volume import read_volume, write_volume
 from vertegrade.files import new_folder
 from vertegrade.reasons import Refused
-from vertegrade.tables import LANDMARKS, MEASUREMENTS, SCANS, VIRTUAL_TRUTH, empty_table, read_table, write_table
+from vertegrade.tables import (
+    LANDMARKS,
+    MEASUREMENTS,
+    PATIENT_SPLITS,
+    SCANS,
+    VIRTUAL_TRUTH,
+    empty_table,
+    read_table,
+    write_table,
+)
 from vertegrade.virtual_fractures.make import virtual_scan
 from vertegrade.workflow.job import run_job
 
@@ -15,6 +25,8 @@ with run_job(snakemake) as job:
     scans = read_table(job.input.scans, SCANS).set_index("scan_id", drop=False)
     landmarks = read_table(job.input.landmarks, LANDMARKS)
     measurements = read_table(job.input.measurements, MEASUREMENTS)
+    # Virtual fractures that teach are made for all patients, those of the challenge alone only for the tested ones.
+    splits = read_table(job.input.splits, PATIENT_SPLITS) if job.input.splits else None
     states, truths = [], [empty_table(VIRTUAL_TRUTH)]
     with new_folder(job.output.volumes) as folder:
         for row in (ScanRow(**plain) for plain in job.params.rows):
@@ -22,6 +34,10 @@ with run_job(snakemake) as job:
             state = scans.loc[source].to_dict() | {"scan_id": row.scan_id, "image_sha256": ""}
             states.append(state)
             if state["state"] != "done":
+                continue
+            if splits is not None and split_of(splits, [row.patient_id]) != ["test"]:
+                why = f"scan {source}: its patient is not of the test split, and only those are challenged"
+                state |= {"state": "excluded", "reason": "not_challenged", "message": why}
                 continue
             mine = [table[table["scan_id"] == source] for table in (landmarks, measurements)]
             thickness = float(np.nanmax([state["slice_thickness_mm"], state["slice_spacing_mm"]]))

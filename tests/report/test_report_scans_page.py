@@ -13,10 +13,11 @@ from helpers.page import Outline
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.levels import NAMES
 from vertegrade.plotting import NOTICE
-from vertegrade.reasons import REASONS, VERTEBRA_FLAGS
+from vertegrade.reasons import REASONS
 from vertegrade.report import scans_page as module
 from vertegrade.report.scans_page import About, pictured_scans, scans_page, side_by_side
 from vertegrade.settings.report import ReportSettings
+from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 
 COHORT = make_cohort(20)
 GRADES = side_by_side({"dae": COHORT.dae, "pca": COHORT.pca})

@@ -326,8 +326,8 @@ def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, t
     assert run.returncode == 0, (run.stdout + run.stderr)[-4000:]
     sheet.write_text("\n".join(rows) + "\n")
     text = dry_run(tmp_path, config=config)
-    shard = {"convert", "localize", "localization_picture", "crop", "encode"}
-    assert rules_in(text) == shard | {"split", "grade", "scans_page", "flow", "outcome"}
+    shard = {"convert", "localize", "localization_picture", "crop", "appearance", "encode"}
+    assert rules_in(text) == shard | {"split", "grade", "grades", "scans_page", "flow", "outcome"}
     assert len(set(re.findall(r"shard=(\d)", text))) == 1
 
 

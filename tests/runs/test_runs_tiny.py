@@ -16,6 +16,7 @@ from helpers.lidc import lidc_folder
 from helpers.runs import ROOT, finished_tiny, snakemake
 from vertegrade.annotations.masks import body_centres
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
+from vertegrade.reasons import FLAGS
 
 SHARED = ROOT.parent / "shared" / "data"
 
@@ -71,8 +72,42 @@ def test_flags_of_a_scan_go_with_its_vertebrae(tiny: Path) -> None:
     ):  # fmt: skip
         found = table(pattern)
         assert len(found)
-        assert found["flags"].tolist() == scans[found["scan_id"]].tolist(), pattern
+        of_scan = [" ".join(flag for flag in text.split() if flag in FLAGS) for text in found["flags"]]
+        assert of_scan == scans[found["scan_id"]].tolist(), pattern
     assert (scans != "").any()
+
+
+def test_one_table_has_the_grades_of_all_methods(tiny: Path) -> None:
+    grades = pd.read_csv(tiny / "results/grades.csv")
+    predictions = pd.read_parquet(tiny / "results/predictions/dae.parquet")
+    assert grades["research_use_only"].eq("not a medical device").all()
+    assert grades["evaluable"].sum() == predictions["evaluable"].sum() == grades["grade"].notna().sum()
+    assert {"grade_keypoints", "severity_pca"} <= set(grades)
+    assert grades.loc[grades["evaluable"], "novelty"].between(0, 1).all()
+    unlike = grades["flags"].fillna("").str.contains("unlike_training")
+    assert (grades.loc[grades["evaluable"], "novelty"] >= 0.99).equals(unlike[grades["evaluable"]])
+
+
+def test_a_given_model_withholds_what_is_unlike_its_training(tiny: Path, tmp_path: Path) -> None:
+    scan = next(folder for folder in sorted((tiny / "results/phantom").glob("*/dicom/*")) if folder.is_dir())
+    volume = next((tiny / "results/ct").glob(f"*/{scan.name}_ct.nii.gz"))
+    image = nib.load(volume)
+    strange = np.asarray(image.dataobj, np.float64) + np.random.default_rng(0).normal(0, 400, image.shape)
+    nib.save(nib.Nifti1Image(strange.clip(-1024, 3071).astype(np.int16), image.affine), tmp_path / "noisy.nii.gz")
+    centroids = scan.parent.parent / "annotations" / f"{scan.name}_seg-vb_ctd.json"
+    sheet = f"scan_id,patient_id,path,centroids\na,p1,{tmp_path}/noisy.nii.gz,{centroids}\n"
+    (tmp_path / "sheet.csv").write_text(sheet)
+    config = {"cohort": {"sheet": str(tmp_path / "sheet.csv"), "shards": 1}, "run": {"model": str(tiny / "results")}}
+    run = snakemake(tmp_path, "--cores", "2", config=config)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    assert "withheld, as they are unlike those of the training (unlike_training)" in run.stdout + run.stderr
+    grades = pd.read_csv(tmp_path / "results/grades.csv")
+    withheld = grades[grades["reason"] == "unlike_training"]
+    assert len(withheld) >= 3
+    assert withheld[["grade", "severity", "p_fracture"]].isna().all(axis=None)
+    assert (withheld["novelty"] >= 0.99).all()
+    flow = json.loads((tmp_path / "results/report/flow.json").read_text())
+    assert flow["all"]["vertebrae"]["not_graded"]["unlike_training"] == len(withheld)
 
 
 def test_every_job_left_a_manifest_whose_hashes_hold(tiny: Path) -> None:
@@ -216,6 +251,7 @@ def grade(model: Path, folder: Path, rows: list[dict[str, object]]) -> tuple[pd.
     config: dict[str, dict[str, object]] = {
         "cohort": {"sheet": str(sheet), "shards": 1},
         "run": {"model": str(model / "results")},
+        "grading": {"novel": "flag"},  # a tiny model has seen next to nothing
     }
     run = snakemake(folder, "--cores", "2", config=config)
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]

@@ -9,7 +9,8 @@ import pytest
 
 from helpers.small_run import PARAMS, write_job, write_run
 from vertegrade.files import file_hashes
-from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
+from vertegrade.reasons import FLAGS
+from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 from vertegrade.workflow.lineage import (
     LEARNED,
     SAME_RUN,

@@ -62,7 +62,7 @@ _VERTEBRA = _SCAN | {"vertebra": _whole([*range(1, 26), 28])}
 _STATE = {"state": pa.Column(str, pa.Check.isin(STATES)), "reason": _text(), "message": _text()}
 _EVALUABLE = {"evaluable": pa.Column(bool), "reason": _text()}
 # What is doubtful of a vertebra is in every table with it: the probability that its label is right (NaN: given
-# with the scan), and the flags of its scan and of itself (reasons.py: FLAGS, VERTEBRA_FLAGS), joined by blanks.
+# with the scan), and the flags of its scan and of itself (reasons.py, vertebra_reasons.py), joined by blanks.
 _LABEL_CONFIDENCE = {"label_confidence": _number(0, 1, nullable=True, required=False)}
 _FLAGS = {"flags": _text(required=False)}
 _DOUBT = _LABEL_CONFIDENCE | _FLAGS

@@ -14,8 +14,9 @@ import jinja2
 from vertegrade.evaluation.texts import estimate_text
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
-from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
+from vertegrade.reasons import FLAGS
 from vertegrade.report.flow import flow_steps
+from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 
 Metrics = dict[str, dict[str, Any]]
 

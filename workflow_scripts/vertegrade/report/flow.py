@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.evaluation.cases import Cohort
-from vertegrade.reasons import REASONS, VERTEBRA_REASONS
+from vertegrade.reasons import REASONS
 from vertegrade.tables import KEY, SPLITS, UNLIKE_TRAINING, doubt_of
+from vertegrade.vertebra_reasons import VERTEBRA_REASONS
 
 UNLABELLED = "unlabelled"
 

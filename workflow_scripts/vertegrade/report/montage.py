@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vertegrade.level_texts import level_text
 from vertegrade.plotting import NOTICE, STYLE, Pixels, grey_values
-from vertegrade.reasons import doubts_of
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import GRADES, KEY, doubt_of
+from vertegrade.vertebra_reasons import doubts_of
 
 WATERMARK = "SYNTHETIC"
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from vertegrade.level_texts import level_text
-from vertegrade.reasons import doubts_of
 from vertegrade.tables import GRADE_TABLE, KEY, SCANS, UNLIKE_TRAINING, has_flag, read_table
+from vertegrade.vertebra_reasons import doubts_of
 
 SHOWN = 5  # scans or findings that are named
 

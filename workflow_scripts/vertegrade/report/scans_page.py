@@ -23,12 +23,13 @@ from vertegrade.level_texts import level_text
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.methods import BASELINES, METHODS
 from vertegrade.plotting import NOTICE, grey_values
-from vertegrade.reasons import FLAGS, REASONS, VERTEBRA_FLAGS, VERTEBRA_REASONS
+from vertegrade.reasons import FLAGS, REASONS
 from vertegrade.report.cohort_page import PHANTOM_FACT, data_uri
 from vertegrade.report.model_card import LABELS, SCANS
 from vertegrade.report.montage import GRADE_COLOURS, with_doubts
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import KEY, doubt_of
+from vertegrade.vertebra_reasons import VERTEBRA_FLAGS, VERTEBRA_REASONS
 
 GRADE_WORDS = ["no fracture", "mild", "moderate", "severe"]
 # Scans with pictures, those of the highest grades; more would make a file that no browser opens.

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from vertegrade.reasons import flags_table, reasons_table, vertebra_reasons_table
+from vertegrade.reasons import reasons_table
 from vertegrade.settings import Settings
 from vertegrade.settings.base import Section, section_kind
+from vertegrade.vertebra_reasons import flags_table, vertebra_reasons_table
 
 WIDTH = 118
 REFERENCE = "docs/reference/config.md"

@@ -1,4 +1,4 @@
-"""What is doubtful of single vertebrae, as flags (reasons.py: VERTEBRA_FLAGS) in addition to their scan's.
+"""What is doubtful of single vertebrae, as flags (vertebra_reasons.py: VERTEBRA_FLAGS) in addition to their scan's.
 
 The limits were set on phantoms that no network was trained on. On the part scans of 2 to 6 vertebrae among them a level
 of less than `UNCERTAIN_LEVEL` is right in 6 of 10 cases, one of more in 99 of 100. Points are doubtful where the

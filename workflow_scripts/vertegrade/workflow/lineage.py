@@ -20,8 +20,9 @@ import pandas as pd
 from vertegrade.files import sha256_of
 from vertegrade.level_texts import is_uncertain, level_text
 from vertegrade.levels import LABEL_OF
-from vertegrade.reasons import FLAGS, VERTEBRA_FLAGS
+from vertegrade.reasons import FLAGS
 from vertegrade.tables import doubt_of
+from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 from vertegrade.workflow.audit import are_rows, flat
 from vertegrade.workflow.manifest import Manifest, manifest_path
 
