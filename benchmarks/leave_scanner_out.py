@@ -3,9 +3,11 @@
     .venv/bin/python benchmarks/leave_scanner_out.py results/grader --method dae
 
 Reads a finished run of presets/grader.yaml (see benchmarks/grader_cohort.py). The scans of one scanner after the other
-are left out while hyperplane and calibrator are fitted, and then graded; latents stay as they are. Counts false alarms
-on the scans' own vertebrae (no person has read them; all look intact), shams and untouched ones, and the AUC of virtual
-fractures of 25 % loss and more against all of these, per shape. `--without-virtual` fits on the phantoms alone.
+are left out while hyperplane, calibrator and novelty are fitted, and then graded; latents stay as they are. Vertebrae
+that are unlike the training are withheld and counted apart. Of the others: false alarms on the scans' own vertebrae (no
+person has read them; all look intact), shams and untouched ones, the AUC of virtual fractures of 25 % loss and more
+against all of these and the rank correlation with the loss, per shape, and the share of true severities in their
+interval. `--without-virtual` fits on the phantoms alone. `--keep-unlike` withholds nothing.
 """
 
 import argparse
@@ -17,11 +19,16 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from grader_cohort import LIDC, TOTALSEGMENTATOR, UNLABELLED
+from vertegrade.arrays import read_array
+from vertegrade.grading.appearance import appearance_table
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
-from vertegrade.grading.prediction import predict
+from vertegrade.grading.novelty import fit_novelty
+from vertegrade.grading.prediction import predict, with_novelty
 from vertegrade.settings.grading import GradingSettings
+from vertegrade.spine.heights import genant_severity
 from vertegrade.tables import (
+    CROPS,
     KEY,
     LABELS,
     LANDMARKS,
@@ -37,6 +44,7 @@ from vertegrade.virtual_fractures.truth import found_truth
 SCANNERS = {name: scanner for name, (_, _, scanner) in UNLABELLED.items()}
 SCANNERS |= {"lidc0001": LIDC[2], "totalseg": TOTALSEGMENTATOR[2]}
 AUC_LOSS = 0.25
+SEVERE_LOSS = 0.4
 
 
 def tables(results: Path, pattern: str, schema: object) -> pd.DataFrame:
@@ -44,7 +52,15 @@ def tables(results: Path, pattern: str, schema: object) -> pd.DataFrame:
     return read_tables(sorted(str(path) for path in results.glob(pattern)), schema)
 
 
-def graded(results: Path, method: str, virtual: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+def looks_of(results: Path) -> pd.DataFrame:
+    """APPEARANCE of all crops."""
+    files = [*sorted(results.glob("crops/*.parquet")), *sorted(results.glob("virtual/crops/*.parquet"))]
+    return pd.concat(
+        [appearance_table(read_table(str(file), CROPS), read_array(file.with_suffix(".npy"))) for file in files]
+    )
+
+
+def graded(results: Path, method: str, virtual: bool, withhold: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predictions of the real scans and their virtual ones, each by a model that has not seen its scanner.
 
     And those of all phantoms, by a model of all scanners.
@@ -54,7 +70,7 @@ def graded(results: Path, method: str, virtual: bool) -> tuple[pd.DataFrame, pd.
     labels = read_table(results / "cohort/labels.parquet", LABELS)
     taught = tables(results, "virtual/labels/*.parquet", LABELS)
     splits = read_table(results / "cohort/splits.tsv", PATIENT_SPLITS)
-    latents = pd.concat([own, made], ignore_index=True)
+    latents, looks = pd.concat([own, made], ignore_index=True), looks_of(results)
     scanner = latents["scan_id"].str.replace(r"-virtual-\d+$", "", regex=True).map(SCANNERS)
     parts = []
     for left_out in [*sorted(set(SCANNERS.values())), ""]:
@@ -62,8 +78,12 @@ def graded(results: Path, method: str, virtual: bool) -> tuple[pd.DataFrame, pd.
         right = pd.concat([labels, taught]) if virtual else labels
         plane = fit_hyperplane(known, right, splits, GradingSettings(), 1)
         calibration = calibrate(known, right, splits, plane, GradingSettings(), 1)
-        chosen = latents[scanner == left_out] if left_out else latents[scanner.isna()]
-        parts.append(predict(chosen, plane, calibration, splits, method).assign(scanner=left_out))
+        seen = known[known["scan_id"].isin(own["scan_id"]) & known["evaluable"]]
+        novelty = fit_novelty(seen, looks, splits, plane, calibration)
+        chosen = (latents[scanner == left_out] if left_out else latents[scanner.isna()]).reset_index(drop=True)
+        answers = predict(chosen, plane, calibration, splits, method)
+        answers = with_novelty(answers, chosen, looks, novelty, withhold)
+        parts.append(answers.assign(scanner=left_out, was_evaluable=answers["novelty"].notna()))
     every = pd.concat(parts)
     return every[every["scanner"] != ""], every[every["scanner"] == ""]
 
@@ -76,15 +96,21 @@ def with_truth(predictions: pd.DataFrame, results: Path) -> pd.DataFrame:
     virtual = found[["scan_id", "found", "kind", "height_loss", "shape"]].rename(columns={"found": KEY[1]})
     real = predictions.loc[~predictions["scan_id"].str.contains("-virtual-"), KEY]
     known = pd.concat([virtual, real.assign(kind="own", height_loss=0.0, shape="")])
-    return predictions[predictions["evaluable"]].merge(known, on=KEY)
+    return predictions[predictions["was_evaluable"]].merge(known, on=KEY)
 
 
 def report(rows: pd.DataFrame, name: str) -> None:
     """Print the figures of some predictions."""
-    words = [
-        f"{kind} {(rows.loc[rows['kind'] == kind, 'grade'] > 0).sum()}/{(rows['kind'] == kind).sum()}"
-        for kind in ("own", "sham", "untouched")
-    ]
+    words = []
+    for kind in ("own", "sham", "untouched"):
+        of_kind = rows[rows["kind"] == kind]
+        here = of_kind[of_kind["evaluable"]]
+        words.append(f"{kind} {(here['grade'] > 0).sum()}/{len(here)} and {len(of_kind) - len(here)} withheld")
+    severe = rows[(rows["kind"] == "fracture") & (rows["height_loss"] >= SEVERE_LOSS)]
+    words.append(f"losses from {SEVERE_LOSS:g} {(~severe['evaluable']).sum()}/{len(severe)} withheld")
+    rows = rows[rows["evaluable"]]
+    true = genant_severity(rows["height_loss"].to_numpy())
+    words.append(f"coverage {((rows['severity_low'] <= true) & (true <= rows['severity_high'])).mean():.3f}")
     intact = rows.loc[rows["kind"] != "fracture", "severity"]
     for shape in SHAPES:
         these = rows[(rows["kind"] == "fracture") & (rows["shape"] == shape)]
@@ -111,8 +137,9 @@ if __name__ == "__main__":
     parser.add_argument("results", type=Path)
     parser.add_argument("--method", default="dae")
     parser.add_argument("--without-virtual", action="store_true")
+    parser.add_argument("--keep-unlike", action="store_true")
     given = parser.parse_args()
-    real, phantoms = graded(given.results, given.method, not given.without_virtual)
+    real, phantoms = graded(given.results, given.method, not given.without_virtual, not given.keep_unlike)
     real = with_truth(real, given.results)
     for scanner, rows in real.groupby("scanner"):
         report(rows, f"without {scanner}")

@@ -249,6 +249,20 @@ def model_card():
     return card if SETTINGS.run.model and is_frozen(SETTINGS.run.model) else []
 
 
+def applied_files():
+    """What the cohort's page tells of other scans that its model graded: results in folders of `<results>-applied`.
+
+    Without a manifest or a table a run is not finished, and is left out.
+    """
+    found = []
+    for folder in sorted(Path(f"{SETTINGS.run.results}-applied").glob("*/")):
+        needed = [folder / "grades.csv", folder / f"manifest/grade/{MAIN}.json"]
+        if all(path.is_file() for path in needed):
+            challenge = folder / "virtual/challenge.json"
+            found += [*needed, *([challenge] if challenge.is_file() else [])]
+    return [str(path) for path in found]
+
+
 def about_scans():
     """What the page of the scans tells beside them."""
     return {

@@ -52,6 +52,7 @@ rule cohort_page:
             "<results>/evaluation/{method}/differences.json", method=COMPARED
         ),
         summary="<results>/summary.json",
+        applied=applied_files(),
     output:
         report(
             "<results>/report/cohort.html",

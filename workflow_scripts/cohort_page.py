@@ -1,10 +1,29 @@
 """The page of the cohort: what came in, what was left out, how good the grades are, and pictures of why."""
 
 from pathlib import Path
+from typing import Any
 
-from vertegrade.files import read_json, write_text
+from vertegrade.files import read_json, sha256_of, write_text
+from vertegrade.methods import MAIN
+from vertegrade.report.applied import applied_run
 from vertegrade.report.cohort_page import cohort_page
+from vertegrade.tables import GRADE_TABLE, read_table
 from vertegrade.workflow.job import run_job
+
+
+def applied(grades: str, files: set[str], calibrator: str) -> dict[str, Any]:
+    """What the page tells of a run whose grades these are. files: all inputs of other runs."""
+    folder = Path(grades).parent
+    inputs = read_json(folder / "manifest/grade" / f"{MAIN}.json")["inputs"]
+    its = next(digest for path, digest in inputs.items() if path.endswith(f"grading/{MAIN}/calibrator.json"))
+    challenge = f"{folder}/virtual/challenge.json"
+    return applied_run(
+        folder.name,
+        read_table(grades, GRADE_TABLE),
+        read_json(challenge) if challenge in files else None,
+        its == sha256_of(calibrator),
+    )
+
 
 with run_job(snakemake) as job:
     flow = read_json(job.input.flow)
@@ -23,5 +42,14 @@ with run_job(snakemake) as job:
     figures |= {name: Path(job.input[name]) for name in ("montage", "counterfactuals")}
     metrics = {numbers["method"]: numbers for numbers in map(read_json, job.input.metrics)}
     differences = [read_json(path) for path in job.input.differences]
-    more = {"phantom": job.params.phantom, "cost": summary["cost"]}
+    calibrator = next(path for path in job.input.calibrators if Path(path).parent.name == MAIN)
+    more = {
+        "phantom": job.params.phantom,
+        "cost": summary["cost"],
+        "applied": [
+            applied(path, set(job.input.applied), calibrator)
+            for path in job.input.applied
+            if path.endswith("/grades.csv")
+        ],
+    }
     write_text(job.output[0], cohort_page(metrics, flow, figures, facts, differences, **more))

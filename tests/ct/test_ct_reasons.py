@@ -11,7 +11,9 @@ GIVEN = re.compile(r'Refused\(\s*"(\w+)"')
 
 
 def code_below(folder: Path) -> str:
-    return "".join(file.read_text(encoding="utf-8") for file in folder.rglob("*.py") if not file.name.endswith("reasons.py"))
+    return "".join(
+        file.read_text(encoding="utf-8") for file in folder.rglob("*.py") if not file.name.endswith("reasons.py")
+    )
 
 
 def test_the_page_has_all_tables() -> None:

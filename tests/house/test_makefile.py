@@ -52,6 +52,10 @@ def called(folder: Path) -> list[str]:
         (["index", "DIR=ct"], "vertegrade index ct --sheet scans.csv"),
         (["check-cohort", "CONFIG=mine.yaml"], "vertegrade check mine.yaml"),
         (["grade", "DIR=ct", "CORES=2"], "vertegrade grade ct --results results/grade --model shipped --cores 2"),
+        (
+            ["challenge", "DIR=ct", "CORES=1"],
+            "vertegrade challenge ct --results results/grade --model shipped --cores 1",
+        ),
     ],
 )
 def test_asking_renews_no_environment(project: Path, typed: list[str], runs: str) -> None:  # field test B10
@@ -61,8 +65,17 @@ def test_asking_renews_no_environment(project: Path, typed: list[str], runs: str
 
 def test_demo_is_snakemake_without_a_config(project: Path) -> None:
     os.utime(project / ".venv/ready")
-    assert make(project, "demo", "CORES=3").returncode == 0
+    assert make(project, "demo", "CORES=3", f"VERTEGRADE_TEST_DATA={project}").returncode == 0
     assert called(project) == ["snakemake --cores 3"]
+
+
+def test_demo_grades_the_public_scan_where_it_is_and_makes_the_page_again(project: Path) -> None:
+    os.utime(project / ".venv/ready")
+    lidc = project / "lidc-idri-0001/dicom"
+    lidc.mkdir(parents=True)
+    assert make(project, "demo", "CORES=3", f"VERTEGRADE_TEST_DATA={project}").returncode == 0
+    challenge = f"vertegrade challenge {lidc} --results results-applied/lidc --model results --cores 3"
+    assert called(project) == ["snakemake --cores 3", challenge, "snakemake --cores 3"]
 
 
 def test_why_without_an_environment_makes_none(project: Path) -> None:  # field test B10

@@ -132,6 +132,19 @@ def test_a_second_call_processes_only_the_scan_that_was_added(graded: Path, fini
     assert set(table["scan_id"]) == {"sound", "added"}
 
 
+def test_the_cohorts_page_tells_of_scans_that_its_model_graded(graded: Path, finished: Path, tmp_path: Path) -> None:
+    cohort = copy_of(finished, tmp_path)
+    shutil.copytree(graded / "results/grade", cohort / "results-applied/elsewhere")
+    run = snakemake(cohort, "--cores", "1")
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    ran = set(re.findall(r"^(?:local)?rule (\w+):", run.stdout + run.stderr, re.MULTILINE))
+    assert ran == {"all", "cohort_page", "outcome"}
+    page = (cohort / "results/report/cohort.html").read_text(encoding="utf-8")
+    assert "<h3>elsewhere</h3>" in page
+    assert "Nobody's reading is compared here" in page
+    assert "another model" not in page
+
+
 def test_what_cannot_be_graded_is_said_before_any_work(frozen: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").mkdir()

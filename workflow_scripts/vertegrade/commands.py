@@ -1,4 +1,4 @@
-"""`vertegrade index`, `check` and `grade`: what a person does before a run, and a run that needs no config."""
+"""`vertegrade index`, `check`, `grade` and `challenge`: before a run, and runs that need no config."""
 
 import argparse
 import os
@@ -22,14 +22,18 @@ def main() -> None:
     check.add_argument("configfiles", nargs="*", help="as for snakemake's --configfile")
     check.add_argument("--profile", help="as for snakemake's --profile, to check it against the cluster")
     check.set_defaults(run=check_run)
-    grade = commands.add_parser("grade", help="grade all CT below a folder by a model; nothing is trained")
-    grade.add_argument("folder", type=Path, help="folder of DICOM, zips and NIfTI, nested as it may be")
-    grade.add_argument(
-        "--results", type=Path, default=Path("results/grade"), help="folder of the results (%(default)s)"
-    )
-    grade.add_argument("--model", default="shipped", help="frozen model, or results of a finished run (%(default)s)")
-    grade.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")
-    grade.set_defaults(run=grade_folder)
+    for name, targets, what in (
+        ("grade", [], "grade all CT below a folder by a model; nothing is trained"),
+        ("challenge", ["all", "challenge"], "the same, and see at what loss virtual fractures in it are noticed"),
+    ):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("folder", type=Path, help="folder of DICOM, zips and NIfTI, nested as it may be")
+        command.add_argument(
+            "--results", type=Path, default=Path("results/grade"), help="folder of the results (%(default)s)"
+        )
+        command.add_argument("--model", default="shipped", help="frozen model, or results of a run (%(default)s)")
+        command.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")
+        command.set_defaults(run=grade_folder, targets=targets)
     given = parser.parse_args()
     given.run(given)
 
@@ -76,7 +80,7 @@ def grade_folder(given: argparse.Namespace) -> None:
         command = prepare(given.folder, given.results, given.model, given.cores)
     except FolderError as error:
         sys.exit(f"Nothing was graded: {error}")
-    sys.exit(subprocess.run(command, check=False).returncode)
+    sys.exit(subprocess.run([*command, *given.targets], check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ def cohort_page(
     differences: Sequence[dict[str, Any]] = (),
     phantom: bool = False,
     cost: dict[str, Any] | None = None,
+    applied: Sequence[dict[str, Any]] = (),
 ) -> str:
     """The page as HTML.
 
@@ -76,7 +77,8 @@ def cohort_page(
     figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
     counterfactuals; a missing one leaves its section out. facts: what was run, shown unchanged, in their order.
     differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded one.
-    cost: that of summary.json. Raises PageError when flow and metrics count different vertebrae.
+    cost: that of summary.json. applied: `applied_run` of each run that graded other scans by this model. Raises
+    PageError when flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
     counted = flow["splits"]["test"]["vertebrae"]["evaluated"]
@@ -108,6 +110,7 @@ def cohort_page(
         facts=facts,
         taken=_taken(cost) if cost else [],
         assumed=cost["assumed"] if cost else {},
+        applied=applied,
         pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
         abouts={METHODS[method].label: METHODS[method].about for method in metrics},
         estimate_text=estimate_text,
