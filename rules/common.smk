@@ -378,6 +378,12 @@ def latents_of(wildcards):
     return expand(f"<results>/{ALL_METHODS[wildcards.method].latents}", shard=SHARDS)
 
 
+def teaching_crops(kind):
+    """Crops that latents are learned from, as `npy` or `parquet`: also those with virtual fractures where they teach."""
+    own = expand(f"<results>/crops/{{shard}}.{kind}", shard=SHARDS)
+    return own + [virtual(path) for path in own] if TAUGHT_VIRTUALLY else own
+
+
 def teaching_latents(wildcards):
     """Latent tables that grades are learned from."""
     own = latents_of(wildcards)

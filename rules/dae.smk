@@ -1,8 +1,8 @@
 rule train_dae:
     """Train the diffusion autoencoder on the unlabelled crops of the training split; resumes by itself."""
     input:
-        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
-        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        pixels=teaching_crops("npy"),
+        crops=teaching_crops("parquet"),
         splits="<results>/cohort/splits.tsv",
     output:
         weights="<results>/dae/weights.safetensors",

@@ -1,8 +1,8 @@
 rule train_pca:
     """Fit principal components of the training split's crops: the baseline of the DAE's latents."""
     input:
-        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
-        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        pixels=teaching_crops("npy"),
+        crops=teaching_crops("parquet"),
         splits="<results>/cohort/splits.tsv",
     output:
         components="<results>/pca/components.safetensors",

@@ -52,6 +52,22 @@ def test_phantom_cohort(tmp_path: Path) -> None:
     assert counts["evaluate"] == 3  # dae, pca and keypoints
 
 
+def test_without_labels_everything_learns_from_virtual_fractures_too(tmp_path: Path) -> None:
+    """All learned steps read the same vertebrae, so that none of them sees virtual bone for the first time."""
+    text = dry(tmp_path, config={"cohort": {"labels": "virtual", "sheet": str(write_sheet(tmp_path, 12))}})
+    counts = jobs(text)
+    assert counts["virtual_fractures"] == counts["virtual_labels"] == counts["crop"]
+    for rule, read in (
+        ("train_dae", "virtual/crops/"),
+        ("train_pca", "virtual/crops/"),
+        ("fit_hyperplane", "virtual/latents/"),
+        ("calibrate", "virtual/labels/"),
+    ):
+        inputs = re.findall(rf"^rule {rule}:\n    input: (.*)$", text, re.MULTILINE)
+        assert inputs, rule
+        assert all(read in files for files in inputs), rule
+
+
 def test_each_rule_runs_the_script_that_its_name_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs, the audit and the RO-Crate look for the code of a rule by its name."""
     monkeypatch.chdir(tmp_path)
