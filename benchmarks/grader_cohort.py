@@ -91,7 +91,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shared", type=Path, required=True, help="folder with the public real scans")
-    parser.add_argument("--phantoms", type=int, default=200)
+    parser.add_argument("--phantoms", type=int, default=160)
     given = parser.parse_args()
     rows = real_rows(given.shared) + phantom_rows(given.folder, given.phantoms)
     with new_file(given.folder / "sheet.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

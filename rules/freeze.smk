@@ -22,7 +22,7 @@ rule freeze:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        settings=settings_of("freeze.name", "freeze.licence"),
+        settings=settings_of("freeze.name", "freeze.licence", "freeze.scans"),
         code=code_of("freeze"),
         packages=packages_of("freeze"),
     script:

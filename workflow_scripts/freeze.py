@@ -1,5 +1,6 @@
 """Put what grades other scans into one folder: localizer, weights, graders, settings, hashes and a model card."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from vertegrade.files import new_folder, read_json
@@ -13,6 +14,8 @@ from vertegrade.workflow.job import run_job
 with run_job(snakemake) as job, new_folder(job.output[0]) as folder:
     settings = job.settings(FreezeSettings)
     model = read_model(job.results)
+    if settings.scans:
+        model = replace(model, taught_by=model.taught_by | {"scans": settings.scans})
     files = {str(Path(path).relative_to(job.results)): Path(path) for path in job.input.files}
     files |= {f"{LOCALIZER}/{Path(path).name}": Path(path) for path in [*job.input.networks, job.input.sight]}
     facts = {name: read_metadata(path).get("facts", {}) for name, path in files.items() if path.suffix != ".json"}

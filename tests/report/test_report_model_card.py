@@ -27,7 +27,12 @@ def card(scans: str, labels: str = "people", metrics: dict[str, Any] = METRICS, 
 
 
 @pytest.mark.parametrize(
-    ("scans", "says"), [("phantoms", "never learned from an image of a patient"), ("people", "scanners, protocols and")]
+    ("scans", "says"),
+    [
+        ("phantoms", "never learned from an image of a patient"),
+        ("people", "scanners, protocols and"),
+        ("mixed", "It learned from phantoms and from few patients"),
+    ],
 )
 def test_the_text_tells_who_taught_it_and_its_limits(scans: str, says: str) -> None:
     text = card_text(card(scans))

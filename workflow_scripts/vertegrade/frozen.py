@@ -45,7 +45,7 @@ class Model:
     """What a folder says about its model.
 
     values: settings that made it, by dotted key. networks: SHA-256 of the localizer's weights by file name; empty where
-    something else found the vertebrae. taught_by: `scans` (`phantoms` or `people`) and `labels` (also `virtual`, of
+    something else found the vertebrae. taught_by: `scans` (keys of model_card.SCANS) and `labels` (also `virtual`, of
     virtual fractures) of its training.
     code, packages: hash of the code, and versions of packages, that led from scans to grades when it was made.
     files: SHA-256 of its files, by path below the folder, of a frozen one; empty for a run.

@@ -20,7 +20,11 @@ FIGURES = {
     "spearman_height_loss": "Spearman with height loss, among fractures",
     "interval_coverage": "Interval coverage",
 }
-SCANS = {"phantoms": "digital phantoms: spines drawn by a program, nobody was scanned", "people": "CT of patients"}
+SCANS = {
+    "phantoms": "digital phantoms: spines drawn by a program, nobody was scanned",
+    "people": "CT of patients",
+    "mixed": "digital phantoms (spines drawn by a program, nobody was scanned) and CT of patients",
+}
 LABELS = {
     "phantoms": "the truth of the phantoms",
     "people": "grades that people gave (tables of labels)",
@@ -34,6 +38,10 @@ PHANTOM_LIMIT = (
 PEOPLE_LIMIT = (
     "Its figures are of patients like those that taught it. On other scanners, protocols and populations they may be "
     "worse."
+)
+MIXED_LIMIT = (
+    "It learned from phantoms and from few patients. Its figures on the test split are of phantoms wherever only these "
+    "had labels: they say that it works as made, not how good it is on patients."
 )
 VIRTUAL_LIMIT = "It has never learned from a real fracture: what it calls a fracture is what a program drew as one."
 NOT_GIVEN = "none is given"
@@ -77,7 +85,7 @@ def _tested(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limits(taught_by: Mapping[str, str]) -> str:
-    learned = PHANTOM_LIMIT if taught_by["scans"] == "phantoms" else PEOPLE_LIMIT
+    learned = {"phantoms": PHANTOM_LIMIT, "people": PEOPLE_LIMIT, "mixed": MIXED_LIMIT}[taught_by["scans"]]
     return " ".join([learned, *([VIRTUAL_LIMIT] if taught_by["labels"] == "virtual" else []), MEASURE])
 
 

@@ -32,6 +32,12 @@ from vertegrade.tables import KEY, doubt_of
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS, VERTEBRA_REASONS
 
 GRADE_WORDS = ["no fracture", "mild", "moderate", "severe"]
+# Whom a model learned from, and whom its test figures are of.
+WHOSE = {
+    "phantoms": ("phantoms", "phantoms"),
+    "people": ("patients", "patients"),
+    "mixed": ("phantoms and patients", "phantoms wherever only these had labels"),
+}
 # Scans with pictures, those of the highest grades; more would make a file that no browser opens.
 PICTURED = 100
 
@@ -190,11 +196,13 @@ def _words_used(grades: pd.DataFrame) -> dict[str, str]:
 
 def _model(card: Mapping[str, Any]) -> dict[str, Any]:
     """What the page tells of a model's card."""
+    taught_by, tested_on = WHOSE[card["taught_by"]["scans"]]
     return {
         "name": card["name"],
         "scans": SCANS[card["taught_by"]["scans"]],
         "labels": LABELS[card["taught_by"]["labels"]],
-        "kind": card["taught_by"]["scans"],
+        "taught_by": taught_by,
+        "tested_on": tested_on,
         "patients": card["training"]["patients"],
         "vertebrae": card["training"]["vertebrae"],
         "aucs": {

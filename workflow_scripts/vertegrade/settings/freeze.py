@@ -1,5 +1,7 @@
 """Settings of the model card that `snakemake freeze` writes."""
 
+from typing import Literal
+
 from .base import PlainPath, Section, setting
 
 
@@ -10,6 +12,10 @@ class FreezeSettings(Section):
     licence: str = setting(
         "",
         "Licence under which the model may be passed on, such as Apache-2.0. Empty: the card says that none is given.",
+    )
+    scans: Literal["", "phantoms", "people", "mixed"] = setting(
+        "",
+        "Whose scans taught it, where the sheet names phantoms. Empty: phantoms where the run drew them, else people.",
     )
     about: PlainPath = setting(
         "",
