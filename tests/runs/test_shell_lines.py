@@ -63,11 +63,14 @@ class Absent:
 
 
 AUDIT = "tests/runs/test_runs_audit.py"
+CHALLENGE = By("tests/house/test_makefile.py", "def test_demo_grades_the_public_scan_")
 GRADE = By("tests/runs/test_runs_grade.py", "def test_make_grade_")
 SLURM = By("tests/slurm/test_slurm_run.py", "def test_whole_workflow(")
 LINES: dict[str, Typed | By | Known | Absent] = {
     "make demo": By("tests/house/test_makefile.py", "def test_demo_is_snakemake_without_a_config("),
+    "make challenge DIR=/data/ct": CHALLENGE,
     "make grade DIR=/data/ct": GRADE,
+    "make grade DIR=/data/ct MODEL=results OUT=results-applied/NAME": GRADE,
     "make grade DIR=/data/ct [OUT=results/grade] [MODEL=shipped]": GRADE,
     ".venv/bin/snakemake --cores 1 --configfile mine.yaml -- freeze": Typed("dry-run", planned=True),
     "snakemake --cores 1 freeze": Typed("dry-run", planned=True),

@@ -265,7 +265,7 @@ REASONS: dict[str, Reason] = {
     ),
     "not_challenged": Reason(
         "excluded",
-        "No virtual fracture is made in it, since its patient is not of the test split (`snakemake challenge`).",
+        "No virtual fracture is made in it, since its patient is not of the test split, and only those are challenged.",
         "None is needed: the scan itself is graded.",
     ),
 }
