@@ -42,7 +42,7 @@ rule encode:
         "<benchmarks>/encode/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=GPU,
         mem_mb=growing(4000),

@@ -50,7 +50,7 @@ rule localize:
         "<benchmarks>/localize/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
-    threads: 1 if SETTINGS.localize.method == "provided" else 2
+    threads: 1 if SETTINGS.localize.method in ("learned", "provided") else 2
     resources:
         gpu=0 if SETTINGS.localize.method == "provided" else GPU,
         mem_mb=growing(3000 if SETTINGS.localize.method == "provided" else 6000),
