@@ -7,7 +7,8 @@ are left out while hyperplane, calibrator and novelty are fitted, and then grade
 that are unlike the training are withheld and counted apart. Of the others: false alarms on the scans' own vertebrae (no
 person has read them; all look intact), shams and untouched ones, the AUC of virtual fractures of 25 % loss and more
 against all of these and the rank correlation with the loss, per shape, and the share of true severities in their
-interval. `--without-virtual` fits on the phantoms alone. `--keep-unlike` withholds nothing.
+interval. Then the errors of the heights that the localizer measures. `--without-virtual` fits on the phantoms alone.
+`--keep-unlike` withholds nothing.
 """
 
 import argparse
@@ -29,10 +30,12 @@ from vertegrade.settings.grading import GradingSettings
 from vertegrade.spine.heights import genant_severity
 from vertegrade.tables import (
     CROPS,
+    HEIGHTS,
     KEY,
     LABELS,
     LANDMARKS,
     LATENTS,
+    MEASUREMENTS,
     PATIENT_SPLITS,
     SHAPES,
     VIRTUAL_TRUTH,
@@ -132,6 +135,22 @@ def report_phantoms(rows: pd.DataFrame, results: Path) -> None:
     print(f"phantoms, test split, {len(rows)} vertebrae: AUC {auc:.3f}, Spearman {rho:.3f}")
 
 
+def report_heights(results: Path) -> None:
+    """Print the error of measured heights, mm, over all columns, by kind and by shape."""
+    truth = tables(results, "virtual/truth/*.parquet", VIRTUAL_TRUTH)
+    found = found_truth(truth, tables(results, "virtual/landmarks/*[0-9].parquet", LANDMARKS))
+    found = found[(found["found"] >= 0) & found["intact"]]
+    measured = tables(results, "virtual/measurements/*.parquet", MEASUREMENTS).rename(columns={"vertebra": "found"})
+    names = [f"height_{column}_mm" for column in HEIGHTS]
+    rows = found.merge(measured[["scan_id", "found", *names]], on=["scan_id", "found"], suffixes=("", "_measured"))
+    error = rows[[f"{name}_measured" for name in names]].to_numpy() - rows[names].to_numpy()
+    for what, group in (("kind", rows["kind"]), ("shape", rows["shape"])):
+        for name in sorted(set(group) - {""}):
+            its = error[(group == name).to_numpy()]
+            its = its[np.isfinite(its).all(axis=1)]
+            print(f"heights, {what} {name}, {len(its)}: error {np.abs(its).mean():.2f} mm, bias {its.mean():+.2f} mm")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
@@ -145,3 +164,4 @@ if __name__ == "__main__":
         report(rows, f"without {scanner}")
     report(real, "all, each by a model that has not seen its scanner")
     report_phantoms(phantoms, given.results)
+    report_heights(given.results)
