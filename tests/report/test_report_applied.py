@@ -67,4 +67,4 @@ def test_grades_of_another_model_are_not_told() -> None:
 
 
 def test_a_cohort_without_other_scans_has_no_such_section() -> None:
-    assert "applied" not in page_with()
+    assert 'id="applied"' not in page_with()

@@ -1,9 +1,8 @@
 """Grades in a notebook or a program: the functions that the rules call, without a workflow and without files.
 
-    from vertegrade.api import grade_scan, open_model
+    from vertegrade import grade_scan
 
-    model = open_model("results/frozen")
-    graded = grade_scan("/data/ct/scan1", model)
+    table = grade_scan("/data/ct/scan1")
 
 The same scan gets the same grades as from the workflow. No rule imports this. Research use only, not a medical device.
 """
@@ -27,6 +26,7 @@ from vertegrade.graders.dae.weights import Dae, load_dae
 from vertegrade.graders.keypoints.latents import keypoint_latents
 from vertegrade.grading.appearance import appearance_table
 from vertegrade.grading.calibration import Calibration
+from vertegrade.grading.grades import grade_table
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.novelty import Novelty
 from vertegrade.grading.prediction import predict, with_novelty
@@ -72,8 +72,8 @@ class Graded:
     predictions: dict[str, pd.DataFrame]
 
 
-def grade_scan(path: str | Path, model: "str | Path | OpenModel" = "shipped", series: str = "") -> Graded:
-    """Find and grade the vertebrae of one scan.
+def grade_scan(path: str | Path, model: "str | Path | OpenModel" = "shipped", series: str = "") -> pd.DataFrame:
+    """Find and grade the vertebrae of one scan: GRADE_TABLE, the rows that `make grade` writes into grades.csv.
 
     path: a DICOM folder, a zip of one, or a NIfTI. model: as for `open_model`, or one that is open already. series:
     which series of the folder is meant where it has several (column `series` of a sample sheet). Refused: the scan
@@ -81,7 +81,8 @@ def grade_scan(path: str | Path, model: "str | Path | OpenModel" = "shipped", se
     """
     ready = model if isinstance(model, OpenModel) else open_model(model)
     scan = read_scan(Path(path), ready.settings.ct, series)
-    return grade_volume(scan.volume, ready, scan.notes.flags, scan.slice_thickness_mm)
+    graded = grade_volume(scan.volume, ready, scan.notes.flags, scan.slice_thickness_mm)
+    return grade_table(graded.predictions)
 
 
 def open_model(model: str | Path = "shipped", device: str = "auto") -> OpenModel:
