@@ -53,4 +53,4 @@ with run_job(snakemake) as job:
             truths.append(truth)
             job.log.info("%s: %s", row.scan_id, truth["kind"].value_counts().to_dict())
     write_table(job.output.truth, pd.concat(truths), VIRTUAL_TRUTH)
-    write_table(job.output.scans, pd.DataFrame(states), SCANS)
+    write_table(job.output.scans, pd.DataFrame(states) if states else empty_table(SCANS), SCANS)

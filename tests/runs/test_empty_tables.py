@@ -202,6 +202,35 @@ def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Co
         assert read_table(path, schema).empty
 
 
+def test_a_shard_of_whose_scans_no_virtual_one_is_made(bare: Cohort) -> None:
+    """Scans that have labels of their own get none where virtual fractures teach."""
+    measurements = write(bare.folder / "measurements/0.parquet", none_of(MEASUREMENTS), MEASUREMENTS)
+    volumes, scans, truth = bare.out("volumes"), bare.out("scans.parquet"), bare.out("truth.parquet")
+    inputs = {"volumes": str(bare.folder / "ct/0"), "scans": bare.states, "landmarks": bare.landmarks}
+    bare.run(
+        "virtual_fractures",
+        inputs | {"measurements": measurements, "splits": []},
+        {"volumes": volumes, "scans": scans, "truth": truth},
+        params={"rows": []},
+    )
+    landmarks, states, labels = (bare.out(f"{name}.parquet") for name in ("landmarks", "states", "labels"))
+    networks = {name: str(ROOT / f"models/localizer/{name}.safetensors") for name in ("centreline", "sight")}
+    bare.run(
+        "localize",
+        {"found_by": [networks["centreline"]], "sight": networks["sight"], "volumes": volumes, "scans": scans},
+        {"landmarks": landmarks, "states": states},
+        params={"rows": [], "overrides": []},
+        sections=["localize"],
+    )
+    bare.run(
+        "virtual_labels",
+        {"truth": truth, "landmarks": landmarks, "measurements": measurements},
+        {"labels": labels},
+    )
+    for path, schema in ((scans, SCANS), (states, SCANS), (landmarks, LANDMARKS), (labels, LABELS)):
+        assert read_table(path, schema).empty
+
+
 def test_no_crop_is_encoded_and_graded(bare: Cohort) -> None:  # field test B1
     latents, predictions = bare.out("latents.parquet"), bare.out("predictions.parquet")
     weights = str(bare.model / "dae/weights.safetensors")
@@ -346,6 +375,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "counterfactuals": shown,
             "differences": [differences],
             "summary": summary,
+            "applied": [],
         },
         {"": empty.out("cohort.html")},
         params={"phantom": False},
