@@ -81,8 +81,7 @@ def graded(results: Path, method: str, virtual: bool, withhold: bool) -> tuple[p
         right = pd.concat([labels, taught]) if virtual else labels
         plane = fit_hyperplane(known, right, splits, GradingSettings(), 1)
         calibration = calibrate(known, right, splits, plane, GradingSettings(), 1)
-        seen = known[known["scan_id"].isin(own["scan_id"]) & known["evaluable"]]
-        novelty = fit_novelty(seen, looks, splits, plane, calibration)
+        novelty = fit_novelty(known[known["evaluable"]], looks, splits, plane, calibration)
         chosen = (latents[scanner == left_out] if left_out else latents[scanner.isna()]).reset_index(drop=True)
         answers = predict(chosen, plane, calibration, splits, method)
         answers = with_novelty(answers, chosen, looks, novelty, withhold)

@@ -384,6 +384,12 @@ def teaching_crops(kind):
     return own + [virtual(path) for path in own] if TAUGHT_VIRTUALLY else own
 
 
+def teaching_appearance():
+    """Tables of appearance that novelty is learned from: of the vertebrae that grades are learned from."""
+    own = expand("<results>/appearance/{shard}.parquet", shard=SHARDS)
+    return own + [virtual(path) for path in own] if TAUGHT_VIRTUALLY else own
+
+
 def teaching_latents(wildcards):
     """Latent tables that grades are learned from."""
     own = latents_of(wildcards)

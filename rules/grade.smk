@@ -92,8 +92,8 @@ rule appearance:
 rule fit_novelty:
     """What training vertebrae are like, and how unusual one may be, by training and validation patients."""
     input:
-        latents=latents_of,
-        appearance=expand("<results>/appearance/{shard}.parquet", shard=SHARDS),
+        latents=teaching_latents,
+        appearance=teaching_appearance(),
         splits="<results>/cohort/splits.tsv",
         hyperplane="<results>/grading/{method}/hyperplane.json",
         calibrator="<results>/grading/{method}/calibrator.json",

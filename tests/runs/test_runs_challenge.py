@@ -15,7 +15,7 @@ from helpers.runs import ROOT, Config, finished_tiny, snakemake
 from vertegrade.files import sha256_of
 
 STAGES = {"virtual_fractures", "localize_virtual", "crop_virtual", "measure_virtual", "encode_virtual", "grade_virtual"}
-STAGES |= {"credibility", "evaluate_challenge", "challenge"}
+STAGES |= {"appearance_virtual", "credibility", "evaluate_challenge", "challenge"}
 BASELINE = {"encode_pca_virtual"}
 LEARNED: Config = {"localize": {"method": "learned"}}
 

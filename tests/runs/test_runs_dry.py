@@ -62,6 +62,7 @@ def test_without_labels_everything_learns_from_virtual_fractures_too(tmp_path: P
         ("train_pca", "virtual/crops/"),
         ("fit_hyperplane", "virtual/latents/"),
         ("calibrate", "virtual/labels/"),
+        ("fit_novelty", "virtual/appearance/"),
     ):
         inputs = re.findall(rf"^rule {rule}:\n    input: (.*)$", text, re.MULTILINE)
         assert inputs, rule
