@@ -69,6 +69,11 @@ SLURM = By("tests/slurm/test_slurm_run.py", "def test_whole_workflow(")
 LINES: dict[str, Typed | By | Known | Absent] = {
     "make demo": By("tests/house/test_makefile.py", "def test_demo_is_snakemake_without_a_config("),
     "make challenge DIR=/data/ct": CHALLENGE,
+    "make grade DIR=.../lidc-idri-0001/dicom": By("tests/graders/test_shipped_grader.py", "grade_scan(lidc"),
+    ".venv/bin/python benchmarks/grader_cohort.py FOLDER --shared ../shared/data": Known(),
+    ".venv/bin/python benchmarks/leave_scanner_out.py results/grader --method dae": Known(),
+    '.venv/bin/snakemake --cores 2 --configfile presets/grader.yaml --config \'cohort={"sheet": "FOLDER/sheet.csv"}\' '
+    "-- freeze": Absent("the page says that it takes 45 minutes, and whose scans it needs"),
     "make grade DIR=/data/ct": GRADE,
     "make grade DIR=/data/ct MODEL=results OUT=results-applied/NAME": GRADE,
     "make grade DIR=/data/ct [OUT=results/grade] [MODEL=shipped]": GRADE,
