@@ -1,10 +1,14 @@
 """What `vertegrade grade` writes before its run, and what of it a person may change."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from helpers.runs import ROOT
+from vertegrade import commands, folder_run
 from vertegrade.folder_run import SHARDS, FolderError, beside, write_config
 
 
@@ -35,3 +39,22 @@ def test_a_config_that_is_none_is_refused_by_name(text: str, tmp_path: Path) -> 
     with pytest.raises(FolderError, match=r"grade\.yaml cannot be read as a config .*; correct it, or remove it"):
         write_config(config, tmp_path / "grade", "new", tmp_path / "scans.csv")
     assert config.read_text() == text
+
+
+@pytest.mark.parametrize(("name", "targets"), [("grade", []), ("challenge", ["all", "challenge"])])
+def test_snakemake_takes_the_targets_as_targets(
+    name: str, targets: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not as config files, of which its option takes any number."""
+    config = tmp_path / "mine.yaml"
+    config.write_text("{}")
+    run = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "-n", "--configfile", str(config)]
+    monkeypatch.setattr(folder_run, "prepare", lambda *_: run)
+    monkeypatch.setattr(sys, "argv", ["vertegrade", name, str(tmp_path)])
+    called: list[list[str]] = []
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **_: called.append(command) or subprocess.CompletedProcess(command, 0)
+    )
+    with pytest.raises(SystemExit, match="0"):
+        commands.main()
+    assert called == [[*run, "--", *targets]]

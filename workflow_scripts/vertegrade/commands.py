@@ -80,7 +80,8 @@ def grade_folder(given: argparse.Namespace) -> None:
         command = prepare(given.folder, given.results, given.model, given.cores)
     except FolderError as error:
         sys.exit(f"Nothing was graded: {error}")
-    sys.exit(subprocess.run([*command, *given.targets], check=False).returncode)
+    # --configfile takes all that follows, up to the two dashes
+    sys.exit(subprocess.run([*command, "--", *given.targets], check=False).returncode)
 
 
 if __name__ == "__main__":
