@@ -120,6 +120,24 @@ def test_severe_fractures_are_not_unlike_the_training_because_they_are_severe() 
     assert far(novelty) < 1.5
 
 
+def test_severe_fractures_are_as_usual_where_validation_has_none() -> None:
+    """How unusual a fracture may be is seen on training patients: else 96 % of these severe ones are withheld."""
+    latents, labels, splits = cohort(patients=240, noise=0.3)
+    wide = spread_out(latents, labels)
+    broken = set(labels.loc[labels["genant_grade"] > 0, "patient_id"])
+    moved = splits["split"].eq("validation") & splits["patient_id"].isin(broken)
+    splits = splits.assign(split=splits["split"].mask(moved, "test"))
+    plane = fit_hyperplane(wide, labels, splits, SETTINGS, seed=1)
+    calibration = calibrate(wide, labels, splits, plane, SETTINGS, seed=1)
+    looks = appearance_of(wide)
+    novelty = fit_novelty(wide, looks, splits, plane, calibration)
+    judged = with_novelty(predict(wide, plane, calibration, splits, "dae"), wide, looks, novelty, False)
+    judged = judged[judged["split"] == "test"].merge(labels, on=["scan_id", "vertebra"])
+    unlike = has_flag(judged, "unlike_training")[judged["genant_grade"] >= 2]
+    assert len(unlike) > 100
+    assert unlike.mean() < 0.1
+
+
 def test_a_long_scan_does_not_outvote_short_ones() -> None:
     patients = pd.Series(["a"] * 98 + ["b", "c"])
     weights = patient_weights(patients)

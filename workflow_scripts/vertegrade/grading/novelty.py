@@ -8,8 +8,9 @@ doubled. One sign is enough. What was compared, and what each sign finds: docs/r
 A severe fracture is rare, and so lies far from the mean: five times as many of grade 3 as of intact vertebrae would be
 withheld. So each sign is compared with what is usual at the same predicted severity, level and spread.
 
-What is usual, and the limits, come from validation patients, on whom no distance was fitted. Each patient has the same
-weight (as in conformal.py), so that the share beyond a limit holds for new patients, however long their scans are.
+How a sign changes with severity is seen on the training patients, of whom most fractures are known. Its level and the
+limits come from validation patients, on whom no distance was fitted. Each patient has the same weight (as in
+conformal.py), so that the share beyond a limit holds for new patients, however long their scans are.
 """
 
 from collections.abc import Mapping
@@ -139,7 +140,7 @@ def fit_novelty(
     hyperplane: Hyperplane,
     calibration: Calibration,
 ) -> Novelty:
-    """Fit distances and contrasts on the training split, what is usual and the limits on the validation split.
+    """Fit distances, contrasts and slopes over severity on the training split, levels and limits on validation.
 
     LATENTS, APPEARANCE and PATIENT_SPLITS of the cohort: all evaluable crops, labelled or not.
     """
@@ -151,11 +152,17 @@ def fit_novelty(
     validation = in_split(latents, splits, "validation")
     if validation.empty:
         raise GradingError("no evaluable vertebra in the validation split; change the splits")
-    z = stack_latents(validation)
-    signs = _signs(z, appearance_of(validation, appearance), latent, image, contrasts, offsets)
-    severity = calibration.predict_measured(z, stack_errors(validation), hyperplane).severity
-    weight = patient_weights(validation["patient_id"])
-    usual = _usual(signs, severity, weight)
+
+    def seen(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+        """Signs (N, 6), severity (N,) and weight (N,) of rows of LATENTS."""
+        z = stack_latents(rows)
+        signs = _signs(z, appearance_of(rows, appearance), latent, image, contrasts, offsets)
+        severity = calibration.predict_measured(z, stack_errors(rows), hyperplane).severity
+        return signs, severity, patient_weights(rows["patient_id"])
+
+    usual = _usual(*seen(train))
+    signs, severity, weight = seen(validation)
+    usual[0] = weight @ (signs - severity[:, None] * usual[1])
     beyond = _excess(signs, severity, usual, np.ones(signs.shape[1]))
     limits = np.array([weighted_quantile(sign, weight, np.array([LIMIT]))[0] for sign in beyond.T])
     limits = np.maximum(limits, 1e-6)
