@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.cohort.splits import split_of
 from vertegrade.ct.volume import read_volume, write_volume
 from vertegrade.files import new_folder
 from vertegrade.reasons import Refused
@@ -18,7 +17,7 @@ from vertegrade.tables import (
     read_table,
     write_table,
 )
-from vertegrade.virtual_fractures.make import virtual_scan
+from vertegrade.virtual_fractures.make import require_tested, virtual_scan
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:
@@ -35,13 +34,11 @@ with run_job(snakemake) as job:
             states.append(state)
             if state["state"] != "done":
                 continue
-            if splits is not None and split_of(splits, [row.patient_id]) != ["test"]:
-                why = f"scan {source}: its patient is not of the test split, and only those are challenged"
-                state |= {"state": "excluded", "reason": "not_challenged", "message": why}
-                continue
             mine = [table[table["scan_id"] == source] for table in (landmarks, measurements)]
             thickness = float(np.nanmax([state["slice_thickness_mm"], state["slice_spacing_mm"]]))
             try:
+                if splits is not None:
+                    require_tested(splits, row.patient_id, source)
                 volume = read_volume(f"{job.input.volumes}/{source}_ct.nii.gz")
                 made, truth = virtual_scan(volume, *mine, row.scan_id, thickness, job.seed)
             except Refused as refusal:

@@ -15,7 +15,9 @@ from vertegrade.grading.calibration import Calibration, calibrate
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
 from vertegrade.grading.novelty import (
     LIMIT,
+    STEEPEST,
     Novelty,
+    _usual,
     fit_contrasts,
     fit_distance,
     fit_novelty,
@@ -303,3 +305,13 @@ def test_contrasts_grow_with_what_they_are_named_for() -> None:
         grown = other @ directions[:, column] + offsets[column]
         assert (grown > own[:, column]).mean() > 0.95
         np.testing.assert_allclose((grown + own[:, column]).mean(), 0, atol=0.3)
+
+
+def test_slopes_stay_within_reason_where_severities_hardly_vary() -> None:
+    """A tiny cohort: a slope of hundreds per grade made limits infinite."""
+    random = np.random.default_rng(0)
+    severity = 1e-6 * random.random(40)
+    signs = np.stack([severity * 1e9, random.normal(size=40) * (1 + severity * 1e6)], axis=1)
+    usual = _usual(signs, severity, np.full(40, 1 / 40))
+    assert np.abs(usual[1:]).max() == STEEPEST
+    assert np.isfinite(usual).all()

@@ -161,6 +161,7 @@ MODULES: dict[str, set[str]] = {
     "plotting.py": {"figures", "flow", "cohort_page"} | PICTURES,
     "reasons.py": {"convert", "localize", "flow", "cohort_page", "montage", "counterfactual_figure", "outcome"},
     "tables.py": ALL,
+    "report/applied.py": {"cohort_page"},
     "threads.py": {"localize", "encode"},
     "vertebra_reasons.py": {"flow", "cohort_page", "montage", "counterfactual_figure", "outcome"},
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},

@@ -144,7 +144,7 @@ def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, 
     *told, last = project.check_cohort(tiny)
     assert last == "the phantom cohort: 4 problem(s)", told
     refused = "slurm/profile.yaml: SLURM would refuse"
-    threads = "threads 2, mem_mb 4000, runtime 30"
+    threads = "threads 1, mem_mb 4000, runtime 30"
     for jobs, why in [
         (
             f"; encode (asks for slurm_partition gpu,gpu-long, {threads}, gres gpu:h100:1)",

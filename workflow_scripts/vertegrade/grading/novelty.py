@@ -32,6 +32,7 @@ LIMIT = 0.99  # share of the validation vertebrae, by patient; one beyond it is 
 STEPS = 1000  # of the validation scores, as they are stored
 CLIP = 6.0  # spreads: no number alone makes a vertebra unusual, nor does metal in a few crops hide what is
 LEAST_SPREAD = 0.05  # of the standard deviation: most values of a number may be the same
+STEEPEST = 1.0  # per grade; found are 0.6 at most, and any number where severities hardly vary
 HU_FACTORS = (0.5, 2.0)
 
 
@@ -227,7 +228,8 @@ def _usual(signs: Floats, severity: Floats, weight: Floats) -> Floats:
     level = line(signs)
     beyond = signs - terms @ level
     spread = line(np.log(np.abs(beyond) + LEAST_SPREAD * beyond.std(axis=0) + 1e-9))
-    return np.concatenate([level, spread[1:]])
+    slopes: Floats = np.clip([level[1], spread[1]], -STEEPEST, STEEPEST)
+    return np.concatenate([level[:1], slopes])
 
 
 def _excess(signs: Floats, severity: Floats, usual: Floats, limits: Floats) -> Floats:

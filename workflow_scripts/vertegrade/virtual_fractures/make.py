@@ -5,12 +5,20 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from vertegrade.cohort.splits import split_of
 from vertegrade.ct.volume import Volume
 from vertegrade.reasons import Refused
 from vertegrade.virtual_fractures.body import real_bodies
 from vertegrade.virtual_fractures.draw import candidates, draw_changes
 from vertegrade.virtual_fractures.scan import changed_scan
 from vertegrade.virtual_fractures.truth import truth_table
+
+
+def require_tested(splits: pd.DataFrame, patient_id: str, scan_id: str) -> None:
+    """Refused where a patient is not of the test split of PATIENT_SPLITS: models learned from the others."""
+    if split_of(splits, [patient_id]) != ["test"]:
+        why = f"scan {scan_id}: its patient is not of the test split, and only those are challenged"
+        raise Refused("not_challenged", why)
 
 
 def virtual_scan(
