@@ -127,7 +127,7 @@ def test_names_of_scanners_are_shown_and_not_run(tmp_path: Path) -> None:
 
 def test_a_cohort_without_virtual_fractures_has_a_page(tmp_path: Path) -> None:
     text = page_of([case("sham")], tmp_path)
-    assert "DAE notices no loss reliably." in text
+    assert "it cannot be told from which loss on DAE notices a fracture." in text
     assert "No virtual fracture." in text
 
 

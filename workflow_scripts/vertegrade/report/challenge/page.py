@@ -120,9 +120,10 @@ def _noticed_sentence(label: str, blocks: Mapping[str, Any], phantom: bool) -> s
     unknown = {name: cell for name, cell in limits.items() if cell["value"] is None and cell["n"]}
     few = [f"{name} ({cell['n']})" for name, cell in unknown.items() if cell["n"] < LEAST_FOR_LIMIT]
     falling = [name for name, cell in unknown.items() if cell["n"] >= LEAST_FOR_LIMIT]
-    words = [
-        f"On {'these phantoms' if phantom else 'your scans'}, {label} notices {', '.join(seen) or 'no loss reliably'}."
-    ]
+    where = f"On {'these phantoms' if phantom else 'your scans'}"
+    words = [f"{where}, {label} notices {', '.join(seen) or 'no loss reliably'}."]
+    if not known and not falling:
+        words = [f"{where} it cannot be told from which loss on {label} notices a fracture."]
     words += [f"Not reliably even at {percent(BAND_EDGES[-1])} loss: {', '.join(missed)}."] * bool(missed)
     words += [f"Small losses are noticed as often as large ones: {', '.join(falling)}."] * bool(falling)
     words += [f"Too few to tell: {', '.join(few)}."] * bool(few)
