@@ -162,6 +162,7 @@ MODULES: dict[str, set[str]] = {
     "reasons.py": {"convert", "localize", "flow", "cohort_page", "montage", "counterfactual_figure", "outcome"},
     "tables.py": ALL,
     "report/applied.py": {"cohort_page"},
+    "report/templates.py": {"cohort_page"},
     "threads.py": {"localize", "encode"},
     "vertebra_reasons.py": {"flow", "cohort_page", "montage", "counterfactual_figure", "outcome"},
     "weights.py": {"localize", "train_dae", "encode", "counterfactual"},

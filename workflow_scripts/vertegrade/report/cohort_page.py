@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from vertegrade.evaluation.texts import estimate_text
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS
 from vertegrade.report.flow import flow_steps
+from vertegrade.report.templates import templates
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 
 Metrics = dict[str, dict[str, Any]]
@@ -85,35 +84,32 @@ def cohort_page(
     evaluated = main["splits"]["test"]["counts"]["vertebrae_evaluated"]
     if counted != evaluated:
         raise PageError(f"the flow has {counted} evaluated test vertebrae, the metrics {evaluated}: run evaluate again")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("cohort_page.html.j2").render(
-        notice=NOTICE,
-        phantom_fact=PHANTOM_FACT if phantom else "",
-        main=main,
-        methods=[METHODS[method].label for method in metrics],
-        test=main["splits"]["test"],
-        key_figures=_figure_rows(KEY_FIGURES, metrics, differences),
-        calibration=_figure_rows(CALIBRATION, metrics),
-        recalls=_recalls(metrics),
-        strata=[_stratum_table(metrics, kind, title) for kind, title in STRATA],
-        overfit=_overfit(metrics),
-        flow=flow,
-        steps=flow_steps(flow),
-        flags=[row | {"meaning": (FLAGS | VERTEBRA_FLAGS)[row["flag"]]} for row in flow["flags"]],
-        images={name: data_uri(path) for name, path in figures.items()},
-        facts=facts,
-        taken=_taken(cost) if cost else [],
-        assumed=cost["assumed"] if cost else {},
-        applied=applied,
-        pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
-        abouts={METHODS[method].label: METHODS[method].about for method in metrics},
-        estimate_text=estimate_text,
+    return (
+        templates()
+        .get_template("cohort_page.html.j2")
+        .render(
+            notice=NOTICE,
+            phantom_fact=PHANTOM_FACT if phantom else "",
+            main=main,
+            methods=[METHODS[method].label for method in metrics],
+            test=main["splits"]["test"],
+            key_figures=_figure_rows(KEY_FIGURES, metrics, differences),
+            calibration=_figure_rows(CALIBRATION, metrics),
+            recalls=_recalls(metrics),
+            strata=[_stratum_table(metrics, kind, title) for kind, title in STRATA],
+            overfit=_overfit(metrics),
+            flow=flow,
+            steps=flow_steps(flow),
+            flags=[row | {"meaning": (FLAGS | VERTEBRA_FLAGS)[row["flag"]]} for row in flow["flags"]],
+            images={name: data_uri(path) for name, path in figures.items()},
+            facts=facts,
+            taken=_taken(cost) if cost else [],
+            assumed=cost["assumed"] if cost else {},
+            applied=applied,
+            pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
+            abouts={METHODS[method].label: METHODS[method].about for method in metrics},
+            estimate_text=estimate_text,
+        )
     )
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -27,6 +26,7 @@ from vertegrade.reasons import FLAGS, REASONS
 from vertegrade.report.cohort_page import PHANTOM_FACT, data_uri
 from vertegrade.report.model_card import LABELS, SCANS
 from vertegrade.report.montage import GRADE_COLOURS, with_doubts
+from vertegrade.report.templates import templates
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import KEY, doubt_of
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS, VERTEBRA_REASONS
@@ -95,27 +95,24 @@ def scans_page(
         _scan(scan, grades[grades["scan_id"] == scan["scan_id"]], pictures, crops, settings)
         for scan in scans.sort_values(["patient_id", "scan_id"]).to_dict("records")
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("scans_page.html.j2").render(
-        notice=NOTICE,
-        phantom_fact=PHANTOM_FACT if about.phantom else "",
-        about=about,
-        scans=shown,
-        counts={state: int((scans["state"] == state).sum()) for state in ("done", "excluded", "failed")},
-        patients=scans["patient_id"].nunique(),
-        graded=int(grades["evaluable"].sum()),
-        found=len(grades),
-        others=[METHODS[name].label for name in _other_methods(grades)],
-        main=METHODS[grades["method"].iloc[0]].label if len(grades) else "",
-        words=_words_used(grades),
-        model=_model(about.card) if about.card else None,
-        pictured=PICTURED,
+    return (
+        templates()
+        .get_template("scans_page.html.j2")
+        .render(
+            notice=NOTICE,
+            phantom_fact=PHANTOM_FACT if about.phantom else "",
+            about=about,
+            scans=shown,
+            counts={state: int((scans["state"] == state).sum()) for state in ("done", "excluded", "failed")},
+            patients=scans["patient_id"].nunique(),
+            graded=int(grades["evaluable"].sum()),
+            found=len(grades),
+            others=[METHODS[name].label for name in _other_methods(grades)],
+            main=METHODS[grades["method"].iloc[0]].label if len(grades) else "",
+            words=_words_used(grades),
+            model=_model(about.card) if about.card else None,
+            pictured=PICTURED,
+        )
     )
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from vertegrade.evaluation.challenge.measures import BAND_EDGES, LEAST_FOR_LIMIT
@@ -14,6 +13,7 @@ from vertegrade.levels import NAMES
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.report.cohort_page import PHANTOM_FACT, data_uri
+from vertegrade.report.templates import templates
 from vertegrade.tables import HEIGHTS, SOURCE
 
 VIRTUAL_NOTICE = "VIRTUAL fractures: made by a program in the scans, no patient has them"
@@ -40,40 +40,36 @@ def challenge_page(
     numbers: challenge.json. figures: image files by name (`all_figures`). about: whether the scans are `phantom`,
     landmarks were `given` with them, grades were `taught` by virtual fractures.
     """
-    folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([folder, folder.parent]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     methods = numbers["methods"]
     novelty = any(cell["n"] for blocks in methods.values() for cell in _novelty_cells(blocks["all"]))
-    return environment.get_template("page.html.j2").render(
-        notice=NOTICE,
-        virtual_notice=VIRTUAL_NOTICE,
-        phantom_fact=PHANTOM_FACT if about["phantom"] else "",
-        about=about,
-        numbers=numbers,
-        scans_text="these phantoms" if about["phantom"] else "your scans",
-        methods={name: METHODS[name].label for name in methods},
-        sentences=[
-            _noticed_sentence(METHODS[name].label, blocks, about["phantom"]) for name, blocks in methods.items()
-        ],
-        groups=[_group_table(methods, kind, title) for kind, title in GROUPS if _first(methods)[kind]],
-        bands={name: _band_rows(methods, name) for name in ("all", *_first(methods)["shape"])},
-        alarms=_alarm_rows(methods),
-        whole=_whole_rows(methods),
-        heights=_height_rows(numbers["heights"]),
-        found=_found_rows(methods, novelty),
-        novelty=novelty,
-        card=_card_rows(numbers["credibility"]),
-        examples=[_example(shown) for shown in examples],
-        images={name: data_uri(path) for name, path in figures.items()},
-        percent=percent,
-        estimate_text=estimate_text,
-        percent_text=percent_text,
+    return (
+        templates(Path(__file__).parent)
+        .get_template("page.html.j2")
+        .render(
+            notice=NOTICE,
+            virtual_notice=VIRTUAL_NOTICE,
+            phantom_fact=PHANTOM_FACT if about["phantom"] else "",
+            about=about,
+            numbers=numbers,
+            scans_text="these phantoms" if about["phantom"] else "your scans",
+            methods={name: METHODS[name].label for name in methods},
+            sentences=[
+                _noticed_sentence(METHODS[name].label, blocks, about["phantom"]) for name, blocks in methods.items()
+            ],
+            groups=[_group_table(methods, kind, title) for kind, title in GROUPS if _first(methods)[kind]],
+            bands={name: _band_rows(methods, name) for name in ("all", *_first(methods)["shape"])},
+            alarms=_alarm_rows(methods),
+            whole=_whole_rows(methods),
+            heights=_height_rows(numbers["heights"]),
+            found=_found_rows(methods, novelty),
+            novelty=novelty,
+            card=_card_rows(numbers["credibility"]),
+            examples=[_example(shown) for shown in examples],
+            images={name: data_uri(path) for name, path in figures.items()},
+            percent=percent,
+            estimate_text=estimate_text,
+            percent_text=percent_text,
+        )
     )
 
 
