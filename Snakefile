@@ -10,6 +10,7 @@ configfile: str(workflow.current_basedir.join("config.yaml"))
 
 
 include: "rules/common.smk"
+include: "rules/taught.smk"
 
 
 report: "report/workflow.rst"

@@ -120,21 +120,6 @@ def rows_of(*read):
     return rows
 
 
-def virtual_rows(wildcards):
-    """Rows of the scans with virtual fractures that are made of a shard's scans; `path` is the id of the scan.
-
-    Where grades are learned from them, scans that have labels of their own need none.
-    """
-    return [
-        ScanRow(f"{row.scan_id}-virtual-{n}", row.patient_id, row.scan_id).plain(
-            ["path"]
-        )
-        for row in ROWS[wildcards.shard]
-        if not (TAUGHT_VIRTUALLY and row.labels)
-        for n in range(1, SETTINGS.virtual_fractures.copies + 1)
-    ]
-
-
 def given_splits():
     """Splits that sample sheet and label tables in text give, by patient; they have priority over the hash.
 
@@ -273,13 +258,6 @@ def about_scans():
     }
 
 
-def virtual_localizer_files(wildcards):
-    """What vertebrae of virtual scans are found by. Given landmarks move with the bone, so they are its truth."""
-    if SETTINGS.localize.method == "provided":
-        return [f"<results>/virtual/truth/{wildcards.shard}.parquet"]
-    return localizer_files(wildcards)
-
-
 def own_rows():
     """Scans that the localizer may learn from: rows of the sheet with an annotation, and their converted volumes."""
     if not OWN_SCANS:
@@ -342,11 +320,6 @@ def localize_minutes(wildcards, attempt):
     return attempt * round(10 + SETTINGS.localize.tool_minutes * scans)
 
 
-def virtual_minutes(wildcards, attempt):
-    """The same for the scans with virtual fractures that are made of a shard's scans."""
-    return SETTINGS.virtual_fractures.copies * localize_minutes(wildcards, attempt)
-
-
 def label_files(wildcards=None):
     """Where the grades come from: the phantoms' truth, the cohort's label table, or the scans' own tables."""
     if PHANTOM and not SETTINGS.cohort.label_table:
@@ -376,42 +349,6 @@ def index_report():
 def latents_of(wildcards):
     """Latent tables of a method."""
     return expand(f"<results>/{ALL_METHODS[wildcards.method].latents}", shard=SHARDS)
-
-
-def teaching_crops(kind):
-    """Crops that latents are learned from, as `npy` or `parquet`: also those with virtual fractures where they teach."""
-    own = expand(f"<results>/crops/{{shard}}.{kind}", shard=SHARDS)
-    return own + [virtual(path) for path in own] if TAUGHT_VIRTUALLY else own
-
-
-def teaching_appearance():
-    """Tables of appearance that novelty is learned from: of the vertebrae that grades are learned from."""
-    own = expand("<results>/appearance/{shard}.parquet", shard=SHARDS)
-    return own + [virtual(path) for path in own] if TAUGHT_VIRTUALLY else own
-
-
-def teaching_latents(wildcards):
-    """Latent tables that grades are learned from."""
-    own = latents_of(wildcards)
-    return own + virtual_latents_of(wildcards) if TAUGHT_VIRTUALLY else own
-
-
-def teaching_labels(wildcards):
-    """Label tables that grades are learned from: virtual fractures count beside what the sheet's scans have."""
-    if not TAUGHT_VIRTUALLY:
-        return ["<results>/cohort/labels.parquet"]
-    own = [] if PHANTOM or not label_files() else ["<results>/cohort/labels.parquet"]
-    return own + expand("<results>/virtual/labels/{shard}.parquet", shard=SHARDS)
-
-
-def virtual(path):
-    """The file of scans with virtual fractures that is like a file of the cohort's own scans."""
-    return path.replace("<results>/", "<results>/virtual/", 1)
-
-
-def virtual_latents_of(wildcards):
-    """Latent tables of a method of the scans with virtual fractures."""
-    return [virtual(path) for path in latents_of(wildcards)]
 
 
 def challenge_notes():

@@ -1,8 +1,8 @@
 rule train_dae:
     """Train the diffusion autoencoder on the unlabelled crops of the training split; resumes by itself."""
     input:
-        pixels=teaching_crops("npy"),
-        crops=teaching_crops("parquet"),
+        pixels=teaching("<results>/crops/{shard}.npy"),
+        crops=teaching("<results>/crops/{shard}.parquet"),
         splits="<results>/cohort/splits.tsv",
     output:
         weights="<results>/dae/weights.safetensors",

@@ -93,7 +93,7 @@ rule fit_novelty:
     """What training vertebrae are like, and how unusual one may be, by training and validation patients."""
     input:
         latents=teaching_latents,
-        appearance=teaching_appearance(),
+        appearance=teaching("<results>/appearance/{shard}.parquet"),
         splits="<results>/cohort/splits.tsv",
         hyperplane="<results>/grading/{method}/hyperplane.json",
         calibrator="<results>/grading/{method}/calibrator.json",

@@ -1,8 +1,8 @@
 rule train_pca:
     """Fit principal components of the training split's crops: the baseline of the DAE's latents."""
     input:
-        pixels=teaching_crops("npy"),
-        crops=teaching_crops("parquet"),
+        pixels=teaching("<results>/crops/{shard}.npy"),
+        crops=teaching("<results>/crops/{shard}.parquet"),
         splits="<results>/cohort/splits.tsv",
     output:
         components="<results>/pca/components.safetensors",
