@@ -1,6 +1,7 @@
 # `make demo` and `make test` do all set-up themselves on a machine with Python 3.11.
 PYTHON ?= $(shell command -v python3.11 || echo python3)
-CORES ?= $(shell nproc)
+# All cores that this process may use; nproc alone would answer with OMP_NUM_THREADS where that is set.
+CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 BIN := .venv/bin
 
 .PHONY: demo grade challenge test check index check-cohort why config lock clean

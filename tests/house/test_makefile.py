@@ -69,6 +69,17 @@ def test_demo_is_snakemake_without_a_config(project: Path) -> None:
     assert called(project) == ["snakemake --cores 3"]
 
 
+def test_all_cores_are_used_where_a_shell_limits_the_threads_of_a_process(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.utime(project / ".venv/ready")
+    cores = len(os.sched_getaffinity(0))
+    monkeypatch.setenv("OMP_NUM_THREADS", str(cores + 1))
+    monkeypatch.setenv("OMP_THREAD_LIMIT", "1")
+    assert make(project, "demo", f"VERTEGRADE_TEST_DATA={project}").returncode == 0
+    assert called(project) == [f"snakemake --cores {cores}"]
+
+
 def test_demo_grades_the_public_scan_where_it_is_and_makes_the_page_again(project: Path) -> None:
     os.utime(project / ".venv/ready")
     lidc = project / "lidc-idri-0001/dicom"
