@@ -46,6 +46,10 @@ def test_a_run_is_counted_with_what_was_withheld() -> None:
     assert (run["withheld"], run["graded"], run["found"]) == (3, int(GRADES["evaluable"].sum()) - 3, len(GRADES))
     assert sum(run["by_grade"]) == run["graded"]
     assert ("unlike training", 3) in run["flags"]
+    words = f"DAE graded {run['graded']} of them"
+    rest = len(GRADES) - run["graded"] - 3
+    page = page_with(run)
+    assert words in page and f"The other {rest} cannot be graded" in page
 
 
 def test_the_page_shows_novelty_and_the_challenge_of_other_scans() -> None:

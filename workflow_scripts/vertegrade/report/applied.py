@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from vertegrade.evaluation.texts import estimate_text
-from vertegrade.methods import METHODS
+from vertegrade.methods import MAIN, METHODS
 from vertegrade.tables import has_flag
 
 COUNTED_FLAGS = ("unlike_training", "look_at_this", "methods_disagree")
@@ -23,13 +23,16 @@ def applied_run(
     if not same_model:
         return {"name": name, "same_model": False}
     graded = grades[grades["evaluable"]]
+    withheld = int((grades["reason"] == "unlike_training").sum())
     return {
         "name": name,
         "same_model": True,
+        "method": METHODS[MAIN].label,
         "scans": grades["scan_id"].nunique(),
         "found": len(grades),
         "graded": len(graded),
-        "withheld": int((grades["reason"] == "unlike_training").sum()),
+        "withheld": withheld,
+        "others": len(grades) - len(graded) - withheld,
         "by_grade": [int((graded["grade"] == grade).sum()) for grade in range(4)],
         "flags": [(flag.replace("_", " "), int(has_flag(grades, flag).sum())) for flag in COUNTED_FLAGS],
         "challenge": _challenge(challenge) if challenge else None,
