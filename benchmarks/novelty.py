@@ -6,6 +6,9 @@ RESULTS: a finished run of phantoms, whose models, training and validation verte
 vertebrae, and all of a second run that it graded (`--more`). Planted strangeness (strange_crops.py) is made from two
 test vertebrae of each patient. Real CT comes from a folder of yours, and LIDC-IDRI-0001 from `python
 tests/helpers/lidc.py`. Each way has its limit from the validation patients, by patient, as the library's has.
+
+The line "as fitted" is the novelty that RESULTS itself fitted, with its limit. It differs from "the library" where
+RESULTS learned from virtual fractures too. `--ways` without names leaves the other ways out.
 """
 
 import argparse
@@ -20,7 +23,7 @@ from novelty_ways import WAYS
 from vertegrade.files import read_json
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
-from vertegrade.grading.novelty import LIMIT, fit_novelty, patient_weights, weighted_quantile
+from vertegrade.grading.novelty import LIMIT, STEPS, Novelty, fit_novelty, patient_weights, weighted_quantile
 from vertegrade.tables import PATIENT_SPLITS, read_table
 
 Score = Callable[[Vertebrae], np.ndarray]
@@ -60,9 +63,10 @@ def limit_of(score: Score, sets: Sets) -> float:
     return float(weighted_quantile(score(sets.validation), weights, np.array([LIMIT]))[0])
 
 
-def figures(score: Score, sets: Sets) -> Line:
-    """A line of the table."""
-    limit, new, truth = limit_of(score, sets), score(sets.new), sets.new.truth
+def figures(score: Score, sets: Sets, limit: float | None = None) -> Line:
+    """A line of the table. limit: by default that of `limit_of`."""
+    limit = limit_of(score, sets) if limit is None else limit
+    new, truth = score(sets.new), sets.new.truth
     found = [(score(those) > limit).mean() for those in sets.strange.values()]
     planted = np.concatenate([score(those) for those in sets.strange.values()])
     error, order = np.abs(sets.new.severity - truth), np.argsort(new, kind="stable")
@@ -91,8 +95,15 @@ def shown(lines: dict[str, Line]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def library_lines(sets: Sets, grader: Grader) -> tuple[dict[str, Line], Score]:
-    """Lines of the library's novelty, of each of its signs, and without each; and its score."""
+def as_fitted(grader: Grader) -> tuple[Score, float]:
+    """The novelty that the run fitted: its most unusual sign, and what it may not exceed."""
+    novelty = Novelty.from_dict(read_json(grader.results / "grading" / grader.method / "novelty.json"))
+    limit = float(novelty.scores[round(LIMIT * STEPS) - 1])
+    return lambda those: novelty.excess(those.z, those.x, those.severity).max(axis=1), limit
+
+
+def library_lines(sets: Sets, grader: Grader) -> dict[str, Line]:
+    """Lines of the library's novelty, of each of its signs, and without each."""
     both = sets.train.with_rows_of(sets.validation)
     splits = read_table(grader.results / "cohort/splits.tsv", PATIENT_SPLITS)
     fitted = fit_novelty(both.latents, both.appearance_table(), splits, grader.plane, grader.calibration)
@@ -105,12 +116,11 @@ def library_lines(sets: Sets, grader: Grader) -> tuple[dict[str, Line], Score]:
     scores |= {f"{sign} alone": by_signs([number]) for number, sign in enumerate(SIGNS)}
     scores |= {f"without {s}": by_signs([n for n in everything if n != number]) for number, s in enumerate(SIGNS)}
     scores["without the four contrasts"] = by_signs([0, 1])
-    return {name: figures(score, sets) for name, score in scores.items()}, scores["the library"]
+    return {name: figures(score, sets) for name, score in scores.items()}
 
 
-def show_parts(score: Score, sets: Sets) -> None:
+def show_parts(score: Score, sets: Sets, limit: float) -> None:
     """Print the shares found per kind, and what becomes of each real scan."""
-    limit = limit_of(score, sets)
     print({kind: round(float((score(those) > limit).mean()), 3) for kind, those in sets.strange.items()})
     print(f"limit {limit:.2f}; score of phantoms: median {np.median(score(sets.new)):.2f}, {score(sets.new).max():.2f}")
     if sets.real is not None:
@@ -146,6 +156,7 @@ if __name__ == "__main__":
         raw = WAYS[name](sets.train)
         lines[name] = figures(compared_with_severity(raw, sets), sets)
     plain = {f"{name}, not compared with severity": figures(WAYS[name](sets.train), sets) for name in given.ways[4:5]}
-    library, score = library_lines(sets, grader)
-    print(shown(lines | plain | library))
-    show_parts(score, sets)
+    score, limit = as_fitted(grader)
+    fitted = {"as fitted": figures(score, sets, limit)}
+    print(shown(lines | plain | library_lines(sets, grader) | fitted))
+    show_parts(score, sets, limit)
