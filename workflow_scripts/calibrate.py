@@ -19,4 +19,5 @@ with run_job(snakemake) as job:
     for row in calibration.scores:
         job.log.info("%s", row)
     job.log.info("chosen: %s", calibration.chosen)
+    job.log.info("decision rule: %s of %s", calibration.scale.rule, calibration.scale.scores)
     write_json(job.output.calibrator, calibration.to_dict())

@@ -15,4 +15,6 @@ with run_job(snakemake) as job:
         job.seed,
     )
     job.log.info("C %g, cross-validated AUC %.3f", hyperplane.C, hyperplane.auc_cv)
+    if hyperplane.at_the_end():
+        job.log.warning("C is the last that was tried: the best may lie beyond; are the labels right?")
     write_json(job.output.hyperplane, hyperplane.to_dict())

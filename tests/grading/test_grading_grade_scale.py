@@ -14,7 +14,7 @@ from vertegrade.grading.grade_scale import (
     NEVER,
     GradeScale,
     best_grade_limits,
-    fit_grade_scale,
+    fitted_limits,
     grade_of,
     youden_limit,
 )
@@ -87,7 +87,7 @@ def test_limits_have_the_best_macro_f1_of_all_with_that_fracture_limit(fracture_
 
 def test_a_grade_that_does_not_occur_is_never_given() -> None:
     value, grade = np.linspace(0, 3, 31), np.repeat([0, 1, 3], [10, 10, 11])
-    assert set(grade_of(fit_grade_scale(value, grade, 1).severity(value))) == {0, 1, 3}
-    assert set(grade_of(fit_grade_scale(value, grade, 2).severity(value))) == {0, 1, 3}
+    assert set(grade_of(GradeScale(fitted_limits(value, grade, 1)).severity(value))) == {0, 1, 3}
+    assert set(grade_of(GradeScale(fitted_limits(value, grade, 2)).severity(value))) == {0, 1, 3}
     only_high = best_grade_limits(np.array([0.5, 1.0, 2.0, 2.5]), np.array([1, 1, 2, 2]), 2, 1.5)
     assert only_high == [0.0, 1.5, NEVER]

@@ -1,5 +1,6 @@
 """The hyperplane: true distances, one space for fitting and moving, nothing leaks, nothing stale."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from helpers.simulated_latents import cohort
 from learning_curve import keep_labels_of
 from vertegrade.grading import hyperplane
 from vertegrade.grading.hyperplane import (
+    C_GRID,
+    C_LIMITS,
     WHITENINGS,
     Hyperplane,
+    choose_penalty,
     cross_fitted_distance,
     fit_hyperplane,
     pattern_of,
@@ -309,3 +313,42 @@ def test_an_encoder_that_says_nothing_is_a_clear_error(tables: Tables, classifie
     same = latents.assign(z=[np.ones(4, np.float32)] * len(latents))
     with pytest.raises(GradingError, match="do not differ between the classes"):
         fit_hyperplane(same, labels, splits, GradingSettings(classifier=classifier), seed=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("best", "expected", "tries"),
+    [(1e-2, 1e-2, 5), (1e2, 1e2, 8), (1e-5, 1e-5, 7), (1e9, C_LIMITS[1], 8), (1e-9, C_LIMITS[0], 7)],
+)
+def test_the_grid_goes_on_until_the_best_penalty_is_inside(
+    monkeypatch: pytest.MonkeyPatch, best: float, expected: float, tries: int
+) -> None:
+    """A vertebra on the wrong side for each ten between a penalty and the best one."""
+    fractured, tried = np.arange(40) >= 20, []
+
+    def distance(z_n: np.ndarray, fractured: np.ndarray, folds: np.ndarray, classifier: str, penalty: float):
+        tried.append(penalty)
+        wrong = round(abs(np.log10(penalty / best)))
+        return np.where(np.arange(40) < 20 + wrong, -1.0, 1.0)
+
+    monkeypatch.setattr(hyperplane, "cross_fitted_distance", distance)
+    found, auc, _ = choose_penalty(np.zeros((40, 2)), fractured, np.arange(40) % 4, "logistic")
+    assert found == expected
+    assert len(tried) == len(set(tried)) == tries
+    assert auc == (1.0 if found == best else pytest.approx(auc))
+    assert found in tried
+    plane = plane_of([1.0], 0.0, [0.0], [1.0])
+    assert not plane.at_the_end()
+    assert dataclasses.replace(plane, C=expected).at_the_end() == (best in (1e9, 1e-9))
+
+
+def test_equal_penalties_do_not_extend_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def distance(z_n: np.ndarray, fractured: np.ndarray, folds: np.ndarray, classifier: str, penalty: float):
+        tried.append(penalty)
+        return fractured.astype(float)
+
+    monkeypatch.setattr(hyperplane, "cross_fitted_distance", distance)
+    found = choose_penalty(np.zeros((40, 2)), np.arange(40) >= 20, np.arange(40) % 4, "logistic")
+    assert found[:2] == (C_GRID[0], 1.0)
+    assert tried == [*C_GRID, 1e-5]

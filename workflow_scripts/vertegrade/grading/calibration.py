@@ -18,8 +18,9 @@ import pandas as pd
 from vertegrade.arrays import Floats
 from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_scores
 from vertegrade.grading.conformal import Intervals, fit_intervals
+from vertegrade.grading.decision_rules import fit_grade_scale
 from vertegrade.grading.errors import mean_prediction, unusual, usual_lengths
-from vertegrade.grading.grade_scale import GradeScale, fit_grade_scale, on_scale
+from vertegrade.grading.grade_scale import GradeScale, on_scale
 from vertegrade.grading.hyperplane import (
     Hyperplane,
     choose_penalty,
@@ -126,7 +127,7 @@ def calibrate(
     distance = cross_fitted_distance(z_n, fractured, folds, hyperplane.classifier, hyperplane.C)
     calibrators = {name: kind.fit(distance, z_n, train.grade, folds) for name, kind in KINDS.items()}
 
-    scale = fit_grade_scale(out_of_fold[chosen].severity, grade, settings.fracture_grade)
+    scale = fit_grade_scale(out_of_fold[chosen], grade, settings.fracture_grade, np.tile(folds, REPEATS))
     validation = graded_latents(latents, labels, splits, "validation")
     held_out = mean_prediction(
         _on_plane(calibrators[chosen], hyperplane.w, hyperplane.b),

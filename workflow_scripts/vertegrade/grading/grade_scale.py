@@ -1,12 +1,13 @@
 """Genant's scale of one calibrator: where its grades begin, and a severity that rounds to the grade.
 
 A calibrator's expected grade is drawn to the many intact vertebrae, so plain rounding hardly ever gives the rare high
-grades. Limits fitted on training patients say from which expected grade on a vertebra has grade 1, 2 and 3. Severity is
-the expected grade stretched piecewise so that these limits lie at 0.5, 1.5 and 2.5; the order of vertebrae stays. The
-grade is the rounded severity, and a vertebra is called fractured when its grade is `fracture_grade` or more.
+grades. Limits of training patients say from which expected grade on a vertebra has grade 1, 2 and 3: those of one of
+four decision rules (decision_rules.py). Severity is the expected grade stretched piecewise so that these limits lie at
+0.5, 1.5 and 2.5; the order of vertebrae stays. The grade is the rounded severity, and a vertebra is called fractured
+when its grade is `fracture_grade` or more.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,14 @@ def grade_of(severity: Floats) -> Whole:
 
 @dataclass(frozen=True)
 class GradeScale:
-    """limits: expected grades (0-3) from which the grade is 1, 2, 3, none falling; NEVER for a grade never given."""
+    """limits: expected grades (0-3) from which the grade is 1, 2, 3, none falling; NEVER for a grade never given.
+
+    rule: the decision rule that set them. scores: of each rule, out of fold; empty in files of before 2026-11-29.
+    """
 
     limits: list[float]
+    rule: str = "fitted"
+    scores: dict[str, float] = field(default_factory=dict)
 
     def severity(self, expected: Floats) -> Floats:
         """Severity (N,) in 0-3 of expected grades (N,): rises strictly within each grade, and `grade_of` fits it."""
@@ -63,14 +69,13 @@ def on_scale(graded: Graded, scale: GradeScale) -> Graded:
     return Graded(scale.severity(graded.severity), graded.p_grade)
 
 
-def fit_grade_scale(expected: Floats, grade: Whole, fracture_grade: int) -> GradeScale:
-    """The scale of out-of-fold expected grades and Genant grades (N,) of training vertebrae.
+def fitted_limits(expected: Floats, grade: Whole, fracture_grade: int) -> list[float]:
+    """Limits of out-of-fold expected grades and Genant grades (N,) of training vertebrae.
 
     Fractures begin where sensitivity + specificity is largest; the limits on both sides of that have the largest
     macro-F1 over the grades that occur.
     """
-    fracture_limit = youden_limit(expected, grade >= fracture_grade)
-    return GradeScale(best_grade_limits(expected, grade, fracture_grade, fracture_limit))
+    return best_grade_limits(expected, grade, fracture_grade, youden_limit(expected, grade >= fracture_grade))
 
 
 def youden_limit(expected: Floats, fractured: Flags) -> float:

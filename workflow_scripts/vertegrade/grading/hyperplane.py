@@ -34,8 +34,10 @@ from vertegrade.settings.grading import GradingSettings
 # How far latents are whitened: not at all (each dimension has unit variance), by half, completely.
 WHITENINGS = (0.0, 0.5, 1.0)
 # Inverse strengths of the L2 penalty, strongest first: latents have unit variance, so this spans a plane of class means
-# to a nearly unpenalised one.
+# to a nearly unpenalised one. Where an end is the best, the grid goes on beyond it, as far as C_LIMITS.
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+C_LIMITS = (1e-6, 1e3)
+LEAST_GAIN = 5e-4  # of AUC: less is noise, and beyond the grid the AUC is nearly flat
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,10 @@ class Hyperplane:
                 "encode the crops and fit the hyperplane with the same weights (method keypoints: the same version, "
                 "with points from the same source, localize.method `learned` or masks)"
             )
+
+    def at_the_end(self) -> bool:
+        """Whether the chosen penalty is the last one that is ever tried, so that the best may lie beyond."""
+        return self.C in C_LIMITS
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -231,12 +237,23 @@ def cross_fitted_distance(z_n: Floats, fractured: Flags, folds: Whole, classifie
 def choose_penalty(z_n: Floats, fractured: Flags, folds: Whole, classifier: str) -> tuple[float, float, Floats]:
     """(C, its AUC, its out-of-fold distances): the C of the best AUC over all folds pooled, the strongest among equals.
 
-    Pooled, because the calibrators see the distances of all folds on one scale.
+    Pooled, because the calibrators see the distances of all folds on one scale. While the best C is the first or last
+    of the grid, the next power of ten is tried, as far as C_LIMITS; it counts where its AUC is larger by LEAST_GAIN.
     """
     from sklearn.metrics import roc_auc_score
 
-    tried = []
-    for penalty in C_GRID:
+    tried: dict[float, tuple[float, Floats]] = {}
+
+    def auc(penalty: float) -> float:
         distance = cross_fitted_distance(z_n, fractured, folds, classifier, penalty)
-        tried.append((penalty, float(roc_auc_score(fractured, distance)), distance))
-    return max(tried, key=lambda entry: entry[1])
+        tried[penalty] = float(roc_auc_score(fractured, distance)), distance
+        return tried[penalty][0]
+
+    best = max(C_GRID, key=auc)
+    while best in (min(tried), max(tried)) and best not in C_LIMITS:
+        further = best / 10 if best == min(tried) else best * 10
+        further = float(f"{further:.0e}")  # a power of ten to the last bit, which 1e-4 / 10 is not
+        if auc(further) < tried[best][0] + LEAST_GAIN:
+            break
+        best = further
+    return best, *tried[best]
