@@ -26,5 +26,6 @@ with run_job(snakemake) as job:
     facts = run_facts(jobs, job.params.settings_sha256)
     numbers = summary(metrics, cohort, facts, cost(jobs, len(scans)))
     for method, figures in numbers["methods"].items():
-        job.log.info("%s: %s", method, {name: value and round(value, 3) for name, value in figures.items()})
+        numbers_only = {name: value for name, value in figures.items() if isinstance(value, float)}
+        job.log.info("%s: %s", method, {name: round(value, 3) for name, value in numbers_only.items()})
     write_json(job.output.summary, numbers)

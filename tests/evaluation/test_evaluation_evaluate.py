@@ -93,7 +93,7 @@ def test_fractures_of_a_shape_are_held_against_all_intact_vertebrae():
         assert stratum["sensitivity"]["value"] == pytest.approx((fractures["grade"] > 0).mean())
         assert stratum["mean_error"]["value"] == pytest.approx(error.mean())
         assert stratum["mae"]["value"] == pytest.approx(error.abs().mean())
-        assert not {"specificity", "pr_auc"} & set(stratum)
+        assert not {"specificity", "pr_auc", "interval_coverage", "interval_width"} & set(stratum)
 
 
 def test_fractures_without_a_shape_are_named_so_and_mild_ones_may_be_intact():
@@ -114,6 +114,26 @@ def test_the_error_of_a_region_is_that_of_its_fractures():
     assert list(strata) == ["T1-T4", "T5-T9", "T10-L2", "L3-L6"]
     error = (lumbar["severity"] - lumbar["genant_grade"]).mean()
     assert strata["L3-L6"]["mean_error"]["value"] == pytest.approx(error)
+
+
+def test_intervals_are_judged_by_true_grade_and_in_each_group() -> None:
+    narrow = COHORT.dae.assign(severity_high=COHORT.dae["severity_high"].where(COHORT.dae["grade"] < 2, 2.0))
+    merged = narrow.merge(COHORT.labels, on=["scan_id", "vertebra"])
+    test = merged[(merged["split"] == "test") & merged["usable"] & merged["evaluable"]]
+    inside = (test["severity_low"] <= test["genant_grade"]) & (test["genant_grade"] <= test["severity_high"])
+    width = test["severity_high"] - test["severity_low"]
+    result = _evaluate(predictions=narrow)["splits"]["test"]
+    assert result["vertebra"]["interval_coverage"]["value"] == pytest.approx(inside.mean())
+    for grade in range(4):
+        of_grade = test["genant_grade"] == grade
+        assert result["vertebra"][f"interval_coverage_grade_{grade}"]["value"] == pytest.approx(inside[of_grade].mean())
+        assert result["vertebra"][f"interval_width_grade_{grade}"]["value"] == pytest.approx(width[of_grade].mean())
+    assert result["vertebra"]["interval_coverage_grade_3"]["value"] < 0.5
+    lumbar = test["vertebra"] >= 22
+    stratum = result["by_region"]["L3-L6"]
+    assert stratum["interval_coverage"]["value"] == pytest.approx(inside[lumbar].mean())
+    assert stratum["interval_width"]["value"] == pytest.approx(width[lumbar].mean())
+    assert stratum["interval_coverage"]["n"] == lumbar.sum()
 
 
 def test_thickness_on_an_edge_belongs_to_the_thinner_band_and_unknown_is_its_own():

@@ -46,10 +46,28 @@ def test_the_summary_keeps_the_documented_schema(schema):
     assert result["methods"]["pca"]["vertebra_auc"] < result["methods"]["dae"]["vertebra_auc"]
 
 
+def test_intervals_are_told_by_grade_region_and_thickness():
+    metrics = _metrics()
+    test = metrics["dae"]["splits"]["test"]
+    figures = summary(metrics, COUNTS, FACTS, COST)["methods"]["dae"]
+    assert list(figures["interval_coverage_by_grade"]) == ["0", "1", "2", "3"]
+    for grade, value in figures["interval_coverage_by_grade"].items():
+        assert value == test["vertebra"][f"interval_coverage_grade_{grade}"]["value"]
+        assert figures["interval_width_by_grade"][grade] == test["vertebra"][f"interval_width_grade_{grade}"]["value"]
+    for group in ("region", "thickness"):
+        for name in ("interval_coverage", "interval_width"):
+            expected = {key: cell[name]["value"] for key, cell in test[f"by_{group}"].items()}
+            assert figures[f"{name}_by_{group}"] == expected
+    mild = _metrics()
+    mild["dae"]["splits"]["test"]["vertebra"]["interval_coverage_grade_3"]["n"] = 0
+    assert list(summary(mild, COUNTS, FACTS, COST)["methods"]["dae"]["interval_coverage_by_grade"]) == ["0", "1", "2"]
+
+
 def test_a_run_without_labels_gives_null_and_still_keeps_the_schema(schema):
     result = summary(_metrics(usable=False), COUNTS, FACTS, COST)
     jsonschema.validate(result, schema)
-    assert set(result["methods"]["dae"].values()) == {None}
+    figures = result["methods"]["dae"]
+    assert all(value is None or value == {} for value in figures.values())
 
 
 def test_facts_that_are_not_in_the_contract_stay_out(schema):

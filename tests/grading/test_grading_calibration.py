@@ -1,5 +1,6 @@
 """Calibrators and their choice."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -201,6 +202,27 @@ def test_validation_grades_touch_the_intervals_only(fitted: Fitted) -> None:
     other = calibrate(latents, spoilt, splits, plane, SETTINGS, seed=1).to_dict()
     changed = {key for key, value in calibration.to_dict().items() if other[key] != value}
     assert changed == {"intervals"}
+
+
+def test_the_intervals_count_training_out_of_fold_and_validation(fitted: Fitted) -> None:
+    (latents, labels, splits), plane, calibration = fitted
+    used = labels[labels["patient_id"].isin(splits.loc[splits["split"] != "test", "patient_id"])]
+    found = [used.loc[used["genant_grade"] == grade, "patient_id"].nunique() for grade in range(4)]
+    assert calibration.intervals.patients == found
+    few = splits.assign(
+        split=splits["split"].where((splits["split"] != "validation") | (splits.index % 2 == 0), "test")
+    )
+    with pytest.raises(GradingError, match="need 9 validation patients with graded vertebrae, there are 6; lower"):
+        calibrate(latents, labels, few, plane, SETTINGS, seed=1)
+
+
+def test_a_file_of_an_older_version_keeps_its_fingerprint(fitted: Fitted) -> None:
+    numbers = json.loads(json.dumps(fitted[2].to_dict()))
+    assert Calibration.from_dict(numbers).sha256() == fitted[2].sha256()
+    old = numbers | {"intervals": {"quantile": 0.8, "coverage": 0.9, "patients": 38, "vertebrae": 397}}
+    assert Calibration.from_dict(old).sha256() != fitted[2].sha256()
+    text = json.dumps(old, sort_keys=True)
+    assert Calibration.from_dict(old).sha256() == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_random_labels_are_not_rewarded_out_of_fold() -> None:

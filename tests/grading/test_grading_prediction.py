@@ -46,7 +46,9 @@ def test_the_simulated_structure_is_found(fitted: Fitted, predictions: pd.DataFr
     assert roc_auc_score(test["genant_grade"] >= 1, test["severity"]) > 0.9
     assert spearmanr(fractured["severity"], fractured["height_loss"])[0] > 0.6
     inside = (test["severity_low"] <= test["genant_grade"]) & (test["genant_grade"] <= test["severity_high"])
-    assert inside.mean() == pytest.approx(0.9, abs=0.07)
+    assert inside.mean() > 0.85
+    assert inside[test["genant_grade"] >= 1].mean() > 0.85
+    assert (test["severity_high"] - test["severity_low"]).mean() < 1.6
 
 
 def test_not_evaluable_vertebrae_keep_their_row_and_reason_without_numbers(fitted: Fitted) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.small_cohort import training_cohort, write_nifti
 from vertegrade.grading.calibrators import Graded
-from vertegrade.grading.conformal import fit_intervals, patients_needed
+from vertegrade.grading.conformal import Predicted, fit_intervals, patients_needed
 from vertegrade.grading.rows import LEAST_PATIENTS, GradingError, patient_folds
 from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.sheet import check_sheet
@@ -41,10 +41,10 @@ def test_the_least_that_the_check_asks_for_is_the_least_that_can_be_fitted(tmp_p
         graded = Graded(p_grade[:patients] @ np.arange(4), p_grade[:patients])
         numbers = np.zeros(patients, int), np.arange(patients)
         if patients < patients_needed(0.9):
-            with pytest.raises(GradingError, match="need 9 validation patients"):
-                fit_intervals(graded, *numbers, 0.9)
+            with pytest.raises(GradingError, match="need 9 patients"):
+                fit_intervals([Predicted(graded, *numbers)], 0.9)
         else:
-            assert fit_intervals(graded, *numbers, 0.9).patients == patients
+            assert fit_intervals([Predicted(graded, *numbers)], 0.9).patients == [patients, 0, 0, 0]
 
 
 def test_labels_of_scans_that_are_not_in_the_sheet_do_not_count(tmp_path: Path) -> None:  # field test B8

@@ -51,7 +51,7 @@ def detection_metrics(severity: Floats, called: Flags, fractured: Flags) -> Metr
 
 
 def stratum_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
-    """Detection metrics of evaluable cases, and the errors of severity of the fractured ones.
+    """Detection metrics of evaluable cases, the errors of severity of the fractured ones, and intervals of all.
 
     `mae`: mean absolute error. `mean_error`: mean of severity - true grade; below 0, fractures are graded too mild.
     """
@@ -59,12 +59,14 @@ def stratum_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
     fractured, severity = true >= fracture_grade, numbers(cases, "severity")
     error = (severity - true)[fractured]
     detection = detection_metrics(severity, (cases["grade"] >= fracture_grade).to_numpy(dtype=bool), fractured)
+    intervals = _interval_metrics(cases, np.full(len(cases), True))
 
     def metrics(weights: Floats) -> dict[str, Metric]:
         return {
             **detection(weights),
             "mae": Metric(mean(np.abs(error), weights[:, fractured]), (len(error),)),
             "mean_error": Metric(mean(error, weights[:, fractured]), (len(error),)),
+            **intervals(weights),
         }
 
     return metrics
@@ -76,10 +78,10 @@ def vertebra_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
     graded = cases[evaluable]
     true, predicted = graded["genant_grade"].to_numpy(), graded["grade"].to_numpy()
     severity, p_fracture = numbers(graded, "severity"), numbers(graded, "p_fracture")
-    low, high = numbers(graded, "severity_low"), numbers(graded, "severity_high")
     fractured = true >= fracture_grade
     classes, everyone = (size(fractured), size(~fractured)), np.full(len(graded), True)
-    has_interval = np.isfinite(low) & np.isfinite(high)
+    intervals = [_interval_metrics(graded, everyone)]
+    intervals += [_interval_metrics(graded, true == grade, f"_grade_{grade}") for grade in GRADES]
     detection = detection_metrics(severity, predicted >= fracture_grade, fractured)
 
     def metrics(weights: Floats) -> dict[str, Metric]:
@@ -98,12 +100,24 @@ def vertebra_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
             "brier": Metric(mean((p_fracture - fractured) ** 2, weights), (n,)),
             "calibration_slope": Metric(calibration_slope(p_fracture, fractured, weights), classes),
             "calibration_intercept": Metric(calibration_intercept(p_fracture, fractured, weights), classes),
-            "interval_coverage": Metric(
-                share((low <= true) & (true <= high), has_interval, weights), (size(has_interval),)
-            ),
-            "interval_width": Metric(mean((high - low)[has_interval], weights[:, has_interval]), (size(has_interval),)),
+            **{name: metric for metrics in intervals for name, metric in metrics(weights).items()},
             "non_evaluable_rate": Metric(share(~evaluable, np.full(len(cases), True), all_weights), (len(cases),)),
             "exact_grade": Metric(share(predicted == true, everyone, weights), (n,)),
+        }
+
+    return metrics
+
+
+def _interval_metrics(graded: pd.DataFrame, among: Flags, suffix: str = "") -> Metrics:
+    """Share of the intervals of the cases `among` (N,) of graded ones that contain the true grade, and their width."""
+    true, low, high = (numbers(graded, name) for name in ("genant_grade", "severity_low", "severity_high"))
+    known = among & np.isfinite(low) & np.isfinite(high)
+    inside, width = (low <= true) & (true <= high), (high - low)[known]
+
+    def metrics(weights: Floats) -> dict[str, Metric]:
+        return {
+            f"interval_coverage{suffix}": Metric(share(inside, known, weights), (size(known),)),
+            f"interval_width{suffix}": Metric(mean(width, weights[:, known]), (len(width),)),
         }
 
     return metrics

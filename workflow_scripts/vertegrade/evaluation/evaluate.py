@@ -28,6 +28,7 @@ from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.tables import SHAPES, SPLITS
 
 SHAPE_NOT_GIVEN = "not given"  # of a fracture in labels without shapes
+NOT_OF_SHAPES = ("pr_auc", "specificity", "interval_coverage", "interval_width")
 CALIBRATION_BINS = 10  # of the calibration curve, each with as many vertebrae as the next
 
 
@@ -139,8 +140,8 @@ def _shapes(
 ) -> dict[str, dict[str, Any]]:
     """The same of the fractures of each shape, beside all intact vertebrae.
 
-    Intact vertebrae have no shape. So specificity would be the same everywhere, and the precision of one shape says
-    nothing: both are left out.
+    Intact vertebrae have no shape. So specificity would be the same everywhere, and the precision of one shape and the
+    intervals of it and all intact ones say nothing: they are left out.
     """
     intact = graded["genant_grade"] < fracture_grade
     shapes = graded["shape"].replace("", SHAPE_NOT_GIVEN)
@@ -150,7 +151,7 @@ def _shapes(
         if fractures.any():
             cases = graded[intact | fractures].reset_index(drop=True)
             metrics = estimate(stratum_metrics(cases, fracture_grade), patient_codes(cases), settings, seed)
-            kept = {metric: cell for metric, cell in metrics.items() if metric not in ("pr_auc", "specificity")}
+            kept = {metric: cell for metric, cell in metrics.items() if metric not in NOT_OF_SHAPES}
             result[name] = {"counts": _stratum_counts(graded[fractures], fracture_grade), **kept}
     return result
 

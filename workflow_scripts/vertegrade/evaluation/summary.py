@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from vertegrade.tables import GRADES
+
 VERTEBRA = ["sensitivity", "specificity", "macro_f1", "qwk", "mae", "spearman_height_loss", "interval_coverage"]
+VERTEBRA += ["interval_width"]
+INTERVALS = ["interval_coverage", "interval_width"]
 COHORT = ["scans", "scans_done", "vertebrae", "vertebrae_graded"]
 COHORT += ["vertebrae_uncertain_level", "vertebrae_doubtful_points"]
 COHORT += ["vertebrae_unlike_training", "vertebrae_methods_disagree"]
@@ -29,7 +33,7 @@ def summary(
     }
 
 
-def _method(test: dict[str, Any]) -> dict[str, float | None]:
+def _method(test: dict[str, Any]) -> dict[str, Any]:
     vertebra = test["vertebra"]
     figures = {
         "vertebra_auc": vertebra["auc"]["value"],
@@ -37,4 +41,13 @@ def _method(test: dict[str, Any]) -> dict[str, float | None]:
         "vertebra_auc_high": vertebra["auc"]["high"],
         "patient_auc": test["patient"]["auc"]["value"],
     }
-    return figures | {name: vertebra[name]["value"] for name in VERTEBRA}
+    figures |= {name: vertebra[name]["value"] for name in VERTEBRA}
+    return figures | {f"{name}_by_{group}": cells for name in INTERVALS for group, cells in _groups(test, name).items()}
+
+
+def _groups(test: dict[str, Any], name: str) -> dict[str, dict[str, float | None]]:
+    """A figure of the intervals by true grade, by region and by slice thickness: those that have vertebrae."""
+    grades = {str(grade): test["vertebra"][f"{name}_grade_{grade}"] for grade in GRADES}
+    strata = {kind: {key: cell[name] for key, cell in test[f"by_{kind}"].items()} for kind in ("region", "thickness")}
+    groups = {"grade": grades, **strata}
+    return {group: {key: cell["value"] for key, cell in cells.items() if cell["n"]} for group, cells in groups.items()}

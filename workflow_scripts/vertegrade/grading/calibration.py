@@ -1,9 +1,9 @@
 """The calibration of a hyperplane: which calibrator, the scale of its grades, and the intervals.
 
-Everything but the intervals comes from the training split by nested cross-validation over patients. In each outer fold
-the penalty, the hyperplane and the calibrators are fitted again on the other folds, and inside these the calibrators
-see out-of-fold distances only. A plane in a hundred dimensions separates its own training vertebrae better than new
-ones; a calibrator fitted on those would be overconfident.
+All comes from the training split by nested cross-validation over patients; the intervals also count the validation
+split. In each outer fold the penalty, the hyperplane and the calibrators are fitted again on the other folds, and
+inside these the calibrators see out-of-fold distances only. A plane in a hundred dimensions separates its own training
+vertebrae better than new ones; a calibrator fitted on those would be overconfident.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import pandas as pd
 
 from vertegrade.arrays import Floats
 from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_scores
-from vertegrade.grading.conformal import Intervals, fit_intervals
+from vertegrade.grading.conformal import Intervals, Predicted, fit_intervals, patients_needed
 from vertegrade.grading.decision_rules import fit_grade_scale
 from vertegrade.grading.errors import mean_prediction, unusual, usual_lengths
 from vertegrade.grading.grade_scale import GradeScale, on_scale
@@ -28,7 +28,14 @@ from vertegrade.grading.hyperplane import (
     fit_plane,
     plane_distance,
 )
-from vertegrade.grading.rows import LEAST_PATIENTS, GradedLatents, Whole, graded_latents, patient_folds
+from vertegrade.grading.rows import (
+    LEAST_PATIENTS,
+    GradedLatents,
+    GradingError,
+    Whole,
+    graded_latents,
+    patient_folds,
+)
 from vertegrade.model_files import CALIBRATION_KEYS, check_keys
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import GRADES
@@ -43,7 +50,8 @@ class Calibration:
 
     chosen: kind that grades. calibrators: all kinds, fitted on the whole training split. scale: of the chosen kind.
     scores: one row per kind, out of fold. usual_errors: lengths of the latents' errors in training, in z (errors.py;
-    empty where unknown). hyperplane_sha256: the plane that this belongs to.
+    empty where unknown). hyperplane_sha256: the plane that this belongs to. read_sha256: of the numbers of a file that
+    it was read from, which an older version may have written.
     """
 
     hyperplane_sha256: str
@@ -54,6 +62,7 @@ class Calibration:
     intervals: Intervals
     scores: list[dict[str, Any]]
     usual_errors: list[float]
+    read_sha256: str = ""
 
     def predict(self, distance: Floats, z_n: Floats) -> Graded:
         """Severity on Genant's scale, which rounds to the grade, and grade probabilities, by the chosen kind."""
@@ -76,7 +85,8 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
-        return vars(self) | {
+        numbers = {name: value for name, value in vars(self).items() if name != "read_sha256"}
+        return numbers | {
             "calibrators": {kind: calibrator.to_dict() for kind, calibrator in self.calibrators.items()},
             "scale": self.scale.to_dict(),
             "intervals": self.intervals.to_dict(),
@@ -84,7 +94,7 @@ class Calibration:
 
     def sha256(self) -> str:
         """Fingerprint of all numbers, which ties what was fitted to its severities to it."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        return self.read_sha256 or _fingerprint(self.to_dict())
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Calibration":
@@ -92,7 +102,12 @@ class Calibration:
         check_keys(numbers, CALIBRATION_KEYS, "the calibrator")
         calibrators = {kind: KINDS[kind].from_dict(plain) for kind, plain in numbers["calibrators"].items()}
         scale, intervals = GradeScale.from_dict(numbers["scale"]), Intervals.from_dict(numbers["intervals"])
-        return cls(**(numbers | {"calibrators": calibrators, "scale": scale, "intervals": intervals}))
+        fitted = {"calibrators": calibrators, "scale": scale, "intervals": intervals}
+        return cls(**(numbers | fitted), read_sha256=_fingerprint(numbers))
+
+
+def _fingerprint(numbers: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
 
 def calibrate(
@@ -103,7 +118,7 @@ def calibrate(
     settings: GradingSettings,
     seed: int,
 ) -> Calibration:
-    """Choose and fit the calibrator on the training split, the intervals on the validation split.
+    """Choose and fit the calibrator on the training split, the intervals on the training and validation splits.
 
     latents: LATENTS of the cohort; labels: LABELS; splits: PATIENT_SPLITS. With `calibration: auto` the kind with the
     best out-of-fold ranked probability score is chosen. The score is proper, so that probabilities stay honest at a low
@@ -129,6 +144,7 @@ def calibrate(
 
     scale = fit_grade_scale(out_of_fold[chosen], grade, settings.fracture_grade, np.tile(folds, REPEATS))
     validation = graded_latents(latents, labels, splits, "validation")
+    _check_validation(validation, settings.coverage)
     held_out = mean_prediction(
         _on_plane(calibrators[chosen], hyperplane.w, hyperplane.b),
         hyperplane.normalise(validation.z),
@@ -140,10 +156,29 @@ def calibrate(
         chosen=chosen,
         calibrators=calibrators,
         scale=scale,
-        intervals=fit_intervals(on_scale(held_out, scale), validation.grade, validation.patient, settings.coverage),
+        intervals=fit_intervals(
+            [
+                Predicted(on_scale(out_of_fold[chosen], scale), grade, patient),
+                Predicted(on_scale(held_out, scale), validation.grade, validation.patient),
+            ],
+            settings.coverage,
+        ),
         scores=scores,
         usual_errors=usual,
     )
+
+
+def _check_validation(validation: GradedLatents, coverage: float) -> None:
+    """GradingError where so few validation patients are graded that the intervals would rest on training alone.
+
+    The grades' scale was fitted to the out-of-fold predictions of the training patients.
+    """
+    patients, needed = len(np.unique(validation.patient)), patients_needed(coverage)
+    if patients < needed:
+        raise GradingError(
+            f"intervals of coverage {coverage:g} need {needed} validation patients with graded vertebrae, there are "
+            f"{patients}; lower grading.coverage or give the validation split more patients"
+        )
 
 
 def _on_plane(calibrator: Calibrator, w: Floats, b: float) -> Callable[[Floats], Graded]:

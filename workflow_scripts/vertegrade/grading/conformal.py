@@ -1,49 +1,70 @@
-"""Intervals of stated coverage: split conformal prediction by patient, on a validation split never fitted on.
+"""Intervals of stated coverage within each true grade: conformal prediction by patient and by grade.
+
+Most vertebrae are intact, so intervals that hold for 90 % of all of them may fail for half of the mild fractures. So
+each grade has a limit of its own (Mondrian or label-conditional conformal prediction; Vovk, Gammerman & Shafer,
+Algorithmic Learning in a Random World, 2005, section 4.5). A grade is accepted where its distance from the severity,
+in predicted errors, is no larger than that of the stated share of vertebrae of this true grade. The interval spans the
+severities that round to the accepted grades, 0-0.5, 0.5-1.5, 1.5-2.5 and 2.5-3, and what lies between. So it has no
+zero width. What else was tried is in docs/results/intervals.md.
 
 The vertebrae of a patient resemble each other, so vertebrae are not exchangeable, but patients are. By "pooling CDFs"
 (Dunn, Wasserman & Ramdas, JASA 2023) every patient gets the same weight, shared among the patient's vertebrae, so that
-long scans do not outvote short ones. One more vertebra's weight is at infinity. The interval of a vertebra drawn from a
-new patient then contains its Genant grade with the stated probability, over patients and vertebrae (not within each
-grade, not for another scanner population), exactly as the number of patients grows.
+long scans do not outvote short ones. One more vertebra's weight is at infinity. The grade of a vertebra drawn from
+those of its true grade of a new patient then lies inside with the stated probability (not for another scanner
+population), exactly as the number of patients with this grade grows.
 
-The variant with a guarantee at any number puts a whole patient's weight at infinity (Lee, Barber & Willett,
-arXiv:2306.06342). On simulated spines nominal 0.90 became 0.97 with 12 patients and 0.93 with 24 by the guaranteed
-variant, 0.89-0.90 by this one.
+A grade's limit is the larger one of two groups of patients. Training patients, out of fold, are many, but the encoder
+has seen their crops, and the scale of grades was fitted to them. Validation patients were never learned from, but few
+of them have the rare grades. Either group alone missed the stated share in one of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vertegrade.arrays import Floats
 from vertegrade.grading.calibrators import Graded
-from vertegrade.grading.grade_scale import grade_of
-from vertegrade.grading.rows import GradingError, Whole
+from vertegrade.grading.grade_scale import HALVES, grade_of
+from vertegrade.grading.rows import Flags, GradingError, Whole
 from vertegrade.tables import GRADES
 
 # A predicted error below this would turn one confidently wrong vertebra into an endless score.
 LEAST_SCALE = 0.01
+BAND_LOW, BAND_HIGH = np.array([0.0, *HALVES]), np.array([*HALVES, 3.0])
+
+
+class Predicted(NamedTuple):
+    """Predictions, true grades (N,) and patients (N,) of some vertebrae."""
+
+    graded: Graded
+    grade: Whole
+    patient: Whole
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Half width of an interval = quantile * predicted error. patients and vertebrae: how many it was calibrated on."""
+    """limits: distance in predicted errors up to which grades 0-3 are accepted. coverage: the share within each grade.
 
-    quantile: float
+    patients: how many with a vertebra of each grade the limits come from.
+    """
+
+    limits: list[float]
     coverage: float
-    patients: int
-    vertebrae: int
+    patients: list[int]
+
+    def accepted(self, graded: Graded) -> Flags:
+        """Which grades (N, 4) are accepted; the vertebra's own always, since an interval must not contradict it."""
+        accepted: Flags = grade_scores(graded) <= np.array(self.limits)
+        accepted[np.arange(len(accepted)), grade_of(graded.severity)] = True
+        return accepted
 
     def bounds(self, graded: Graded) -> tuple[Floats, Floats]:
-        """(severity_low, severity_high), each (N,), clipped to 0-3; widened to the vertebra's own grade.
-
-        A severity of 1.4 is grade 1: an interval of 1.2 to 1.6 without that grade would contradict it. Coverage can
-        only grow by this.
-        """
-        half, grade = self.quantile * predicted_error(graded), grade_of(graded.severity)
-        low, high = np.clip(graded.severity - half, 0.0, 3.0), np.clip(graded.severity + half, 0.0, 3.0)
-        return np.minimum(low, grade), np.maximum(high, grade)
+        """(severity_low, severity_high), each (N,) in 0-3: from the lowest accepted grade to the highest."""
+        accepted = self.accepted(graded)
+        lowest, highest = accepted.argmax(axis=1), len(GRADES) - 1 - accepted[:, ::-1].argmax(axis=1)
+        return BAND_LOW[lowest], BAND_HIGH[highest]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -51,8 +72,19 @@ class Intervals:
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Intervals":
-        """The intervals of `to_dict`."""
-        return cls(**numbers)
+        """The intervals of `to_dict`.
+
+        Files of before 2026-11-29 have one `quantile` of all grades together: it accepts the same grades as it did.
+        """
+        if "quantile" not in numbers:
+            return cls(**numbers)
+        return cls([numbers["quantile"]] * len(GRADES), numbers["coverage"], [numbers["patients"]] * len(GRADES))
+
+
+def grade_scores(graded: Graded) -> Floats:
+    """Distance (N, 4) of each grade from the severity, in predicted errors."""
+    distance: Floats = np.abs(np.array(GRADES, dtype=np.float64)[None, :] - graded.severity[:, None])
+    return distance / predicted_error(graded)[:, None]
 
 
 def predicted_error(graded: Graded) -> Floats:
@@ -62,27 +94,41 @@ def predicted_error(graded: Graded) -> Floats:
 
 
 def patients_needed(coverage: float) -> int:
-    """Validation patients below which a single one outweighs what may lie outside."""
+    """Patients with a grade below which a single one outweighs what may lie outside."""
     return int(np.ceil(1 / (1 - coverage) - 1 - 1e-9))
 
 
-def fit_intervals(graded: Graded, grade: Whole, patient: Whole, coverage: float) -> Intervals:
-    """The patient-weighted quantile of |grade - severity| / predicted error; all (N,), of the validation split.
+def fit_intervals(groups: Sequence[Predicted], coverage: float) -> Intervals:
+    """The larger one of the groups' patient-weighted quantiles of each true grade's scores.
 
-    GradingError where there are fewer patients than 1 / (1 - coverage) - 1: then one patient outweighs what may lie
-    outside.
+    groups: predictions that were not fitted on their own patients. A grade that in no group as many patients have as
+    1 / (1 - coverage) - 1 gets the largest limit of the others: one of its patients would outweigh what may lie
+    outside. GradingError where every grade is as rare.
     """
-    _, inverse, vertebrae_of = np.unique(patient, return_inverse=True, return_counts=True)
-    patients = len(vertebrae_of)
     needed = patients_needed(coverage)
-    if patients < needed:
+    patients = [[len(np.unique(patient[grade == value])) for value in GRADES] for _, grade, patient in groups]
+    most = max(map(max, patients))
+    if most < needed:
         raise GradingError(
-            f"intervals of coverage {coverage:g} need {needed} validation patients with graded vertebrae, there are "
-            f"{patients}; lower grading.coverage or give the validation split more patients"
+            f"intervals of coverage {coverage:g} need {needed} patients with graded vertebrae of the same grade, there "
+            f"are {most}; lower grading.coverage or give more patients grades"
         )
-    score = np.abs(grade - graded.severity) / predicted_error(graded)
-    weight = 1.0 / (vertebrae_of[inverse] * patients)
+    known: dict[int, float] = {}
+    for (graded, grade, patient), counts in zip(groups, patients, strict=True):
+        scores = grade_scores(graded)
+        for value in (value for value in GRADES if counts[value] >= needed):
+            of_grade = grade == value
+            limit = _limit(scores[of_grade, value], patient[of_grade], coverage)
+            known[value] = max(limit, known.get(value, limit))
+    widest = max(known.values())
+    limits = [known.get(value, widest) for value in GRADES]
+    return Intervals(limits, coverage, [sum(counts) for counts in zip(*patients, strict=True)])
+
+
+def _limit(score: Floats, patient: Whole, coverage: float) -> float:
+    """The score (N,) that the share `coverage` of the patients' weights does not exceed, one vertebra at infinity."""
+    _, number, vertebrae_of = np.unique(patient, return_inverse=True, return_counts=True)
+    weight = 1.0 / (vertebrae_of[number] * len(vertebrae_of))
     order = np.argsort(score, kind="stable")
-    level = min(coverage * (1 + 1 / len(grade)), 1.0)
-    reached = np.searchsorted(np.cumsum(weight[order]), level - 1e-9)
-    return Intervals(float(score[order][reached]), coverage, patients, len(grade))
+    level = min(coverage * (1 + 1 / len(score)), 1.0)
+    return float(score[order][np.searchsorted(np.cumsum(weight[order]), level - 1e-9)])

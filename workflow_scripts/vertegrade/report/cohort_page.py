@@ -39,7 +39,7 @@ KEY_FIGURES = [
         "vertebra",
         "interval_width",
         "Interval width",
-        "mean, in Genant grades; coverage is worth little if this is wide",
+        "mean, in Genant grades from 0 to 3; coverage is worth little if this is wide",
     ),
     ("vertebra", "non_evaluable_rate", "Not evaluable, vertebrae", "labelled vertebrae that got no grade"),
     ("patient", "non_evaluable_rate", "Not evaluable, patients", "labelled patients without any graded vertebra"),
@@ -52,7 +52,8 @@ CALIBRATION = [
 OVERFIT = [("auc", "ROC AUC"), ("macro_f1", "Macro-F1"), ("mae", "Mean absolute error"), ("brier", "Brier score")]
 STRATA = [("by_shape", "Shape"), ("by_region", "Region"), ("by_level", "Level"), ("by_thickness", "Slice thickness")]
 STRATUM_COLUMNS = [("auc", "ROC AUC"), ("sensitivity", "Sensitivity"), ("specificity", "Specificity")]
-STRATUM_COLUMNS += [("mean_error", "Mean error")]
+STRATUM_COLUMNS += [("mean_error", "Mean error"), ("interval_coverage", "Interval coverage")]
+NOT_OF_SHAPES = ("specificity", "interval_coverage")
 PHANTOM_FACT = "These patients are digital phantoms: their spines were drawn by a program, nobody was scanned."
 
 
@@ -95,7 +96,9 @@ def cohort_page(
             test=main["splits"]["test"],
             key_figures=_figure_rows(KEY_FIGURES, metrics, differences),
             calibration=_figure_rows(CALIBRATION, metrics),
-            recalls=_recalls(metrics),
+            recalls=_of_grades(metrics, "recall"),
+            coverages=_of_grades(metrics, "interval_coverage"),
+            widths=_of_grades(metrics, "interval_width"),
             strata=[_stratum_table(metrics, kind, title) for kind, title in STRATA],
             overfit=_overfit(metrics),
             flow=flow,
@@ -150,10 +153,11 @@ def _difference(cell: dict[str, Any]) -> str:
     return text.replace("-", "−")
 
 
-def _recalls(metrics: Metrics) -> list[dict[str, Any]]:
+def _of_grades(metrics: Metrics, name: str) -> list[dict[str, Any]]:
+    """A figure by true grade, of each method."""
     rows = []
     for grade in range(4):
-        cells = [_test(block, "vertebra", f"recall_grade_{grade}") for block in metrics.values()]
+        cells = [_test(block, "vertebra", f"{name}_grade_{grade}") for block in metrics.values()]
         rows.append({"name": f"Grade {grade}", "n": cells[0]["n"], "cells": [estimate_text(cell) for cell in cells]})
     return rows
 
@@ -164,7 +168,7 @@ def _stratum_table(metrics: Metrics, kind: str, title: str) -> dict[str, Any]:
     main = next(iter(metrics))
     columns = [(method, metric, name) for method, metric, name in columns if method == main or metric == "auc"]
     if kind == "by_shape":
-        columns = [column for column in columns if column[1] != "specificity"]
+        columns = [column for column in columns if column[1] not in NOT_OF_SHAPES]
     blocks = {method: block["splits"]["test"][kind] for method, block in metrics.items()}
     rows = []
     for stratum, numbers in blocks[main].items():

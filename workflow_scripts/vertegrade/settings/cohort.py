@@ -8,7 +8,7 @@ class SplitSettings(Section):
 
     train: float = setting(0.55, "Share of patients that models are trained on.", "fraction", gt=0, lt=1)
     validation: float = setting(
-        0.20, "Share of patients for the conformal intervals. Models are never trained on them.", "fraction", gt=0, lt=1
+        0.20, "Share of patients for intervals and novelty. Models are never trained on them.", "fraction", gt=0, lt=1
     )
     key: str = setting(
         "vertegrade", "Key of the patient hash: another key gives another split. The patients left over are test."

@@ -42,8 +42,8 @@ class GradingSettings(Section):
     )
     coverage: float = setting(
         0.90,
-        "Probability that an interval contains the grade of a new patient's vertebra. 0.90 needs 9 validation "
-        "patients.",
+        "Probability that an interval contains the grade of a new patient's vertebra, whichever grade it is. 0.90 "
+        "needs 9 validation patients, and 9 patients with a grade for a limit of its own.",
         "fraction",
         gt=0.5,
         lt=1,
