@@ -1,10 +1,10 @@
-"""Grade every vertebra: severity, grade probabilities, interval, novelty."""
+"""Grade every vertebra: severity, grade probabilities, interval, novelty; and its patient."""
 
 from vertegrade.files import read_json
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.novelty import Novelty
-from vertegrade.grading.prediction import predict, with_novelty
+from vertegrade.grading.prediction import predict, with_novelty, with_patients
 from vertegrade.tables import (
     APPEARANCE,
     LATENTS,
@@ -26,7 +26,8 @@ with run_job(snakemake) as job:
     novelty = Novelty.from_dict(read_json(job.input.novelty))
     novelty.check(calibration)
     graded = predict(latents, hyperplane, calibration, splits, job.wildcards.method)
-    predictions = with_novelty(graded, latents, appearance, novelty, job.params.withhold)
+    judged = with_novelty(graded, latents, appearance, novelty, job.params.withhold)
+    predictions = with_patients(judged, calibration)
     unlike = has_flag(predictions, "unlike_training").sum()
     job.log.info("%d of %d vertebrae are unlike the training", unlike, len(predictions))
     write_table(job.output.predictions, predictions, PREDICTIONS)

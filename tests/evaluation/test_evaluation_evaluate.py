@@ -65,11 +65,43 @@ def test_a_fracture_in_a_vertebra_that_was_not_graded_makes_its_patient_positive
             "severity": [0.2, np.nan, 0.1],
             "grade": [0, -1, 0],
             "evaluable": [True, False, True],
+            "patient_p_fracture": [0.2, 0.2, 0.1],
+            "patient_fractured": [1, 1, -1],
         }
     )
     patients = patient_cases(cases, fracture_grade=1).set_index("patient_id")
     assert patients["fractured"].to_dict() == {"A": True, "B": False}
     assert patients.loc["A", ["severity", "grade"]].tolist() == [0.2, 0]
+
+
+def test_a_patient_is_called_by_the_rule_for_patients() -> None:
+    said = COHORT.dae["patient_id"].str[1:].astype(int) % 3
+    p = (0.1 + 0.8 * (said == 1)).where(said < 2, 0.3)
+    predictions = COHORT.dae.assign(patient_p_fracture=p, patient_fractured=(said == 1).astype(int))
+    cases = split_cases(labelled_cases(predictions, COHORT.tables()), "test")
+    patients = patient_cases(cases, 1)
+    seen = patients[patients["evaluable"]]
+    called = seen["patient_id"].str[1:].astype(int) % 3 == 1
+    assert (seen["called"] == called).all()
+    result = _evaluate(predictions=predictions)["splits"]["test"]["patient"]
+    ill = seen["fractured"]
+    assert result["sensitivity"]["value"] == pytest.approx(called[ill].mean())
+    assert result["specificity"]["value"] == pytest.approx((~called[~ill]).mean())
+    assert result["brier"]["value"] == pytest.approx(((seen["p_fracture"] - ill) ** 2).mean())
+    apart = [abs((rows["p_fracture"] - rows["fractured"]).sum()) for _, rows in seen.groupby("p_fracture")]
+    assert result["ece"]["value"] == pytest.approx(sum(apart) / len(seen))
+    assert result["auc"] == _evaluate()["splits"]["test"]["patient"]["auc"]
+
+
+def test_without_a_rule_a_patient_is_called_by_the_worst_grade() -> None:
+    patients = patient_cases(split_cases(_cases(COHORT.dae), "test"), 1)
+    assert (patients["called"] == (patients["grade"] >= 1)).all()
+    assert patients["p_fracture"].isna().all()
+    result = _evaluate()["splits"]["test"]["patient"]
+    assert result["brier"]["value"] is None
+    assert result["brier"]["n"] == 0
+    unsaid = COHORT.dae.assign(patient_p_fracture=np.nan, patient_fractured=-1)
+    assert _evaluate(predictions=unsaid) == _evaluate()
 
 
 def test_strata_add_up_to_the_whole():

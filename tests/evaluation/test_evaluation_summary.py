@@ -63,6 +63,16 @@ def test_intervals_are_told_by_grade_region_and_thickness():
     assert list(summary(mild, COUNTS, FACTS, COST)["methods"]["dae"]["interval_coverage_by_grade"]) == ["0", "1", "2"]
 
 
+def test_patients_are_told_with_their_intervals():
+    metrics = _metrics()
+    figures = summary(metrics, COUNTS, FACTS, COST)["methods"]["dae"]
+    for name in ("sensitivity", "specificity", "brier", "ece"):
+        cell = metrics["dae"]["splits"]["test"]["patient"][name]
+        assert figures[f"patient_{name}"] == cell["value"]
+        assert figures[f"patient_{name}_low"] == cell["low"]
+        assert figures[f"patient_{name}_high"] == cell["high"]
+
+
 def test_a_run_without_labels_gives_null_and_still_keeps_the_schema(schema):
     result = summary(_metrics(usable=False), COUNTS, FACTS, COST)
     jsonschema.validate(result, schema)

@@ -97,7 +97,7 @@ def predictions_of(landmarks: pd.DataFrame, severity: Sequence[float], split: st
     table["grade"] = table["severity"].round().astype(int)
     table["severity_low"], table["severity_high"] = table["severity"] - 0.5, table["severity"] + 0.5
     table["severity_low"], table["severity_high"] = table["severity_low"].clip(0), table["severity_high"].clip(upper=3)
-    table = table.assign(evaluable=True, reason="", flags="")
+    table = table.assign(evaluable=True, reason="", flags="", patient_fractured=-1)
     return check_table(table.reindex(columns=[*PREDICTIONS.columns]), PREDICTIONS, "predictions")
 
 

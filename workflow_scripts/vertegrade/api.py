@@ -29,7 +29,7 @@ from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.grades import grade_table
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.novelty import Novelty
-from vertegrade.grading.prediction import predict, with_novelty
+from vertegrade.grading.prediction import predict, with_novelty, with_patients
 from vertegrade.localizer.scan import Finder, finder, localize_scan
 from vertegrade.localizer.sight.see import Sight, load_sight
 from vertegrade.methods import METHODS
@@ -138,7 +138,8 @@ def grade_volume(
     for method, (hyperplane, calibration, novelty) in model.graders.items():
         latents = LATENTS[method](model, landmarks, crops, pixels)
         graded = predict(latents, hyperplane, calibration, splits, method)
-        predictions[method] = with_novelty(graded, latents, looks, novelty, withhold)
+        judged = with_novelty(graded, latents, looks, novelty, withhold)
+        predictions[method] = with_patients(judged, calibration)
     return Graded(landmarks, crops, pixels, predictions)
 
 

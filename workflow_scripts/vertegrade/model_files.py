@@ -40,6 +40,8 @@ CALIBRATION_KEYS = frozenset(
         "usual_errors",
     ]
 )
+# Keys that files of before 2026-11-29 have not.
+LATER_KEYS = frozenset(["patient"])
 NOVELTY_KEYS = frozenset(
     [
         "calibrator_sha256",
@@ -67,9 +69,14 @@ class ModelFileError(ValueError):
 
 
 def check_keys(numbers: object, keys: frozenset[str], name: str) -> None:
-    """ModelFileError where a file has not exactly the keys that this version reads. name: the file, or what it is."""
+    """ModelFileError where a file has not exactly the keys that this version reads. name: the file, or what it is.
+
+    Keys that were added later may be missing.
+    """
     found = set(numbers) if isinstance(numbers, Mapping) else set[str]()
-    problems = [f"no {key!r}" for key in sorted(keys - found)] + [f"{key!r} too much" for key in sorted(found - keys)]
+    problems = [f"no {key!r}" for key in sorted(keys - found)] + [
+        f"{key!r} too much" for key in sorted(found - keys - LATER_KEYS)
+    ]
     if problems:
         raise ModelFileError(
             f"{name}: {', '.join(problems)}: another version wrote it; train the model again with this one"

@@ -66,6 +66,7 @@ _EVALUABLE = {"evaluable": pa.Column(bool), "reason": _text()}
 _LABEL_CONFIDENCE = {"label_confidence": _number(0, 1, nullable=True, required=False)}
 _FLAGS = {"flags": _text(required=False)}
 _DOUBT = _LABEL_CONFIDENCE | _FLAGS
+_OF_PATIENT = {"patient_p_fracture": _number(0, 1, nullable=True, required=False)}
 
 # One row per scan: what became of it at conversion. reason is "" for done scans; numbers are NaN where unknown; flags
 # (reasons.py: FLAGS) are joined by blanks.
@@ -180,7 +181,7 @@ MEASUREMENTS = _schema(
 
 # One row per vertebra, whatever the method. Numbers are NaN and grade is -1 where evaluable is False; where the reason
 # is UNLIKE_TRAINING the novelty stays, because it is the reason. signed_distance is the method's raw score before
-# calibration (for the DAE (w.z + b)/|w|).
+# calibration (for the DAE (w.z + b)/|w|). The last two are of the patient; -1 where none of its vertebrae is graded.
 UNLIKE_TRAINING = "unlike_training"
 PREDICTIONS = _schema(
     _VERTEBRA
@@ -197,7 +198,9 @@ PREDICTIONS = _schema(
         "novelty": _number(0, 1, nullable=True),
         **_EVALUABLE,
     }
-    | _DOUBT,
+    | _DOUBT
+    | _OF_PATIENT
+    | {"patient_fractured": _whole([-1, 0, 1], required=False)},
     KEY,
 )
 
@@ -208,7 +211,9 @@ GRADE_TABLE = _schema(
     | {"method": _text(), "grade": pa.Column("Int64", pa.Check.isin(GRADES), nullable=True)}
     | {name: _number(0, 3, nullable=True) for name in ("severity", "severity_low", "severity_high")}
     | {name: _number(0, 1, nullable=True) for name in ("p_fracture", "novelty", "label_confidence")}
-    | {**_EVALUABLE, "flags": _text()},
+    | {**_EVALUABLE, "flags": _text()}
+    | {"patient_p_fracture": _number(0, 1, nullable=True)}
+    | {"patient_fractured": pa.Column("Int64", pa.Check.isin([0, 1]), nullable=True)},
     KEY,
     strict=False,
 )

@@ -9,6 +9,7 @@ import pandas as pd
 from vertegrade.tables import CROPS, KEY, LABELS, PATIENT_SPLITS, SCANS, empty_table, read_table, read_tables
 
 PREDICTED = ["severity", "p_fracture", "grade", "severity_low", "severity_high", "evaluable", "reason"]
+OF_PATIENT = {"patient_p_fracture": np.nan, "patient_fractured": -1}  # and what they are where nothing is said
 NO_PREDICTION = "no_prediction"  # never localized, or outside the levels that are graded
 
 
@@ -39,8 +40,8 @@ def read_cohort(files: Any) -> Cohort:
 def labelled_cases(predictions: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
     """One row per vertebra with a usable label in a scan of the cohort, sorted by patient, scan and vertebra.
 
-    Columns: patient_id, scan_id, vertebra, split, genant_grade (int), shape, height_loss, slice_thickness_mm and those
-    of PREDICTED.
+    Columns: patient_id, scan_id, vertebra, split, genant_grade (int), shape, height_loss, slice_thickness_mm, those of
+    PREDICTED and those of OF_PATIENT.
     A vertebra without a prediction stays in, as not evaluable: its reason is the scan's, or `no_prediction`. Labels of
     scans outside the cohort are left out. Raises EvaluationError when predictions and splits disagree.
     """
@@ -56,6 +57,10 @@ def labelled_cases(predictions: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
         )
     cases = cases.merge(predictions[KEY + PREDICTED], on=KEY, how="left", validate="one_to_one")
     cases = cases.merge(cohort.crops[[*KEY, "slice_thickness_mm"]], on=KEY, how="left", validate="one_to_one")
+    of_patients = predictions.drop_duplicates("patient_id").set_index("patient_id")
+    for name, unknown in OF_PATIENT.items():
+        said = of_patients[name] if name in of_patients else pd.Series(dtype=float)
+        cases[name] = cases["patient_id"].map(said).astype(float).fillna(unknown)
     cases["evaluable"] = cases["evaluable"].eq(True)
     unsaid = cases["reason"].isna()
     cases.loc[unsaid, "reason"] = cases.loc[unsaid, "scan_reason"].replace("", NO_PREDICTION)
@@ -96,7 +101,8 @@ def patient_codes(cases: pd.DataFrame) -> np.ndarray:
 
 def patient_cases(cases: pd.DataFrame, fracture_grade: int) -> pd.DataFrame:
     """One row per patient: `fractured` (any labelled vertebra >= fracture_grade, evaluable or not), `severity` and
-    `grade` (largest over the evaluable labelled vertebrae; NaN and -1 if there is none), `evaluable`.
+    `grade` (largest over the evaluable labelled vertebrae; NaN and -1 if there is none), `evaluable`, `p_fracture` and
+    `called` by the rule for patients. Where the predictions do not say, p_fracture is NaN, and the grade calls.
     """
     table = pd.DataFrame(
         {
@@ -105,6 +111,10 @@ def patient_cases(cases: pd.DataFrame, fracture_grade: int) -> pd.DataFrame:
             "severity": cases["severity"].where(cases["evaluable"]),
             "grade": cases["grade"].where(cases["evaluable"], -1),
             "evaluable": cases["evaluable"],
+            "p_fracture": cases["patient_p_fracture"],
+            "said": cases["patient_fractured"],
         }
     )
-    return table.groupby("patient_id", sort=True, as_index=False).max()
+    patients = table.groupby("patient_id", sort=True, as_index=False).max()
+    called = patients["said"].eq(1).where(patients["said"] >= 0, patients["grade"] >= fracture_grade)
+    return patients.assign(called=called.astype(bool)).drop(columns="said")

@@ -13,6 +13,7 @@ from vertegrade.evaluation.metrics import (
     Flags,
     auc,
     average_precision,
+    calibration_error,
     calibration_intercept,
     calibration_slope,
     confusion,
@@ -23,6 +24,8 @@ from vertegrade.evaluation.metrics import (
     spearman,
 )
 from vertegrade.tables import GRADES
+
+PATIENT_BINS = 5
 
 
 def numbers(cases: pd.DataFrame, column: str) -> Floats:
@@ -131,15 +134,43 @@ def _height_loss(graded: pd.DataFrame, weights: Floats) -> Metric:
     return Metric(value, (size(known),))
 
 
-def patient_metrics(patients: pd.DataFrame, fracture_grade: int) -> Metrics:
-    """Patient-level metrics: a patient's severity and grade are the largest over its vertebrae (`patient_cases`)."""
+def patient_metrics(patients: pd.DataFrame) -> Metrics:
+    """Patient-level metrics of `patient_cases`: ranked by the largest severity, called by the rule for patients.
+
+    brier, ece and the calibration are of the patient's own probability, where predictions have one.
+    """
     evaluable = patients["evaluable"].to_numpy(dtype=bool)
     graded = patients[evaluable]
-    called, fractured = (graded["grade"] >= fracture_grade).to_numpy(), graded["fractured"].to_numpy(dtype=bool)
+    fractured, called = (graded[name].to_numpy(dtype=bool) for name in ("fractured", "called"))
     detection = detection_metrics(numbers(graded, "severity"), called, fractured)
+    probability = _probability_metrics(numbers(graded, "p_fracture"), fractured)
 
     def metrics(weights: Floats) -> dict[str, Metric]:
         rate = share(~evaluable, np.full(len(patients), True), weights)
-        return {**detection(weights[:, evaluable]), "non_evaluable_rate": Metric(rate, (len(patients),))}
+        return {
+            **detection(weights[:, evaluable]),
+            **probability(weights[:, evaluable]),
+            "non_evaluable_rate": Metric(rate, (len(patients),)),
+        }
+
+    return metrics
+
+
+def _probability_metrics(p: Floats, fractured: Flags) -> Metrics:
+    """How good the probabilities (N,) are, where they are known. ece: by PATIENT_BINS bins of about equal size."""
+    known = np.isfinite(p)
+    p, fractured = p[known], fractured[known]
+    edges = np.quantile(p, np.linspace(0, 1, PATIENT_BINS + 1)[1:-1]) if len(p) else np.empty(0)
+    bins = np.searchsorted(edges, p, side="right")
+    classes = (size(fractured), size(~fractured))
+
+    def metrics(weights: Floats) -> dict[str, Metric]:
+        weights = weights[:, known]
+        return {
+            "brier": Metric(mean((p - fractured) ** 2, weights), (len(p),)),
+            "ece": Metric(calibration_error(p, fractured, bins, weights), (len(p),)),
+            "calibration_slope": Metric(calibration_slope(p, fractured, weights), classes),
+            "calibration_intercept": Metric(calibration_intercept(p, fractured, weights), classes),
+        }
 
     return metrics

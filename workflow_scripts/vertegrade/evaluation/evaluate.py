@@ -1,7 +1,7 @@
 """Evaluate a method: predictions against Genant grades, with intervals, for vertebrae, patients, and in strata.
 
 Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`; a vertebra is called fractured by its grade,
-whose limits the grading stage fixed on training data. Nothing is chosen here.
+a patient by a limit of its own. The grading stage fixed both on training data. Nothing is chosen here.
 """
 
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def _evaluate_split(
     return {
         "counts": _counts(cases, patients, fracture_grade),
         "vertebra": estimate(vertebra_metrics(cases, fracture_grade), patient_codes(cases), settings, seed),
-        "patient": estimate(patient_metrics(patients, fracture_grade), np.arange(len(patients)), settings, seed),
+        "patient": estimate(patient_metrics(patients), np.arange(len(patients)), settings, seed),
         "confusion": counts.astype(int).tolist(),
         "calibration": _calibration(graded, fracture_grade, settings, seed),
         "by_shape": _shapes(graded, fracture_grade, settings, seed),
@@ -182,7 +182,7 @@ def compare(
     sides = [side[both].reset_index(drop=True) for side in sides]
     patients = [patient_cases(side, fracture_grade) for side in sides]
     vertebra = [vertebra_metrics(side, fracture_grade) for side in sides]
-    patient = [patient_metrics(side, fracture_grade) for side in patients]
+    patient = [patient_metrics(side) for side in patients]
     return {
         "methods": list(methods),
         "vertebrae": len(sides[0]),

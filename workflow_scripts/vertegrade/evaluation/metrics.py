@@ -100,6 +100,15 @@ def spearman(x: Floats, y: Floats, weights: Floats) -> Floats:
     return ratio((weights * a * b).sum(axis=1), spread)
 
 
+def calibration_error(p: Floats, positive: Flags, bins: NDArray[np.intp], weights: Floats) -> Floats:
+    """Expected calibration error (Naeini 2015): mean over cases of |mean p - share positive| in their bin `(N,)`."""
+    apart = np.zeros(len(weights))
+    for number in np.unique(bins):
+        here = bins == number
+        apart += np.abs(weights[:, here] @ (p - positive)[here])
+    return ratio(apart, weights.sum(axis=1))
+
+
 def calibration_slope(p: Floats, positive: Flags, weights: Floats) -> Floats:
     """Slope b of the logistic recalibration logit P(y) = a + b logit(p) (Cox 1958): 1 is ideal, < 1 too extreme."""
     return _recalibrate(p, positive, weights, free_slope=True)[1]

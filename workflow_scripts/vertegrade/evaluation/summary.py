@@ -6,6 +6,7 @@ from vertegrade.tables import GRADES
 
 VERTEBRA = ["sensitivity", "specificity", "macro_f1", "qwk", "mae", "spearman_height_loss", "interval_coverage"]
 VERTEBRA += ["interval_width"]
+PATIENT = ["sensitivity", "specificity", "brier", "ece"]
 INTERVALS = ["interval_coverage", "interval_width"]
 COHORT = ["scans", "scans_done", "vertebrae", "vertebrae_graded"]
 COHORT += ["vertebrae_uncertain_level", "vertebrae_doubtful_points"]
@@ -40,6 +41,11 @@ def _method(test: dict[str, Any]) -> dict[str, Any]:
         "vertebra_auc_low": vertebra["auc"]["low"],
         "vertebra_auc_high": vertebra["auc"]["high"],
         "patient_auc": test["patient"]["auc"]["value"],
+    }
+    figures |= {
+        f"patient_{name}{end.removeprefix('_value')}": test["patient"][name][end.removeprefix("_")]
+        for name in PATIENT
+        for end in ("_value", "_low", "_high")
     }
     figures |= {name: vertebra[name]["value"] for name in VERTEBRA}
     return figures | {f"{name}_by_{group}": cells for name in INTERVALS for group, cells in _groups(test, name).items()}

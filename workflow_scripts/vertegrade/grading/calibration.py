@@ -28,6 +28,7 @@ from vertegrade.grading.hyperplane import (
     fit_plane,
     plane_distance,
 )
+from vertegrade.grading.patients import PatientRule, fit_patient_rule
 from vertegrade.grading.rows import (
     LEAST_PATIENTS,
     GradedLatents,
@@ -50,8 +51,9 @@ class Calibration:
 
     chosen: kind that grades. calibrators: all kinds, fitted on the whole training split. scale: of the chosen kind.
     scores: one row per kind, out of fold. usual_errors: lengths of the latents' errors in training, in z (errors.py;
-    empty where unknown). hyperplane_sha256: the plane that this belongs to. read_sha256: of the numbers of a file that
-    it was read from, which an older version may have written.
+    empty where unknown). hyperplane_sha256: the plane that this belongs to. patient: from vertebrae to patients; None
+    where too few taught it, and in files of before 2026-11-29. read_sha256: of the numbers of a file that it was read
+    from, which an older version may have written.
     """
 
     hyperplane_sha256: str
@@ -62,6 +64,7 @@ class Calibration:
     intervals: Intervals
     scores: list[dict[str, Any]]
     usual_errors: list[float]
+    patient: PatientRule | None = None
     read_sha256: str = ""
 
     def predict(self, distance: Floats, z_n: Floats) -> Graded:
@@ -90,6 +93,7 @@ class Calibration:
             "calibrators": {kind: calibrator.to_dict() for kind, calibrator in self.calibrators.items()},
             "scale": self.scale.to_dict(),
             "intervals": self.intervals.to_dict(),
+            "patient": self.patient and self.patient.to_dict(),
         }
 
     def sha256(self) -> str:
@@ -102,7 +106,8 @@ class Calibration:
         check_keys(numbers, CALIBRATION_KEYS, "the calibrator")
         calibrators = {kind: KINDS[kind].from_dict(plain) for kind, plain in numbers["calibrators"].items()}
         scale, intervals = GradeScale.from_dict(numbers["scale"]), Intervals.from_dict(numbers["intervals"])
-        fitted = {"calibrators": calibrators, "scale": scale, "intervals": intervals}
+        patient = PatientRule.from_dict(numbers["patient"]) if numbers.get("patient") else None
+        fitted = {"calibrators": calibrators, "scale": scale, "intervals": intervals, "patient": patient}
         return cls(**(numbers | fitted), read_sha256=_fingerprint(numbers))
 
 
@@ -165,6 +170,14 @@ def calibrate(
         ),
         scores=scores,
         usual_errors=usual,
+        patient=fit_patient_rule(
+            [on_scale(repeat[chosen], scale) for repeat in repeats],
+            train.grade,
+            train.patient,
+            settings.fracture_grade,
+            settings.folds,
+            seed,
+        ),
     )
 
 

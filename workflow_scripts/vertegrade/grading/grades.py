@@ -24,7 +24,7 @@ def grade_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     main, *others = predictions
     of_main = predictions[main].sort_values(PATIENT_KEY, ignore_index=True)
     table = of_main[[name for name in PREDICTIONS.columns if name in GRADE_TABLE.columns and name in of_main]]
-    table = table.assign(**NOTICE, **doubt_of(of_main), method=main, grade=_grades(of_main))
+    table = table.assign(**NOTICE, **doubt_of(of_main), **_patients(of_main), method=main, grade=_grades(of_main))
     table["level"] = table["vertebra"].map(NAMES)
     counted = [table]
     for method in others:
@@ -38,6 +38,13 @@ def grade_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     table["flags"] = flags_with(table, {"look_at_this": look, "methods_disagree": apart.to_numpy(bool)})
     columns = [*GRADE_TABLE.columns, *(f"{number}_{method}" for method in others for number in ("grade", "severity"))]
     return check_table(table[columns].round(DECIMALS), GRADE_TABLE, "table of all methods' grades")
+
+
+def _patients(predictions: pd.DataFrame) -> dict[str, pd.Series]:
+    """What is said of each row's patient, unknown where nothing is."""
+    found = predictions.reindex(columns=["patient_p_fracture", "patient_fractured"])
+    called = found["patient_fractured"].where(found["patient_fractured"] >= 0).astype("Int64")
+    return {"patient_p_fracture": found["patient_p_fracture"].astype(float), "patient_fractured": called}
 
 
 def _grades(predictions: pd.DataFrame) -> "pd.Series[int]":

@@ -8,6 +8,7 @@ from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.grade_scale import grade_of
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.novelty import LIMIT, Novelty, appearance_of
+from vertegrade.grading.patients import largest
 from vertegrade.grading.rows import GradingError, stack_errors, stack_latents
 from vertegrade.tables import GRADES, PATIENT_KEY, PREDICTIONS, UNLIKE_TRAINING, check_table, doubt_of, flags_with
 
@@ -22,8 +23,9 @@ def predict(
     """PREDICTIONS of all rows of a LATENTS table, sorted by patient, scan and vertebra.
 
     Probabilities, severity and interval count what the errors of the latents leave open (errors.py). Rows that are not
-    evaluable keep their reason and get no numbers. novelty is left to `with_novelty`. GradingError for latents of
-    another encoder or another length, and for a calibration of another hyperplane.
+    evaluable keep their reason and get no numbers. novelty is left to `with_novelty`, the columns of patients to
+    `with_patients`. GradingError for latents of another encoder or another length, and for a calibration of another
+    hyperplane.
     """
     if calibration.hyperplane_sha256 != hyperplane.sha256():
         raise GradingError("the calibration belongs to another hyperplane; calibrate again")
@@ -45,7 +47,8 @@ def predict(
         values = [distance, graded.severity, graded.p_at_least(calibration.fracture_grade), *graded.p_grade.T]
         table.loc[here, NUMBERS] = np.stack([*values, *calibration.intervals.bounds(graded)], axis=1)
         table.loc[here, "grade"] = grade_of(graded.severity)
-    return check_table(table[list(PREDICTIONS.columns)], PREDICTIONS, f"predictions of {method}")
+    columns = [name for name in PREDICTIONS.columns if name in table]
+    return check_table(table[columns], PREDICTIONS, f"predictions of {method}")
 
 
 def with_novelty(
@@ -73,3 +76,26 @@ def with_novelty(
         for column, value in (("grade", -1), ("evaluable", False), ("reason", UNLIKE_TRAINING)):
             table.loc[unlike, column] = value
     return check_table(table, PREDICTIONS, "predictions with novelty")
+
+
+def with_patients(predictions: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+    """PREDICTIONS with what all graded vertebrae of its patient say together, the same in each row of a patient.
+
+    patient_p_fracture: probability of any fracture, NaN without a rule. patient_fractured: 1 where the patient is
+    called fractured, 0 where not, -1 where no vertebra was graded. Without a rule, the worst grade calls.
+    """
+    rows = predictions["evaluable"].to_numpy(dtype=bool)
+    names, number = np.unique(predictions["patient_id"].to_numpy(str), return_inverse=True)
+    p, called = np.full(len(names), np.nan), np.full(len(names), -1)
+    there, patient = np.unique(number[rows], return_inverse=True)
+    grade, p_fracture, severity = (
+        predictions.loc[rows, name].to_numpy(np.float64) for name in ("grade", "p_fracture", "severity")
+    )
+    rule = calibration.patient
+    if rule is None:
+        called[there] = largest(grade, patient) >= calibration.fracture_grade
+    else:
+        p[there] = rule.probabilities(p_fracture, severity, patient)
+        called[there] = p[there] >= rule.limit
+    table = predictions.assign(patient_p_fracture=p[number], patient_fractured=called[number])
+    return check_table(table, PREDICTIONS, "predictions with patients")

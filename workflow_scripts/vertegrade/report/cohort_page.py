@@ -28,8 +28,13 @@ KEY_FIGURES = [
     ("vertebra", "pr_auc", "PR AUC, vertebrae", "average precision; chance reaches the prevalence"),
     ("vertebra", "sensitivity", "Sensitivity, vertebrae", "fractures graded as such, by limits of training data"),
     ("vertebra", "specificity", "Specificity, vertebrae", "healthy vertebrae that were not"),
-    ("patient", "sensitivity", "Sensitivity, patients", "patients with a fracture in whom any vertebra was called"),
-    ("patient", "specificity", "Specificity, patients", "patients without a fracture in whom none was called"),
+    (
+        "patient",
+        "sensitivity",
+        "Sensitivity, patients",
+        "patients with a fracture who were called, by a limit of training patients",
+    ),
+    ("patient", "specificity", "Specificity, patients", "patients without a fracture who were not"),
     ("vertebra", "macro_f1", "Macro-F1, grades 0–3", "mean F1 of the grades, each grade counting the same"),
     ("vertebra", "qwk", "Weighted κ, grades 0–3", "agreement of grades beyond chance, quadratic weights"),
     ("vertebra", "mae", "Mean absolute error", "of the continuous severity, in Genant grades"),
@@ -48,6 +53,10 @@ CALIBRATION = [
     ("vertebra", "calibration_slope", "Slope", "1 is ideal; below 1 the probabilities are too extreme"),
     ("vertebra", "calibration_intercept", "In the large", "0 is ideal; below 0 it predicts too many fractures"),
     ("vertebra", "brier", "Brier score", "mean squared error of the probability; 0 is best"),
+    ("patient", "calibration_slope", "Slope, patients", "of the probability that a patient has any fracture"),
+    ("patient", "calibration_intercept", "In the large, patients", "as above"),
+    ("patient", "brier", "Brier score, patients", "as above"),
+    ("patient", "ece", "Expected calibration error, patients", "mean distance from the diagonal, five bins"),
 ]
 OVERFIT = [("auc", "ROC AUC"), ("macro_f1", "Macro-F1"), ("mae", "Mean absolute error"), ("brier", "Brier score")]
 STRATA = [("by_shape", "Shape"), ("by_region", "Region"), ("by_level", "Level"), ("by_thickness", "Slice thickness")]
