@@ -261,6 +261,8 @@ MODULES: dict[str, set[str]] = {
     "commands.py": set(),
     "api.py": set(),
     "folder_run.py": set(),
+    "latents.py": set(),
+    "latents_file.py": set(),
     "frozen.py": set(),
     "index/": set(),
     "preflight/": set(),

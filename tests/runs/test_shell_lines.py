@@ -124,6 +124,9 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
+    ".venv/bin/vertegrade grade-latents latents.npz --out mine": By(
+        "tests/house/test_latents.py", "def test_the_command_grades_and_says_what_is_wrong("
+    ),
     "make config": Typed(leaves="docs/reference/config.schema.json"),
     "make clean": Typed("Caches are removed", ".venv/ready"),
     "make test": By(".ci/run", "make test"),

@@ -1,4 +1,4 @@
-"""`vertegrade index`, `check`, `grade` and `challenge`: before a run, and runs that need no config."""
+"""`vertegrade index`, `check`, `grade`, `challenge` and `grade-latents`: before a run, and work without a config."""
 
 import argparse
 import os
@@ -34,6 +34,13 @@ def main() -> None:
         command.add_argument("--model", default="shipped", help="frozen model, or results of a run (%(default)s)")
         command.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")
         command.set_defaults(run=grade_folder, targets=targets)
+    latents = commands.add_parser("grade-latents", help="fit and judge grades on latents of your own, without images")
+    latents.add_argument("file", type=Path, help=".npz or .parquet with z, grade and patient")
+    latents.add_argument("--out", type=Path, default=Path("latent-grades"), help="new folder to write (%(default)s)")
+    latents.add_argument("--fracture-grade", type=int, choices=(1, 2), default=1, help="least fracture (%(default)s)")
+    latents.add_argument("--coverage", type=float, default=0.9, help="of the intervals (%(default)s)")
+    latents.add_argument("--seed", type=int, default=0, help="of the folds (%(default)s)")
+    latents.set_defaults(run=grade_latents)
     given = parser.parse_args()
     given.run(given)
 
@@ -82,6 +89,26 @@ def grade_folder(given: argparse.Namespace) -> None:
         sys.exit(f"Nothing was graded: {error}")
     # --configfile takes all that follows, up to the two dashes
     sys.exit(subprocess.run([*command, "--", *given.targets], check=False).returncode)
+
+
+def grade_latents(given: argparse.Namespace) -> None:
+    """Grade latents and say where what was written lies; docs/how-to/grade-latents.md says more."""
+    from pydantic import ValidationError
+
+    from vertegrade.latents import write_grades
+    from vertegrade.latents_file import LatentsError
+    from vertegrade.settings.grading import GradingSettings
+
+    try:
+        settings = GradingSettings(fracture_grade=given.fracture_grade, coverage=given.coverage)
+        found = write_grades(given.file, given.out, settings, given.seed)
+    except ValidationError as error:
+        sys.exit(f"Nothing was graded: --coverage {given.coverage:g}: {error.errors()[0]['msg']}")
+    except LatentsError as error:
+        sys.exit(f"Nothing was graded: {error}")
+    for warning in found.warnings:
+        print("warning:", warning)
+    print(f"{len(found.table)} rows graded: {given.out}/report.md. Research use only, not a medical device.")
 
 
 if __name__ == "__main__":
