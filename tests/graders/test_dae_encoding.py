@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from helpers.tiny_dae import MODEL, TRAIN, pixels, states
+from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.counterfactual import counterfactuals
 from vertegrade.graders.dae.encoding import encode
 from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
@@ -20,7 +21,7 @@ from vertegrade.threads import THREADS
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     settings = TRAIN.model_copy(update={"steps": 300})
-    train_dae([pixels()], MODEL, settings, states(folder), folder / "w.safetensors", 0, "cpu", 1)
+    train_dae(Crops([pixels()]), MODEL, settings, states(folder), folder / "w.safetensors", 0, "cpu", 1)
     return folder / "w.safetensors"
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from helpers.tiny_dae import states
+from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.encoding import encode
 from vertegrade.graders.dae.training import train_dae
 from vertegrade.graders.dae.weights import load_dae
@@ -43,7 +44,7 @@ def test_preset_trains_a_step_and_resumes(
             os.kill(os.getpid(), signal.SIGTERM)
 
     def run() -> None:
-        train_dae([pixels], model, train, states(tmp_path / "state"), tmp_path / "w.safetensors", 0, "cpu", 2)
+        train_dae(Crops([pixels]), model, train, states(tmp_path / "state"), tmp_path / "w.safetensors", 0, "cpu", 2)
 
     monkeypatch.setattr(Training, "train_step", train_step)
     with pytest.raises(SystemExit):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers.tiny_dae import DROPPING, TRAIN, pixels, states
+from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.training import train_dae
 from vertegrade.settings.dae import DaeTrainSettings
 from vertegrade.training.interruption import TrainingInterrupted
@@ -16,7 +17,9 @@ ALWAYS = TRAIN.model_copy(update={"save_every_s": 1.0e-9})
 
 
 def train(folder: Path, settings: DaeTrainSettings = ALWAYS, code: str = "one") -> bytes:
-    train_dae([pixels()], DROPPING, settings, states(folder / "state", code), folder / "w.safetensors", 0, "cpu", 1)
+    train_dae(
+        Crops([pixels()]), DROPPING, settings, states(folder / "state", code), folder / "w.safetensors", 0, "cpu", 1
+    )
     return (folder / "w.safetensors").read_bytes()
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from helpers.dae_job import training_job
 from helpers.tiny_dae import DROPPING, TRAIN, pixels
+from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.network import DaeNetwork
-from vertegrade.graders.dae.pixels import Crops
 from vertegrade.graders.dae.training import DaeLearning, recipe
 from vertegrade.training.loop import Training
 from vertegrade.training.seeds import own_generators, step_seed

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from helpers.tiny_dae import MODEL, TRAIN, pixels, states
+from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.network import DaeNetwork
-from vertegrade.graders.dae.pixels import Crops
 from vertegrade.graders.dae.training import (
     DaeLearning,
     centre_weight,
@@ -22,7 +22,9 @@ from vertegrade.training.loop import Training
 
 
 def train(folder: Path, settings: DaeTrainSettings = TRAIN, seed: int = 0) -> dict[str, float]:
-    return train_dae([pixels()], MODEL, settings, states(folder / "state"), folder / "w.safetensors", seed, "cpu", 1)
+    return train_dae(
+        Crops([pixels()]), MODEL, settings, states(folder / "state"), folder / "w.safetensors", seed, "cpu", 1
+    )
 
 
 def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -95,7 +97,9 @@ def test_learning_rate_rises_and_falls() -> None:
 
 
 def test_weights_say_how_they_came_about(tmp_path: Path) -> None:
-    train_dae([pixels()], MODEL, TRAIN, states(tmp_path), tmp_path / "w.safetensors", 5, "cpu", 1, {"patients": "3"})
+    train_dae(
+        Crops([pixels()]), MODEL, TRAIN, states(tmp_path), tmp_path / "w.safetensors", 5, "cpu", 1, {"patients": "3"}
+    )
     dae = load_dae(tmp_path / "w.safetensors")
     assert dae.settings == MODEL
     assert dae.crop_shape == (3, 16, 16)
@@ -104,6 +108,6 @@ def test_weights_say_how_they_came_about(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_crops_of_two_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="int16 crops"):
-        Crops([pixels(), pixels()[:, :1]])
+def test_no_crop_to_learn_from_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no evaluable crop to learn from"):
+        train_dae(Crops([pixels()[:0]]), MODEL, TRAIN, states(tmp_path), tmp_path / "w.safetensors", 0, "cpu", 1)

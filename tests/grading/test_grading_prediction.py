@@ -9,13 +9,12 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from helpers.simulated_latents import cohort
-from vertegrade.graders.pca import encode_pca, fit_pca, flatten, load_pca, save_pca
 from vertegrade.grading.calibration import Calibration, calibrate
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
 from vertegrade.grading.prediction import predict
 from vertegrade.grading.rows import GradingError
 from vertegrade.settings.grading import GradingSettings
-from vertegrade.tables import LATENTS, PREDICTIONS, check_table, empty_table, read_table
+from vertegrade.tables import LATENTS, PREDICTIONS, empty_table, read_table
 
 SETTINGS = GradingSettings()
 Fitted = tuple[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], Hyperplane, Calibration]
@@ -141,58 +140,3 @@ def test_patients_without_a_split_are_refused(fitted: Fitted) -> None:
     (latents, _, splits), plane, calibration = fitted
     with pytest.raises(ValueError, match="without a split: p000"):
         predict(latents, plane, calibration, splits.iloc[1:], "dae")
-
-
-WINDOW = (-150.0, 850.0)
-
-
-def crops_of(count: int, seed: int = 0) -> np.ndarray:
-    """Crops (count, 2, 6, 7) in HU that vary along two patterns."""
-    random = np.random.default_rng(seed)
-    patterns = np.random.default_rng(42).normal(size=(2, 2, 6, 7))
-    return (350 + 80 * np.tensordot(random.normal(size=(count, 2)), patterns, 1)).astype(np.int16)
-
-
-def test_window_ends_are_minus_one_and_one() -> None:
-    pixels = np.array([-1024, -150, 350, 850, 3000], dtype=np.int16).reshape(1, 1, 1, 5)
-    np.testing.assert_allclose(flatten(pixels, WINDOW), [[-1, -1, 0, 1, 1]])
-
-
-def test_pca_finds_the_patterns_and_is_deterministic() -> None:
-    one, two = (fit_pca(crops_of(80), 5, WINDOW, seed=3) for _ in range(2))
-    np.testing.assert_array_equal(one.components, two.components)
-    scores = one.encode(crops_of(40, seed=9))
-    assert scores.shape == (40, 5)
-    assert scores[:, 2:].std() < 0.05 * scores[:, :2].std()
-
-
-def test_pca_keeps_fewer_components_than_crops() -> None:
-    assert len(fit_pca(crops_of(5), 64, WINDOW, seed=0).components) == 4
-
-
-def test_pca_of_too_few_crops_is_a_clear_error() -> None:
-    with pytest.raises(GradingError, match="at least three evaluable training crops, there are 2"):
-        fit_pca(crops_of(2), 64, WINDOW, seed=0)
-
-
-def test_pca_refuses_crops_of_another_shape() -> None:
-    with pytest.raises(GradingError, match="fit it again"):
-        fit_pca(crops_of(9), 4, WINDOW, seed=0).encode(np.zeros((1, 1, 6, 7), np.int16))
-
-
-def test_pca_latents_follow_the_crops_table(tmp_path: Path) -> None:
-    save_pca(tmp_path / "pca.safetensors", fit_pca(crops_of(30), 4, WINDOW, seed=0))
-    pixels = crops_of(3, seed=7)
-    crops = pd.DataFrame({"patient_id": "p", "scan_id": "s", "vertebra": [10, 8], "crop": [2, 0]})
-    crops = crops.assign(evaluable=[True, False], reason=["", "outside_scan"])
-    table = encode_pca(tmp_path / "pca.safetensors", pixels, crops)
-    check_table(table, LATENTS, "latents")
-    expected = load_pca(tmp_path / "pca.safetensors").encode(pixels)
-    np.testing.assert_array_equal(np.stack(table["z"].tolist()), expected[[2, 0]])
-    assert table["reason"].tolist() == ["", "outside_scan"]
-
-
-def test_pca_files_of_the_same_fit_are_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        save_pca(tmp_path / name, fit_pca(crops_of(30), 4, WINDOW, seed=0))
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

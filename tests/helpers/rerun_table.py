@@ -221,6 +221,8 @@ MODULES: dict[str, set[str]] = {
     "training/": {"train_dae"},
     "virtual_fractures/": set(),  # asked for alone
     "graders/__init__.py": DAE | {"train_pca", "encode_pca", "measure"},
+    "graders/crops.py": DAE | {"train_pca", "encode_pca"},
+    "graders/taught.py": {"train_dae", "train_pca"},
     "graders/pca.py": {"train_pca", "encode_pca"},
     "graders/keypoints/": {"measure"},
     "graders/dae/": DAE,

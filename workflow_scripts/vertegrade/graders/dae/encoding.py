@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vertegrade.graders.dae.pixels import Crops, hounsfield, windowed
+from vertegrade.graders.crops import Crops
+from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.graders.dae.weights import Dae
 from vertegrade.tables import LATENTS, check_table
 from vertegrade.threads import fixed_threads
@@ -32,9 +33,9 @@ def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarra
     if sum(len(array) for array in pixels) == 0:
         return np.zeros((0, dae.settings.z_dim), np.float32)
     crops = Crops(pixels)
-    found = (crops.slices, crops.height, crops.width)
-    if found != dae.crop_shape:
-        raise WeightsError(f"the crops are {found} (slices, rows, columns), the DAE was trained on {dae.crop_shape}")
+    if crops.shape != dae.crop_shape:
+        shapes = f"{crops.shape} (slices, rows, columns), the DAE was trained on {dae.crop_shape}"
+        raise WeightsError(f"the crops are {shapes}")
     try:
         return _encoded(dae, crops, batch_size)
     except torch.cuda.OutOfMemoryError as error:

@@ -2,18 +2,19 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.augmentation import augmented
 from vertegrade.graders.dae.diffusion import NOISE_LEVELS, Diffusion
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.optimiser import optimisers
-from vertegrade.graders.dae.pixels import Crops, hounsfield, windowed
+from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.graders.dae.validation import Validation
 from vertegrade.graders.dae.weights import save_dae
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
@@ -28,7 +29,7 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def train_dae(
-    pixels: Sequence[np.ndarray],
+    crops: Crops,
     model: DaeModelSettings,
     train: DaeTrainSettings,
     states: States,
@@ -40,8 +41,8 @@ def train_dae(
 ) -> dict[str, float]:
     """Train on unlabelled crops and write the averaged (EMA) weights; continues by itself after a kill.
 
-    pixels: packed crops of the shards, int16 HU (N_i, S, H, W), of training patients only.
-    states: where checkpoints are kept. Only a training of the same code, packages, settings, seed, device, pixels and
+    crops: int16 HU (N, S, H, W) of training patients only.
+    states: where checkpoints are kept. Only a training of the same code, packages, settings, seed, device, crops and
     facts continues from them; states of others are removed when this one has ended.
     facts: kept in the weights' metadata (crop geometry, hash of the patient list, ...).
 
@@ -49,7 +50,8 @@ def train_dae(
     and weights. Returns the metrics of training, on the others nothing. Raises as `Training.run` does.
     """
     torch.set_num_threads(threads)
-    crops = Crops(pixels)
+    if not len(crops):
+        raise ValueError("the training split has no evaluable crop to learn from; see the reasons in crops/*.parquet")
     data = crops.sha256()
     # How often a training is saved and validated does not change it.
     counted = train.model_dump(exclude={"save_every_s", "validate_every"})
@@ -67,8 +69,7 @@ def train_dae(
             metrics |= validation.reconstruction(network) | validation.losses(network)
     log.info("trained: %s", shown(metrics))
     about = {"data_sha256": data, "seed": str(seed), "steps": str(train.steps), "crops": str(len(crops))}
-    shape = (crops.slices, crops.height, crops.width)
-    save_dae(Path(weights), network, model, shape, about | (facts or {}))
+    save_dae(Path(weights), network, model, crops.shape, about | (facts or {}))
     states.keep_only(folder)
     return metrics
 

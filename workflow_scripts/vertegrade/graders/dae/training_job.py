@@ -6,14 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from vertegrade.arrays import read_array
-from vertegrade.cohort.splits import in_split
 from vertegrade.files import write_json
 from vertegrade.graders.dae.training import train_dae
+from vertegrade.graders.taught import crops_of_split
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
-from vertegrade.tables import CROPS, PATIENT_SPLITS, read_table
+from vertegrade.tables import PATIENT_SPLITS, read_table
 from vertegrade.training.launch import TrainingJob, join
 
 
@@ -32,23 +29,13 @@ class DaeTrainingJob(TrainingJob):
     def run(self) -> None:
         """Train on the training patients' crops and write weights and metrics, in this process."""
         splits = read_table(self.splits, PATIENT_SPLITS)
-        pixels: list[np.ndarray] = []
-        patients: set[str] = set()
-        for crops_file, pixels_file in zip(self.crops, self.pixels, strict=True):
-            crops = read_table(crops_file, CROPS)
-            wanted = crops["evaluable"] & in_split(splits, crops["patient_id"], "train")
-            pixels.append(read_array(pixels_file)[crops.loc[wanted, "crop"].to_numpy()])
-            patients.update(crops.loc[wanted, "patient_id"])
-        if not any(map(len, pixels)):
-            raise ValueError(
-                "the training split has no evaluable crop to learn from; see the reasons in crops/*.parquet"
-            )
+        crops, patients = crops_of_split(self.crops, self.pixels, splits, "train")
         facts = {
             "training_patients_sha256": hashlib.sha256("\n".join(sorted(patients)).encode()).hexdigest(),
             "crop": json.dumps(self.crop_settings, sort_keys=True),
         }
         place = (self.states, self.weights, self.seed, self.device, self.threads)
-        metrics = train_dae(pixels, self.model, self.train, *place, facts=facts)
+        metrics = train_dae(crops, self.model, self.train, *place, facts=facts)
         if metrics:
             write_json(self.metrics, metrics | {"patients": len(patients)})
 

@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.diffusion import NOISE_LEVELS, Diffusion
 from vertegrade.graders.dae.network import DaeNetwork
-from vertegrade.graders.dae.pixels import Crops, hounsfield, windowed
+from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.settings.dae import DaeModelSettings
 
-CROPS = 64
+CHOSEN = 64
 RENDER_STEPS = 20
 
 
@@ -20,7 +21,7 @@ class Validation:
 
     def __init__(self, crops: Crops, settings: DaeModelSettings, seed: int, device: str) -> None:
         self.diffusion = Diffusion(settings)
-        chosen = np.random.default_rng(seed).permutation(len(crops))[:CROPS]
+        chosen = np.random.default_rng(seed).permutation(len(crops))[:CHOSEN]
         generator = Generator().manual_seed(seed)
         self.x0 = windowed(hounsfield(crops.take(chosen), settings), settings).to(device)
         self.noise = torch.randn(self.x0.shape, generator=generator).to(device)
