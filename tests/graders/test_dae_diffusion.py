@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from helpers.tiny_dae import MODEL
-from vertegrade.graders.dae.diffusion import Diffusion
+from vertegrade.graders.dae.diffusion import CLEAN, Diffusion, ddim_levels
 
 STD = 0.2
 PREDICTIONS = ("v_residual", "v", "epsilon")
@@ -74,3 +75,43 @@ def test_rendered_noise_has_the_spread_of_the_data(schedule: str, prediction: st
     diffusion, (x0, z) = diffusion_of(schedule, prediction), crops()
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(2))
     assert diffusion.render(perfect(diffusion), noise, z, 100).std() == pytest.approx(STD, rel=0.1)
+
+
+@pytest.mark.parametrize(("schedule", "known"), [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
+@pytest.mark.parametrize("steps", [20, 100, 250])
+def test_steps_are_those_of_diffusers(schedule: str, known: str, steps: int) -> None:
+    diffusion, (x, _) = diffusion_of(schedule, "epsilon"), crops()
+    scheduler = DDIMScheduler(
+        beta_schedule=known, beta_start=1e-4, beta_end=0.02, clip_sample=False, timestep_spacing="leading"
+    )
+    scheduler.set_timesteps(steps)
+    levels = ddim_levels(steps)
+    assert scheduler.timesteps.tolist() == levels[::-1]
+    torch.testing.assert_close(diffusion.alpha_bar, scheduler.alphas_cumprod, rtol=0, atol=0)
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(5))
+    for below, level in zip([CLEAN, *levels], levels, strict=False):
+        wanted = scheduler.step(noise, level, x, return_dict=False)[0]
+        assert torch.equal(diffusion._moved(x, noise, level, below), wanted)
+
+
+@pytest.mark.parametrize("steps", [3, 7, 20, 300, 600, 999, 1000])
+def test_levels_are_evenly_spread_over_the_whole_schedule(steps: int) -> None:
+    levels = ddim_levels(steps)
+    gaps = {after - before for before, after in zip(levels, [*levels[1:], 1000], strict=True)}
+    assert (len(levels), levels[0]) == (steps, 0)
+    assert gaps <= {1000 // steps, 1000 // steps + 1}
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_no_steps_or_more_than_levels_are_refused(steps: int) -> None:
+    with pytest.raises(ValueError, match="1 to 1000 steps"):
+        ddim_levels(steps)
+
+
+@pytest.mark.parametrize("steps", [150, 300])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_round_trip_where_1000_is_no_multiple_of_the_steps(prediction: str, steps: int) -> None:
+    diffusion, (x0, z) = diffusion_of("linear", prediction), crops()
+    x_last = diffusion.invert(perfect(diffusion), x0, z, steps)
+    assert x_last.std() == pytest.approx(1, abs=0.1)
+    assert (diffusion.render(perfect(diffusion), x_last, z, steps) - x0).square().mean().sqrt() < 0.01 * STD

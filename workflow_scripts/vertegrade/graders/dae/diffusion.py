@@ -1,8 +1,7 @@
 """The diffusion process: noising, the training target, DDIM rendering and DDIM inversion (Song et al., ICLR 2021)."""
 
+import math
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,10 +10,7 @@ from vertegrade.settings.dae import DaeModelSettings
 
 NOISE_LEVELS = 1000
 EVALUATIONS = 2  # of the U-Net in each step of the inversion
-_BETAS: dict[str, dict[str, Any]] = {
-    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
-    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
-}
+CLEAN = -1  # the level of x_0, below the first noisy one
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -33,21 +29,14 @@ class Diffusion:
 
     def __init__(self, settings: DaeModelSettings) -> None:
         self.prediction = settings.prediction
-        # Values are never clipped: clipping x_0 to the window breaks the inversion where a crop touches its ends.
-        self._options = _BETAS[settings.schedule] | {"num_train_timesteps": NOISE_LEVELS, "clip_sample": False}
-
-    # diffusers is imported where it is needed: it takes two seconds, and a job that only encodes need not wait.
-    @cached_property
-    def alpha_bar(self) -> Tensor:
-        """Share of signal in the variance at each level (1000,)."""
-        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
-        alpha_bar: Tensor = DDIMScheduler(**self._options).alphas_cumprod
-        return alpha_bar
+        self.alpha_bar = torch.cumprod(1 - _betas(settings.schedule), dim=0)  # share of signal in the variance (1000,)
+        self._there: dict[torch.device, Tensor] = {}  # the same on each device, since a copy waits for it
 
     def amounts(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Share of signal and noise, sqrt(alpha_bar) and sqrt(1 - alpha_bar), of levels (B,), as (B, 1, 1, 1)."""
-        alpha_bar = self.alpha_bar.to(t.device)[t][:, None, None, None]
+        if t.device not in self._there:
+            self._there[t.device] = self.alpha_bar.to(t.device)
+        alpha_bar = self._there[t.device][t][:, None, None, None]
         return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
     def noised(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -78,15 +67,10 @@ class Diffusion:
 
     def render(self, unet: Denoiser, x_last: Tensor, z: Tensor, steps: int) -> Tensor:
         """Decode x_T (B, S, H, W) under z (B, z_dim) by deterministic DDIM; x_0 in [-1, 1]."""
-        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
-        scheduler = DDIMScheduler(**self._options, timestep_spacing="leading", set_alpha_to_one=True)
-        scheduler.set_timesteps(steps)
-        x = x_last
-        for t in scheduler.timesteps.tolist():
-            levels = torch.full((len(x),), t, device=x.device)
-            noise = self.noise_of(unet(x, levels, z), x, levels)
-            x = scheduler.step(noise, t, x, return_dict=False)[0]
+        x, levels = x_last, ddim_levels(steps)
+        for below, level in reversed(list(zip([CLEAN, *levels], levels, strict=False))):
+            t = torch.full((len(x),), level, device=x.device)
+            x = self._moved(x, self.noise_of(unet(x, t, z), x, t), level, below)
         return x.clamp(-1, 1)
 
     def invert(self, unet: Denoiser, x0: Tensor, z: Tensor, steps: int) -> Tensor:
@@ -96,18 +80,40 @@ class Diffusion:
         each step is iterated to a fixed point (Pan et al., ICCV 2023): the residual of 250 plain steps falls by 40, and
         50 steps of two evaluations already beat them.
         """
-        from diffusers.schedulers.scheduling_ddim_inverse import DDIMInverseScheduler
-
-        scheduler = DDIMInverseScheduler(**self._options, timestep_spacing="leading", set_alpha_to_one=True)
-        scheduler.set_timesteps(steps)
-        x = x0
-        for t in scheduler.timesteps.tolist():
-            levels = torch.full((len(x),), t, device=x.device)
+        x, levels = x0, ddim_levels(steps)
+        for below, level in zip([CLEAN, *levels], levels, strict=False):
+            t = torch.full((len(x),), level, device=x.device)
             noisier = x
             for _ in range(EVALUATIONS):
-                # The prediction becomes noise here, at the level where it was made: the scheduler would mix two levels,
-                # harmless for epsilon but not for v.
-                noise = self.noise_of(unet(noisier, levels, z), noisier, levels)
-                noisier = scheduler.step(noise, t, x, return_dict=False)[0]
+                noise = self.noise_of(unet(noisier, t, z), noisier, t)
+                noisier = self._moved(x, noise, below, level)
             x = noisier
         return x
+
+    def _moved(self, x: Tensor, noise: Tensor, start: int, end: int) -> Tensor:
+        """x of one level at another one, with this noise in both (Song et al., ICLR 2021, formula 12 without sigma).
+
+        Values are never clipped: clipping x_0 to the window breaks the inversion where a crop touches its ends.
+        """
+        here, there = (torch.tensor(1.0) if level == CLEAN else self.alpha_bar[level] for level in (start, end))
+        x0 = (x - (1 - here) ** 0.5 * noise) / here**0.5
+        return there**0.5 * x0 + (1 - there) ** 0.5 * noise
+
+
+def ddim_levels(steps: int) -> list[int]:
+    """The noise levels of DDIM with so many steps, rising from 0 and evenly spread, also where 1000 is no multiple."""
+    if not 1 <= steps <= NOISE_LEVELS:
+        raise ValueError(f"DDIM takes 1 to {NOISE_LEVELS} steps, one for each noise level, not {steps}")
+    return [n * NOISE_LEVELS // steps for n in range(steps)]
+
+
+def _betas(schedule: str) -> Tensor:
+    """Variance of the noise that each level adds (1000,): of Ho et al. 2020, or of Nichol and Dhariwal 2021."""
+    if schedule == "linear":
+        return torch.linspace(1e-4, 0.02, NOISE_LEVELS)
+
+    def left(time: float) -> float:
+        return math.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    times = [(n / NOISE_LEVELS, (n + 1) / NOISE_LEVELS) for n in range(NOISE_LEVELS)]
+    return torch.tensor([min(1 - left(end) / left(start), 0.999) for start, end in times])
