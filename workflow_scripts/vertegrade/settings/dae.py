@@ -147,6 +147,16 @@ class DaeTrainSettings(Section):
         ge=0,
         le=1,
     )
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32", "`bfloat16` computes products in half of the bits (autocast), for GPUs; weights stay float32."
+    )
+    channels_last: bool = setting(
+        False, "Keep images and weights of convolutions in memory with the channels last, for GPUs with `bfloat16`."
+    )
+    fused: bool = setting(False, "AdamW changes all weights in one kernel (torch's fused), for GPUs.")
+    compiled: bool = setting(
+        False, "Compile the network (`torch.compile`): minutes once, then faster steps. It needs a C++ compiler."
+    )
     augment: AugmentSettings = section(AugmentSettings, "Random changes of training crops.")
     validate_every: int = setting(250, "Steps between validation losses with right and permuted z.", ge=1)
     save_every_s: float = setting(

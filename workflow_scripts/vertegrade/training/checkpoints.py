@@ -22,7 +22,9 @@ Parts = dict[str, dict[str, Tensor]]
 def save_checkpoint(folder: Path, step: int, parts: Parts, facts: dict[str, float]) -> None:
     """Write the checkpoint of a step (the tensors of each part by name) and remove all but the last two."""
     path = folder / f"step-{step:08d}.safetensors"
-    tensors = {f"{part}/{name}": value.cpu() for part, values in parts.items() for name, value in values.items()}
+    tensors = {
+        f"{part}/{name}": value.cpu().contiguous() for part, values in parts.items() for name, value in values.items()
+    }
     with new_file(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, {"facts": json.dumps(facts)})
     write_text(_hash_path(path), sha256_of(path))

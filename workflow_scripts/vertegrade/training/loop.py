@@ -4,7 +4,6 @@ All randomness of step k comes from (seed, k), so a checkpoint needs no generato
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -14,15 +13,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
+from vertegrade.training.average import Average
 from vertegrade.training.checkpoints import load_checkpoint, save_checkpoint
+from vertegrade.training.guard import Guard
 from vertegrade.training.interruption import Interruption, TrainingInterrupted
 from vertegrade.training.processes import Processes
 from vertegrade.training.seeds import step_seed
 from vertegrade.training.states import locked
 
 log = logging.getLogger(__name__)
+READ_EVERY = 25  # steps of a device whose losses are read together, as each reading waits for it
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,22 @@ class Recipe:
     """How weights follow from gradients, and when a training is saved, logged and given up.
 
     optimisers: of the network's weights. learning_rate: of all of them at step k.
-    average: moves the averaged weights towards the network's (`multi_avg_fn` of torch's AveragedModel).
+    average: moves the averaged weights towards the network's (`Average`).
     gradient_clip: largest norm of the gradient. bad_steps: how many steps may have a non-finite loss.
     advice: what to do where more steps have one. save_every_s, log_every: seconds between checkpoints, steps between
-    lines of the log; both change no result.
+    lines of the log; both change no result. compiled: whether the network is compiled (`torch.compile`).
     """
 
     steps: int
     optimisers: Sequence[torch.optim.Optimizer]
     learning_rate: Callable[[int], float]
-    average: Callable[[Any, Any, Tensor | int], None]
+    average: Callable[[Any, Any, int], None]
     gradient_clip: float
     bad_steps: int
     advice: str
     save_every_s: float
     log_every: int
+    compiled: bool = False
 
 
 class Training:
@@ -71,8 +73,12 @@ class Training:
         self.folder, self.seed, self.figures = folder, seed, figures
         self.device = next(network.parameters()).device
         self.processes = Processes()
-        self.forward = self.processes.together(network)
-        self.average = AveragedModel(network, multi_avg_fn=recipe.average)
+        together = self.processes.together(network)
+        self.forward = torch.compile(together) if recipe.compiled else together
+        self.average, self.guard = Average(network, recipe.average), Guard(network)
+        # On a CPU nothing runs ahead of the program, so that to look at a number costs nothing.
+        self.read_every = 1 if self.device.type == "cpu" else READ_EVERY
+        self.unread: list[tuple[int, Tensor, Tensor]] = []  # steps, their losses, and whether they are finite
         self.step = 0
         self.facts = {"bad_steps": 0.0, "seconds": 0.0, "loss": 0.0}
 
@@ -94,41 +100,73 @@ class Training:
                 self.step += 1
                 self.facts["seconds"] = time.monotonic() - started
                 if first and self.step % self.recipe.log_every == 0:
-                    figures = self.facts | self.figures(self.average.module)
+                    self.read()
+                    figures = self.facts | self.figures(self.average.network)
                     log.info("step %d of %d: %s", self.step, steps, shown(figures))
                 reason = self.processes.agreed(interruption.reason())
                 last = self.step == steps
+                if reason or last or self.step % self.read_every == 0:
+                    self.read()
                 if first and (reason or last or time.monotonic() - saved > self.recipe.save_every_s):
                     self.save()
                     saved = time.monotonic()
                 if reason and not last:
                     log.warning("stopped at step %d of %d: %s; the state is saved", self.step, steps, reason)
                     raise TrainingInterrupted(reason)
-        self.network.load_state_dict(self.average.module.state_dict())
+        self.network.load_state_dict(self.average.network.state_dict())
         return {"steps": float(steps)} | self.facts
 
     def train_step(self) -> None:
-        """One step of the optimisers and of the average; a step whose loss or gradient is not finite is skipped."""
+        """One step of the optimisers and of the average.
+
+        A step whose loss or gradient is not finite is skipped. A GPU is not waited for to know this: there such a step
+        has the gradient 0, so that at most the momentum of earlier ones moves the weights.
+        """
         torch.manual_seed(step_seed(self.seed, self.step, self.processes.rank))
         loss = self.loss(self.forward, *(tensor.to(self.device) for tensor in self.batch(self.step)))
         self.network.zero_grad()
         loss.backward()  # in several processes, this also averages the gradients over them
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_clip)
-        mean_loss = self.processes.mean(loss.item())
-        if not math.isfinite(mean_loss + norm.item()):
-            self.skip()
-            return
-        for optimiser in self.recipe.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = self.recipe.learning_rate(self.step)
-            optimiser.step()
-        self.average.update_parameters(self.network)
-        self.facts["loss"] += (mean_loss - self.facts["loss"]) * max(0.02, 1 / (self.step + 1))
+        mean_loss = self.processes.mean(loss.detach())
+        finite = torch.isfinite(mean_loss) & torch.isfinite(norm)
+        self.unread.append((self.step, mean_loss, finite))
+        if self.read_every == 1:
+            if not self.read():
+                return
+        else:
+            for weight in self.network.parameters():
+                if weight.grad is not None:
+                    weight.grad.masked_fill_(~finite, 0.0)
+        rate = self.recipe.learning_rate(self.step)
+        with self.guard.step(rate):
+            for optimiser in self.recipe.optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                optimiser.step()
+        self.average.update(self.network)
 
-    def skip(self) -> None:
+    def read(self) -> bool:
+        """Count what the last steps gave, and whether all of them were finite: the only wait for the device.
+
+        FloatingPointError when there were too many that were not.
+        """
+        if not self.unread:
+            return True
+        numbers = torch.stack([torch.stack([loss.double(), finite.double()]) for _, loss, finite in self.unread])
+        steps = [step for step, _, _ in self.unread]
+        self.unread.clear()
+        found = numbers.tolist()
+        for step, (loss, finite) in zip(steps, found, strict=True):
+            if finite:
+                self.facts["loss"] += (loss - self.facts["loss"]) * max(0.02, 1 / (step + 1))
+            else:
+                self.skip(step)
+        return all(finite for _, finite in found)
+
+    def skip(self, step: int) -> None:
         """Count a step that cannot be used; FloatingPointError when there were too many."""
         self.facts["bad_steps"] += 1
-        log.warning("step %d: loss or gradient is not finite; skipped", self.step)
+        log.warning("step %d: loss or gradient is not finite; skipped", step)
         if self.facts["bad_steps"] > self.recipe.bad_steps:
             raise FloatingPointError(
                 f"{self.facts['bad_steps']:.0f} training steps had a non-finite loss: {self.recipe.advice}; "
@@ -137,6 +175,7 @@ class Training:
 
     def save(self) -> None:
         """Write a checkpoint of everything that the next step depends on."""
+        self.read()
         parts = {"network": self.network.state_dict(), "average": self.average.state_dict()}
         for n, optimiser in enumerate(self.recipe.optimisers):
             parts |= {f"optimiser.{n}.{k}": moments for k, moments in optimiser.state_dict()["state"].items()}
@@ -155,7 +194,16 @@ class Training:
             prefix = f"optimiser.{n}."
             moments = {int(part.removeprefix(prefix)): t for part, t in parts.items() if part.startswith(prefix)}
             optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
+            _as_in_memory(optimiser)
         log.info("resumed at step %d of %d from %s", self.step, self.recipe.steps, self.folder)
+
+
+def _as_in_memory(optimiser: torch.optim.Optimizer) -> None:
+    """Lay moments out in memory as their weights are, which a checkpoint does not keep."""
+    for weight, moments in optimiser.state.items():
+        for name, value in moments.items():
+            if value.shape == weight.shape and value.stride() != weight.stride():
+                moments[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def shown(figures: dict[str, float]) -> str:

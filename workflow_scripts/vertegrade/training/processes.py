@@ -6,7 +6,7 @@ In a process without torch.distributed all of this does nothing.
 from collections.abc import Callable
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -27,17 +27,18 @@ class Processes:
         """The network to call in training: its gradients are the mean over all processes after `backward`."""
         return DistributedDataParallel(network, forward_sync_buffers=False) if self.count > 1 else network
 
-    def mean(self, value: float) -> float:
-        """Mean of a number over all processes."""
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of a number over all processes, on the device where it is; in one process, the number itself."""
         if self.count == 1:
             return value
-        total = torch.tensor(value, dtype=torch.float64)  # on the CPU, by gloo
+        total = value.double()
         distributed.all_reduce(total)
-        return total.item() / self.count
+        return total / self.count
 
     def agreed(self, reason: str) -> str:
         """Why to stop now, the same step for all; "" where no process has a reason."""
-        return reason or "another process of this training was asked to stop" if self.mean(bool(reason)) > 0 else ""
+        told = self.count > 1 and self.mean(torch.tensor(float(bool(reason)))) > 0  # on the CPU, by gloo
+        return reason or ("another process of this training was asked to stop" if told else "")
 
     def first_then_others(self, read: Callable[[], None]) -> None:
         """Let the first process read, and perhaps tidy up, before the others read the same files."""
@@ -49,7 +50,7 @@ class Processes:
 
     def require_same(self, value: int, what: str) -> None:
         """RuntimeError unless all processes have the same number."""
-        if self.mean(value) != value:
+        if self.mean(torch.tensor(float(value))) != value:
             raise RuntimeError(
                 f"{what} are not the same for all processes: this one found step {value}. A file system that shows "
                 "files late does that; start again"

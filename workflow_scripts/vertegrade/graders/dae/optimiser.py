@@ -19,21 +19,35 @@ def optimisers(network: nn.Module, train: DaeTrainSettings) -> list[torch.optim.
     matrices = [weight for name, weight in weights if muon and is_matrix(name, weight)]
     others = [weight for name, weight in weights if not (muon and is_matrix(name, weight))]
     rate, decay = train.learning_rate, train.weight_decay
-    adamw = torch.optim.AdamW(others, rate, weight_decay=decay)
+    adamw = torch.optim.AdamW(others, rate, weight_decay=decay, fused=train.fused or None)
     return [adamw, _muon(matrices, rate, decay)] if matrices else [adamw]
 
 
 def _muon(matrices: list[nn.Parameter], rate: float, decay: float) -> torch.optim.Optimizer:
     """Muon takes two-dimensional weights only: it is given views, which share the memory of the network's own."""
-    views = [weight.detach().flatten(1) for weight in matrices]
+    orders = [_order(weight) for weight in matrices]
+    views = [_as_matrix(weight, order) for weight, order in zip(matrices, orders, strict=True)]
     muon = torch.optim.Muon(views, rate, decay, adjust_lr_fn="match_rms_adamw")
 
     def give_gradients(*_: Any) -> None:
-        for weight, view in zip(matrices, views, strict=True):
-            view.grad = None if weight.grad is None else weight.grad.flatten(1)
+        for weight, view, order in zip(matrices, views, orders, strict=True):
+            view.grad = None if weight.grad is None else weight.grad.permute(order).flatten(1)
 
     muon.register_step_pre_hook(give_gradients)
     return muon
+
+
+def _order(weight: Tensor) -> list[int]:
+    """The dimensions of a weight in the order of its memory, which is not that of its shape in channels-last.
+
+    Muon makes a matrix orthogonal, so that the order of its columns does not matter.
+    """
+    return [0, *sorted(range(1, weight.ndim), key=weight.stride, reverse=True)]
+
+
+def _as_matrix(weight: Tensor, order: list[int]) -> Tensor:
+    """A weight as the matrix (out, all else) in its own memory: `flatten` would make a copy where there is no view."""
+    return weight.detach().permute(order).view(len(weight), -1)
 
 
 def is_matrix(name: str, weight: Tensor) -> bool:

@@ -8,10 +8,12 @@ from vertegrade.graders.dae.shapes import central
 from vertegrade.settings.dae import DaeModelSettings
 
 
-def hounsfield(pixels: np.ndarray, settings: DaeModelSettings) -> Tensor:
+def hounsfield(pixels: np.ndarray, settings: DaeModelSettings, device: str | torch.device = "cpu") -> Tensor:
     """The image of the networks, int16 (B, S, H, W) -> float32 HU (B, C, H, W): the central slices, or their mean."""
-    chosen = pixels[:, central(pixels.shape[1], settings.slices)]
-    hu = torch.from_numpy(np.ascontiguousarray(chosen)).float()
+    chosen = torch.from_numpy(np.ascontiguousarray(pixels[:, central(pixels.shape[1], settings.slices)]))
+    if torch.device(device).type == "cuda":
+        chosen = chosen.pin_memory()  # a GPU reads other memory only after it has done all that it was asked
+    hu = chosen.to(device, non_blocking=True).float()
     return hu.mean(dim=1, keepdim=True) if settings.slab_mean else hu
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ from vertegrade.training.seeds import batch_positions, own_generators, step_seed
 from vertegrade.training.states import States
 
 log = logging.getLogger(__name__)
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def train_dae(
@@ -58,13 +58,18 @@ def train_dae(
     settings = {"model": model.model_dump(), "train": counted}
     folder = states.of(settings=settings, seed=seed, device=device, inputs={"pixels": data, "facts": facts})
     with own_generators(seed, device):
-        learning, validation = DaeLearning(crops, model, train, seed, device), Validation(crops, model, seed, device)
-        network = DaeNetwork(model, crops.height).to(device)
+        learning, validation = (
+            DaeLearning(crops, model, train, seed, device),
+            Validation(crops, model, seed, device),
+        )
+        layout = torch.channels_last if train.channels_last else torch.preserve_format
+        network = DaeNetwork(model, crops.height).to(device, memory_format=layout)  # type: ignore[call-overload]
         how = recipe(network, train)
         metrics = Training(network, learning.batch, learning.loss, how, folder, seed, validation.losses).run()
         if not learning.processes.first:
             return {}
         metrics["crops_per_s"] = train.steps * train.batch_size / metrics["seconds"]
+        network.eval()
         with Interruption():  # after the last step, a signal stops nothing
             metrics |= validation.reconstruction(network) | validation.losses(network)
     log.info("trained: %s", shown(metrics))
@@ -88,21 +93,25 @@ class DaeLearning:
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """What the encoder sees, noised crops, noise levels and targets of this process's part of a step's batch.
 
-        Each part has its own draws.
+        Each part has its own draws, made on its device. Only the crops are copied there, from memory that a GPU reads
+        while it computes, so that no step waits.
         """
         rank, count = self.processes.rank, self.processes.count
         positions = batch_positions(step, self.train.batch_size, len(self.crops), self.seed)
-        generator = Generator().manual_seed(step_seed(self.seed, step, rank))
-        hu = hounsfield(self.crops.take(np.split(positions, count)[rank]), self.model).to(self.device)
+        generator = Generator(self.device).manual_seed(step_seed(self.seed, step, rank))
+        hu = hounsfield(self.crops.take(np.split(positions, count)[rank]), self.model, self.device)
         drawn, seen = augmented(hu, self.train.augment, generator)
         x0 = windowed(drawn, self.model)
-        noise = torch.randn(x0.shape, generator=generator).to(self.device)
-        t = noise_levels(len(x0), self.train.high_noise, generator).to(self.device)
+        noise = torch.randn(x0.shape, generator=generator, device=self.device)
+        t = noise_levels(len(x0), self.train.high_noise, generator, self.device)
         return windowed(seen, self.model), self.diffusion.noised(x0, noise, t), t, self.diffusion.target(x0, noise, t)
 
     def loss(self, network: nn.Module, seen: Tensor, x_t: Tensor, t: Tensor, target: Tensor) -> Tensor:
         """Square error of the prediction, weighted for the vertebra at the centre."""
-        return ((network(seen, x_t, t) - target).square() * self.weight).mean()
+        short = self.train.precision == "bfloat16"
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16) if short else nullcontext():
+            prediction = network(seen, x_t, t)
+        return ((prediction.float() - target).square() * self.weight).mean()
 
 
 def recipe(network: nn.Module, train: DaeTrainSettings) -> Recipe:
@@ -117,13 +126,15 @@ def recipe(network: nn.Module, train: DaeTrainSettings) -> Recipe:
         advice="lower dae.train.learning_rate or look for damaged crops",
         save_every_s=train.save_every_s,
         log_every=train.validate_every,
+        compiled=train.compiled,
     )
 
 
-def noise_levels(count: int, high_noise: float, generator: Generator) -> Tensor:
+def noise_levels(count: int, high_noise: float, generator: Generator, device: str = "cpu") -> Tensor:
     """Levels of 0..999, (count,): uniform, but a share `high_noise` of them in the noisiest quarter."""
-    lowest = torch.where(torch.rand(count, generator=generator) < high_noise, 0.75 * NOISE_LEVELS, 0.0)
-    levels = lowest + torch.rand(count, generator=generator) * (NOISE_LEVELS - lowest)
+    high = torch.rand(count, generator=generator, device=device) < high_noise
+    lowest = torch.where(high, 0.75 * NOISE_LEVELS, 0.0)
+    levels = lowest + torch.rand(count, generator=generator, device=device) * (NOISE_LEVELS - lowest)
     return levels.long().clamp(max=NOISE_LEVELS - 1)  # one draw in ten million is rounded up to 1000
 
 
@@ -146,10 +157,10 @@ def learning_rate(step: int, train: DaeTrainSettings) -> float:
     return train.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / train.steps))
 
 
-def _ema_update(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+def _ema_update(decay: float) -> Callable[[list[Tensor], list[Tensor], int], None]:
     """Exponential moving average that forgets the random start: decay rises as (1 + n) / (10 + n)."""
 
-    def update(averaged: Tensors, current: Tensors, n: Tensor | int) -> None:
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + int(n)) / (10 + int(n))))
+    def update(averaged: list[Tensor], current: list[Tensor], n: int) -> None:
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
     return update

@@ -1,0 +1,72 @@
+"""Settings that make training fast on a GPU, tried on a CPU: each trains as the plain one does, and resumes."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from helpers.tiny_dae import MODEL, TRAIN, pixels, states
+from vertegrade.graders.crops import Crops
+from vertegrade.graders.dae.training import train_dae
+from vertegrade.training.interruption import TrainingInterrupted
+from vertegrade.training.loop import Training
+
+ALL = {"precision": "bfloat16", "channels_last": True, "fused": True}
+
+
+def trained(folder: Path, **changes: object) -> tuple[dict[str, float], dict[str, Tensor]]:
+    train = TRAIN.model_copy(update={"save_every_s": 1e-9} | changes)
+    place = states(folder / "state"), folder / "w.safetensors"
+    metrics = train_dae(Crops([pixels()]), MODEL, train, *place, 0, "cpu", 1)
+    return metrics, load_file(folder / "w.safetensors")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, float], dict[str, Tensor]]:
+    return trained(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "near"),
+    [
+        ({"channels_last": True}, 3e-3),
+        ({"fused": True}, 3e-3),
+        ({"precision": "bfloat16"}, 2e-2),
+        (ALL, 2e-2),
+        pytest.param({"compiled": True}, 3e-3, marks=pytest.mark.slow),
+    ],
+)
+def test_it_trains_as_the_plain_one(
+    changes: dict[str, object], near: float, plain: tuple[dict[str, float], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    metrics, weights = trained(tmp_path, **changes)
+    assert metrics["loss"] == pytest.approx(plain[0]["loss"], rel=0.02)
+    difference = max(float((weights[name] - value).abs().max()) for name, value in plain[1].items())
+    assert 0 < difference < near  # it is another computation of the same steps
+
+
+def test_published_optimiser_fused(tmp_path: Path) -> None:
+    (_, one), (_, other) = (trained(tmp_path / str(n), optimiser="adamw", fused=n) for n in (False, True))
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path / "undisturbed", **ALL)
+    step_of_training = Training.train_step
+
+    def train_step(self: Training) -> None:
+        step_of_training(self)
+        if self.step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as context, pytest.raises(TrainingInterrupted):
+        context.setattr(Training, "train_step", train_step)
+        trained(tmp_path / "stopped", **ALL)
+    trained(tmp_path / "stopped", **ALL)
+    stopped, undisturbed = ((tmp_path / name / "w.safetensors").read_bytes() for name in ("stopped", "undisturbed"))
+    assert stopped == undisturbed
