@@ -38,6 +38,7 @@ def train_dae(
     device: str,
     threads: int,
     facts: dict[str, str] | None = None,
+    validation_crops: Crops | None = None,
 ) -> dict[str, float]:
     """Train on unlabelled crops and write the averaged (EMA) weights; continues by itself after a kill.
 
@@ -45,6 +46,8 @@ def train_dae(
     states: where checkpoints are kept. Only a training of the same code, packages, settings, seed, device, crops and
     facts continues from them; states of others are removed when this one has ended.
     facts: kept in the weights' metadata (crop geometry, hash of the patient list, ...).
+    validation_crops: of validation patients, for the figures; they change no weight. Without any, the figures are of
+    training crops, and say so by `validation_crops` 0.
 
     Where several processes train together (torch.distributed was set up), each calls this; the first one keeps state
     and weights. Returns the metrics of training, on the others nothing. Raises as `Training.run` does.
@@ -58,16 +61,18 @@ def train_dae(
     settings = {"model": model.model_dump(), "train": counted}
     folder = states.of(settings=settings, seed=seed, device=device, inputs={"pixels": data, "facts": facts})
     with own_generators(seed, device):
-        learning, validation = (
-            DaeLearning(crops, model, train, seed, device),
-            Validation(crops, model, seed, device),
-        )
+        looked_at = validation_crops if validation_crops is not None and len(validation_crops) else crops
+        if looked_at is crops:
+            log.warning("no crop of a validation patient: the losses with right and permuted z are of training crops")
+        learning = DaeLearning(crops, model, train, seed, device)
+        validation = Validation(looked_at, model, seed, device)
         layout = torch.channels_last if train.channels_last else torch.preserve_format
         network = DaeNetwork(model, crops.height).to(device, memory_format=layout)  # type: ignore[call-overload]
         how = recipe(network, train)
         metrics = Training(network, learning.batch, learning.loss, how, folder, seed, validation.losses).run()
         if not learning.processes.first:
             return {}
+        metrics["validation_crops"] = 0.0 if looked_at is crops else float(len(validation.x0))
         metrics["crops_per_s"] = train.steps * train.batch_size / metrics["seconds"]
         network.eval()
         with Interruption():  # after the last step, a signal stops nothing

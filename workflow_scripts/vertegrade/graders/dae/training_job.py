@@ -27,15 +27,16 @@ class DaeTrainingJob(TrainingJob):
     weights: Path
 
     def run(self) -> None:
-        """Train on the training patients' crops and write weights and metrics, in this process."""
+        """Train on the training patients' crops, look at the validation patients', and write weights and metrics."""
         splits = read_table(self.splits, PATIENT_SPLITS)
         crops, patients = crops_of_split(self.crops, self.pixels, splits, "train")
+        others, _ = crops_of_split(self.crops, self.pixels, splits, "validation")
         facts = {
             "training_patients_sha256": hashlib.sha256("\n".join(sorted(patients)).encode()).hexdigest(),
             "crop": json.dumps(self.crop_settings, sort_keys=True),
         }
         place = (self.states, self.weights, self.seed, self.device, self.threads)
-        metrics = train_dae(crops, self.model, self.train, *place, facts=facts)
+        metrics = train_dae(crops, self.model, self.train, *place, facts=facts, validation_crops=others)
         if metrics:
             write_json(self.metrics, metrics | {"patients": len(patients)})
 
