@@ -232,6 +232,8 @@ MODULES: dict[str, set[str]] = {
     "graders/dae/training_job.py": {"train_dae"},
     "graders/dae/validation.py": {"train_dae"},
     "graders/dae/encoding.py": {"encode"},
+    "graders/dae/latents.py": {"encode"},
+    "graders/dae/original.py": set(),
     "graders/dae/counterfactual.py": {"counterfactual"},
     "grading/": GRADERS,
     "grading/__init__.py": GRADERS | {"appearance", "train_pca", "encode_pca", "fit_hyperplane", "grades"},
