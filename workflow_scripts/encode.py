@@ -1,7 +1,7 @@
 """Encode every crop of a shard into the semantic latent space."""
 
 from vertegrade.arrays import read_array
-from vertegrade.graders.dae.encoding import dae_latents
+from vertegrade.graders.dae.latents import dae_latents
 from vertegrade.graders.dae.weights import load_dae
 from vertegrade.settings.dae import DaeEncodeSettings
 from vertegrade.tables import CROPS, LATENTS, read_table, write_table

@@ -21,7 +21,7 @@ from vertegrade.ct.convert import read_scan
 from vertegrade.ct.volume import Volume, as_stored
 from vertegrade.files import read_json
 from vertegrade.frozen import SIGHT, methods_in, sight_folder
-from vertegrade.graders.dae.encoding import dae_latents
+from vertegrade.graders.dae.latents import dae_latents
 from vertegrade.graders.dae.weights import Dae, load_dae
 from vertegrade.graders.keypoints.latents import keypoint_latents
 from vertegrade.grading.appearance import appearance_table

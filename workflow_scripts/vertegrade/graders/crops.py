@@ -51,5 +51,5 @@ class Crops:
         """Hash of all values in order, whatever the shards."""
         digest = hashlib.sha256(repr((len(self), *self.shape)).encode())
         for start in range(0, len(self), CHUNK):
-            digest.update(self.take(np.arange(start, min(start + CHUNK, len(self)))))
+            digest.update(self.take(np.arange(start, min(start + CHUNK, len(self)))).data)
         return digest.hexdigest()

@@ -21,7 +21,7 @@ class Average:
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Take a step's weights into the average; the first ones are the average."""
-        averaged, current = (list(each.parameters()) for each in (self.network, network))
+        averaged, current = ([*map(Tensor.detach, each.parameters())] for each in (self.network, network))
         if self.updates:
             self.move(averaged, current, self.updates)
         else:

@@ -4,23 +4,15 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 
 from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.graders.dae.weights import Dae
-from vertegrade.tables import LATENTS, check_table
 from vertegrade.threads import fixed_threads
 from vertegrade.weights import WeightsError
 
 log = logging.getLogger(__name__)
-
-
-def dae_latents(dae: Dae, crops: pd.DataFrame, pixels: np.ndarray, batch_size: int) -> pd.DataFrame:
-    """Table LATENTS of table CROPS and its pixels, int16 HU (N, S, H, W)."""
-    latents = crops.assign(model_sha256=dae.sha256, z=list(encode(dae, [pixels], batch_size)))
-    return check_table(latents[[name for name in LATENTS.columns if name in latents]], LATENTS, "latents of the DAE")
 
 
 def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarray:
