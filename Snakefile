@@ -43,6 +43,7 @@ for name in ALL_METHODS:
 
 
 include: "rules/grade.smk"
+include: "rules/counterfactual.smk"
 include: "rules/virtual.smk"
 include: "rules/challenge.smk"
 include: "rules/evaluate.smk"

@@ -3,11 +3,11 @@
     python3 benchmarks/gpu.py OUT                      # on a machine with a GPU
     .venv/bin/python benchmarks/gpu.py OUT --quick     # narrow networks on a CPU, to see that this program works
 
-It needs this repository and a Python 3.11 or newer with torch, safetensors, numpy, psutil, pyyaml and pydantic; nothing
-is installed or fetched. Crops are noise, so losses say nothing. For each network and each way of computing it measures
-steps per second, the largest memory of the GPU, and how often a step waited for it (torch's sync debug mode). Then
-encoding, and whether a training that was stopped goes on to the same weights. What does not fit into --seconds is left
-out, and named. Results: docs/results/benchmarks.md.
+It needs this repository and a Python 3.11 or newer with torch, diffusers, safetensors, numpy, psutil, pyyaml and
+pydantic; nothing is installed or fetched. Crops are noise, so losses say nothing. For each network and each way of
+computing it measures steps per second, the largest memory of the GPU, and how often a step waited for it (torch's
+sync debug mode). Then encoding, and whether a training that was stopped goes on to the same weights. What does not
+fit into --seconds is left out, and named. Results: docs/results/benchmarks.md.
 """
 
 import argparse

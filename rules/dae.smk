@@ -53,36 +53,3 @@ rule encode:
         packages=packages_of("encode"),
     script:
         "../workflow_scripts/encode.py"
-
-
-rule counterfactual:
-    """Show a few test vertebrae as they would look at grades 0-3."""
-    input:
-        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
-        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
-        latents=expand("<results>/latents/dae/{shard}.parquet", shard=SHARDS),
-        weights=f"{MODEL}/dae/weights.safetensors",
-        hyperplane=f"{MODEL}/grading/dae/hyperplane.json",
-        calibrator=f"{MODEL}/grading/dae/calibrator.json",
-        predictions="<results>/predictions/dae.parquet",
-    output:
-        images="<results>/counterfactual/images.npy",
-        strips="<results>/counterfactual/strips.parquet",
-    log:
-        "<logs>/counterfactual.log",
-    benchmark:
-        "<benchmarks>/counterfactual.tsv"
-    conda:
-        "../envs/vertegrade.yaml"
-    threads: 8
-    resources:
-        gpu=GPU,
-        mem_mb=growing(8000),
-        runtime=growing(60),
-    params:
-        settings=settings_of("dae.counterfactual"),
-        seed=SEED,
-        code=code_of("counterfactual"),
-        packages=packages_of("counterfactual"),
-    script:
-        "../workflow_scripts/counterfactual.py"

@@ -48,6 +48,7 @@ rule cohort_page:
         ),
         montage="<results>/report/montage.png",
         counterfactuals="<results>/report/counterfactuals.png",
+        strips="<results>/counterfactual/metrics.json",
         differences=expand(
             "<results>/evaluation/{method}/differences.json", method=COMPARED
         ),
@@ -144,18 +145,20 @@ rule montage:
 
 
 rule counterfactual_figure:
-    """The counterfactual strips as a picture, with what changed and a watermark."""
+    """The counterfactual strips as a picture, with what changed and a watermark, and animated."""
     input:
         images="<results>/counterfactual/images.npy",
         strips="<results>/counterfactual/strips.parquet",
+        predictions="<results>/predictions/dae.parquet",
         grades="<results>/grades.csv",
         labels="<results>/cohort/labels.parquet",
     output:
-        report(
+        figure=report(
             "<results>/report/counterfactuals.png",
             category="Pictures",
             caption="../report/counterfactuals.rst",
         ),
+        animations=directory("<results>/report/counterfactuals"),
     log:
         "<logs>/counterfactual_figure.log",
     benchmark:
@@ -167,7 +170,13 @@ rule counterfactual_figure:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        settings=settings_of("report.difference_hu", *WINDOW),
+        settings=settings_of(
+            "report.difference_hu",
+            "dae.counterfactual.shown",
+            "dae.model.hu_low",
+            "dae.model.hu_high",
+            *WINDOW,
+        ),
         code=code_of("counterfactual_figure"),
         packages=packages_of("counterfactual_figure"),
     script:

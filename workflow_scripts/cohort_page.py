@@ -46,6 +46,7 @@ with run_job(snakemake) as job:
     more = {
         "phantom": job.params.phantom,
         "cost": summary["cost"],
+        "counterfactuals": read_json(job.input.strips),
         "applied": [
             applied(path, set(job.input.applied), calibrator)
             for path in job.input.applied

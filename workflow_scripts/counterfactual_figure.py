@@ -1,16 +1,34 @@
-"""The counterfactual strips as a picture, with what changed and a watermark."""
+"""The counterfactual strips as a picture, with what changed and a watermark, and each as an animation."""
 
-import pandas as pd
+import numpy as np
 
 from vertegrade.arrays import read_array
+from vertegrade.files import new_folder
+from vertegrade.level_texts import level_text
 from vertegrade.plotting import save_figure
-from vertegrade.report.montage import counterfactual_figure, true_grades, with_doubts
+from vertegrade.report.montage import true_grades, with_doubts
+from vertegrade.report.spread import spread_by_severity
+from vertegrade.report.strips import animation, counterfactual_figure, within_window
+from vertegrade.settings.dae import CounterfactualSettings, DaeModelSettings
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import GRADE_TABLE, LABELS, read_table
+from vertegrade.tables import COUNTERFACTUALS, GRADE_TABLE, KEY, LABELS, PREDICTIONS, read_table
 from vertegrade.workflow.job import run_job
 
-with run_job(snakemake) as job:
-    strips = with_doubts(pd.read_parquet(job.input.strips), read_table(job.input.grades, GRADE_TABLE))
-    grades = true_grades(strips, read_table(job.input.labels, LABELS))
-    figure = counterfactual_figure(read_array(job.input.images), strips, grades, job.settings(ReportSettings))
-    save_figure(figure, job.output[0])
+with run_job(snakemake) as job, new_folder(job.output.animations) as folder:
+    settings = within_window(job.settings(ReportSettings), job.settings(DaeModelSettings))
+    images = read_array(job.input.images)
+    pictures = read_table(job.input.strips, COUNTERFACTUALS)
+    drawn = pictures[[*KEY, "row"]].drop_duplicates()
+    predictions = read_table(job.input.predictions, PREDICTIONS).merge(drawn, on=KEY)
+    rows = spread_by_severity(predictions, job.settings(CounterfactualSettings).shown)
+    rows = with_doubts(rows, read_table(job.input.grades, GRADE_TABLE)).reset_index(drop=True)
+    place = {int(row): n for n, row in enumerate(rows["row"])}
+    shown = pictures[pictures["row"].isin(place)].assign(row=lambda table: table["row"].map(place))
+    grades = true_grades(rows, read_table(job.input.labels, LABELS))
+    strips = images[rows["row"].to_numpy(dtype=np.int64)]
+    save_figure(counterfactual_figure(strips, rows, shown, grades, settings), job.output.figure)
+    for n, row in enumerate(rows.itertuples()):
+        strip = shown[shown["row"] == n].sort_values("picture")
+        heads = [f"grade {grade}" for grade in strip["wanted_grade"]]
+        name = f"{row.scan_id}_{level_text(row.vertebra, 1.0)}.png"
+        (folder / name).write_bytes(animation(strips[n, 2:], heads, settings))

@@ -51,30 +51,10 @@ def test_noise_is_read_back_from_the_target(schedule: str, prediction: str) -> N
 
 
 @pytest.mark.parametrize(("schedule", "prediction"), SETTINGS)
-def test_inversion_round_trip(schedule: str, prediction: str) -> None:
-    diffusion, (x0, z) = diffusion_of(schedule, prediction), crops()
-    x_last = diffusion.invert(perfect(diffusion), x0, z, 100)
-    again = diffusion.render(perfect(diffusion), x_last, z, 100)
-    assert (again - x0).square().mean().sqrt() < 0.01 * STD
-
-
-@pytest.mark.parametrize(("schedule", "prediction"), SETTINGS)
-def test_inverted_crops_are_noise_of_unit_variance(schedule: str, prediction: str) -> None:
-    diffusion, (x0, z) = diffusion_of(schedule, prediction), crops()
-    assert diffusion.invert(perfect(diffusion), x0, z, 250).std() == pytest.approx(1, abs=0.1)
-
-
-def test_inversion_does_not_clip_values_outside_the_window() -> None:
-    diffusion, (x0, z) = diffusion_of("linear", "v"), crops()
-    low, high = (diffusion.invert(perfect(diffusion), x0 + offset, z, 20) for offset in (2.0, 3.0))
-    assert (high - low).abs().min() > 1
-
-
-@pytest.mark.parametrize(("schedule", "prediction"), SETTINGS)
 def test_rendered_noise_has_the_spread_of_the_data(schedule: str, prediction: str) -> None:
     diffusion, (x0, z) = diffusion_of(schedule, prediction), crops()
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(2))
-    assert diffusion.render(perfect(diffusion), noise, z, 100).std() == pytest.approx(STD, rel=0.1)
+    assert diffusion.render(perfect(diffusion), noise, z, 150).std() == pytest.approx(STD, rel=0.1)
 
 
 @pytest.mark.parametrize(("schedule", "known"), [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
@@ -106,12 +86,3 @@ def test_levels_are_evenly_spread_over_the_whole_schedule(steps: int) -> None:
 def test_no_steps_or_more_than_levels_are_refused(steps: int) -> None:
     with pytest.raises(ValueError, match="1 to 1000 steps"):
         ddim_levels(steps)
-
-
-@pytest.mark.parametrize("steps", [150, 300])
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_round_trip_where_1000_is_no_multiple_of_the_steps(prediction: str, steps: int) -> None:
-    diffusion, (x0, z) = diffusion_of("linear", prediction), crops()
-    x_last = diffusion.invert(perfect(diffusion), x0, z, steps)
-    assert x_last.std() == pytest.approx(1, abs=0.1)
-    assert (diffusion.render(perfect(diffusion), x_last, z, steps) - x0).square().mean().sqrt() < 0.01 * STD

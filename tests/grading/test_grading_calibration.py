@@ -14,7 +14,6 @@ from vertegrade.grading.calibrators import (
     Calibrator,
     Isotonic,
     Linear,
-    OrdinalDistance,
     ranked_probability_scores,
 )
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
@@ -144,14 +143,6 @@ def test_cumulative_logit_equals_statsmodels() -> None:
 def test_cumulative_logit_needs_two_grades() -> None:
     with pytest.raises(GradingError, match=r"only grade \[2\]"):
         fit_cumulative_logit(np.ones((3, 1)), np.array([2, 2, 2]), 1.0)
-
-
-def test_the_distance_of_a_severity_has_that_severity() -> None:
-    fit = OrdinalDistance.fit(*graded_distances())
-    for severity in (0.05, 1.0, 2.0, 2.9):
-        assert fit.predict(np.array([fit.distance_of(severity)]), np.empty((1, 0))).severity[0] == pytest.approx(
-            severity
-        )
 
 
 def test_ranked_probability_score_by_hand() -> None:

@@ -1,29 +1,51 @@
-"""Latents of other grades lie where the calibrator says, along the hyperplane's normal."""
+"""What is asked for of a picture at another grade: losses within the grade, in the shape of the vertebra."""
 
 import numpy as np
 import pytest
 
-from helpers.simulated_latents import cohort
-from vertegrade.grading.calibration import calibrate
-from vertegrade.grading.counterfactual import SEVERITY_OF_GRADE, grade_latents
-from vertegrade.grading.hyperplane import fit_hyperplane
-from vertegrade.grading.rows import stack_latents
-from vertegrade.settings.grading import GradingSettings
+from vertegrade.grading.counterfactual import (
+    MIDDLE_OF_GRADE,
+    column_losses,
+    likeliest_shape,
+    severity_of_grade,
+    targets,
+)
+from vertegrade.grading.grade_scale import grade_of
+from vertegrade.levels import LABEL_OF
+from vertegrade.spine.heights import genant_grade
+from vertegrade.tables import GRADES, SHAPES
 
 
-def test_moved_latents_have_the_severities_of_the_grades() -> None:
-    latents, labels, splits = cohort()[:3]
-    settings = GradingSettings()
-    plane = fit_hyperplane(latents, labels, splits, settings, seed=0)
-    calibration = calibrate(latents, labels, splits, plane, settings, seed=0)
-    z = stack_latents(latents.head(3))
-    seen = plane.signed_distance(stack_latents(latents))
-    moved = grade_latents(z, plane, calibration, seen)
-    assert moved.shape == (3, 4, z.shape[1])
-    distances = np.stack([plane.signed_distance(moved[:, grade]) for grade in range(4)], axis=1)
-    assert (np.diff(distances, axis=1) >= 0).all()
-    np.testing.assert_allclose(distances[0], distances[2])
-    on_distance = calibration.calibrators["ordinal_distance"]
-    inside = (distances[0] > seen.min()) & (distances[0] < seen.max())
-    severity = on_distance.predict(distances[0], np.empty((4, 0))).severity
-    assert severity[inside] == pytest.approx(np.array(SEVERITY_OF_GRADE)[inside], abs=1e-6)
+@pytest.mark.parametrize("grade", GRADES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_column_that_loses_most_says_the_grade(shape: str, grade: int) -> None:
+    losses = column_losses(shape, grade)
+    assert genant_grade(losses.max()) == grade
+    assert abs(losses.max() - MIDDLE_OF_GRADE[grade]) <= 0.05 + 1e-9
+    assert grade_of(np.array([severity_of_grade(grade)])).tolist() == [grade]
+
+
+def test_shapes_differ_in_their_columns() -> None:
+    wedge, biconcave, crush = (column_losses(shape, 3) for shape in SHAPES)
+    assert wedge.argmax() == 0
+    assert wedge[2] < 0.1
+    assert biconcave.argmax() == 1
+    assert biconcave[2] < 0.1
+    assert crush.min() > 0.45
+    assert np.ptp(column_losses("wedge", 0)) == 0
+
+
+def test_a_fractured_vertebra_keeps_its_shape_and_an_intact_one_gets_the_commonest_of_its_region() -> None:
+    assert likeliest_shape(LABEL_OF["L4"], "crush") == "crush"
+    assert likeliest_shape(LABEL_OF["T7"], "") == "wedge"
+    assert likeliest_shape(LABEL_OF["L4"], "") == "biconcave"  # 75 % of them in VerSe'19
+
+
+def test_pictures_are_grades_0_to_3_in_one_shape_or_in_all() -> None:
+    labels, measured = [LABEL_OF["T7"], LABEL_OF["L4"]], ["", "crush"]
+    shapes, grades = targets(labels, measured, every_shape=False)
+    assert grades == [[0, 1, 2, 3]] * 2
+    assert shapes == [["", *["wedge"] * 3], ["", *["crush"] * 3]]
+    shapes, grades = targets(labels, measured, every_shape=True)
+    assert grades == [[0, *[1, 2, 3] * 3]] * 2
+    assert shapes[0] == shapes[1] == ["", *(shape for shape in SHAPES for _ in range(3))]

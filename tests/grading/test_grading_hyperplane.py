@@ -75,16 +75,6 @@ def test_distance_does_not_change_when_w_and_b_are_scaled_together() -> None:
     np.testing.assert_allclose(small, large)
 
 
-def test_moving_reaches_the_target_exactly_and_along_the_pattern(plane: Hyperplane, tables: Tables) -> None:
-    z = stack_latents(tables[0])[:20]
-    target = np.linspace(-3, 3, 20)
-    moved = plane.move_to_distance(z, target)
-    np.testing.assert_allclose(plane.signed_distance(moved), target, atol=1e-9)
-    steps = plane.normalise(moved) - plane.normalise(z)
-    cosine = steps @ plane.pattern / np.linalg.norm(plane.pattern) / np.linalg.norm(steps, axis=1)
-    np.testing.assert_allclose(np.abs(cosine), 1.0, atol=1e-9)
-
-
 @pytest.mark.parametrize("strength", WHITENINGS)
 def test_the_pattern_is_the_signal_where_the_weights_also_cancel_noise(strength: float) -> None:
     # The signal is in the first dimension only; the second is the noise of the first, which w = (1, -1) takes away.
@@ -130,11 +120,6 @@ def test_fewer_crops_than_dimensions_are_whitened_without_blowing_up() -> None:
     train, new = random.normal(size=(10, 50)), random.normal(size=(1000, 50))
     mean, whitening = whitening_of(train, 1.0)
     assert ((new - mean) @ whitening).std() < 2
-
-
-def test_moving_to_the_own_distance_changes_nothing(plane: Hyperplane, tables: Tables) -> None:
-    z = stack_latents(tables[0])[:5]
-    np.testing.assert_allclose(plane.move_to_distance(z, plane.signed_distance(z)), z, atol=1e-9)
 
 
 def test_rescaling_the_latents_columns_leaves_the_distances(tables: Tables, plane: Hyperplane) -> None:

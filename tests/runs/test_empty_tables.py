@@ -63,9 +63,8 @@ def write(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> str:
 def none_of(schema: pa.DataFrameSchema) -> pd.DataFrame:
     """A table without a row as the stages write it, with the columns that may be left out but are not."""
     table = empty_table(schema)
-    return check_table(
-        table.assign(flags="")[[*schema.columns]] if "flags" in schema.columns else table, schema, "none"
-    )
+    table = table.assign(flags="") if "flags" in schema.columns else table
+    return check_table(table[[name for name in schema.columns if name in table]], schema, "none")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,10 @@ class Cohort:
         self.splits = write(folder / "cohort/splits.tsv", split, PATIENT_SPLITS)
         self.labels = write(folder / "cohort/labels.parquet", labels, LABELS)
         self.pixels = str(folder / "crops/0.npy")
+        self.frames = str(folder / "crops/0_frames.npy")
         np.save(self.pixels, np.empty((0, *CROP), np.int16))
+        np.save(self.frames, np.empty((0, 64, 3, 3)))
+        self.measurements = write(folder / "measurements/0.parquet", none_of(MEASUREMENTS), MEASUREMENTS)
         for method in METHODS:
             write(folder / f"predictions/{method}.parquet", none_of(PREDICTIONS), PREDICTIONS)
         self.grades = write(
@@ -332,28 +334,48 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
         empty.run("outcome", states, {"": outcome}, params={"fail_on": "all"})
     empty.run("outcome", states, {"": outcome}, params={"fail_on": "none"})
     assert Path(outcome).read_text().startswith("1 scan(s): 0 done, 1 failed (1 path_missing)\n")
-    images, strips = empty.out("images.npy"), empty.out("strips.parquet")
+    collapsed = {"pixels": empty.out("collapsed.npy"), "crops": empty.out("collapsed.parquet")}
+    shard = {"landmarks": empty.landmarks, "measurements": empty.measurements, "frames": empty.frames}
+    empty.run(
+        "collapse_crops",
+        shard | {"volumes": empty.folder, "scans": empty.scans, "crops": empty.crops, "splits": empty.splits},
+        collapsed,
+        sections=["crop", "dae.counterfactual.pairs"],
+    )
+    steps, weights = empty.out("steps.safetensors"), str(empty.model / "dae/weights.safetensors")
+    empty.run(
+        "fit_steps",
+        {name: [path] for name, path in collapsed.items()} | {"weights": weights},
+        {"steps": steps},
+        sections=["dae.encode"],
+    )
+    images, strips, drawn = (empty.out(name) for name in ("images.npy", "strips.parquet", "strips.json"))
     pixels = {"pixels": [empty.pixels], "crops": [empty.crops]}
     empty.run(
         "counterfactual",
         pixels
+        | {name: [path] for name, path in shard.items()}
         | {
             "latents": [empty.latents],
-            "weights": str(empty.model / "dae/weights.safetensors"),
+            "weights": weights,
+            "steps": steps,
             "hyperplane": empty.hyperplane(),
             "calibrator": empty.calibrator(),
+            "refiner": str(ROOT / "models/localizer/vertebrae.safetensors"),
             "predictions": empty.predictions(),
         },
-        {"images": images, "strips": strips},
-        sections=["dae.counterfactual"],
+        {"images": images, "strips": strips, "metrics": drawn},
+        sections=["crop", "dae.counterfactual"],
     )
+    assert json.loads(Path(drawn).read_text())["vertebrae"] == 0
     window = ["report.window_centre_hu", "report.window_width_hu"]
     shown, montage = empty.out("counterfactuals.png"), empty.out("montage.png")
     empty.run(
         "counterfactual_figure",
-        {"images": images, "strips": strips, "grades": empty.grades, "labels": empty.labels},
-        {"": shown},
-        sections=["report.difference_hu", *window],
+        {"images": images, "strips": strips, "grades": empty.grades, "labels": empty.labels}
+        | {"predictions": empty.predictions()},
+        {"figure": shown, "animations": empty.out("counterfactuals")},
+        sections=["report.difference_hu", "dae.counterfactual.shown", "dae.model.hu_low", "dae.model.hu_high", *window],
     )
     empty.run(
         "montage",
@@ -373,6 +395,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "calibrators": [empty.calibrator(method) for method in METHODS],
             "montage": montage,
             "counterfactuals": shown,
+            "strips": drawn,
             "differences": [differences],
             "summary": summary,
             "applied": [],

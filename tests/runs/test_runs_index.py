@@ -31,7 +31,7 @@ SPLITS = ["test", "train", "train", "train", "train", "validation", "validation"
 CONFIG: Config = {
     "cohort": {"sheet": "scans.csv", "labels": "labels.csv", "shards": 1},
     "localize": {"method": "provided"},
-    "dae": {"train": {"steps": 2}, "counterfactual": {"inversion_steps": 2, "render_steps": 2}},
+    "dae": {"train": {"steps": 2}, "counterfactual": {"vertebrae": 2, "rounds": 1, "render_steps": 2}},
 }
 
 

@@ -1,20 +1,18 @@
 """Virtual fractures: the truth is what was done, discs and other vertebrae stay as they are, shams lose nothing."""
 
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.phantom_scan import scan
 from vertegrade.arrays import Floats
 from vertegrade.ct.volume import Volume, mm_to_voxel, read_volume, write_volume
-from vertegrade.levels import LABEL_OF
-from vertegrade.phantom.training_scan import training_scan
 from vertegrade.reasons import Refused
 from vertegrade.spine.heights import column_heights, genant_grade
 from vertegrade.spine.indices import measure
-from vertegrade.tables import HEIGHTS, LANDMARKS, POINTS, points_of
+from vertegrade.tables import HEIGHTS, POINTS, points_of
 from vertegrade.virtual_fractures.body import RealBody, real_bodies
 from vertegrade.virtual_fractures.draw import draw_changes
 from vertegrade.virtual_fractures.make import virtual_scan
@@ -23,16 +21,6 @@ from vertegrade.virtual_fractures.spine import Link, posed, sources
 from vertegrade.virtual_fractures.truth import found_truth, intact_labels, truth_table, virtual_labels
 
 HEIGHT_COLUMNS = [f"height_{column}_mm" for column in HEIGHTS]
-
-
-@cache
-def scan() -> tuple[Volume, pd.DataFrame]:
-    """A phantom's scan and its true points as LANDMARKS: real enough for the geometry, and known."""
-    volume, truth = training_scan(5, 3, hard=0.0, voxels=5_000_000)
-    rows = truth[truth["complete"] & truth["vertebra"].between(LABEL_OF["T1"], LABEL_OF["L5"])].copy()
-    rows = rows.assign(confidence=1.0, source="truth", evaluable=True, reason="", flags="")
-    rows["label_confidence"] = 1.0
-    return volume, rows[[name for name in LANDMARKS.columns if name in rows]].reset_index(drop=True)
 
 
 def bodies() -> list[RealBody]:

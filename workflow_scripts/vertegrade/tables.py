@@ -271,6 +271,33 @@ VIRTUAL_CASES = _schema(
 )
 
 
+# One row per crop of a training vertebra, as it is (shape "") or collapsed in place; crop: its place in the packed
+# array. loss: fraction of its own height that each column lost.
+LOSSES = [f"loss_{column}" for column in HEIGHTS]
+COLLAPSED_CROPS = _schema(
+    _VERTEBRA | {"crop": _whole(), "shape": _text()} | {name: _number(None, 1) for name in LOSSES},
+    [*KEY, "shape"],
+)
+
+# One row per synthetic picture of a vertebra at another grade. row, picture: its place in images.npy, whose first two
+# pictures of a row are the crop and its reconstruction. Losses are fractions of the heights that an intact vertebra
+# would have, measured on the picture; height_loss is the largest. outside_to_inside: mean change beyond the body over
+# that within it. reached: the height loss is within 8 points of the middle of the grade.
+COUNTERFACTUALS = _schema(
+    _VERTEBRA
+    | {"row": _whole(), "picture": _whole(), "shape": _text(), "wanted_grade": _whole(GRADES)}
+    | {f"wanted_{name}": _number(None, 1) for name in LOSSES}
+    | {name: _number(None, 1) for name in [*LOSSES, "height_loss"]}
+    | {"wanted_severity": _number(0, 3), "severity": _number(0, 3)}
+    | {
+        name: _number(0)
+        for name in ("outside_to_inside", "outside_share", "reconstruction_error_hu", "return_error_hu")
+    }
+    | {"nearest_training": _number(0, 1), "returns": pa.Column(bool), "reached": pa.Column(bool)},
+    ["row", "picture"],
+)
+
+
 class TableError(ValueError):
     """A table that does not keep its contract."""
 

@@ -58,7 +58,7 @@ def fit_pca(crops: Crops, components: int, window: tuple[float, float], seed: in
     """Fit on the evaluable crops of the training split. At most N - 1 components can be found.
 
     Randomized SVD (Halko, SIAM Rev 2011) with a fixed seed, as scikit-learn's PCA does it, but that the crops are read
-    anew for each product with a thin matrix and never are in memory together. Where they fit into one block the
+    again for each product with a thin matrix and never are in memory together. Where they fit into one block the
     components have the bytes of scikit-learn's. The scores are standardised later, by the hyperplane.
     """
     if len(crops) < 3:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import Floats
-from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, OrdinalDistance, ranked_probability_scores
+from vertegrade.grading.calibrators import KINDS, Calibrator, Graded, ranked_probability_scores
 from vertegrade.grading.conformal import Intervals, Predicted, fit_intervals, patients_needed
 from vertegrade.grading.decision_rules import fit_grade_scale
 from vertegrade.grading.errors import mean_prediction, unusual, usual_lengths
@@ -76,15 +76,6 @@ class Calibration:
         doubt = unusual(errors, self.usual_errors) @ hyperplane.whitening
         predict = _on_plane(self.calibrators[self.chosen], hyperplane.w, hyperplane.b)
         return on_scale(mean_prediction(predict, hyperplane.normalise(z), doubt), self.scale)
-
-    def distance_of(self, expected: float) -> float:
-        """Signed distance that corresponds to an expected grade, for counterfactuals.
-
-        Always by the ordinal model on the distance, so that all vertebrae of a grade share one distance.
-        """
-        on_distance = self.calibrators[OrdinalDistance.kind]
-        assert isinstance(on_distance, OrdinalDistance)
-        return on_distance.distance_of(expected)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""

@@ -176,18 +176,6 @@ class OrdinalDistance:
         """The calibrator of `to_dict`."""
         return cls(numbers["centre"], numbers["scale"], CumulativeLogit.from_dict(numbers["model"]))
 
-    def distance_of(self, severity: float) -> float:
-        """The distance at which the severity is `severity` (strictly between the lowest and highest training grade).
-
-        For counterfactuals. The search ends 20 standard deviations beyond the training distances.
-        """
-        low, high = self.centre - 20 * self.scale, self.centre + 20 * self.scale
-        for _ in range(100):
-            middle = (low + high) / 2
-            below = self.predict(np.array([middle]), np.empty((1, 0))).severity[0] < severity
-            low, high = (middle, high) if below else (low, middle)
-        return (low + high) / 2
-
 
 @dataclass(frozen=True, eq=False)
 class OrdinalZ:

@@ -78,16 +78,6 @@ class Hyperplane:
         """Signed distance (N,) of latents (N, D), in the units of the normalised latents."""
         return plane_distance(self.normalise(z), self.w, self.b)
 
-    def move_to_distance(self, z: Floats, target: float | Floats) -> Floats:
-        """Latents (N, D) moved along the pattern until their signed distance is `target` (a number or (N,)).
-
-        Not along the normal, as the released code does: that leaves the latents that occur, and the decoder ignores it
-        (docs/results/dae-experiments.md).
-        """
-        step = np.broadcast_to(target, len(z)) - self.signed_distance(z)
-        moved: Floats = z + step[:, None] * np.linalg.solve(self.whitening.T, self.pattern)
-        return moved
-
     def check_latents(self, latents: pd.DataFrame) -> None:
         """GradingError where the latents were made by other weights than those that this plane was fitted on."""
         model = one_model(latents)

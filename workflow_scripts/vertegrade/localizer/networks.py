@@ -37,3 +37,10 @@ def load_localizer(folder: str | Path, device: str) -> Localizer:
     load_weights(Path(folder) / "centreline.safetensors", centreline, CENTRELINE_KIND)
     load_weights(Path(folder) / "vertebrae.safetensors", vertebrae, VERTEBRAE_KIND)
     return Localizer(centreline.to(device), vertebrae.to(device), device)
+
+
+def load_refiner(path: str | Path, device: str) -> RefinerNetwork:
+    """The refiner alone, from the file of the vertebrae's networks."""
+    vertebrae = VertebraNetwork()
+    load_weights(Path(path), vertebrae, VERTEBRAE_KIND)
+    return vertebrae.refiner.to(device)

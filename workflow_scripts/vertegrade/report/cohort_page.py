@@ -14,6 +14,7 @@ from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS
 from vertegrade.report.flow import flow_steps
+from vertegrade.report.strip_table import strip_rows
 from vertegrade.report.templates import templates
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 
@@ -79,6 +80,7 @@ def cohort_page(
     phantom: bool = False,
     cost: dict[str, Any] | None = None,
     applied: Sequence[dict[str, Any]] = (),
+    counterfactuals: dict[str, Any] | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -86,7 +88,8 @@ def cohort_page(
     figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
     counterfactuals; a missing one leaves its section out. facts: what was run, shown unchanged, in their order.
     differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded one.
-    cost: that of summary.json. applied: `applied_run` of each run that graded other scans by this model. Raises
+    cost: that of summary.json. applied: `applied_run` of each run that graded other scans by this model.
+    counterfactuals: metrics.json of the pictures at other grades. Raises
     PageError when flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
@@ -118,6 +121,8 @@ def cohort_page(
             taken=_taken(cost) if cost else [],
             assumed=cost["assumed"] if cost else {},
             applied=applied,
+            strips=strip_rows(counterfactuals) if counterfactuals else [],
+            drawn=counterfactuals,
             pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
             abouts={METHODS[method].label: METHODS[method].about for method in metrics},
             estimate_text=estimate_text,

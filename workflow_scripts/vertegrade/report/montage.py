@@ -1,4 +1,4 @@
-"""Pictures of vertebrae: a montage in order of predicted severity, and counterfactual strips at grades 0-3.
+"""Pictures of vertebrae: a montage in order of predicted severity; what it shares with other pictures of them.
 
 Images are mid-sagittal: head up, front of the patient to the left (docs/design/architecture.md), in a bone window.
 """
@@ -13,12 +13,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image, ImageDraw, ImageFont
 
 from vertegrade.level_texts import level_text
 from vertegrade.plotting import NOTICE, STYLE, Pixels, grey_values
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import GRADES, KEY, doubt_of
+from vertegrade.tables import KEY, doubt_of
 from vertegrade.vertebra_reasons import doubts_of
 
 WATERMARK = "SYNTHETIC"
@@ -61,13 +60,15 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
     """
     lines = max(1, -(-len(rows) // COLUMNS))
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(COLUMNS * 1.3, lines * LINE * 1.3 + 0.75, COLUMNS, lines * LINE, top=0.45)
-        for place, (level, flags, row) in enumerate(zip(_levels(rows), _flags(rows), rows.itertuples(), strict=True)):
+        figure, axes = canvas(COLUMNS * 1.3, lines * LINE * 1.3 + 0.75, COLUMNS, lines * LINE, top=0.45)
+        for place, (level, flags, row) in enumerate(
+            zip(levels_in(rows), flags_in(rows), rows.itertuples(), strict=True)
+        ):
             line, column = divmod(place, COLUMNS)
             x, y = column, line * LINE
             grade = true_grade[place]
             colour = UNKNOWN_COLOUR if np.isnan(grade) else GRADE_COLOURS[int(grade)]
-            _show(axes, grey_values(hu[place], settings), x, y, colour)
+            show(axes, grey_values(hu[place], settings), x, y, colour)
             truth = "?" if np.isnan(grade) else f"{grade:.0f}"
             text = f"{level}  {row.severity:.1f}  true {truth}"
             axes.text(x + 0.5, y + 1.0, text, ha="center", va="top", fontsize=7.5)
@@ -77,7 +78,7 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
             below = y + 1.1 + SMALL_LINE * len(doubts)
             axes.text(x + 0.5, below, scan_text(str(row.scan_id)), color="#4a5560", **small)
         _montage_heading(figure)
-        _say_if_empty(axes, rows)
+        say_if_empty(axes, rows)
     return figure
 
 
@@ -88,17 +89,19 @@ def scan_text(scan_id: str) -> str:
     return "\n".join(filter(None, (scan_id[:SCAN_CHARACTERS], scan_id[SCAN_CHARACTERS:])))
 
 
-def _levels(rows: pd.DataFrame) -> list[str]:
+def levels_in(rows: pd.DataFrame) -> list[str]:
     """The levels' names of PREDICTIONS as people are to read them."""
     return [level_text(*of) for of in zip(rows["vertebra"], doubt_of(rows)["label_confidence"], strict=True)]
 
 
-def _flags(rows: pd.DataFrame) -> list[str]:
+def flags_in(rows: pd.DataFrame) -> list[str]:
+    """The flags of each row of PREDICTIONS, joined by blanks; "" where it has none."""
     flags: list[str] = doubt_of(rows)["flags"].tolist()
     return flags
 
 
-def _say_if_empty(axes: Axes, rows: pd.DataFrame) -> None:
+def say_if_empty(axes: Axes, rows: pd.DataFrame) -> None:
+    """Words instead of pictures where there is no row."""
     if not len(rows):
         axes.text(0.5, 0.5, "No graded vertebra in the test split", transform=axes.transAxes, ha="center")
 
@@ -116,7 +119,7 @@ def _montage_heading(figure: Figure) -> None:
         figure.text(patch[0] + 0.016, 1 - 0.12 / height, f"grade {grade}", va="top", fontsize=8)
 
 
-def _canvas(width: float, height: float, columns: float, lines: float, top: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float, columns: float, lines: float, top: float) -> tuple[Figure, Axes]:
     """A figure in inches whose one axes counts tiles: x to the right, y down; `top` inches are kept for a heading."""
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0.005, 0.3 / height, 0.99, 1 - (0.3 + top) / height))
@@ -126,7 +129,7 @@ def _canvas(width: float, height: float, columns: float, lines: float, top: floa
     return figure, axes
 
 
-def _show(
+def show(
     axes: Axes, image: Pixels, x: float, y: float, frame: str = "", shape: tuple[float, float] = (0.96, 0.96)
 ) -> None:
     """Draw an image `(H, W)` or `(H, W, 3)` into the tile at x, y, with a frame if that is a colour."""
@@ -136,77 +139,3 @@ def _show(
     axes.set(xlim=limits[0], ylim=limits[1])
     if frame:
         axes.add_patch(Rectangle((x + 0.02, y + 0.02), 0.96, 0.96, fill=False, edgecolor=frame, linewidth=2.5))
-
-
-def watermarked(image: Pixels, words: str = WATERMARK) -> Pixels:
-    """The image `(H, W)` or `(H, W, 3)`, enlarged to TILE x TILE RGB, with words burnt into its pixels."""
-    picture = Image.fromarray(image).convert("RGB").resize((TILE, TILE), Image.Resampling.BICUBIC)
-    font = ImageFont.truetype(str(FONT), TILE // 9)
-    style: dict[str, Any] = {"font": font, "anchor": "ms", "stroke_width": 2}
-    ImageDraw.Draw(picture).text((TILE // 2, TILE - 10), words, fill="white", stroke_fill="black", **style)
-    return np.asarray(picture)
-
-
-def difference_map(changed: np.ndarray, reference: np.ndarray, settings: ReportSettings) -> Pixels:
-    """RGB `(H, W, 3)` of changed - reference in HU: orange denser, violet less dense, white unchanged."""
-    part = np.clip((changed.astype(float) - reference) / settings.difference_hu, -1, 1)
-    return np.asarray(matplotlib.colormaps["PuOr_r"]((part + 1) / 2)[..., :3] * 255, dtype=np.uint8)
-
-
-def counterfactual_figure(
-    images: np.ndarray, strips: pd.DataFrame, true_grade: np.ndarray, settings: ReportSettings
-) -> Figure:
-    """Strips: crop, its reconstruction, and decoded at grades 0-3; below each what changed, in HU.
-
-    images: `(M, 6, S, H, W)` HU: the crop, its reconstruction, decoded at grades 0, 1, 2, 3. strips: PREDICTIONS of
-    the M vertebrae with `reconstruction_error_hu`, root mean square of reconstruction - crop, and `severity_at_0` to
-    `_3`, what the decoded images are graded themselves. true_grade: `(M,)`, NaN where unknown. The second row shows
-    reconstruction - crop, then grade k - reconstruction. All images but the crop are watermarked.
-    """
-    heads = ["CT", "Reconstruction", *(f"At grade {grade}" for grade in GRADES)]
-    step = 2.2
-    with matplotlib.rc_context(STYLE):
-        lines = max(1, len(strips)) * step
-        figure, axes = _canvas(7 * 1.5, lines * 1.5 + 0.75, 7, lines, top=0.45)
-        for column, head in enumerate(heads):
-            axes.text(column + 1.5, -0.04, head, ha="center", va="bottom", weight="bold", fontsize=10)
-        texts = zip(_levels(strips), _flags(strips), strips.itertuples(), strict=True)
-        for place, (level, flags, row) in enumerate(texts):
-            y = place * step
-            crop, own, *decoded = mid_sagittal(images[place])
-            _show(axes, grey_values(crop, settings), 1, y)
-            for column, image in enumerate([own, *decoded], start=2):
-                reference = crop if column == 2 else own
-                _show(axes, watermarked(grey_values(image, settings)), column, y)
-                _show(axes, watermarked(difference_map(image, reference, settings)), column, y + 1)
-            for wanted in GRADES:
-                graded = f"graded {getattr(row, f'severity_at_{wanted}'):.1f}"
-                axes.text(wanted + 3.5, y + 2.0, graded, ha="center", va="top", fontsize=9)
-            grade = "unknown" if np.isnan(true_grade[place]) else f"{true_grade[place]:.0f}"
-            facts = f"True grade {grade}\nSeverity {row.severity:.1f}\n({row.severity_low:.1f}–{row.severity_high:.1f})"
-            doubts = "\n".join(doubts_of(flags))
-            axes.text(0.05, y + 0.1, level, va="top", fontsize=13, weight="bold")
-            axes.text(0.05, y + 0.3, facts, va="top", fontsize=9, linespacing=1.4)
-            axes.text(0.05, y + 0.85, f"Scan\n{scan_text(str(row.scan_id))}", va="top", fontsize=7, linespacing=1.4)
-            axes.text(0.05, y + 1.35, doubts, va="top", fontsize=8, linespacing=1.4, color=DOUBT_COLOUR)
-            axes.text(
-                1.5,
-                y + 1.06,
-                f"Reconstruction error\n{row.reconstruction_error_hu:.0f} HU (RMS)",
-                ha="center",
-                va="top",
-                fontsize=9,
-            )
-        axes.text(0.05, -0.04, "Vertebra", va="bottom", weight="bold", fontsize=10)
-        _difference_key(axes, settings)
-        _say_if_empty(axes, strips)
-    return figure
-
-
-def _difference_key(axes: Axes, settings: ReportSettings) -> None:
-    """Colour bar of the difference maps, in the free tile below the first crop."""
-    ramp = np.linspace(-settings.difference_hu, settings.difference_hu, 128)[None]
-    _show(axes, difference_map(ramp, np.zeros_like(ramp), settings), 1, 1.55, shape=(0.96, 0.08))
-    axes.text(
-        1.5, 1.67, f"Difference, HU\n−{settings.difference_hu} to +{settings.difference_hu}", ha="center", va="top"
-    )

@@ -171,18 +171,29 @@ class DaeEncodeSettings(Section):
 
 
 class CounterfactualSettings(Section):
-    """Decoding of moved latents."""
+    """The same vertebra at other grades."""
 
     vertebrae: int = setting(
-        6,
-        "Number of test vertebrae shown at grades 0-3, spread over predicted severity. Each costs an inversion.",
-        ge=1,
-        le=64,
+        60, "Test vertebrae that are drawn at other grades and measured, spread over predicted severity.", ge=1
     )
-    inversion_steps: int = setting(
-        100, "DDIM steps from the crop to its x_T (published: 250). As many as `render_steps` fits best.", ge=2, le=1000
+    shown: int = setting(6, "How many of them the picture shows, spread over predicted severity.", ge=1, le=64)
+    shapes: Literal["likeliest", "all"] = setting(
+        "likeliest",
+        "Shape of the collapse: the vertebra's own, or the commonest of its region where it is intact; or all of "
+        "wedge, biconcave and crush.",
     )
-    render_steps: int = setting(100, "DDIM steps from x_T to the image (published: 100).", ge=2, le=1000)
+    pairs: int = setting(
+        1, "Intact vertebrae per training scan that are drawn collapsed, to learn the steps between latents.", ge=1
+    )
+    rounds: int = setting(3, "How often a picture is drawn, measured and corrected.", ge=1)
+    render_steps: int = setting(6, "DDIM steps from noise to the image (published: 100).", ge=1, le=1000)
+    lowest_level: int = setting(
+        750,
+        "Noise level from which the image is taken as predicted. Networks trained mostly on noisy levels leave grain "
+        "below it; 0 for those trained evenly.",
+        ge=0,
+        lt=1000,
+    )
 
 
 class DaeSettings(Section):

@@ -14,6 +14,7 @@ from vertegrade.virtual_fractures.scan import Changes
 
 SHARE = 0.25  # of the vertebrae that can be chosen collapse, and as many are shams
 LEAST_LOSS, MOST_LOSS = 0.05, 0.60
+WAIST = 0.12  # share of the radius by which an intact body is narrower half way between its endplates
 LAYER_MM = 2.0  # thickness under an endplate that moves as it is; thick slices blur it over more
 SHAM = "sham"
 
@@ -51,7 +52,7 @@ def draw_changes(rng: np.random.Generator, bodies: list[RealBody], sound: set[in
 def _drawn(rng: np.random.Generator, body: RealBody, layer_mm: float) -> Collapse:
     loss = float(rng.uniform(LEAST_LOSS, MOST_LOSS))
     shape = draw_shape(rng, body.label, max(genant_grade(loss), 1))
-    fracture = draw_fracture(rng, body.half_width, body.half_depth, 0.12, loss, shape)
+    fracture = draw_fracture(rng, body.half_width, body.half_depth, WAIST, loss, shape)
     return collapse(body, fracture, layer_mm, squeezed=float(rng.uniform(0.4, 1)), density=float(rng.uniform(0.3, 1)))
 
 

@@ -29,6 +29,7 @@ NOT_COUNTED = ("vertegrade.settings.", "vertegrade.workflow.code_hash.", "verteg
 # pandera (tables are selected and joined), jinja2 and others: a training should not start again for them.
 COMPUTING = {
     "PIL": "pillow",
+    "diffusers": "diffusers",
     "matplotlib": "matplotlib",
     "nibabel": "nibabel",
     "numpy": "numpy",

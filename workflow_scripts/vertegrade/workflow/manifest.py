@@ -21,7 +21,7 @@ from typing import Any
 from vertegrade.files import is_litter, sha256_of, write_text
 from vertegrade.gpus import gpus_asked_for
 
-PACKAGES = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "nibabel", "pydicom", "torch"]
+PACKAGES = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "nibabel", "pydicom", "torch", "diffusers"]
 PACKAGES += ["matplotlib", "snakemake"]
 FOLDER = "manifest"
 HASHED = ".hashed.json"  # next to the manifests: files hashed again by workflow/present.py; no part of the record

@@ -1,56 +1,157 @@
-"""What a vertebra would look like at another z_sem: x_T by DDIM inversion keeps the patient, z decides the grade."""
+"""The same vertebra with other losses of height: latents moved by learned steps, decoded, and measured again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from vertegrade.arrays import Floats, Floats32
+from vertegrade.graders.dae.decoding import MARGIN_MM, body_masks, decode, noise_levels
 from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
+from vertegrade.graders.dae.steps import Steps
 from vertegrade.graders.dae.weights import Dae
+from vertegrade.settings.dae import CounterfactualSettings
+
+GAIN = 0.7  # share of what is missing that is asked for more in the next round
+MOST_LOSS, MOST_SEVERITY = 0.15, 1.0  # in one round
+Graded = Callable[[Floats], Floats]
 
 
-@dataclass(frozen=True)
-class Counterfactuals:
-    """Images in HU within the DAE's window, of its channels (slices, or one slab) only.
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """M vertebrae. pixels: (M, S, H, W) int16 HU. points: (M, 6, 2) row and column of six points in the crop.
 
-    original (M, C, H, W) the crop as the network sees it; reconstruction (M, C, H, W) decoded at its own z;
-    images (M, K, C, H, W) decoded at the K target latents; reconstruction_error_hu (M,) root mean square
-    difference between original and reconstruction: what of a counterfactual's change is not due to z; z_decoded
-    (M, K, z_dim) the images encoded again: whether the encoder sees in them what was asked for.
+    heights, intact: (M, 3) mm, measured and as an intact vertebra would have. noise: (M, C, H, W) x_T. pixel_mm: side.
+    """
+
+    pixels: np.ndarray
+    points: Floats
+    heights: Floats
+    intact: Floats
+    noise: Floats32
+    pixel_mm: float
+
+
+def outlines(shown: Shown) -> Floats:
+    """Six points (M, 6, 2) of what may be drawn: the body as it is, and as high as it would be if it were intact."""
+    ends = shown.points.reshape(-1, 3, 2, 2)
+    middles = ends.mean(axis=2, keepdims=True)
+    stretch = np.maximum(shown.intact / shown.heights, 1)[:, :, None, None]
+    stretched: Floats = (middles + stretch * (ends - middles)).reshape(shown.points.shape)
+    return stretched
+
+
+@dataclass(frozen=True, eq=False)
+class Instruments:
+    """What measures a picture. heights: images (N, H, W) HU and points (N, 6, 2) to heights (N, 3) mm.
+
+    severity: latents (N, D) to severities (N,). towards: (D,) step of z that raises the severity by about one grade.
+    """
+
+    heights: Callable[[np.ndarray, Floats], Floats]
+    severity: Graded
+    towards: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Of M vertebrae and T pictures of each; images of the DAE's channels, int16 HU within its window.
+
+    original, reconstruction: (M, C, H, W), the crop and what its own z draws into it. images: (M, T, C, H, W). loss:
+    (M, T, 3) measured. severity: (M, T) of the images encoded again. own: (M, D) latents of the crops. z: (M, T, D)
+    those that drew the images. back: (M, T, C, H, W)
+    the images' own latents moved back to the losses of the crop, and decoded; z_back: (M, T, D) these latents.
     """
 
     original: np.ndarray
     reconstruction: np.ndarray
     images: np.ndarray
-    reconstruction_error_hu: np.ndarray
-    z_decoded: np.ndarray
+    loss: Floats
+    severity: Floats
+    own: Floats
+    z: Floats
+    back: np.ndarray
+    z_back: Floats
 
 
 def counterfactuals(
-    dae: Dae, pixels: np.ndarray, z: np.ndarray, z_targets: np.ndarray, inversion_steps: int, render_steps: int
-) -> Counterfactuals:
-    """Decode crops (M, S, H, W) int16 HU with latents z (M, z_dim) at z_targets (M, K, z_dim), raw latent space."""
-    if not len(pixels):
-        none = np.zeros((0, z_targets.shape[1], dae.settings.image_channels, *dae.crop_shape[1:]), np.int16)
-        return Counterfactuals(none[:, 0], none[:, 0], none, np.zeros(0), np.zeros(z_targets.shape))
-    rows = [
-        _one(dae, pixels[m : m + 1], z[m : m + 1], z_targets[m], inversion_steps, render_steps)
-        for m in range(len(pixels))
-    ]
-    original, decoded, encoded = (np.stack(column) for column in zip(*rows, strict=True))
-    error = np.sqrt(np.square(original.astype(float) - decoded[:, 0]).mean(axis=(1, 2, 3)))
-    return Counterfactuals(original, decoded[:, 0], decoded[:, 1:], error, encoded[:, 1:])
+    dae: Dae,
+    steps: Steps,
+    by: Instruments,
+    shown: Shown,
+    wanted_loss: Floats,
+    wanted_severity: Floats,
+    settings: CounterfactualSettings,
+) -> Pictures:
+    """Pictures with the wanted losses (M, T, 3) of the columns and severities (M, T).
+
+    Each is decoded, measured and encoded again `settings.rounds` times; what is missing is added to what is asked for.
+    """
+    vertebrae, count = wanted_severity.shape
+    crops = windowed(hounsfield(shown.pixels, dae.settings), dae.settings)
+    side = shown.pixels.shape[-1]
+    decoder = _Decoder(
+        dae,
+        crops.repeat_interleave(count, dim=0),
+        shown.noise.repeat(count, axis=0),
+        body_masks(outlines(shown), side, shown.pixel_mm, MARGIN_MM).repeat(count, axis=0),
+        noise_levels(settings.render_steps, settings.lowest_level),
+    )
+    own = _encoded(dae, crops)
+    z, points, intact = (part.repeat(count, axis=0) for part in (own, shown.points, shown.intact))
+    before = 1 - (shown.heights / shown.intact).repeat(count, axis=0)
+    loss, severity = wanted_loss.reshape(-1, 3), wanted_severity.ravel()
+    asked, along = loss.copy(), np.zeros(len(z))
+    for left in reversed(range(settings.rounds)):
+        moved = steps.moved(z, before, asked) + along[:, None] * by.towards
+        drawn = decoder(moved)
+        found_z = _encoded(dae, drawn)
+        found = 1 - by.heights(_middle(to_hu(drawn, dae.settings)), points) / intact
+        graded = by.severity(found_z)
+        if left:
+            asked = asked + GAIN * np.clip(loss - found, -MOST_LOSS, MOST_LOSS)
+            along = along + GAIN * np.clip(severity - graded, -MOST_SEVERITY, MOST_SEVERITY)
+    z_back = steps.moved(found_z, found, before)
+    shape = (vertebrae, count)
+    reconstruction = _Decoder(dae, crops, shown.noise, decoder.masks[::count], decoder.levels)(own)
+    return Pictures(
+        to_hu(crops, dae.settings),
+        to_hu(reconstruction, dae.settings),
+        to_hu(drawn, dae.settings).reshape(*shape, *crops.shape[1:]),
+        found.reshape(*shape, 3),
+        graded.reshape(shape),
+        own,
+        moved.reshape(*shape, moved.shape[1]),
+        to_hu(decoder(z_back), dae.settings).reshape(*shape, *crops.shape[1:]),
+        z_back.reshape(*shape, z_back.shape[1]),
+    )
 
 
-def _one(
-    dae: Dae, pixels: np.ndarray, z: np.ndarray, z_targets: np.ndarray, inversion_steps: int, render_steps: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The crop (C, H, W), its decodings at its own z and at the targets (1 + K, C, H, W), their z (1 + K, z_dim)."""
-    with torch.inference_mode():
-        x0 = windowed(hounsfield(pixels, dae.settings), dae.settings).to(dae.device)
-        own = torch.from_numpy(np.asarray(z, np.float32)).to(dae.device)
-        wanted = torch.cat([own, torch.from_numpy(np.asarray(z_targets, np.float32)).to(dae.device)])
-        x_last = dae.diffusion.invert(dae.network.unet, x0, own, inversion_steps)
-        decoded = dae.diffusion.render(dae.network.unet, x_last.expand(len(wanted), -1, -1, -1), wanted, render_steps)
-        encoded = dae.network.encoder(decoded).double().cpu().numpy()
-    return to_hu(x0[0], dae.settings), to_hu(decoded, dae.settings), encoded
+@dataclass(frozen=True, eq=False)
+class _Decoder:
+    """Decodes latents into given crops, as `decoding.decode`."""
+
+    dae: Dae
+    crops: Tensor
+    noise: Floats32
+    masks: Floats32
+    levels: list[int]
+
+    def __call__(self, z: Floats) -> Tensor:
+        return decode(self.dae, self.crops, self.noise, self.masks, z, self.levels)
+
+
+@torch.inference_mode()
+def _encoded(dae: Dae, x: Tensor) -> Floats:
+    """z_sem (N, D) of images in [-1, 1], one at a time: another batch may round differently."""
+    none = np.zeros((0, dae.settings.z_dim))
+    encoded = [dae.network.encoder(image[None].to(dae.device)).double().cpu().numpy() for image in x]
+    z: Floats = np.concatenate([none, *encoded])
+    return z
+
+
+def _middle(images: np.ndarray) -> np.ndarray:
+    """The middle channel (N, H, W) of images (N, C, H, W)."""
+    return images[:, images.shape[1] // 2]

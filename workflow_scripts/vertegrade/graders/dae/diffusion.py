@@ -1,7 +1,8 @@
-"""The diffusion process: noising, the training target, DDIM rendering and DDIM inversion (Song et al., ICLR 2021)."""
+"""The diffusion process: noising, the training target and DDIM rendering (Song et al., ICLR 2021)."""
 
-import math
 from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,8 +10,11 @@ from torch import Tensor
 from vertegrade.settings.dae import DaeModelSettings
 
 NOISE_LEVELS = 1000
-EVALUATIONS = 2  # of the U-Net in each step of the inversion
 CLEAN = -1  # the level of x_0, below the first noisy one
+_BETAS: dict[str, dict[str, Any]] = {
+    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+}
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -28,9 +32,17 @@ class Diffusion:
     """
 
     def __init__(self, settings: DaeModelSettings) -> None:
-        self.prediction = settings.prediction
-        self.alpha_bar = torch.cumprod(1 - _betas(settings.schedule), dim=0)  # share of signal in the variance (1000,)
+        self.prediction, self._schedule = settings.prediction, settings.schedule
         self._there: dict[torch.device, Tensor] = {}  # the same on each device, since a copy waits for it
+
+    # diffusers is imported where it is needed: it takes two seconds, and a job that only encodes need not wait.
+    @cached_property
+    def alpha_bar(self) -> Tensor:
+        """Share of signal in the variance at each level (1000,)."""
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+        alpha_bar: Tensor = DDIMScheduler(**_BETAS[self._schedule], num_train_timesteps=NOISE_LEVELS).alphas_cumprod
+        return alpha_bar
 
     def amounts(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Share of signal and noise, sqrt(alpha_bar) and sqrt(1 - alpha_bar), of levels (B,), as (B, 1, 1, 1)."""
@@ -73,28 +85,8 @@ class Diffusion:
             x = self._moved(x, self.noise_of(unet(x, t, z), x, t), level, below)
         return x.clamp(-1, 1)
 
-    def invert(self, unet: Denoiser, x0: Tensor, z: Tensor, steps: int) -> Tensor:
-        """Encode x_0 (B, S, H, W) into the x_T from which `render` under the same z and steps finds it again.
-
-        A step of `render` uses the noise found at the noisier of its two levels, which inversion does not know yet, so
-        each step is iterated to a fixed point (Pan et al., ICCV 2023): the residual of 250 plain steps falls by 40, and
-        50 steps of two evaluations already beat them.
-        """
-        x, levels = x0, ddim_levels(steps)
-        for below, level in zip([CLEAN, *levels], levels, strict=False):
-            t = torch.full((len(x),), level, device=x.device)
-            noisier = x
-            for _ in range(EVALUATIONS):
-                noise = self.noise_of(unet(noisier, t, z), noisier, t)
-                noisier = self._moved(x, noise, below, level)
-            x = noisier
-        return x
-
     def _moved(self, x: Tensor, noise: Tensor, start: int, end: int) -> Tensor:
-        """x of one level at another one, with this noise in both (Song et al., ICLR 2021, formula 12 without sigma).
-
-        Values are never clipped: clipping x_0 to the window breaks the inversion where a crop touches its ends.
-        """
+        """x of one level at another one, with this noise in both (Song et al., ICLR 2021, formula 12 without sigma)."""
         here, there = (torch.tensor(1.0) if level == CLEAN else self.alpha_bar[level] for level in (start, end))
         x0 = (x - (1 - here) ** 0.5 * noise) / here**0.5
         return there**0.5 * x0 + (1 - there) ** 0.5 * noise
@@ -105,15 +97,3 @@ def ddim_levels(steps: int) -> list[int]:
     if not 1 <= steps <= NOISE_LEVELS:
         raise ValueError(f"DDIM takes 1 to {NOISE_LEVELS} steps, one for each noise level, not {steps}")
     return [n * NOISE_LEVELS // steps for n in range(steps)]
-
-
-def _betas(schedule: str) -> Tensor:
-    """Variance of the noise that each level adds (1000,): of Ho et al. 2020, or of Nichol and Dhariwal 2021."""
-    if schedule == "linear":
-        return torch.linspace(1e-4, 0.02, NOISE_LEVELS)
-
-    def left(time: float) -> float:
-        return math.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    times = [(n / NOISE_LEVELS, (n + 1) / NOISE_LEVELS) for n in range(NOISE_LEVELS)]
-    return torch.tensor([min(1 - left(end) / left(start), 0.999) for start, end in times])

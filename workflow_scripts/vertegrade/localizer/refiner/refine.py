@@ -1,5 +1,7 @@
 """Six points of each vertebra from close looks at it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -20,12 +22,19 @@ def refined(volume: Volume, points_mm: np.ndarray, network: nn.Module, device: s
     Each vertebra is looked at in its own flat mid-sagittal plane, so that nothing is bent. The result is the mean with
     that of the look with left and right swapped. network: a RefinerNetwork in evaluation mode on `device`.
     """
+    return refined_each([volume] * len(points_mm), points_mm, network, device)
+
+
+def refined_each(
+    volumes: Sequence[Volume], points_mm: np.ndarray, network: nn.Module, device: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same, each vertebra in a volume of its own."""
     if not len(points_mm):
         return points_mm, np.zeros(points_mm.shape[:2])
     for _ in range(LOOKS):
         poses = [body_axes(points) for points in points_mm]
         frames = [body_frames(*pose) for pose in poses]
-        looks = np.stack([sample_crop(volume, frame, LOOK)[0] for frame in frames]).astype(np.float32)
+        looks = np.stack([sample_crop(*of, LOOK)[0] for of in zip(volumes, frames, strict=True)]).astype(np.float32)
         x = windowed(torch.from_numpy(looks))
         with torch.inference_mode():
             found, log_scale, _ = (part.cpu() for part in network(torch.cat([x, x.flip(1)]).to(device)))

@@ -8,7 +8,8 @@ import pandas as pd
 from PIL import Image
 
 from vertegrade.plotting import grey_values
-from vertegrade.report.montage import mid_sagittal, watermarked
+from vertegrade.report.montage import mid_sagittal
+from vertegrade.report.strips import watermarked
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import KEY, SHAPES
 

@@ -1,0 +1,84 @@
+"""Figures of pictures at other grades, from tables and images made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vertegrade.evaluation.counterfactual import counterfactual_metrics, counterfactual_table, wanted_of
+from vertegrade.graders.dae.counterfactual import Pictures, Shown
+from vertegrade.levels import LABEL_OF
+from vertegrade.tables import COUNTERFACTUALS, empty_table
+
+LABELS = [LABEL_OF["T7"], LABEL_OF["L4"]]
+SIX = np.array([[20, 22], [40, 22], [22, 31], [38, 31], [20, 40], [40, 40]], float)
+NOISE = np.random.default_rng(0).standard_normal((2, 1, 64, 64)).astype(np.float32)
+
+
+def table(loss: np.ndarray | None = None) -> pd.DataFrame:
+    wanted = wanted_of(LABELS, ["", ""], False)
+    losses = wanted.losses if loss is None else loss
+    images = np.full((2, 4, 1, 64, 64), 100, np.int16)
+    images[:, :, :, 30, 30] += 50  # one pixel in the body
+    images[:, 3, :, 2, 2] += 30  # and one far beyond it, at grade 3
+    crops = np.full((2, 1, 64, 64), 100, np.int16)
+    own = np.array([[0.0, 0], [5, 5]])
+    z_back = np.repeat(own[:, None], 4, axis=1)
+    z_back[1, 3] = [1, 3]  # nearer to the other vertebra
+    pictures = Pictures(crops, crops + 7, images, losses, wanted.severities + 0.2, own, z_back, images, z_back)
+    rows = pd.DataFrame({"patient_id": ["a", "b"], "scan_id": ["a-1", "b-1"], "vertebra": LABELS})
+    shown = Shown(np.zeros((2, 1, 64, 64), np.int16), np.tile(SIX, (2, 1, 1)), np.full((2, 3), 20.0),
+                  np.full((2, 3), 20.0), NOISE, 1.0)  # fmt: skip
+    training = np.array([[0.0, 0], [1, 0], [5, 5], [9, 9]])
+    return counterfactual_table(rows, wanted, pictures, shown, np.ones(2), training)
+
+
+def test_pictures_that_are_as_wanted() -> None:
+    metrics = counterfactual_metrics(table(), NOISE)
+    assert metrics["vertebrae"] == 2
+    assert metrics["order_right"] == 1
+    assert metrics["within_8_points"] == {"0": 1, "1": 1, "2": 1, "3": 1}
+    assert metrics["mean_loss"]["2"] == pytest.approx(0.325)
+    assert metrics["reached_40_percent"] == 1
+    assert metrics["severity_gap"] == pytest.approx(0.2)
+    assert metrics["severity_bias_by_grade"]["3"] == pytest.approx(0.2)
+    assert metrics["composition_hu"] == pytest.approx(7)
+    assert metrics["x_t_sd"] == pytest.approx(1, abs=0.05)
+    assert metrics["x_t_neighbour_correlation"] == pytest.approx(0, abs=0.05)
+
+
+def test_losses_out_of_order_and_out_of_reach_are_counted() -> None:
+    losses = wanted_of(LABELS, ["", ""], False).losses.copy()
+    losses[0, 3] = 0.3  # below grade 2
+    metrics = counterfactual_metrics(table(losses), NOISE)
+    assert metrics["order_right"] == 0.5
+    assert metrics["within_8_points"]["3"] == 0.5
+    assert metrics["reached_40_percent"] == 0.5
+
+
+def test_change_beyond_the_body_is_told_from_change_within_it() -> None:
+    rows = table()
+    assert (rows.loc[rows["wanted_grade"] < 3, "outside_to_inside"] == 0).all()
+    severe = rows[rows["wanted_grade"] == 3]
+    assert severe["outside_share"].tolist() == pytest.approx([30 / 80] * 2)
+    assert (severe["outside_to_inside"] > 0).all()
+    assert (severe["outside_to_inside"] < 0.2).all()  # there are more pixels beyond
+
+
+def test_a_vertebra_that_returns_as_another_one_is_counted() -> None:
+    rows = table()
+    assert rows["returns"].tolist() == [True] * 7 + [False]
+    assert counterfactual_metrics(rows, NOISE)["identity_kept"] == 7 / 8
+
+
+def test_nearness_to_training_vertebrae_is_a_share_of_their_own() -> None:
+    rows = table()
+    assert rows.loc[0, "nearest_training"] == 1  # at a training latent
+    assert rows.loc[7, "nearest_training"] == pytest.approx(0.5)  # 3 away from one; two of the four lie further apart
+
+
+def test_no_pictures_have_no_figures() -> None:
+    metrics = counterfactual_metrics(empty_table(COUNTERFACTUALS), np.zeros((0, 1, 8, 8), np.float32))
+    assert metrics["vertebrae"] == 0
+    assert metrics["order_right"] is None
+    assert metrics["mean_loss"] == {"0": None, "1": None, "2": None, "3": None}
+    assert metrics["x_t_sd"] is None
