@@ -72,7 +72,7 @@ with run_job(snakemake) as job:
         crop.pixel_mm,
     )
     wanted = wanted_of(rows["vertebra"].tolist(), rows["shape"].tolist(), settings.shapes == "all")
-    by = instruments(hyperplane, calibration, predictions, refiner, crop.pixel_mm, job.device)
+    by = instruments(hyperplane, calibration, refiner, crop.pixel_mm, job.device)
     pictures = counterfactuals(dae, steps, by, shown, wanted.losses, wanted.severities, settings)
     write_array(
         job.output.images,
