@@ -112,7 +112,7 @@ def test_slurm_profile_asks_for_gpu_memory_and_time(tmp_path: Path) -> None:
     text = dry(tmp_path, "--profile", str(ROOT / "slurm"), "all", "train_localizer", "challenge", config=LEARNED)
     rules = {name for name, block in re.findall(r"^rule (\w+):\n((?: .*\n)+)", text, re.MULTILINE) if "gpu=1" in block}
     virtual = {"localize_virtual", "encode_virtual"}
-    assert rules == {"train_dae", "train_localizer", "localize", "encode", "counterfactual"} | virtual
+    assert rules == {"train_dae", "train_localizer", "localize", "encode", "fit_steps", "counterfactual"} | virtual
     for rule in rules:
         block = re.search(rf"rule {rule}:.*?resources: ([^\n]*)", text, re.DOTALL)
         assert block, text

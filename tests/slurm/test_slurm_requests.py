@@ -150,7 +150,7 @@ def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, 
             f"; encode (asks for slurm_partition gpu,gpu-long, {threads}, gres gpu:h100:1)",
             "allocation failure: Requested node",
         ),
-        (f"{refused} counterfactual (asks for slurm_partition gpu, threads 8, mem_mb 99999999", "allocation failure: "),
+        (f"{refused} counterfactual (asks for slurm_partition gpu, threads 2, mem_mb 99999999", "allocation failure: "),
         (
             f"{refused} localize (asks for slurm_partition gpu-long, ",
             "partition gpu-long allows 60 minutes; set its runtime",

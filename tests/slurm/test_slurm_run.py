@@ -11,7 +11,7 @@ from helpers.runs import snakemake
 from helpers.slurm_project import Project
 
 pytestmark = pytest.mark.slow
-GPU_RULES = {"train_dae", "encode", "counterfactual"}
+GPU_RULES = {"train_dae", "encode", "fit_steps", "counterfactual"}
 MINUTES = {"measure": 5, "localization_picture": 15}
 
 
