@@ -88,6 +88,7 @@ def test_partitions_that_are_not_there_or_have_no_gpu(cluster: Path) -> None:
     assert [problem.split("profile.yaml: ")[1] for problem in told] == [
         "partition 'big' is not on this cluster; it has cpu, gpu",
         "localize asks for a GPU, partition 'cpu' has none; name another, or set run.device: cpu",
+        "fit_steps asks for a GPU, partition 'cpu' has none; name another, or set run.device: cpu",
         "counterfactual asks for a GPU, partition 'cpu' has none; name another, or set run.device: cpu",
     ]
     assert len(check_profile(mine, "cpu")) == 1

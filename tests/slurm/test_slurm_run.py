@@ -25,7 +25,7 @@ def test_whole_workflow(cluster: Cluster, finished: Path, tmp_path: Path) -> Non
         assert (job.get("TresPerJob") == "gres:gpu:1") is gpu, job
         if gpu:
             assert (job["Partition"], job["NodeList"][:3]) == ("gpu", "gpu")
-    assert len([job for job in jobs if job.get("TresPerJob")]) == 4
+    assert len([job for job in jobs if job.get("TresPerJob")]) == 5
     # More than thirty jobs of rules in fewer jobs of SLURM: the groups work.
     assert len(jobs) < 20 < len(list((tmp_path / "results/manifest").rglob("*.json")))
     assert_whole(tmp_path, finished)
