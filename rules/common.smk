@@ -70,7 +70,8 @@ POINTS_FROM = points_from(SETTINGS)
 # Relative, so that moving a clone with its results re-runs nothing.
 SHIPPED_WEIGHTS = os.path.relpath(f"{CLONE}/models/localizer")
 # Measures what is drawn, also where something else finds the vertebrae.
-REFINER = f"{SETTINGS.localize.weights or SHIPPED_WEIGHTS}/vertebrae.safetensors"
+OWN_WEIGHTS = SETTINGS.localize.weights if SETTINGS.localize.method == "learned" else ""
+REFINER = f"{OWN_WEIGHTS or SHIPPED_WEIGHTS}/vertebrae.safetensors"
 SIGHT_WEIGHTS = f"{sight_folder(SETTINGS.run.model, SHIPPED_WEIGHTS)}/{SIGHT}"
 SEED = SETTINGS.run.seed
 TAUGHT_VIRTUALLY = SETTINGS.cohort.virtual_labels and not SETTINGS.run.model

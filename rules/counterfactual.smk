@@ -37,7 +37,7 @@ rule fit_steps:
         crops=expand("<results>/collapsed/{shard}.parquet", shard=SHARDS),
         weights="<results>/dae/weights.safetensors",
     output:
-        steps="<results>/dae/steps.safetensors",
+        steps="<results>/collapsed/steps.safetensors",
     log:
         "<logs>/fit_steps.log",
     benchmark:
@@ -66,7 +66,7 @@ rule counterfactual:
         measurements=expand("<results>/measurements/{shard}.parquet", shard=SHARDS),
         latents=expand("<results>/latents/dae/{shard}.parquet", shard=SHARDS),
         weights=f"{MODEL}/dae/weights.safetensors",
-        steps=f"{MODEL}/dae/steps.safetensors",
+        steps=f"{MODEL}/collapsed/steps.safetensors",
         hyperplane=f"{MODEL}/grading/dae/hyperplane.json",
         calibrator=f"{MODEL}/grading/dae/calibrator.json",
         refiner=REFINER,

@@ -8,7 +8,6 @@ import torch
 
 from helpers.tiny_dae import MODEL, TRAIN, pixels, states
 from vertegrade.graders.crops import Crops
-from vertegrade.graders.dae.counterfactual import counterfactuals
 from vertegrade.graders.dae.encoding import encode
 from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
 from vertegrade.graders.dae.shapes import central
@@ -128,16 +127,3 @@ def test_central_slices() -> None:
     assert central(5, 3) == slice(1, 4)
     with pytest.raises(ValueError, match="odd or even"):
         central(5, 2)
-
-
-def test_reconstruction_and_its_error(dae: Dae) -> None:
-    crops = pixels()[:2]
-    z = encode(dae, [crops], 2)
-    found = counterfactuals(dae, crops, z, z[:, None] + np.float32([[[0.0]], [[5.0]]]), 100, 100)
-    assert found.original.shape == found.reconstruction.shape == (2, 3, 16, 16)
-    assert found.images.shape == (2, 1, 3, 16, 16)
-    wanted = np.sqrt(np.square(found.original.astype(float) - found.reconstruction).mean(axis=(1, 2, 3)))
-    np.testing.assert_allclose(found.reconstruction_error_hu, wanted)
-    assert found.reconstruction_error_hu.max() < 40  # of a window of 1000 HU
-    assert np.abs(found.images[0, 0] - found.reconstruction[0]).max() <= 1  # the same z
-    assert np.abs(found.images[1, 0] - found.reconstruction[1]).max() > 50  # another z
