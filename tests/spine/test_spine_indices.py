@@ -314,21 +314,23 @@ def test_a_height_that_was_hardly_measured_makes_no_certain_fracture():  # field
     latents = keypoint_latents(measure(table), "networks")
     plane = fit_hyperplane(latents, labels, splits, GradingSettings(), 1)
     calibration = calibrate(latents, labels, splits, plane, GradingSettings(), 1)
-    levels = range(T5, L1 + 1)
-    heights = {label: normal_heights(label) - np.array([6.5, 0, 0]) * (label == T8) for label in levels}
-    one = landmarks(heights)
-    knowing = one.copy()
-    knowing.loc[knowing["vertebra"] == T8, "anterior_superior_sd_mm"] = 1.5
     split = pd.DataFrame({"patient_id": ["p1"], "split": ["test"], "origin": ["given"]})
-    before, after = (
-        predict(keypoint_latents(measure(points), "networks"), plane, calibration, split, "keypoints").set_index(
-            "vertebra"
-        )
-        for points in (one, knowing)
-    )
+
+    def graded(lost_mm: float) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Predictions where T8 lost so much in front, not knowing and knowing of the error, and the latter's points."""
+        levels = range(T5, L1 + 1)
+        one = landmarks({label: normal_heights(label) - np.array([lost_mm, 0, 0]) * (label == T8) for label in levels})
+        knowing = one.copy()
+        knowing.loc[knowing["vertebra"] == T8, "anterior_superior_sd_mm"] = 1.5
+        tables = [keypoint_latents(measure(points), "networks") for points in (one, knowing)]
+        before, after = (predict(rows, plane, calibration, split, "keypoints").set_index("vertebra") for rows in tables)
+        return before, after, knowing
+
+    before, after, knowing = graded(6.5)
     assert before.loc[T8, "p_fracture"] > 0.98
     assert before.loc[T8, "p_fracture"] - after.loc[T8, "p_fracture"] > 0.02
-    width = [row.loc[T8, "severity_high"] - row.loc[T8, "severity_low"] for row in (before, after)]
-    assert width[1] >= width[0] > 1.3  # an interval that holds for each grade is wide beside fractures anyway
     assert with_flags(knowing).set_index("vertebra").loc[T8, "flags"] == "doubtful_points"
     pd.testing.assert_frame_equal(before.drop(index=T8), after.drop(index=T8), atol=0.02)
+    for lost_mm in (2.0, 11.0):  # between them the interval spans two grades and more even where it is well measured
+        width = [row.loc[T8, "severity_high"] - row.loc[T8, "severity_low"] for row in graded(lost_mm)[:2]]
+        assert width[1] > 1.3 * width[0]
