@@ -1,11 +1,9 @@
 """Crops of intact training vertebrae, as they are and collapsed in place, of a shard's scans."""
 
-import hashlib
-
 import numpy as np
 import pandas as pd
 
-from vertegrade.arrays import read_array, write_array
+from vertegrade.arrays import generator_of, read_array, write_array
 from vertegrade.cohort.splits import split_of
 from vertegrade.ct.volume import read_volume
 from vertegrade.settings.dae import CounterfactualSettings
@@ -41,9 +39,8 @@ with run_job(snakemake) as job:
         of_scan = crops[(crops["scan_id"] == scan_id) & crops["evaluable"]]
         if split_of(splits, [patient]) != ["train"] or of_scan.empty:
             continue
-        digest = hashlib.sha256(f"{job.seed}/collapsed/{scan_id}".encode()).digest()
         made = collapsed_crops(
-            np.random.default_rng(int.from_bytes(digest[:16], "big")),
+            generator_of(f"{job.seed}/collapsed/{scan_id}"),
             read_volume(f"{job.input.volumes}/{scan_id}_ct.nii.gz"),
             found,
             measurements[measurements["scan_id"] == scan_id],

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from helpers.tiny_dae import MODEL, pixels
-from vertegrade.graders.dae.decoding import EDGE_MM, body_masks, decode, noise_levels, noise_of
-from vertegrade.graders.dae.diffusion import Diffusion
+from vertegrade.graders.dae.decoding import EDGE_MM, body_masks, decode, noise_of
+from vertegrade.graders.dae.diffusion import Diffusion, ddim_levels
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.graders.dae.weights import Dae
@@ -57,20 +57,13 @@ def test_noise_is_noise_and_belongs_to_its_vertebra() -> None:
     assert noise_of([], 3, (1, 8, 8)).shape == (0, 1, 8, 8)
 
 
-def test_levels_fall_from_the_noisiest_to_the_lowest_and_none_comes_twice() -> None:
-    assert noise_levels(6, 750) == [999, 949, 899, 850, 800, 750]
-    assert noise_levels(1, 0) == [999]
-    many = noise_levels(1000, 900)
-    assert (many[0], many[-1], len(many)) == (999, 900, 100)
-
-
 def test_only_the_body_is_drawn_and_by_its_latent() -> None:
     dae, crops = tiny(), windowed(hounsfield(pixels()[:3], MODEL), MODEL)
     noise = noise_of(["a", "b", "c"], 0, (3, 16, 16))
     masks = np.zeros((3, 16, 16), np.float32)
     masks[:, 4:12, 4:12] = 1
     z = np.random.default_rng(0).normal(size=(3, 8))
-    levels = noise_levels(4, 500)
+    levels = ddim_levels(4, 500)
     drawn = decode(dae, crops, noise, masks, z, levels)
     outside = torch.from_numpy(masks == 0)[:, None].expand_as(crops)
     assert torch.equal(drawn[outside], crops[outside])
@@ -90,5 +83,5 @@ def test_a_step_is_that_of_ddim(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(dae.diffusion, "noise_of", known)
     noise, everywhere = noise_of(["a", "b"], 0, (3, 16, 16)), np.ones((2, 16, 16), np.float32)
-    found = decode(dae, crops, noise, everywhere, np.zeros((2, 8)), noise_levels(5, 300))
+    found = decode(dae, crops, noise, everywhere, np.zeros((2, 8)), ddim_levels(5, 300))
     torch.testing.assert_close(found, crops, rtol=1e-3, atol=1e-3)

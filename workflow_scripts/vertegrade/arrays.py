@@ -1,5 +1,6 @@
-"""Arrays: their types in signatures, and .npy files of them without pickle."""
+"""Arrays: their types in signatures, .npy files of them without pickle, and random numbers by name."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ from vertegrade.files import new_file
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 AnyFloats = NDArray[np.floating[Any]]
+
+
+def generator_of(key: str) -> np.random.Generator:
+    """Random numbers that follow from a text alone: those of one scan do not depend on what else is drawn."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:

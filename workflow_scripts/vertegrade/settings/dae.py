@@ -3,7 +3,9 @@
 The published sizes (Preechakul et al., CVPR 2022) are presets/dae64.yaml and presets/dae128.yaml.
 """
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from .base import Section, section, setting
 
@@ -194,6 +196,15 @@ class CounterfactualSettings(Section):
         ge=0,
         lt=1000,
     )
+
+    @model_validator(mode="after")
+    def _enough_levels(self) -> Self:
+        if self.render_steps > 1000 - self.lowest_level:
+            raise ValueError(
+                f"dae.counterfactual.render_steps ({self.render_steps}) must be {1000 - self.lowest_level} or less: "
+                "there are no more noise levels down to lowest_level"
+            )
+        return self
 
 
 class DaeSettings(Section):

@@ -1,10 +1,8 @@
 """Virtual scans of a real one, as a shard's job makes them."""
 
-import hashlib
-
-import numpy as np
 import pandas as pd
 
+from vertegrade.arrays import generator_of
 from vertegrade.cohort.splits import split_of
 from vertegrade.ct.volume import Volume
 from vertegrade.reasons import Refused
@@ -42,8 +40,7 @@ def virtual_scan(
             "nothing_to_collapse",
             f"scan {scan_id}: no vertebra is measured as intact and has both of its neighbours in the scan",
         )
-    digest = hashlib.sha256(f"{seed}/virtual/{scan_id}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+    rng = generator_of(f"{seed}/virtual/{scan_id}")
     made, chain = changed_scan(volume, bodies, draw_changes(rng, bodies, sound, thickness_mm))
     source = landmarks.iloc[0]
     return made, truth_table(chain, sound, source["patient_id"], scan_id, source["scan_id"])

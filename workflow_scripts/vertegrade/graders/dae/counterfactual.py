@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from vertegrade.arrays import Floats, Floats32
-from vertegrade.graders.dae.decoding import MARGIN_MM, body_masks, decode, noise_levels
+from vertegrade.graders.dae.decoding import MARGIN_MM, body_masks, decode
+from vertegrade.graders.dae.diffusion import ddim_levels
 from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
 from vertegrade.graders.dae.steps import Steps
 from vertegrade.graders.dae.weights import Dae
@@ -97,7 +98,7 @@ def counterfactuals(
         crops.repeat_interleave(count, dim=0),
         shown.noise.repeat(count, axis=0),
         body_masks(outlines(shown), side, shown.pixel_mm, MARGIN_MM).repeat(count, axis=0),
-        noise_levels(settings.render_steps, settings.lowest_level),
+        ddim_levels(settings.render_steps, settings.lowest_level),
     )
     own = _encoded(dae, crops)
     z, points, intact = (part.repeat(count, axis=0) for part in (own, shown.points, shown.intact))

@@ -1,12 +1,8 @@
 """Pictures of a vertebra at other latents: noise is denoised under z inside the body, the rest stays the patient's.
 
 x_T is noise and nothing else. That of DDIM inversion is not: it keeps so much of the crop that it draws the vertebra
-by itself, whatever z says. What must be kept, all but the body, is set at every noise level from the crop (as in
-RePaint, Lugmayr et al., CVPR 2022).
+by itself, whatever z says. What must be kept, all but the body, is set at every noise level from the crop.
 """
-
-import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -14,9 +10,9 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from torch import Tensor
 
-from vertegrade.arrays import Floats, Floats32
+from vertegrade.arrays import Floats, Floats32, generator_of
 from vertegrade.fractures.collapse import COLUMN
-from vertegrade.graders.dae.diffusion import NOISE_LEVELS
+from vertegrade.graders.dae.diffusion import Around
 from vertegrade.graders.dae.weights import Dae
 
 MARGIN_MM, EDGE_MM = 1.5, 1.0  # drawn around the body, and the seam beyond it
@@ -44,48 +40,22 @@ def body_masks(points: Floats, side: int, pixel_mm: float, margin_mm: float = 0.
 
 def noise_of(keys: list[str], seed: int, shape: tuple[int, ...]) -> Floats32:
     """x_T (N, *shape) of vertebrae by their keys: the same vertebra has the same noise in every run of a seed."""
-    digests = [hashlib.sha256(f"{seed}/{key}".encode()).digest() for key in keys]
-    draws = [np.random.default_rng(int.from_bytes(digest[:16], "big")).standard_normal(shape) for digest in digests]
+    draws = [generator_of(f"{seed}/{key}").standard_normal(shape) for key in keys]
     return np.array(draws, np.float32).reshape(len(keys), *shape)
 
 
-def noise_levels(steps: int, lowest: int) -> list[int]:
-    """Levels from the noisiest to `lowest`, about evenly spaced; from there the prediction of x_0 is taken."""
-    spaced = np.linspace(NOISE_LEVELS - 1, lowest, steps).round().astype(int)
-    return [int(level) for level in dict.fromkeys(spaced.tolist())]
-
-
+@torch.inference_mode()
 def decode(dae: Dae, crops: Tensor, noise: Floats32, masks: Floats32, z: Floats, levels: list[int]) -> Tensor:
     """Images (N, C, H, W) in [-1, 1], on the CPU: drawn under z (N, D) where masks (N, H, W) are 1, else the crops.
 
-    crops: (N, C, H, W) in [-1, 1]. noise: x_T of the same shape. levels: falling noise levels (`noise_levels`).
-    Deterministic DDIM (Song et al., ICLR 2021).
+    crops: (N, C, H, W) in [-1, 1]. noise: x_T of the same shape. levels: falling noise levels (`ddim_levels`).
     """
-    return torch.cat([*_decoded(dae, crops, noise, masks, z, levels)]) if len(crops) else crops
-
-
-def _decoded(
-    dae: Dae, crops: Tensor, noise: Floats32, masks: Floats32, z: Floats, levels: list[int]
-) -> Iterator[Tensor]:
+    drawn = [crops[:0]]
     for start in range(0, len(crops), BATCH):
         part = slice(start, start + BATCH)
-        crop, x, keep, wanted = (
+        crop, x_last, keep, wanted = (
             torch.as_tensor(np.asarray(values[part], np.float32)).to(dae.device) for values in (crops, noise, masks, z)
         )
-        yield _ddim(dae, crop, x, keep[:, None], wanted, levels).cpu()
-
-
-@torch.inference_mode()
-def _ddim(dae: Dae, crop: Tensor, noise: Tensor, drawn: Tensor, z: Tensor, levels: list[int]) -> Tensor:
-    process, x = dae.diffusion, noise
-    for n, level in enumerate(levels):
-        t = torch.full((len(x),), level, device=x.device)
-        found = process.noise_of(dae.network.unet(x, t, z), x, t)
-        signal, sigma = process.amounts(t)
-        x0 = (x - sigma * found) / signal
-        if n + 1 == len(levels):
-            x = drawn * x0 + (1 - drawn) * crop
-        else:
-            signal, sigma = process.amounts(torch.full_like(t, levels[n + 1]))
-            x = drawn * (signal * x0 + sigma * found) + (1 - drawn) * (signal * crop + sigma * noise)
-    return x.clamp(-1, 1)
+        around = Around(keep[:, None], crop, x_last)
+        drawn.append(dae.diffusion.render(dae.network.unet, x_last, wanted, levels, around).cpu())
+    return torch.cat(drawn)

@@ -1,9 +1,10 @@
 """The diffusion process: noising, the training target and DDIM rendering (Song et al., ICLR 2021)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,23 +78,52 @@ class Diffusion:
         signal, sigma = self.amounts(t)
         return signal * sigma * (1 - UNKNOWN) / (signal**2 * UNKNOWN + sigma**2) * x_t
 
-    def render(self, unet: Denoiser, x_last: Tensor, z: Tensor, steps: int) -> Tensor:
-        """Decode x_T (B, S, H, W) under z (B, z_dim) by deterministic DDIM; x_0 in [-1, 1]."""
-        x, levels = x_last, ddim_levels(steps)
-        for below, level in reversed(list(zip([CLEAN, *levels], levels, strict=False))):
+    def render(
+        self, unet: Denoiser, x_last: Tensor, z: Tensor, levels: Sequence[int], around: "Around | None" = None
+    ) -> Tensor:
+        """Decode x_T (B, S, H, W) under z (B, z_dim) by deterministic DDIM; x_0 in [-1, 1].
+
+        levels: falling noise levels (`ddim_levels`); after the last one x_0 is taken as it is predicted there.
+        """
+        x = x_last
+        for level, below in zip(levels, [*levels[1:], CLEAN], strict=True):
             t = torch.full((len(x),), level, device=x.device)
             x = self._moved(x, self.noise_of(unet(x, t, z), x, t), level, below)
+            if around is not None:
+                x = around.drawn * x + (1 - around.drawn) * self._at(around.image, around.noise, below)
         return x.clamp(-1, 1)
 
     def _moved(self, x: Tensor, noise: Tensor, start: int, end: int) -> Tensor:
         """x of one level at another one, with this noise in both (Song et al., ICLR 2021, formula 12 without sigma)."""
-        here, there = (torch.tensor(1.0) if level == CLEAN else self.alpha_bar[level] for level in (start, end))
-        x0 = (x - (1 - here) ** 0.5 * noise) / here**0.5
+        here = self._signal(start)
+        return self._at((x - (1 - here) ** 0.5 * noise) / here**0.5, noise, end)
+
+    def _at(self, x0: Tensor, noise: Tensor, level: int) -> Tensor:
+        there = self._signal(level)
         return there**0.5 * x0 + (1 - there) ** 0.5 * noise
 
+    def _signal(self, level: int) -> Tensor:
+        return torch.tensor(1.0) if level == CLEAN else self.alpha_bar[level]
 
-def ddim_levels(steps: int) -> list[int]:
-    """The noise levels of DDIM with so many steps, rising from 0 and evenly spread, also where 1000 is no multiple."""
-    if not 1 <= steps <= NOISE_LEVELS:
-        raise ValueError(f"DDIM takes 1 to {NOISE_LEVELS} steps, one for each noise level, not {steps}")
-    return [n * NOISE_LEVELS // steps for n in range(steps)]
+
+class Around(NamedTuple):
+    """What a rendering keeps: where drawn (B, 1, H, W) is 0, the image (B, S, H, W) with its noise at every level.
+
+    As in RePaint (Lugmayr et al., CVPR 2022).
+    """
+
+    drawn: Tensor
+    image: Tensor
+    noise: Tensor
+
+
+def ddim_levels(steps: int, lowest: int = 0) -> list[int]:
+    """Falling noise levels of DDIM with so many steps, evenly spread from the noisiest to `lowest`.
+
+    The first is always the noisiest, because x_T is noise and nothing else (Lin et al., WACV 2024); for any number.
+    """
+    if not 1 <= steps <= NOISE_LEVELS - lowest:
+        raise ValueError(
+            f"DDIM takes 1 to {NOISE_LEVELS - lowest} steps from level {NOISE_LEVELS - 1} to {lowest}, not {steps}"
+        )
+    return [int(level) for level in np.linspace(NOISE_LEVELS - 1, lowest, steps).round()]

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from vertegrade.graders.crops import Crops
-from vertegrade.graders.dae.diffusion import NOISE_LEVELS, Diffusion
+from vertegrade.graders.dae.diffusion import NOISE_LEVELS, Diffusion, ddim_levels
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.settings.dae import DaeModelSettings
@@ -43,7 +43,7 @@ class Validation:
         """Mean square error, window units, of crops decoded from the fixed noise with the right and a permuted z."""
 
         def error(z: Tensor) -> float:
-            drawn = self.diffusion.render(network.unet, self.noise, z, RENDER_STEPS)
+            drawn = self.diffusion.render(network.unet, self.noise, z, ddim_levels(RENDER_STEPS))
             return float((drawn - self.x0).square().mean())
 
         return _compared("reconstruction", error, network.encoder(self.x0))
