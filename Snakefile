@@ -10,6 +10,7 @@ configfile: str(workflow.current_basedir.join("config.yaml"))
 
 
 include: "rules/common.smk"
+include: "rules/found_by.smk"
 include: "rules/taught.smk"
 
 
