@@ -81,6 +81,7 @@ ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
 GRADERS = {"calibrate", "counterfactual", "fit_novelty", "grade"}
 DAE = {"train_dae", "encode", "fit_steps", "counterfactual"}
+MEASURING = {"localize", "counterfactual"}  # the refiner, with all that its file of weights is read by
 PICTURES = {"montage", "counterfactual_figure", "localization_picture"}
 
 # Key or section -> rules whose params it is in. `summary` prints the hash of all settings, so every key touches it,
@@ -238,19 +239,19 @@ MODULES: dict[str, set[str]] = {
     "spine/normal_ratios.py": {"measure"},
     "localizer/": {"localize"},
     "localizer/refiner/in_crops.py": {"counterfactual"},
-    "localizer/__init__.py": {"localize", "counterfactual"},
-    "localizer/detector/network.py": {"localize", "counterfactual"},
-    "localizer/detector/__init__.py": {"localize", "counterfactual"},
-    "localizer/centreline/network.py": {"localize", "counterfactual"},
-    "localizer/centreline/low_resolution.py": {"localize", "counterfactual"},
-    "localizer/centreline/__init__.py": {"localize", "counterfactual"},
-    "localizer/refiner/refine.py": {"localize", "counterfactual"},
-    "localizer/refiner/network.py": {"localize", "counterfactual"},
-    "localizer/refiner/look.py": {"localize", "counterfactual"},
-    "localizer/refiner/__init__.py": {"localize", "counterfactual"},
-    "localizer/networks.py": {"localize", "counterfactual"},
-    "localizer/straight_image.py": {"localize", "counterfactual"},
-    "localizer/weights.py": {"localize", "counterfactual"},
+    "localizer/__init__.py": MEASURING,
+    "localizer/detector/network.py": MEASURING,
+    "localizer/detector/__init__.py": MEASURING,
+    "localizer/centreline/network.py": MEASURING,
+    "localizer/centreline/low_resolution.py": MEASURING,
+    "localizer/centreline/__init__.py": MEASURING,
+    "localizer/refiner/refine.py": MEASURING,
+    "localizer/refiner/network.py": MEASURING,
+    "localizer/refiner/look.py": MEASURING,
+    "localizer/refiner/__init__.py": MEASURING,
+    "localizer/networks.py": MEASURING,
+    "localizer/straight_image.py": MEASURING,
+    "localizer/weights.py": MEASURING,
     "localizer/image_augmentation.py": set(),
     "localizer/own_scans.py": set(),
     "localizer/sample_file.py": set(),
@@ -285,6 +286,7 @@ MODULES: dict[str, set[str]] = {
     "graders/dae/counterfactual.py": {"counterfactual"},
     "graders/dae/steps.py": {"fit_steps", "counterfactual"},
     "graders/dae/instruments.py": {"counterfactual"},
+    "graders/dae/shown.py": {"counterfactual"},
     "graders/dae/decoding.py": {"counterfactual"},
     "grading/": GRADERS,
     "grading/__init__.py": GRADERS | {"appearance", "train_pca", "encode_pca", "fit_hyperplane", "grades"},

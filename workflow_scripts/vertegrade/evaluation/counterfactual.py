@@ -45,14 +45,14 @@ def wanted_of(labels: list[int], measured: list[str], every_shape: bool) -> Want
 
 
 def counterfactual_table(
-    rows: pd.DataFrame, wanted: Wanted, pictures: Pictures, shown: Shown, scale: Floats, training: Floats | None
+    rows: pd.DataFrame, wanted: Wanted, pictures: Pictures, shown: Shown, scale: Floats, training: Floats
 ) -> pd.DataFrame:
-    """COUNTERFACTUALS. rows: M vertebrae with KEY. scale: (D,) of the latents; training: latents (K, D) or None."""
+    """COUNTERFACTUALS. rows: M vertebrae with KEY. scale: (D,) of the latents; training: latents (K, D)."""
     vertebrae, count = wanted.severities.shape
     own = pictures.original.astype(np.float64)
     within = body_masks(outlines(shown), own.shape[-1], shown.pixel_mm, BODY_MM)[:, None, None] > 0.5
     change = np.abs(pictures.images - own[:, None])
-    inside, beyond = (_mean(change, np.broadcast_to(part, change.shape)) for part in (within, ~within))
+    inside, beyond = (_mean_where(change, np.broadcast_to(part, change.shape)) for part in (within, ~within))
     largest = pictures.loss.max(axis=2)
     grades = np.reshape(wanted.grades, (vertebrae, count)).astype(np.int64)
     columns: dict[str, Any] = {
@@ -67,8 +67,8 @@ def counterfactual_table(
         "severity": pictures.severity.ravel(),
         "outside_to_inside": (beyond / np.maximum(inside, 1e-9)).ravel(),
         "outside_share": _share_outside(change, within).ravel(),
-        "reconstruction_error_hu": np.repeat(_rms(pictures.reconstruction - own, within[:, 0]), count),
-        "return_error_hu": _rms(pictures.back - pictures.reconstruction[:, None].astype(float), within).ravel(),
+        "reconstruction_error_hu": np.repeat(_rms_where(pictures.reconstruction - own, within[:, 0]), count),
+        "return_error_hu": _rms_where(pictures.back - pictures.reconstruction[:, None].astype(float), within).ravel(),
         "nearest_training": _nearest(pictures.z.reshape(vertebrae * count, len(scale)), training, scale),
         "returns": _returns(pictures.z_back, pictures.own, scale).ravel(),
         "reached": np.abs(largest - np.array(MIDDLE_OF_GRADE)[grades]).ravel() <= WITHIN,
@@ -88,27 +88,27 @@ def counterfactual_metrics(table: pd.DataFrame, noise: Floats32) -> dict[str, An
     gap = table["severity"] - table["wanted_severity"]
     return {
         "vertebrae": int(table["row"].nunique()),
-        "order_right": _share(_in_order(table)),
-        "mean_loss": {name: _share(rows["height_loss"]) for name, rows in grades.items()},
-        "within_8_points": {name: _share(rows["reached"]) for name, rows in grades.items()},
-        "reached_40_percent": _share(grades["3"]["height_loss"] >= SEVERE),
+        "order_right": _mean(_in_order(table)),
+        "mean_loss": {name: _mean(rows["height_loss"]) for name, rows in grades.items()},
+        "within_8_points": {name: _mean(rows["reached"]) for name, rows in grades.items()},
+        "reached_40_percent": _mean(grades["3"]["height_loss"] >= SEVERE),
         "middle_of_grade": dict(zip(grades, MIDDLE_OF_GRADE, strict=True)),
         "wanted_severity": {name: severity_of_grade(grade) for name, grade in zip(grades, GRADES, strict=True)},
-        "severity_gap": _share(gap.abs()),
-        "severity_gap_by_grade": {name: _share(gap[rows.index].abs()) for name, rows in grades.items()},
-        "severity_bias_by_grade": {name: _share(gap[rows.index]) for name, rows in grades.items()},
-        "outside_to_inside": _share(table["outside_to_inside"]),
-        "outside_share": _share(table["outside_share"]),
-        "composition_hu": _share(table["reconstruction_error_hu"]),
-        "reversibility_hu": _share(table["return_error_hu"]),
-        "identity_kept": _share(table["returns"]),
-        "nearer_than_training": _share(table["nearest_training"]),
+        "severity_gap": _mean(gap.abs()),
+        "severity_gap_by_grade": {name: _mean(gap[rows.index].abs()) for name, rows in grades.items()},
+        "severity_bias_by_grade": {name: _mean(gap[rows.index]) for name, rows in grades.items()},
+        "outside_to_inside": _mean(table["outside_to_inside"]),
+        "outside_share": _mean(table["outside_share"]),
+        "composition_hu": _mean(table["reconstruction_error_hu"]),
+        "reversibility_hu": _mean(table["return_error_hu"]),
+        "identity_kept": _mean(table["returns"]),
+        "nearer_than_training": _mean(table["nearest_training"]),
         "x_t_sd": float(noise.std()) if noise.size else None,
         "x_t_neighbour_correlation": _neighbour_correlation(noise),
     }
 
 
-def _share(values: Any) -> float | None:
+def _mean(values: Any) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
@@ -130,7 +130,7 @@ def _neighbour_correlation(noise: Floats32) -> float | None:
     return float(np.corrcoef(noise[..., :-1].ravel(), noise[..., 1:].ravel())[0, 1])
 
 
-def _mean(values: Floats, where: np.ndarray) -> Floats:
+def _mean_where(values: Floats, where: np.ndarray) -> Floats:
     """Means (M, T) of (M, T, C, H, W) where it counts."""
     total: Floats = (values * where).sum(axis=(2, 3, 4)) / np.maximum(where.sum(axis=(2, 3, 4)), 1)
     return total
@@ -143,7 +143,7 @@ def _share_outside(change: Floats, within: np.ndarray) -> Floats:
     return outside
 
 
-def _rms(difference: Floats, where: np.ndarray) -> Floats:
+def _rms_where(difference: Floats, where: np.ndarray) -> Floats:
     """Root mean square over the last three axes where it counts."""
     where = np.broadcast_to(where, difference.shape)
     axes = (-3, -2, -1)
@@ -160,12 +160,12 @@ def _returns(back: Floats, own: Floats, scale: Floats) -> np.ndarray:
     return nearest
 
 
-def _nearest(z: Floats, training: Floats | None, scale: Floats) -> Floats:
+def _nearest(z: Floats, training: Floats, scale: Floats) -> Floats:
     """Share (N,) of training vertebrae that lie further from their nearest neighbour than z (N, D) from a training one.
 
     1: as near as any; 0: further than all. Without training latents 0.
     """
-    if training is None or len(training) < 2 or not len(z):
+    if len(training) < 2 or not len(z):
         return np.zeros(len(z))
     known = training / scale
     tree = KDTree(known)
