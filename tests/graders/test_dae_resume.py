@@ -1,17 +1,14 @@
 """A stopped training of the DAE goes on to the same bytes; one of other settings or code does not go on from it."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
+from helpers.stopped_training import stopped_after
 from helpers.tiny_dae import DROPPING, TRAIN, pixels, states
 from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.training import train_dae
 from vertegrade.settings.dae import DaeTrainSettings
-from vertegrade.training.interruption import TrainingInterrupted
-from vertegrade.training.loop import Training
 
 ALWAYS = TRAIN.model_copy(update={"save_every_s": 1.0e-9})
 
@@ -36,15 +33,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that SIGTERM stopped after 7 of 12 steps."""
-    step_of_training = Training.train_step
-
-    def train_step(self: Training) -> None:
-        step_of_training(self)
-        if self.step == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as context, pytest.raises(TrainingInterrupted):
-        context.setattr(Training, "train_step", train_step)
+    with stopped_after(7, monkeypatch):
         train(tmp_path)
     assert not (tmp_path / "w.safetensors").exists()
     return tmp_path

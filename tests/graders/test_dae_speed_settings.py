@@ -1,7 +1,5 @@
 """Settings that make training fast on a GPU, tried on a CPU: each trains as the plain one does, and resumes."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -9,11 +7,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from helpers.stopped_training import stopped_after
 from helpers.tiny_dae import MODEL, TRAIN, pixels, states
 from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.training import train_dae
-from vertegrade.training.interruption import TrainingInterrupted
-from vertegrade.training.loop import Training
 
 ALL = {"precision": "bfloat16", "channels_last": True, "fused": True}
 
@@ -57,15 +54,7 @@ def test_published_optimiser_fused(tmp_path: Path) -> None:
 
 def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(tmp_path / "undisturbed", **ALL)
-    step_of_training = Training.train_step
-
-    def train_step(self: Training) -> None:
-        step_of_training(self)
-        if self.step == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as context, pytest.raises(TrainingInterrupted):
-        context.setattr(Training, "train_step", train_step)
+    with stopped_after(7, monkeypatch):
         trained(tmp_path / "stopped", **ALL)
     trained(tmp_path / "stopped", **ALL)
     stopped, undisturbed = ((tmp_path / name / "w.safetensors").read_bytes() for name in ("stopped", "undisturbed"))

@@ -1,0 +1,26 @@
+"""A training that SIGTERM stops."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from vertegrade.training.interruption import TrainingInterrupted
+from vertegrade.training.loop import Training
+
+
+@contextmanager
+def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Inside the block, a training in this process gets SIGTERM in its step `steps`, and must stop by it."""
+    step_of_training = Training.train_step
+
+    def train_step(self: Training) -> None:
+        step_of_training(self)
+        if self.step == steps - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as context, pytest.raises(TrainingInterrupted):
+        context.setattr(Training, "train_step", train_step)
+        yield
