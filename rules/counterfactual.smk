@@ -100,3 +100,42 @@ rule counterfactual:
         packages=packages_of("counterfactual"),
     script:
         "../workflow_scripts/counterfactual.py"
+
+
+rule rivals:
+    """Bend the crops of the drawn vertebrae to the same heights, and ask which kind of picture looks more like CT."""
+    input:
+        images="<results>/counterfactual/images.npy",
+        strips="<results>/counterfactual/strips.parquet",
+        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
+        frames=expand("<results>/crops/{shard}_frames.npy", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
+        measurements=expand("<results>/measurements/{shard}.parquet", shard=SHARDS),
+        refiner=REFINER,
+    output:
+        images="<results>/counterfactual/rivals.npy",
+        figures="<results>/counterfactual/rivals.json",
+    log:
+        "<logs>/rivals.log",
+    benchmark:
+        "<benchmarks>/rivals.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        settings=settings_of(
+            "crop",
+            "dae.model",
+            "evaluation.bootstrap_resamples",
+            "evaluation.confidence",
+            "evaluation.minimum_cases",
+        ),
+        seed=SEED,
+        code=code_of("rivals"),
+        packages=packages_of("rivals"),
+    script:
+        "../workflow_scripts/rivals.py"

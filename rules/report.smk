@@ -48,7 +48,9 @@ rule cohort_page:
         ),
         montage="<results>/report/montage.png",
         counterfactuals="<results>/report/counterfactuals.png",
+        rivals="<results>/report/rivals.png",
         strips="<results>/counterfactual/metrics.json",
+        told_apart="<results>/counterfactual/rivals.json",
         differences=expand(
             "<results>/evaluation/{method}/differences.json", method=COMPARED
         ),
@@ -145,10 +147,11 @@ rule montage:
 
 
 rule counterfactual_figure:
-    """The counterfactual strips as a picture, with what changed and a watermark, and animated."""
+    """The counterfactual strips as a picture, with a watermark, and animated; and beside them the bent crops."""
     input:
         images="<results>/counterfactual/images.npy",
         strips="<results>/counterfactual/strips.parquet",
+        rivals="<results>/counterfactual/rivals.npy",
         predictions="<results>/predictions/dae.parquet",
         grades="<results>/grades.csv",
         labels="<results>/cohort/labels.parquet",
@@ -159,6 +162,11 @@ rule counterfactual_figure:
             caption="../report/counterfactuals.rst",
         ),
         animations=directory("<results>/report/counterfactuals"),
+        rivals=report(
+            "<results>/report/rivals.png",
+            category="Pictures",
+            caption="../report/rivals.rst",
+        ),
     log:
         "<logs>/counterfactual_figure.log",
     benchmark:

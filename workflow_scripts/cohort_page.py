@@ -39,7 +39,7 @@ with run_job(snakemake) as job:
         "Calibrators": ", ".join(f"{method}: {numbers['chosen']}" for method, numbers in calibrations.items()),
     }
     figures = {path.stem: path for path in sorted(Path(job.input.figures).glob("*.svg"))}
-    figures |= {name: Path(job.input[name]) for name in ("montage", "counterfactuals")}
+    figures |= {name: Path(job.input[name]) for name in ("montage", "counterfactuals", "rivals")}
     metrics = {numbers["method"]: numbers for numbers in map(read_json, job.input.metrics)}
     differences = [read_json(path) for path in job.input.differences]
     calibrator = next(path for path in job.input.calibrators if Path(path).parent.name == MAIN)
@@ -47,6 +47,7 @@ with run_job(snakemake) as job:
         "phantom": job.params.phantom,
         "cost": summary["cost"],
         "counterfactuals": read_json(job.input.strips),
+        "rivals": read_json(job.input.told_apart),
         "applied": [
             applied(path, set(job.input.applied), calibrator)
             for path in job.input.applied

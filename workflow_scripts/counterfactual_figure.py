@@ -1,4 +1,4 @@
-"""The counterfactual strips as a picture, with what changed and a watermark, and each as an animation."""
+"""The strips as a picture, with what changed and a watermark, and as animations; and drawn beside bent vertebrae."""
 
 import numpy as np
 
@@ -6,7 +6,8 @@ from vertegrade.arrays import read_array
 from vertegrade.files import new_folder
 from vertegrade.level_texts import level_text
 from vertegrade.plotting import save_figure
-from vertegrade.report.montage import true_grades, with_doubts
+from vertegrade.report.montage import mid_sagittal, true_grades, with_doubts
+from vertegrade.report.rivals import rivals_figure
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.report.strips import animation, counterfactual_figure, within_window
 from vertegrade.settings.dae import CounterfactualSettings, DaeModelSettings
@@ -32,3 +33,9 @@ with run_job(snakemake) as job, new_folder(job.output.animations) as folder:
         heads = [f"grade {grade}" for grade in strip["wanted_grade"]]
         name = f"{row.scan_id}_{level_text(row.vertebra, 1.0)}.png"
         (folder / name).write_bytes(animation(strips[n, 2:], heads, settings))
+    # the last picture of a strip is the most severe one, where the two kinds differ most
+    last = shown[shown["picture"] == shown["picture"].max()].sort_values("row")
+    asked = [f"grade {picture.wanted_grade}, {picture.shape}" for picture in last.itertuples()]
+    bent = read_array(job.input.rivals)[rows["row"].to_numpy(dtype=np.int64), -1]
+    beside = np.stack([mid_sagittal(strips[:, 0]), mid_sagittal(strips[:, -1]), bent], axis=1)
+    save_figure(rivals_figure(beside, rows, asked, settings), job.output.rivals)

@@ -10,15 +10,15 @@ from vertegrade.methods import BASELINES, MAIN, METHODS
 FEEDS = {
     "phantom": "convert localize labels",
     "convert": "localize crop collapse_crops localization_picture flow",
-    "localize": "measure crop collapse_crops counterfactual split localization_picture evaluate compare figures "
+    "localize": "measure crop collapse_crops counterfactual rivals split localization_picture evaluate compare figures "
     "summary flow outcome",
     "localization_picture": "",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints fit_novelty/keypoints grade/keypoints collapse_crops "
-    "counterfactual",
+    "counterfactual rivals",
     "collapse_crops": "fit_steps",
     "fit_steps": "counterfactual",
-    "crop": "labels appearance collapse_crops train_dae encode train_pca encode_pca counterfactual evaluate compare "
-    "figures montage flow",
+    "crop": "labels appearance collapse_crops train_dae encode train_pca encode_pca counterfactual rivals evaluate "
+    "compare figures montage flow",
     "appearance": "fit_novelty grade",
     "split": "labels collapse_crops train_dae train_pca fit_hyperplane calibrate fit_novelty grade evaluate compare "
     "figures flow",
@@ -28,7 +28,8 @@ FEEDS = {
     "train_pca": "encode_pca",
     "encode_pca": "fit_hyperplane/pca calibrate/pca fit_novelty/pca grade/pca",
     "grades": "counterfactual_figure montage summary flow outcome",
-    "counterfactual": "counterfactual_figure cohort_page",
+    "counterfactual": "rivals counterfactual_figure cohort_page",
+    "rivals": "counterfactual_figure cohort_page",
     "counterfactual_figure": "cohort_page",
     "montage": "cohort_page",
     "compare": "cohort_page",
@@ -80,8 +81,9 @@ ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
 GRADERS = {"calibrate", "counterfactual", "fit_novelty", "grade"}
-DAE = {"train_dae", "encode", "fit_steps", "counterfactual"}
-MEASURING = {"localize", "counterfactual"}  # the refiner, with all that its file of weights is read by
+DAE = {"train_dae", "encode", "fit_steps", "counterfactual", "rivals"}
+MEASURING = {"localize", "counterfactual", "rivals"}  # the refiner, with all that its file of weights is read by
+DRAWN = {"counterfactual", "rivals"}
 PICTURES = {"montage", "counterfactual_figure", "localization_picture"}
 
 # Key or section -> rules whose params it is in. `summary` prints the hash of all settings, so every key touches it,
@@ -97,6 +99,7 @@ KEYS: dict[str, set[str]] = {
         "fit_hyperplane",
         "calibrate",
         "counterfactual",
+        "rivals",
         "evaluate",
         "collapse_crops",
     }
@@ -107,10 +110,10 @@ KEYS: dict[str, set[str]] = {
     "localize": {"localize", "summary"},
     "train_localizer": {"summary"},
     "virtual_fractures": {"summary"},
-    "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "summary"},
-    "dae.model": {"train_dae", "summary"},
-    "dae.model.hu_low": {"train_dae", "train_pca", "counterfactual_figure", "summary"},
-    "dae.model.hu_high": {"train_dae", "train_pca", "counterfactual_figure", "summary"},
+    "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "summary"},
+    "dae.model": {"train_dae", "rivals", "summary"},
+    "dae.model.hu_low": {"train_dae", "train_pca", "rivals", "counterfactual_figure", "summary"},
+    "dae.model.hu_high": {"train_dae", "train_pca", "rivals", "counterfactual_figure", "summary"},
     "dae.train": {"train_dae", "summary"},
     "dae.train.save_every_s": set(),
     "dae.encode": {"encode", "fit_steps", "summary"},
@@ -125,9 +128,9 @@ KEYS: dict[str, set[str]] = {
     "grading.novel": {"grade", "summary"},
     "grading.pca": {"train_pca", "summary"},
     "evaluation": {"evaluate", "summary"},
-    "evaluation.bootstrap_resamples": {"evaluate", "compare", "summary"},
-    "evaluation.confidence": {"evaluate", "compare", "summary"},
-    "evaluation.minimum_cases": {"evaluate", "compare", "summary"},
+    "evaluation.bootstrap_resamples": {"evaluate", "compare", "rivals", "summary"},
+    "evaluation.confidence": {"evaluate", "compare", "rivals", "summary"},
+    "evaluation.minimum_cases": {"evaluate", "compare", "rivals", "summary"},
     "freeze": {"summary"},
     "report.montage_crops": {"montage", "summary"},
     "report.window_centre_hu": PICTURES | {"summary"},
@@ -175,7 +178,8 @@ MODULES: dict[str, set[str]] = {
     | PICTURES
     | {"collapse_crops", "counterfactual"},
     "levels.py": {"outcome", "phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"}
-    | {"grades", "collapse_crops", "counterfactual"}
+    | {"grades", "collapse_crops"}
+    | DRAWN
     | PICTURES,
     "methods.py": {"figures", "cohort_page", "grades"},
     "model_files.py": DAE | GRADERS | {"fit_hyperplane"},
@@ -186,7 +190,7 @@ MODULES: dict[str, set[str]] = {
     "report/templates.py": {"cohort_page"},
     "threads.py": {"localize", "encode", "fit_steps"},
     "vertebra_reasons.py": {"flow", "cohort_page", "montage", "counterfactual_figure", "outcome"},
-    "weights.py": {"localize", "train_dae", "encode", "counterfactual", "fit_steps"},
+    "weights.py": {"localize"} | DAE,
     "settings/": set(),
     "workflow/": set(),
     "workflow/__init__.py": ALL,
@@ -210,14 +214,16 @@ MODULES: dict[str, set[str]] = {
     "cohort/leakage.py": {"split"},
     "cohort/coverage.py": {"labels"},
     "fractures/": {"phantom", "collapse_crops", "counterfactual"},
+    "fractures/__init__.py": {"phantom", "collapse_crops"} | DRAWN,
+    "fractures/collapse.py": {"phantom", "collapse_crops"} | DRAWN,
     "phantom/": {"phantom"},
     "phantom/roster.py": set(),
     "phantom/training_scan.py": set(),
     "ct/": {"convert"},
-    "ct/__init__.py": {"convert", "localize", "crop", "localization_picture", "collapse_crops", "counterfactual"},
+    "ct/__init__.py": {"convert", "localize", "crop", "localization_picture", "collapse_crops"} | DRAWN,
     "ct/checksum.py": {"convert", "localize"},
     "ct/nifti_file.py": {"convert", "localize"},
-    "ct/volume.py": {"convert", "localize", "crop", "localization_picture", "collapse_crops", "counterfactual"},
+    "ct/volume.py": {"convert", "localize", "crop", "localization_picture", "collapse_crops"} | DRAWN,
     "annotations/": {"localize"},
     "annotations/mosmed.py": set(),
     "spine/": {"localize"},
@@ -228,17 +234,17 @@ MODULES: dict[str, set[str]] = {
         "crop",
         "localization_picture",
         "collapse_crops",
-        "counterfactual",
-    },
-    "spine/centreline.py": {"localize", "crop", "localization_picture", "collapse_crops", "counterfactual"},
-    "spine/crop.py": {"localize", "crop", "collapse_crops", "counterfactual"},
-    "spine/straighten.py": {"localize", "crop", "collapse_crops", "counterfactual"},
-    "spine/heights.py": {"phantom", "localize", "measure", "collapse_crops", "counterfactual"},
+    }
+    | DRAWN,
+    "spine/centreline.py": {"localize", "crop", "localization_picture", "collapse_crops"} | DRAWN,
+    "spine/crop.py": {"localize", "crop", "collapse_crops"} | DRAWN,
+    "spine/straighten.py": {"localize", "crop", "collapse_crops"} | DRAWN,
+    "spine/heights.py": {"phantom", "localize", "measure", "collapse_crops"} | DRAWN,
     "spine/indices.py": {"measure"},
     "spine/level_statistics.py": {"phantom", "localize", "measure", "collapse_crops"},
     "spine/normal_ratios.py": {"measure"},
     "localizer/": {"localize"},
-    "localizer/refiner/in_crops.py": {"counterfactual"},
+    "localizer/refiner/in_crops.py": {"counterfactual", "rivals"},
     "localizer/__init__.py": MEASURING,
     "localizer/detector/network.py": MEASURING,
     "localizer/detector/__init__.py": MEASURING,
@@ -283,11 +289,11 @@ MODULES: dict[str, set[str]] = {
     "graders/dae/encoding.py": {"encode", "fit_steps"},
     "graders/dae/latents.py": {"encode"},
     "graders/dae/original.py": set(),
-    "graders/dae/counterfactual.py": {"counterfactual"},
-    "graders/dae/steps.py": {"fit_steps", "counterfactual"},
+    "graders/dae/counterfactual.py": DRAWN,
+    "graders/dae/steps.py": {"fit_steps"} | DRAWN,
     "graders/dae/instruments.py": {"counterfactual"},
-    "graders/dae/shown.py": {"counterfactual"},
-    "graders/dae/decoding.py": {"counterfactual"},
+    "graders/dae/shown.py": DRAWN,
+    "graders/dae/decoding.py": DRAWN,
     "grading/": GRADERS,
     "grading/__init__.py": GRADERS | {"appearance", "train_pca", "encode_pca", "fit_hyperplane", "grades"},
     "grading/rows.py": GRADERS | {"train_pca", "encode_pca", "fit_hyperplane"},
@@ -298,10 +304,17 @@ MODULES: dict[str, set[str]] = {
     "grading/grades.py": {"grades"},
     "grading/counterfactual.py": {"counterfactual"},
     "evaluation/": {"evaluate", "compare"},
-    "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow", "counterfactual"},
+    "evaluation/bootstrap.py": {"evaluate", "compare", "rivals"},
+    "evaluation/metrics.py": {"evaluate", "compare", "rivals"},
+    "evaluation/rival.py": {"rivals"},
+    "evaluation/warp.py": {"rivals"},
+    "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow"} | DRAWN,
     "evaluation/cases.py": {"evaluate", "compare", "figures", "flow", "cohort_page"},
     "evaluation/figures.py": {"figures"},
     "evaluation/counterfactual.py": {"counterfactual"},
+    "evaluation/challenge/__init__.py": {"rivals"},
+    "evaluation/challenge/credibility.py": {"rivals"},
+    "evaluation/challenge/thresholds.py": {"rivals"},
     "evaluation/challenge/": set(),  # asked for alone
     "evaluation/texts.py": {"figures", "cohort_page"},
     "evaluation/summary.py": {"summary"},
@@ -310,6 +323,8 @@ MODULES: dict[str, set[str]] = {
     "report/montage.py": {"montage", "counterfactual_figure"},
     "report/strip_table.py": {"cohort_page"},
     "report/strips.py": {"counterfactual_figure"},
+    "report/rivals.py": {"counterfactual_figure"},
+    "report/rival_table.py": {"cohort_page"},
     "report/spread.py": {"montage", "counterfactual", "counterfactual_figure"},
     "report/model_card.py": set(),
     "report/scans_page.py": set(),

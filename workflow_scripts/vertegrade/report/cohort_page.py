@@ -14,6 +14,7 @@ from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS
 from vertegrade.report.flow import flow_steps
+from vertegrade.report.rival_table import rival_rows, rival_verdict
 from vertegrade.report.strip_table import strip_rows
 from vertegrade.report.templates import templates
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
@@ -81,15 +82,16 @@ def cohort_page(
     cost: dict[str, Any] | None = None,
     applied: Sequence[dict[str, Any]] = (),
     counterfactuals: dict[str, Any] | None = None,
+    rivals: dict[str, Any] | None = None,
 ) -> str:
     """The page as HTML.
 
     metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method.
     figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
-    counterfactuals; a missing one leaves its section out. facts: what was run, shown unchanged, in their order.
+    counterfactuals, rivals; a missing one leaves its section out. facts: what was run, shown unchanged, in their order.
     differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded one.
     cost: that of summary.json. applied: `applied_run` of each run that graded other scans by this model.
-    counterfactuals: metrics.json of the pictures at other grades. Raises
+    counterfactuals: metrics.json of the pictures at other grades; rivals: rivals.json beside it. Raises
     PageError when flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
@@ -123,6 +125,8 @@ def cohort_page(
             applied=applied,
             strips=strip_rows(counterfactuals) if counterfactuals else [],
             drawn=counterfactuals,
+            rivals=rival_rows(rivals) if rivals else [],
+            verdict=rival_verdict(rivals) if rivals else "",
             pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
             abouts={METHODS[method].label: METHODS[method].about for method in metrics},
             estimate_text=estimate_text,

@@ -1,0 +1,50 @@
+"""Bend the crops of the drawn vertebrae to the same heights, and ask which kind of picture looks more like CT."""
+
+import numpy as np
+import pandas as pd
+
+from vertegrade.arrays import read_array, write_array
+from vertegrade.evaluation.rival import compared_crops, rival_figures, rivals
+from vertegrade.files import write_json
+from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
+from vertegrade.graders.dae.shown import shown_vertebrae
+from vertegrade.localizer.networks import load_refiner
+from vertegrade.localizer.refiner.in_crops import heights_in_images
+from vertegrade.settings.dae import DaeModelSettings
+from vertegrade.settings.evaluation import EvaluationSettings
+from vertegrade.settings.spine import CropSettings
+from vertegrade.tables import COUNTERFACTUALS, CROPS, KEY, LANDMARKS, LOSSES, MEASUREMENTS, read_table, read_tables
+from vertegrade.workflow.job import run_job
+
+with run_job(snakemake) as job:
+    model, crop = job.settings(DaeModelSettings), job.settings(CropSettings)
+    pictures = read_table(job.input.strips, COUNTERFACTUALS).sort_values(["row", "picture"], ignore_index=True)
+    drawn = read_array(job.input.images)[:, :, model.image_channels // 2]
+    measured = read_tables(job.input.measurements, MEASUREMENTS)
+    measured = measured.loc[measured["evaluable"], [*KEY, "height_loss", *(c for c in measured if c.endswith("_mm"))]]
+    crops = pd.concat([read_table(path, CROPS).assign(shard=n) for n, path in enumerate(job.input.crops)])
+    rows = crops[crops["evaluable"]].merge(measured, on=KEY, validate="one_to_one").sort_values(KEY, ignore_index=True)
+    pixels = [read_array(path) for path in job.input.pixels]
+    shown = shown_vertebrae(
+        pictures.drop_duplicates("row")[KEY].merge(rows, on=KEY, validate="one_to_one"),
+        read_tables(job.input.landmarks, LANDMARKS),
+        pixels,
+        [read_array(path) for path in job.input.frames],
+        crop,
+        model.image_channels,
+        job.seed,
+    )
+    count, losses = drawn.shape[1] - 2, pictures[LOSSES].to_numpy(np.float64)
+    bent = rivals(drawn[:, 0], shown, losses.reshape(-1, count, 3)).reshape(len(losses), *drawn.shape[2:])
+    points, intact = (part.repeat(count, axis=0) for part in (shown.points, shown.intact))
+    refiner = load_refiner(job.input.refiner, job.device)
+    bent_losses = 1 - heights_in_images(bent, points, crop.pixel_mm, refiner, job.device) / intact
+    others = rows[~rows["patient_id"].isin(pictures["patient_id"])]
+    others = compared_crops(others if len(others) else rows)  # one patient alone
+    stacks = [pixels[row.shard][row.crop] for row in others.itertuples()]
+    seen = np.array(stacks, np.int16).reshape(-1, crop.slices, crop.size, crop.size)
+    seen = to_hu(windowed(hounsfield(seen, model), model), model)[:, model.image_channels // 2]
+    made = {"dae": (drawn[:, 2:].reshape(bent.shape), losses), "warp": (bent, bent_losses)}
+    figures = rival_figures(pictures, made, seen, others, job.settings(EvaluationSettings), job.seed)
+    write_array(job.output.images, bent.reshape(-1, count, *drawn.shape[2:]))
+    write_json(job.output.figures, figures)
