@@ -74,6 +74,7 @@ def test_section_classes_have_one_place_each() -> None:
         ("phantom:\n  acquisition: {min_pixel_mm: 0.9, max_pixel_mm: 0.5}\n", "min_pixel_mm (0.9) must not be above"),
         ("localize: {first_vertebra: 20, last_vertebra: 10}\n", "first_vertebra lies below"),
         ("localize: {min_gap_mm: 30.0, max_gap_mm: 20.0}\n", "min_gap_mm must be smaller"),
+        ("dae:\n  counterfactual: {render_steps: 251, lowest_level: 750}\n", "render_steps (251) must be 250 or less"),
     ],
 )
 def test_limits_in_the_wrong_order_are_refused(text: str, told: str, tmp_path: Path) -> None:
