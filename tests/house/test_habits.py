@@ -34,3 +34,13 @@ def test_own_keys_come_first_in_the_config() -> None:
 
 def test_every_method_has_its_page() -> None:
     assert {page.stem for page in (ROOT / "docs/methods").glob("*.md")} == set(METHODS)
+
+
+def test_no_mark_of_a_merge_is_left() -> None:
+    """Two of them stood in a table of the docs for a day."""
+    marks = re.compile(rb"^(<{7} |={7}$|>{7} )", re.MULTILINE)
+    folders = ("docs", "rules", "workflow_scripts", "tests", "benchmarks", "presets", "slurm", "report", ".github")
+    files = [path for path in ROOT.iterdir() if path.is_file()]
+    files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    text = {".md", ".py", ".smk", ".yaml", ".yml", ".toml", ".j2", ".css", ".rst", ".json", ".txt", ".sh", ""}
+    assert [path for path in files if path.suffix in text and marks.search(path.read_bytes())] == []
