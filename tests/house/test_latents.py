@@ -180,7 +180,7 @@ def test_files_that_cannot_be_read_are_told(arrays: Arrays, tmp_path: Path) -> N
 def test_the_command_grades_and_says_what_is_wrong(arrays: Arrays, tmp_path: Path) -> None:
     np.savez(tmp_path / "latents.npz", **arrays)
     command = [sys.executable, "-m", "vertegrade.commands", "grade-latents", "latents.npz"]
-    environment = {"PYTHONPATH": str(ROOT / "workflow_scripts"), "PATH": "/usr/bin:/bin"}
+    environment = {"PYTHONPATH": str(ROOT / "workflow_scripts"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
 
     def typed(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

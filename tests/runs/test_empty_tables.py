@@ -245,6 +245,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
         {"steps": steps},
         sections=["dae.encode"],
     )
+    refiner = str(ROOT / "models/localizer/vertebrae.safetensors")
     images, strips, drawn = (empty.out(name) for name in ("images.npy", "strips.parquet", "strips.json"))
     pixels = {"pixels": [empty.pixels], "crops": [empty.crops]}
     empty.run(
@@ -257,20 +258,29 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "steps": steps,
             "hyperplane": empty.hyperplane(),
             "calibrator": empty.calibrator(),
-            "refiner": str(ROOT / "models/localizer/vertebrae.safetensors"),
+            "refiner": refiner,
             "predictions": empty.predictions(),
         },
         {"images": images, "strips": strips, "metrics": drawn},
         sections=["crop", "dae.counterfactual"],
     )
     assert json.loads(Path(drawn).read_text())["vertebrae"] == 0
+    bent, told_apart = empty.out("rivals.npy"), empty.out("rivals.json")
+    empty.run(
+        "rivals",
+        pixels
+        | {name: [path] for name, path in shard.items()}
+        | {"images": images, "strips": strips, "refiner": refiner},
+        {"images": bent, "figures": told_apart},
+        sections=["crop", "dae.model", "evaluation"],
+    )
     window = ["report.window_centre_hu", "report.window_width_hu"]
     shown, montage = empty.out("counterfactuals.png"), empty.out("montage.png")
     empty.run(
         "counterfactual_figure",
         {"images": images, "strips": strips, "grades": empty.grades, "labels": empty.labels}
-        | {"predictions": empty.predictions()},
-        {"figure": shown, "animations": empty.out("counterfactuals")},
+        | {"predictions": empty.predictions(), "rivals": bent},
+        {"figure": shown, "animations": empty.out("counterfactuals"), "rivals": empty.out("rivals.png")},
         sections=["report.difference_hu", "dae.counterfactual.shown", "dae.model.hu_low", "dae.model.hu_high", *window],
     )
     empty.run(
@@ -292,6 +302,8 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "montage": montage,
             "counterfactuals": shown,
             "strips": drawn,
+            "rivals": empty.out("rivals.png"),
+            "told_apart": told_apart,
             "differences": [differences],
             "summary": summary,
             "applied": [],
