@@ -22,6 +22,7 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from derive_level_statistics import ANNOTATED, corners
 from vertegrade.spine.indices import EXPERT_SD_MM, measure
+from vertegrade.spine.intact_heights import published
 from vertegrade.spine.normal_ratios import intact_log_heights
 from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS
 
@@ -38,7 +39,7 @@ def expert_pairs(archive: str) -> np.ndarray:
                 labels = np.array(sorted(label for label in found if label), dtype=np.int64)
                 heights = np.array([np.linalg.norm(found[k][:, 1] - found[k][:, 0], axis=1) for k in labels])
                 intact, _ = intact_log_heights(
-                    heights, np.full_like(heights, EXPERT_SD_MM), labels, np.ones(len(labels))
+                    heights, np.full_like(heights, EXPERT_SD_MM), labels, np.ones(len(labels)), published()
                 )
                 plain = 1 - heights.min(axis=1) / heights.max(axis=1)
                 loss = (1 - heights / np.exp(intact)).max(axis=1)
@@ -73,7 +74,7 @@ def main(archive: str, phantom: str) -> None:
     truth = pd.concat(map(pd.read_parquet, sorted(Path(phantom).glob("*/truth.parquet"))), ignore_index=True)
     truth = truth[truth["complete"]].reset_index(drop=True)
     for noise in NOISE_MM:
-        both = measure(phantom_landmarks(truth, noise)).merge(
+        both = measure(phantom_landmarks(truth, noise), published()).merge(
             truth[["scan_id", "vertebra", "genant_grade", "height_loss"]],
             on=["scan_id", "vertebra"],
             suffixes=("", "_true"),

@@ -25,10 +25,12 @@ from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.rows import stack_errors, stack_latents
 from vertegrade.localizer.landmarks import learned_landmarks
 from vertegrade.localizer.networks import load_localizer
+from vertegrade.methods import INTACT_HEIGHTS
 from vertegrade.settings.spine import CropSettings, LocalizeSettings
 from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.foreign import without_foreign
 from vertegrade.spine.indices import measure
+from vertegrade.spine.intact_heights import read_intact_heights
 from vertegrade.tables import CROPS, KEY, LABELS, LATENTS, PATIENT_SPLITS, read_table, read_tables
 
 NOISE_LEVELS = {"reconstruction": 999, "denoising": 400}  # of 1000: at the first, only the latent knows the crop
@@ -197,6 +199,7 @@ def real_scans(shared: Path) -> dict[str, Path]:
 def real_vertebrae(grader: Grader, shared: Path) -> Vertebrae:
     """The evaluable vertebrae that the shipped localizer finds in real CT."""
     localizer = load_localizer(Path("models/localizer"), "cpu")
+    expected = read_intact_heights(grader.results / INTACT_HEIGHTS)
     tables, pixels, latents = [], [], []
     for name, path in real_scans(shared).items():
         image = nib.load(path)
@@ -205,7 +208,7 @@ def real_vertebrae(grader: Grader, shared: Path) -> Vertebrae:
         landmarks = learned_landmarks(ScanRow(name, name, ""), volume, localizer, LocalizeSettings())
         landmarks = without_foreign(landmarks, volume)
         cut, _, crops = crop_scan(volume, landmarks, CropSettings(), float("nan"))
-        rows = keypoint_latents(measure(landmarks), "networks")
+        rows = keypoint_latents(measure(landmarks, expected), "networks", expected.sha256)
         good = (crops["evaluable"] & rows["evaluable"]).to_numpy()
         tables.append(crops[good])
         pixels.append(cut[good])

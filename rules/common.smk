@@ -18,7 +18,7 @@ from vertegrade.workflow.code_hash import packages_of, planned_code_of, run_this
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.sheet import PATTERN, ScanRow, has_splits, shard_of, splits_of
 from vertegrade.frozen import CARD, SIGHT, is_frozen, sight_folder
-from vertegrade.methods import BASELINES, MAIN
+from vertegrade.methods import BASELINES, INTACT_HEIGHTS, MAIN
 from vertegrade.methods import METHODS as ALL_METHODS
 from vertegrade.model_files import NETWORKS
 from vertegrade.preflight.start import (
@@ -199,9 +199,8 @@ def model_files(wildcards):
             "freeze; run `snakemake freeze` with the config of the run that trained the model"
         )
     names = [name for name in METHODS if name not in BASELINES]
-    return [
-        f"<results>/{file}" for name in names for file in ALL_METHODS[name].model_files
-    ]
+    files = [file for name in names for file in ALL_METHODS[name].model_files]
+    return [f"<results>/{file}" for file in [INTACT_HEIGHTS, *files]]
 
 
 def model_card():

@@ -42,6 +42,7 @@ rule cohort_page:
         figures="<results>/evaluation/figures",
         flow="<results>/report/flow.json",
         training="<results>/dae/training.json",
+        heights=f"<results>/{INTACT_HEIGHTS}",
         calibrators=expand(
             "<results>/grading/{method}/calibrator.json",
             method=LATENT_METHODS,

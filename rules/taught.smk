@@ -40,12 +40,17 @@ def teaching_latents(wildcards):
     return own + virtual_latents_of(wildcards) if TAUGHT_VIRTUALLY else own
 
 
+def own_labels():
+    """Grades that people gave, or the phantoms' truth unless virtual fractures teach instead; none where none are."""
+    drawn = TAUGHT_VIRTUALLY and PHANTOM
+    return [] if drawn or not label_files() else ["<results>/cohort/labels.parquet"]
+
+
 def teaching_labels(wildcards):
     """Label tables that grades are learned from: virtual fractures count beside what the sheet's scans have."""
     if not TAUGHT_VIRTUALLY:
         return ["<results>/cohort/labels.parquet"]
-    own = [] if PHANTOM or not label_files() else ["<results>/cohort/labels.parquet"]
-    return own + expand("<results>/virtual/labels/{shard}.parquet", shard=SHARDS)
+    return own_labels() + expand("<results>/virtual/labels/{shard}.parquet", shard=SHARDS)
 
 
 def virtual(path):

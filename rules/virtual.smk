@@ -73,6 +73,7 @@ use rule crop as crop_virtual with:
 use rule measure as measure_virtual with:
     input:
         landmarks="<results>/virtual/landmarks/{shard}.parquet",
+        heights=f"{MODEL}/{INTACT_HEIGHTS}",
     output:
         measurements="<results>/virtual/measurements/{shard}.parquet",
         latents="<results>/virtual/latents/keypoints/{shard}.parquet",

@@ -4,15 +4,20 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.levels import LABEL_OF
-from vertegrade.spine.level_statistics import level_sizes
+from vertegrade.spine import indices
+from vertegrade.spine.intact_heights import published
 from vertegrade.tables import LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS
 
 THORACOLUMBAR = [*range(LABEL_OF["T5"], LABEL_OF["L5"] + 1)]
 
 
 def normal_heights(label: int) -> np.ndarray:
-    size = level_sizes()[label]
-    return size.height_posterior_mm * np.array([size.ratio_anterior, size.ratio_middle, 1.0])
+    return published().heights_mm[label]
+
+
+def measure(table: pd.DataFrame) -> pd.DataFrame:
+    """MEASUREMENTS of LANDMARKS by the published heights of intact vertebrae."""
+    return indices.measure(table, published())
 
 
 def landmarks(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vertegrade.frozen import freeze, read_model
-from vertegrade.methods import METHODS, fitted
+from vertegrade.methods import INTACT_HEIGHTS, METHODS, fitted
 from vertegrade.model_files import DAE_FORMAT, FITTED_KEYS
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import check_settings
@@ -24,7 +24,7 @@ def write_model(folder: Path, config: dict[str, Any] | None = None, networks: Pa
     write_weights(
         folder, {"format": DAE_FORMAT, "model": settings.dae.model.model_dump_json(), "facts": {"crop": crop}}
     )
-    for path in (path for method in ("dae", "keypoints") for path in fitted(method)):
+    for path in [INTACT_HEIGHTS, *(path for method in ("dae", "keypoints") for path in fitted(method))]:
         write_json(folder / path, dict.fromkeys(FITTED_KEYS[Path(path).name], 1))
     grading = {f"grading.{key}": value for key, value in settings.grading.model_dump().items() if key != "pca"}
     for rule in ("fit_hyperplane", "calibrate"):
@@ -40,7 +40,8 @@ def write_model(folder: Path, config: dict[str, Any] | None = None, networks: Pa
 
 def write_frozen(folder: Path, model: Path) -> None:
     """Freeze the model that `write_model` wrote into `folder`, with a card of one word."""
-    files = {name: model / name for method in ("dae", "keypoints") for name in METHODS[method].model_files}
+    names = [INTACT_HEIGHTS, *(name for method in ("dae", "keypoints") for name in METHODS[method].model_files)]
+    files = {name: model / name for name in names}
     files |= {f"localizer/{path.name}": path for path in SHIPPED.glob("*.safetensors")}
     freeze(read_model(str(model)), files, {"name": "toy"}, "toy", folder)
 

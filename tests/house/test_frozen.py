@@ -22,6 +22,7 @@ from vertegrade.frozen import (
     sight_folder,
 )
 from vertegrade.graders.keypoints.definition import definition_sha256
+from vertegrade.methods import INTACT_HEIGHTS
 from vertegrade.model_files import ModelFileError
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.start import start_problems
@@ -34,7 +35,11 @@ OTHER = {"crop": {"pixel_mm": 1.0}, "localize": {"min_confidence": 0.7}}
 def frozen(tmp_path: Path) -> Path:
     """A frozen model of a run of the config OTHER, which lies beside it as `model`."""
     write_model(tmp_path / "model", OTHER)
-    made = {"dae": sha256_of(tmp_path / "model/dae/weights.safetensors"), "keypoints": definition_sha256("networks")}
+    heights = sha256_of(tmp_path / "model" / INTACT_HEIGHTS)
+    made = {
+        "dae": sha256_of(tmp_path / "model/dae/weights.safetensors"),
+        "keypoints": definition_sha256("networks", heights),
+    }
     for method, sha in made.items():
         path = tmp_path / f"model/grading/{method}/hyperplane.json"
         write_json(path, json.loads(path.read_text()) | {"model_sha256": sha})

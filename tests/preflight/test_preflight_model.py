@@ -17,6 +17,7 @@ from vertegrade.graders.keypoints.definition import definition_sha256
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.novelty import Novelty
+from vertegrade.methods import INTACT_HEIGHTS
 from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS, LATER_KEYS, NOVELTY_KEYS
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.model import FREE
@@ -191,13 +192,17 @@ def test_what_happens_to_unlike_vertebrae_belongs_to_the_run(novel: str, tmp_pat
 def test_graders_of_other_weights_or_indices_are_told_before_the_run(tmp_path: Path) -> None:
     model = tmp_path / "model"
     write_model(model)
-    made = {"dae": sha256_of(model / "dae/weights.safetensors"), "keypoints": definition_sha256("networks")}
+    heights = sha256_of(model / INTACT_HEIGHTS)
+    made = {
+        "dae": sha256_of(model / "dae/weights.safetensors"),
+        "keypoints": definition_sha256("networks", heights),
+    }
     planes = {method: model / f"grading/{method}/hyperplane.json" for method in made}
     for method, sha in made.items():
         write_json(planes[method], {"model_sha256": sha})
     settings, _ = settings_of(tmp_path)
     assert misfits(settings, []) == []
-    write_json(planes["keypoints"], {"model_sha256": definition_sha256("masks")})
+    write_json(planes["keypoints"], {"model_sha256": definition_sha256("masks", heights)})
     with (model / "dae/weights.safetensors").open("ab") as file:
         file.write(b"more")
     dae, keypoints = misfits(settings, [])

@@ -78,10 +78,13 @@ def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Co
         sections=["localize"],
     )
     assert read_table(states, SCANS)["reason"].tolist() == ["path_missing"]
+    heights = bare.out("intact_heights.json")
+    bare.run("fit_heights", {"landmarks": [landmarks], "labels": [], "splits": bare.splits}, {"heights": heights})
+    assert read_json(heights)["why"].startswith("as 0 training patients have 3 or more vertebrae")
     measurements, latents = bare.out("measurements.parquet"), bare.out("latents.parquet")
     bare.run(
         "measure",
-        {"landmarks": landmarks},
+        {"landmarks": landmarks, "heights": heights},
         {"measurements": measurements, "latents": latents},
         params={"points_from": "networks"},
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.landmarks import THORACOLUMBAR, landmarks, normal_heights
+from helpers.landmarks import THORACOLUMBAR, landmarks, measure, normal_heights
 from helpers.ramps import OBLIQUE, SETTINGS, ramp, table_of
 from helpers.spines import normal_spine
 from vertegrade.ct.volume import Volume
@@ -20,7 +20,6 @@ from vertegrade.phantom.truth import body_table
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.foreign import holds_foreign, without_foreign
-from vertegrade.spine.indices import measure
 from vertegrade.tables import FOREIGN_MATERIAL, LANDMARKS, POINT_COLUMNS, check_table
 
 SIDE_MM, PIXEL_MM = 110.0, 0.9

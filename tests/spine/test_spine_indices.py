@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from helpers.landmarks import THORACOLUMBAR, landmarks, normal_heights
+from helpers.landmarks import THORACOLUMBAR, landmarks, measure, normal_heights
 from vertegrade.graders.keypoints import definition
-from vertegrade.graders.keypoints.latents import keypoint_latents
+from vertegrade.graders.keypoints import latents as of_keypoints
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.prediction import predict
@@ -20,13 +20,18 @@ from vertegrade.levels import LABEL_OF
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.spine import indices
 from vertegrade.spine.doubt import with_flags
-from vertegrade.spine.indices import measure
+from vertegrade.spine.intact_heights import published
 from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO
 from vertegrade.spine.normal_ratios import intact_log_heights, normal_log_heights
 from vertegrade.tables import HEIGHTS, NOT_GRADED, POINT_COLUMNS, POINT_SD_COLUMNS
 from vertegrade.workflow import code_hash
 
 T5, T8, T11, T12, L1, L5 = (LABEL_OF[name] for name in ("T5", "T8", "T11", "T12", "L1", "L5"))
+
+
+def keypoint_latents(table: pd.DataFrame, points_from: str) -> pd.DataFrame:
+    """LATENTS of MEASUREMENTS by heights of no file."""
+    return of_keypoints.keypoint_latents(table, points_from, "")
 
 
 def spine(levels: list[int] = THORACOLUMBAR, size: float = 1.0, **losses: tuple[float, float, float]) -> pd.DataFrame:
@@ -97,8 +102,8 @@ def test_labels_off_by_one_change_little(shift: int):
 
 
 def test_doubtful_label_averages_its_neighbours():
-    sure, _ = normal_log_heights(np.array([T8, T12]), np.ones(2))
-    doubtful, doubt = normal_log_heights(np.array([T8, T12]), np.array([0.4, 0.4]))
+    sure, _ = normal_log_heights(np.array([T8, T12]), np.ones(2), published())
+    doubtful, doubt = normal_log_heights(np.array([T8, T12]), np.array([0.4, 0.4]), published())
     near = [[np.log(normal_heights(label + step)) for step in (-1, 0)] for label in (T8, T12)]
     below = np.log(np.stack([normal_heights(T8 + 1), (normal_heights(T12) * normal_heights(L1)) ** 0.5]))
     np.testing.assert_allclose(doubtful, 0.3 * np.array(near)[:, 0] + 0.4 * sure + 0.3 * below)
@@ -107,7 +112,7 @@ def test_doubtful_label_averages_its_neighbours():
 
 def test_no_normal_heights_of_the_sacrum():
     with pytest.raises(ValueError, match="vertebra 26"):
-        normal_log_heights(np.array([26]), np.ones(1))
+        normal_log_heights(np.array([26]), np.ones(1), published())
 
 
 def test_wedge_alone_in_its_scan_is_found():
@@ -167,7 +172,7 @@ def test_error_bar_of_the_reference_covers_healthy_people():
         person = rng.normal(0, PERSON_SIZE) + np.array([*rng.normal(0, PERSON_RATIO, 2), 0.0])
         own = rng.normal(0, VERTEBRA_HEIGHT, (9, 1)) + rng.normal(0, VERTEBRA_RATIO, (9, 3)) * [1, 1, 0]
         heights = np.array([normal_heights(label) for label in labels]) * np.exp(person + own)
-        log_intact, sd = intact_log_heights(heights, np.full((9, 3), 0.1), labels, np.ones(9))
+        log_intact, sd = intact_log_heights(heights, np.full((9, 3), 0.1), labels, np.ones(9), published())
         scaled.append((np.log(heights) - log_intact) / sd)
     assert 0.4 < np.std(scaled) < 1.0
 
@@ -223,7 +228,7 @@ def test_latents_name_the_definition_and_hold_numbers_for_every_row():
     table = landmarks({label: normal_heights(label) for label in THORACOLUMBAR})
     table.loc[0, POINT_COLUMNS] = np.nan
     latents = keypoint_latents(measure(table), "networks")
-    assert set(latents["model_sha256"]) == {definition.definition_sha256("networks")}
+    assert set(latents["model_sha256"]) == {definition.definition_sha256("networks", "")}
     assert np.isfinite(np.stack(latents["z"])).all()
     assert np.stack(latents["z"]).shape == (len(THORACOLUMBAR), len(indices.INDICES))
 
@@ -236,7 +241,7 @@ def test_comments_in_its_code_change_no_definition_and_edits_do(  # field test A
 
     def defined() -> str:
         code_hash._parse.cache_clear()
-        return definition.definition_sha256("masks")
+        return definition.definition_sha256("masks", "")
 
     before = defined()
     monkeypatch.setattr(code_hash, "SCRIPTS", scripts)

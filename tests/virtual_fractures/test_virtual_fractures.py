@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.landmarks import measure
 from helpers.phantom_scan import scan
 from vertegrade.arrays import Floats
 from vertegrade.ct.volume import Volume, mm_to_voxel, read_volume, write_volume
 from vertegrade.reasons import Refused
 from vertegrade.spine.heights import column_heights, genant_grade
-from vertegrade.spine.indices import measure
 from vertegrade.tables import HEIGHTS, POINTS, points_of
 from vertegrade.virtual_fractures.body import RealBody, real_bodies
 from vertegrade.virtual_fractures.draw import draw_changes

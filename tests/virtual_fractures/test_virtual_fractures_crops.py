@@ -5,12 +5,12 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from helpers.landmarks import measure
 from helpers.phantom_scan import scan
 from vertegrade.localizer.networks import load_refiner
 from vertegrade.localizer.refiner.in_crops import heights_in_images
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.crop import crop_scan, sample_crop
-from vertegrade.spine.indices import measure
 from vertegrade.spine.straighten import mm_to_crop
 from vertegrade.tables import SHAPES, points_of
 from vertegrade.virtual_fractures.body import real_bodies

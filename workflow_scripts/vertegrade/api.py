@@ -32,13 +32,14 @@ from vertegrade.grading.novelty import Novelty
 from vertegrade.grading.prediction import predict, with_novelty, with_patients
 from vertegrade.localizer.scan import Finder, finder, localize_scan
 from vertegrade.localizer.sight.see import Sight, load_sight
-from vertegrade.methods import METHODS
+from vertegrade.methods import INTACT_HEIGHTS, METHODS
 from vertegrade.model_files import ModelFileError
 from vertegrade.preflight.start import opened, points_from
 from vertegrade.reasons import Notes
 from vertegrade.settings import Settings
 from vertegrade.spine.crop import crop_scan
 from vertegrade.spine.indices import measure
+from vertegrade.spine.intact_heights import IntactHeights, read_intact_heights
 from vertegrade.tables import empty_table
 from vertegrade.workflow.job import device_of
 
@@ -55,6 +56,7 @@ class OpenModel:
     find: Finder
     sight: Sight
     dae: Dae
+    heights: IntactHeights
     graders: dict[str, Grader]
 
 
@@ -101,6 +103,7 @@ def open_model(model: str | Path = "shipped", device: str = "auto") -> OpenModel
         finder(settings.localize, Path(settings.localize.weights or shipped), where),
         load_sight(f"{sight_folder(folder, str(shipped))}/{SIGHT}"),
         load_dae(Path(folder, METHODS["dae"].weights), where),
+        read_intact_heights(Path(folder, INTACT_HEIGHTS)),
         {method: _grader(Path(folder, "grading", method)) for method in methods_in(folder)},
     )
 
@@ -148,7 +151,7 @@ def _of_dae(model: OpenModel, landmarks: pd.DataFrame, crops: pd.DataFrame, pixe
 
 
 def _of_keypoints(model: OpenModel, landmarks: pd.DataFrame, crops: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
-    return keypoint_latents(measure(landmarks), points_from(model.settings))
+    return keypoint_latents(measure(landmarks, model.heights), points_from(model.settings), model.heights.sha256)
 
 
 # Table LATENTS of a scan by each method that a model may have.

@@ -14,7 +14,7 @@ from typing import Any
 
 from vertegrade.files import file_hashes, sha256_of, write_json, write_text
 from vertegrade.graders.keypoints.definition import definition_sha256
-from vertegrade.methods import BASELINES, MAIN, METHODS
+from vertegrade.methods import BASELINES, INTACT_HEIGHTS, MAIN, METHODS
 from vertegrade.model_files import DAE_FORMAT, FITTED_KEYS, NETWORKS, ModelFileError, check_keys, read_metadata
 from vertegrade.settings.base import dotted, nested
 from vertegrade.workflow.code_hash import code_of, packages_of
@@ -167,7 +167,7 @@ def _taught_by(folder: str) -> dict[str, str]:
 
 def model_problems(folder: str, methods: Iterable[str]) -> Iterator[str]:
     """Files of a model's graders that are missing, damaged, or of another version."""
-    for name in (name for method in methods for name in METHODS[method].model_files):
+    for name in [INTACT_HEIGHTS, *(name for method in methods for name in METHODS[method].model_files)]:
         path = Path(folder, name)
         try:
             if path.suffix == ".json":
@@ -199,10 +199,11 @@ def content_problems(model: Model, methods: Iterable[str], points_from: str) -> 
         weights = METHODS[method].weights
         if weights and its != sha256_of(Path(model.folder, weights)):
             yield f"{path}: fitted to other weights than {weights}; copy the whole folder of the model again"
-        if method == "keypoints" and its != definition_sha256(points_from):
+        heights = sha256_of(Path(model.folder, INTACT_HEIGHTS)) if method == "keypoints" else ""
+        if heights and its != definition_sha256(points_from, heights):
             yield (
-                f"{path}: fitted to other indices than this version takes from points of {points_from}; {RETRAIN}, or "
-                f"remove {path.parent} to grade without keypoints"
+                f"{path}: fitted to other indices than this version takes from points of {points_from}, or to other "
+                f"heights than {INTACT_HEIGHTS}; {RETRAIN}, or remove {path.parent} to grade without keypoints"
             )
 
 

@@ -33,6 +33,10 @@ class Method:
     about: str
 
 
+# Below the results folder: what heights every measurement expects of intact vertebrae, whatever method grades.
+INTACT_HEIGHTS = "heights/intact_heights.json"
+
+
 def fitted(method: str) -> tuple[str, ...]:
     """The files that are fitted to the latents of a method."""
     return tuple(f"grading/{method}/{part}.json" for part in ("hyperplane", "calibrator", "novelty"))
@@ -70,7 +74,8 @@ METHODS = {
             weights="",
             model_files=fitted("keypoints"),
             baseline="",
-            about="Genant's indices from six points per vertebra, corrected for its level and its patient.",
+            about="Genant's indices from six points per vertebra, corrected for its level and its patient; what is usual at a "
+            "level is fitted to the training split.",
         ),
     )
 }

@@ -56,11 +56,14 @@ NOVELTY_KEYS = frozenset(
         "patients",
     ]
 )
+# Of heights/intact_heights.json.
+INTACT_HEIGHTS_KEYS = frozenset(["source", "why", "patients", "vertebrae", "levels", "person_sd", "vertebra_sd"])
 # By the names of the files.
 FITTED_KEYS = {
     "hyperplane.json": HYPERPLANE_KEYS,
     "calibrator.json": CALIBRATION_KEYS,
     "novelty.json": NOVELTY_KEYS,
+    "intact_heights.json": INTACT_HEIGHTS_KEYS,
 }
 
 

@@ -55,13 +55,14 @@ def model_card(
     networks: Mapping[str, Mapping[str, str]],
     settings: Mapping[str, Any],
     own: Mapping[str, str],
+    heights: str,
 ) -> dict[str, Any]:
     """The card as plain values.
 
     taught_by: `frozen.Model.taught_by`. fitted: numbers of the main method's hyperplane, with what it was fitted to.
     metrics: what `evaluate` returned, by method; empty where there were no labels to hold grades against. networks: by
     file, what trained networks say of their training. settings: of the model. own: name, licence and about, "" where
-    not given.
+    not given. heights: where the heights that it expects of intact vertebrae come from.
     """
     return {
         "notice": NOTICE,
@@ -71,6 +72,7 @@ def model_card(
         "fracture_grade": settings["grading.fracture_grade"],
         "coverage": settings["grading.coverage"],
         "localize": settings["localize.method"],
+        "heights": heights,
         "networks": {name: dict(facts) for name, facts in networks.items()},
         "test": {method: _tested(block) for method, block in metrics.items()},
         "limits": _limits(taught_by),
@@ -109,6 +111,7 @@ def card_text(card: Mapping[str, Any]) -> str:
             f"- Its grades were fitted to {training['vertebrae']} vertebrae of {training['patients']} patients, "
             f"{training['fractured']} of them fractured (Genant grade {card['fracture_grade']} or more).",
             f"- Vertebrae were found by: {card['localize']}.",
+            f"- Heights of intact vertebrae, which keypoints compares with: {card['heights']}.",
             "",
             *_table(["network", "its training"], trained),
             "",

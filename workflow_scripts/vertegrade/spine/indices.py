@@ -8,6 +8,8 @@ that other vertebrae predict). With measured heights H and the heights E that th
 - the loss of a column is 1 - H / E, height_loss the largest of the three, which gives grade and severity by rule.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from vertegrade.arrays import Floats
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.spine.heights import column_height_sds, column_heights, genant_grade, genant_severity
+from vertegrade.spine.intact_heights import IntactHeights
 from vertegrade.spine.normal_ratios import intact_log_heights
 from vertegrade.tables import (
     HEIGHTS,
@@ -36,14 +39,24 @@ CRUSH_SHARE = 0.7
 INDICES = ["wedge", "biconcave", "crush", "height_loss"]
 
 
-def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
-    """Table MEASUREMENTS of a shard's LANDMARKS: by scan, then head to feet, without those that are `not_graded`.
+@dataclass(frozen=True)
+class Measured:
+    """LANDMARKS by scan, then head to feet, with their heights.
 
-    Vertebrae that are not evaluable keep their reason; without six points it is `no_points`, with a column of no height
-    `no_height`. Neighbours are those that are evaluable or `not_graded` and have points.
+    heights, sds: (N, 3) in mm with their standard deviations, NaN where unknown. reason (N,): why a vertebra is not
+    evaluable; without six points `no_points`, with a column of no height `no_height`. usable (N,): evaluable or
+    `not_graded`, with three heights.
     """
-    if landmarks.empty:
-        return empty_table(MEASUREMENTS)
+
+    rows: pd.DataFrame
+    heights: Floats
+    sds: Floats
+    reason: NDArray[np.object_]
+    usable: NDArray[np.bool_]
+
+
+def measured(landmarks: pd.DataFrame) -> Measured:
+    """The heights of the vertebrae of LANDMARKS."""
     order = np.lexsort([landmarks["vertebra"].map(craniocaudal_rank), landmarks["scan_id"]])
     rows = landmarks.iloc[order].reset_index(drop=True)
     heights = column_heights(points_of(rows))
@@ -51,14 +64,28 @@ def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
     reason = rows["reason"].to_numpy(dtype=object)
     reason = np.where((reason == "") & np.isnan(heights).any(axis=1), "no_points", reason)
     reason = np.where((reason == "") & (heights < MIN_HEIGHT_MM).any(axis=1), "no_height", reason)
-    measured = np.isin(reason, ["", NOT_GRADED]) & (heights >= MIN_HEIGHT_MM).all(axis=1)
+    usable = np.isin(reason, ["", NOT_GRADED]) & (heights >= MIN_HEIGHT_MM).all(axis=1)
+    return Measured(rows, heights, sds, reason, usable)
+
+
+def measure(landmarks: pd.DataFrame, expected: IntactHeights) -> pd.DataFrame:
+    """Table MEASUREMENTS of a shard's LANDMARKS: by scan, then head to feet, without those that are `not_graded`.
+
+    Vertebrae that are not evaluable keep their reason. Neighbours are all that are usable, also those `not_graded`.
+    expected: heights of intact vertebrae before anything is known of the patient.
+    """
+    if landmarks.empty:
+        return empty_table(MEASUREMENTS)
+    found = measured(landmarks)
+    rows, reason = found.rows, found.reason
     doubt = doubt_of(rows)
     label_confidence = doubt["label_confidence"].to_numpy(np.float64)
     labels = rows["vertebra"].to_numpy(np.int64)
     table = rows[["patient_id", "scan_id", "vertebra"]]
-    if measured.any():
-        scans = (np.array(index) for index in rows[measured].groupby("scan_id").groups.values())
-        parts = [_numbers(heights[i], sds[i], labels[i], label_confidence[i]).set_index(i) for i in scans]
+    if found.usable.any():
+        scans = (np.array(index) for index in rows[found.usable].groupby("scan_id").groups.values())
+        of_scans = ((i, (found.heights[i], found.sds[i], labels[i], label_confidence[i])) for i in scans)
+        parts = [_numbers(*of_scan, expected).set_index(i) for i, of_scan in of_scans]
         table = table.join(pd.concat(parts))
     table = table.reindex(columns=list(MEASUREMENTS.columns))
     table["evaluable"], table["reason"] = reason == "", reason
@@ -67,10 +94,12 @@ def measure(landmarks: pd.DataFrame) -> pd.DataFrame:
     return check_table(table[reason != NOT_GRADED], MEASUREMENTS, "measurements")
 
 
-def _numbers(heights: Floats, sds: Floats, labels: NDArray[np.int64], label_confidence: Floats) -> pd.DataFrame:
+def _numbers(
+    heights: Floats, sds: Floats, labels: NDArray[np.int64], label_confidence: Floats, expected: IntactHeights
+) -> pd.DataFrame:
     """The numbers of MEASUREMENTS for the measured vertebrae (N) of one scan, heights (N, 3) in mm."""
-    used_sds = np.where(np.isnan(sds), EXPERT_SD_MM, sds)
-    log_intact, log_sd = intact_log_heights(heights, used_sds, labels, label_confidence)
+    used_sds = known_sds(sds)
+    log_intact, log_sd = intact_log_heights(heights, used_sds, labels, label_confidence, expected)
     intact = np.exp(log_intact)
     loss = 1 - heights / intact
     loss_sd = heights / intact * np.hypot(used_sds / heights, log_sd)
@@ -94,6 +123,11 @@ def _numbers(heights: Floats, sds: Floats, labels: NDArray[np.int64], label_conf
         "grade": grade,
     }
     return pd.DataFrame(columns)
+
+
+def known_sds(sds: Floats) -> Floats:
+    """Standard deviations of heights in mm, an expert's where they are unknown."""
+    return np.where(np.isnan(sds), EXPERT_SD_MM, sds)
 
 
 def _indices(heights: Floats, intact: Floats) -> Floats:

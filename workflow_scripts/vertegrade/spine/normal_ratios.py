@@ -1,26 +1,23 @@
-"""How high a vertebra would be if it were intact: level statistics, fitted to the patient by the other vertebrae.
+"""How high a vertebra would be if it were intact: means by level, fitted to the patient by the other vertebrae.
 
 Genant compares a vertebra with its unfractured neighbours. The shape of a normal vertebra varies with its level (the
 median one has 1 - min/max of 0.15, docs/methods/keypoints.md) and its size with the patient. So neither a fixed rule
 nor the vertebra alone can show a loss: a crushed body has normal ratios.
 
 Model of the log heights of the vertebrae j of a scan: log h_jc = log(mean_c(level_j)) + size + shape_c + own_jc, with
-one size and one shape (anterior and middle height over the posterior one) for the patient; spreads below.
+one size and one shape (anterior and middle height over the posterior one) for the patient. Means and spreads are those
+of `IntactHeights`.
 """
-
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
-from vertegrade.spine.level_statistics import PERSON_RATIO, PERSON_SIZE, VERTEBRA_HEIGHT, VERTEBRA_RATIO, level_sizes
+from vertegrade.spine.intact_heights import IntactHeights
 
 Whole = NDArray[np.int64]
 
-# Relative spread between intact vertebrae that level_statistics leaves out: mild deformities that are no fractures.
-DEFORMITY = 0.03
 # Standard deviation in levels of the neighbourhood that represents the patient: nearly the whole scan counts.
 NEIGHBOURHOOD = 6.0
 # A vertebra that lost less than the first share counts in full as a neighbour, one that lost the second not at all.
@@ -32,25 +29,23 @@ START_QUANTILE = 0.6
 ANTERIOR, MIDDLE, POSTERIOR = range(3)
 
 
-@cache
-def _level_log_heights() -> dict[int, Floats]:
-    """Mean log heights (3,) in mm by VerSe label; levels without statistics as the nearest."""
-    found = {
-        label: np.log(size.height_posterior_mm * np.array([size.ratio_anterior, size.ratio_middle, 1.0]))
-        for label, size in level_sizes().items()
-    }
+def _level_log_heights(expected: IntactHeights) -> dict[int, Floats]:
+    """Mean log heights (3,) in mm by VerSe label; levels of which nothing is known as the nearest."""
+    found = {label: np.log(three) for label, three in expected.heights_mm.items()}
     above = dict.fromkeys(range(1, min(found)), found[min(found)])
     between = (found[LABEL_OF["T12"]] + found[LABEL_OF["L1"]]) / 2
     return above | found | {LABEL_OF["T13"]: between, LABEL_OF["L6"]: found[LABEL_OF["L5"]]}
 
 
-def normal_log_heights(labels: Whole, label_confidence: Floats) -> tuple[Floats, Floats]:
+def normal_log_heights(
+    labels: Whole, label_confidence: Floats, expected: IntactHeights
+) -> tuple[Floats, Floats]:
     """Mean log heights (N, 3) of intact vertebrae of these levels, and their standard deviation (N, 3) for doubt.
 
     labels: VerSe (N,). label_confidence: probability (N,) that the label is right; NaN counts as 1. The rest to
     1 is shared by the next level above and below, so that a label off by one costs little. ValueError: unknown label.
     """
-    table = _level_log_heights()
+    table = _level_log_heights(expected)
     unknown = sorted(set(labels.tolist()) - set(table))
     if unknown:
         raise ValueError(f"no normal heights for vertebra {unknown[0]}; VerSe labels are 1-25 and 28")
@@ -66,7 +61,7 @@ def normal_log_heights(labels: Whole, label_confidence: Floats) -> tuple[Floats,
 
 
 def intact_log_heights(
-    heights_mm: Floats, heights_sd_mm: Floats, labels: Whole, label_confidence: Floats
+    heights_mm: Floats, heights_sd_mm: Floats, labels: Whole, label_confidence: Floats, expected: IntactHeights
 ) -> tuple[Floats, Floats]:
     """Log heights (N, 3) that a scan's vertebrae would have if they were intact, and their standard deviation (N, 3).
 
@@ -76,14 +71,14 @@ def intact_log_heights(
     the posterior height counts, as more evidence of size, unless it is reduced too: shrunk to itself, a vertebra alone
     in its scan would never be fractured.
     """
-    normal, doubt = normal_log_heights(labels, label_confidence)
+    normal, doubt = normal_log_heights(labels, label_confidence, expected)
     above_normal = np.log(heights_mm) - normal
     shape = above_normal[:, :POSTERIOR] - above_normal[:, POSTERIOR:]
     witness = np.column_stack([shape, above_normal[:, POSTERIOR]])
     error = (heights_sd_mm / heights_mm) ** 2 + doubt**2
-    own = np.array([VERTEBRA_RATIO, VERTEBRA_RATIO, VERTEBRA_HEIGHT]) ** 2 + DEFORMITY**2
+    own = expected.vertebra_sd**2
     variance = own + error[:, POSTERIOR:] + np.column_stack([error[:, :POSTERIOR], np.zeros(len(error))])
-    prior = np.array([PERSON_RATIO, PERSON_RATIO, PERSON_SIZE]) ** 2
+    prior = expected.person_sd**2
 
     rank = np.array([craniocaudal_rank(label) for label in labels.tolist()])
     near = np.exp(-0.5 * ((rank[:, None] - rank) / NEIGHBOURHOOD) ** 2)[:, :, None].repeat(3, axis=2)

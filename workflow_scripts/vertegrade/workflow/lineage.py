@@ -29,7 +29,7 @@ from vertegrade.workflow.manifest import Manifest, manifest_path
 # How a job or file is related to the vertebra.
 OWN, SHARED, LEARNED, SAME_RUN = "this scan", "cohort", "learned from", "graded in the same run"
 COLUMNS = ["relation", "results", "rule", "wildcards", "kind", "name", "value"]
-LEARNING = {"train_localizer", "train_dae", "train_pca", "fit_hyperplane", "calibrate", "fit_novelty"}
+LEARNING = {"train_localizer", "fit_heights", "train_dae", "train_pca", "fit_hyperplane", "calibrate", "fit_novelty"}
 LEARNING_SPLITS = ("train", "validation")
 ALONE = 8  # files of other scans in one folder that are still listed one by one
 
@@ -230,10 +230,13 @@ def _run(manifest: Manifest) -> dict[str, Any]:
     return {"host": manifest.host, "started": manifest.started, "finished": manifest.finished, **manifest.resources}
 
 
-def lineage_page(rows: pd.DataFrame, steps: list[Step], table: pd.DataFrame, level: str, model: str) -> str:
+def lineage_page(
+    rows: pd.DataFrame, steps: list[Step], table: pd.DataFrame, level: str, model: str, heights: str = ""
+) -> str:
     """The page as HTML: the grades, what is doubtful, what models learned from, then each job with its files.
 
-    model: results folder of the run that trained the models, "" for this run itself.
+    model: results folder of the run that trained the models, "" for this run itself. heights: where the heights that
+    its measurement expects of intact vertebrae come from, "" where no method measured it.
     """
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("lineage.html.j2")
@@ -246,6 +249,7 @@ def lineage_page(rows: pd.DataFrame, steps: list[Step], table: pd.DataFrame, lev
         flags=[(flag, (FLAGS | VERTEBRA_FLAGS)[flag]) for flag in sorted(set(rows["flags"].str.split().sum()))],
         steps=[_shown(step, table) for step in steps if step.relation in (OWN, SHARED)],
         model=model,
+        heights=heights,
         learned=table.loc[table["kind"] == "scan", "name"].tolist(),
         sources=own_sources(steps, table),
     )

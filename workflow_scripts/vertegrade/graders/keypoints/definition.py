@@ -15,15 +15,18 @@ DEFINITION = [
     "vertegrade/spine/__init__.py",
     "vertegrade/spine/heights.py",
     "vertegrade/spine/indices.py",
+    "vertegrade/spine/intact_heights.py",
     "vertegrade/spine/level_statistics.py",
     "vertegrade/spine/normal_ratios.py",
 ]
 
 
-def definition_sha256(points_from: str) -> str:
-    """SHA-256 of what set the points and of the code that turns them into indices: a hyperplane fits to no others.
+def definition_sha256(points_from: str, heights_sha256: str) -> str:
+    """SHA-256 of what set the points, of the code that turns them into indices and of the heights that are expected of
+    intact vertebrae: a hyperplane fits to no others.
 
-    Networks and masks set endplates a little differently, which a model of the other would take for loss of height. The
-    code is hashed as for a rule's `code`: comments do not count, or a comment would separate new shards from old ones.
+    heights_sha256: of the file heights/intact_heights.json. Networks and masks set endplates a little differently,
+    which a model of the other would take for loss of height. The code is hashed as for a rule's `code`: comments do not
+    count, or a comment would separate new shards from old ones.
     """
-    return hashlib.sha256(repr([points_from, digests_of(DEFINITION)]).encode()).hexdigest()
+    return hashlib.sha256(repr([points_from, heights_sha256, digests_of(DEFINITION)]).encode()).hexdigest()

@@ -8,17 +8,17 @@ from vertegrade.spine.indices import INDICES, index_errors
 from vertegrade.tables import HEIGHTS, LATENTS, check_table, doubt_of
 
 
-def keypoint_latents(measurements: pd.DataFrame, points_from: str) -> pd.DataFrame:
+def keypoint_latents(measurements: pd.DataFrame, points_from: str, heights_sha256: str) -> pd.DataFrame:
     """Table LATENTS of a shard's MEASUREMENTS: z is INDICES, zeros where a vertebra is not evaluable.
 
-    z_errors are those of the three heights. points_from: what set the six points, `networks` or `masks`. crop counts
-    the rows, which are the shard's crops in their order. model_sha256 names the definition of the indices and what set
-    the points.
+    z_errors are those of the three heights. points_from: what set the six points, `networks` or `masks`.
+    heights_sha256: of the file of intact heights that the measurements were made by. crop counts the rows, which are
+    the shard's crops in their order. model_sha256 names both and the definition of the indices.
     """
     table = measurements[["patient_id", "scan_id", "vertebra", "evaluable", "reason"]].copy()
     doubt = doubt_of(measurements)
     table["crop"], table[list(doubt.columns)] = np.arange(len(table)), doubt
-    table["model_sha256"] = definition_sha256(points_from)
+    table["model_sha256"] = definition_sha256(points_from, heights_sha256)
     heights, sds, intact = (
         measurements[[name.format(column) for column in HEIGHTS]].to_numpy(np.float64)
         for name in ("height_{}_mm", "height_{}_sd_mm", "intact_height_{}_mm")
