@@ -50,7 +50,9 @@ def teaching_labels(wildcards):
     """Label tables that grades are learned from: virtual fractures count beside what the sheet's scans have."""
     if not TAUGHT_VIRTUALLY:
         return ["<results>/cohort/labels.parquet"]
-    return own_labels() + expand("<results>/virtual/labels/{shard}.parquet", shard=SHARDS)
+    return own_labels() + expand(
+        "<results>/virtual/labels/{shard}.parquet", shard=SHARDS
+    )
 
 
 def virtual(path):

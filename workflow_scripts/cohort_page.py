@@ -7,7 +7,6 @@ from vertegrade.files import read_json, sha256_of, write_text
 from vertegrade.methods import MAIN
 from vertegrade.report.applied import applied_run
 from vertegrade.report.cohort_page import cohort_page
-from vertegrade.spine.intact_heights import source_text
 from vertegrade.tables import GRADE_TABLE, read_table
 from vertegrade.workflow.job import run_job
 
@@ -37,7 +36,7 @@ with run_job(snakemake) as job:
         "Settings": run["settings_sha256"],
         "Jobs": f"{run['jobs']}, {run['wall_s']:.0f} s in all",
         "DAE training": f"{training['steps']:.0f} steps, {training['seconds']:.0f} s, {training['patients']} patients",
-        "Heights of intact vertebrae": source_text(read_json(job.input.heights)),
+        "Heights of intact vertebrae": read_json(job.input.heights)["about"],
         "Calibrators": ", ".join(f"{method}: {numbers['chosen']}" for method, numbers in calibrations.items()),
     }
     figures = {path.stem: path for path in sorted(Path(job.input.figures).glob("*.svg"))}

@@ -2,7 +2,6 @@
 
 from vertegrade.files import write_json
 from vertegrade.spine.fit_intact_heights import fit_intact_heights
-from vertegrade.spine.intact_heights import source_text
 from vertegrade.tables import LABELS, LANDMARKS, PATIENT_SPLITS, read_table, read_tables
 from vertegrade.workflow.job import run_job
 
@@ -12,5 +11,5 @@ with run_job(snakemake) as job:
         read_table(job.input.splits, PATIENT_SPLITS),
         read_table(job.input.labels, LABELS) if job.input.labels else None,
     )
-    job.log.info("heights of intact vertebrae: %s", source_text(numbers))
+    job.log.info("heights of intact vertebrae: %s", numbers["about"])
     write_json(job.output.heights, numbers)

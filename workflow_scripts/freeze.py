@@ -9,7 +9,6 @@ from vertegrade.methods import INTACT_HEIGHTS, MAIN
 from vertegrade.model_files import read_metadata
 from vertegrade.report.model_card import card_text, model_card
 from vertegrade.settings.freeze import FreezeSettings
-from vertegrade.spine.intact_heights import source_text
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job, new_folder(job.output[0]) as folder:
@@ -24,7 +23,7 @@ with run_job(snakemake) as job, new_folder(job.output[0]) as folder:
     own = {"name": settings.name, "licence": settings.licence, "about": about}
     fitted = read_json(files[f"grading/{MAIN}/hyperplane.json"])
     metrics = {block["method"]: block for block in map(read_json, job.input.metrics)}
-    heights = source_text(read_json(files[INTACT_HEIGHTS]))
+    heights = read_json(files[INTACT_HEIGHTS])["about"]
     card = model_card(model.taught_by, fitted, metrics, facts, model.values, own, heights)
     freeze(model, files, card, card_text(card), folder)
     job.log.info("%.1f MB in %d files", sum(path.stat().st_size for path in files.values()) / 1e6, len(files) + 3)

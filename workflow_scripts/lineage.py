@@ -8,7 +8,6 @@ from vertegrade.cohort.sheet import shard_of
 from vertegrade.files import file_hashes, read_json, write_text
 from vertegrade.grading.grades import grade_table
 from vertegrade.methods import INTACT_HEIGHTS
-from vertegrade.spine.intact_heights import source_text
 from vertegrade.tables import KEY, PREDICTIONS, read_table, write_frame
 from vertegrade.workflow.job import run_job
 from vertegrade.workflow.lineage import (
@@ -43,6 +42,6 @@ with run_job(snakemake) as job:
     table = lineage_table(steps, scan, scans)
     write_frame(job.output.table, table)
     read = {path for manifest in behind for path in manifest.inputs}
-    heights = [source_text(read_json(path)) for path in sorted(read) if path.endswith(f"/{INTACT_HEIGHTS}")]
+    heights = [read_json(path)["about"] for path in sorted(read) if path.endswith(f"/{INTACT_HEIGHTS}")]
     write_text(job.output.page, lineage_page(rows, steps, table, level, model, "; ".join(heights)))
     job.log.info("%s", table.groupby(["relation", "kind"]).size().to_dict())

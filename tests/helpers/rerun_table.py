@@ -10,9 +10,10 @@ from vertegrade.methods import BASELINES, MAIN, METHODS
 FEEDS = {
     "phantom": "convert localize labels",
     "convert": "localize crop collapse_crops localization_picture flow",
-    "localize": "measure crop collapse_crops counterfactual rivals split localization_picture evaluate compare figures "
-    "summary flow outcome",
+    "localize": "fit_heights measure crop collapse_crops counterfactual rivals split localization_picture evaluate "
+    "compare figures summary flow outcome",
     "localization_picture": "",
+    "fit_heights": "measure cohort_page",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints fit_novelty/keypoints grade/keypoints collapse_crops "
     "counterfactual rivals",
     "collapse_crops": "fit_steps",
@@ -20,9 +21,9 @@ FEEDS = {
     "crop": "labels appearance collapse_crops train_dae encode train_pca encode_pca counterfactual rivals evaluate "
     "compare figures montage flow",
     "appearance": "fit_novelty grade",
-    "split": "labels collapse_crops train_dae train_pca fit_hyperplane calibrate fit_novelty grade evaluate compare "
-    "figures flow",
-    "labels": "fit_hyperplane calibrate evaluate compare figures montage counterfactual_figure flow",
+    "split": "labels fit_heights collapse_crops train_dae train_pca fit_hyperplane calibrate fit_novelty grade "
+    "evaluate compare figures flow",
+    "labels": "fit_heights fit_hyperplane calibrate evaluate compare figures montage counterfactual_figure flow",
     "train_dae": "encode fit_steps counterfactual cohort_page",
     "encode": "fit_hyperplane/dae calibrate/dae fit_novelty/dae grade/dae counterfactual",
     "train_pca": "encode_pca",
@@ -177,12 +178,23 @@ MODULES: dict[str, set[str]] = {
     "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "compare", "outcome"}
     | PICTURES
     | {"collapse_crops", "counterfactual"},
-    "levels.py": {"outcome", "phantom", "localize", "measure", "crop", "split", "labels", "evaluate", "compare"}
+    "levels.py": {
+        "outcome",
+        "phantom",
+        "localize",
+        "fit_heights",
+        "measure",
+        "crop",
+        "split",
+        "labels",
+        "evaluate",
+        "compare",
+    }
     | {"grades", "collapse_crops"}
     | DRAWN
     | PICTURES,
     "methods.py": {"figures", "cohort_page", "grades"},
-    "model_files.py": DAE | GRADERS | {"fit_hyperplane"},
+    "model_files.py": DAE | GRADERS | {"fit_hyperplane", "fit_heights", "measure"},
     "plotting.py": {"figures", "flow", "cohort_page"} | PICTURES,
     "reasons.py": {"convert", "localize", "flow", "cohort_page", "montage", "counterfactual_figure", "outcome"},
     "tables.py": ALL,
@@ -197,15 +209,33 @@ MODULES: dict[str, set[str]] = {
     "workflow/job.py": ALL,
     "workflow/cost.py": {"summary"},
     "workflow/run_facts.py": {"summary"},
-    "cohort/__init__.py": {"phantom", "convert", "localize", "split", "labels", "train_dae", "train_pca", "encode_pca"}
+    "cohort/__init__.py": {
+        "fit_heights",
+        "phantom",
+        "convert",
+        "localize",
+        "split",
+        "labels",
+        "train_dae",
+        "train_pca",
+        "encode_pca",
+    }
     | GRADERS
     | {"fit_hyperplane", "collapse_crops"},
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
-    "cohort/splits.py": {"split", "labels", "train_dae", "train_pca", "encode_pca", "fit_hyperplane"}
+    "cohort/splits.py": {"fit_heights", "split", "labels", "train_dae", "train_pca", "encode_pca", "fit_hyperplane"}
     | GRADERS
     | {"collapse_crops"},
-    "cohort/hashed_split.py": {"split", "labels", "train_dae", "train_pca", "encode_pca", "fit_hyperplane"}
+    "cohort/hashed_split.py": {
+        "fit_heights",
+        "split",
+        "labels",
+        "train_dae",
+        "train_pca",
+        "encode_pca",
+        "fit_hyperplane",
+    }
     | GRADERS
     | {"collapse_crops"},
     "cohort/labels.py": {"split", "labels"},
@@ -230,19 +260,22 @@ MODULES: dict[str, set[str]] = {
     "spine/__init__.py": {
         "phantom",
         "localize",
+        "fit_heights",
         "measure",
         "crop",
         "localization_picture",
         "collapse_crops",
-    }
-    | DRAWN,
-    "spine/centreline.py": {"localize", "crop", "localization_picture", "collapse_crops"} | DRAWN,
-    "spine/crop.py": {"localize", "crop", "collapse_crops"} | DRAWN,
-    "spine/straighten.py": {"localize", "crop", "collapse_crops"} | DRAWN,
-    "spine/heights.py": {"phantom", "localize", "measure", "collapse_crops"} | DRAWN,
-    "spine/indices.py": {"measure"},
-    "spine/level_statistics.py": {"phantom", "localize", "measure", "collapse_crops"},
-    "spine/normal_ratios.py": {"measure"},
+        "counterfactual",
+    },
+    "spine/centreline.py": {"localize", "crop", "localization_picture", "collapse_crops", "counterfactual"},
+    "spine/crop.py": {"localize", "crop", "collapse_crops", "counterfactual"},
+    "spine/straighten.py": {"localize", "crop", "collapse_crops", "counterfactual"},
+    "spine/heights.py": {"phantom", "localize", "fit_heights", "measure", "collapse_crops", "counterfactual"},
+    "spine/fit_intact_heights.py": {"fit_heights"},
+    "spine/indices.py": {"fit_heights", "measure"},
+    "spine/intact_heights.py": {"fit_heights", "measure"},
+    "spine/level_statistics.py": {"phantom", "localize", "fit_heights", "measure", "collapse_crops"},
+    "spine/normal_ratios.py": {"fit_heights", "measure"},
     "localizer/": {"localize"},
     "localizer/refiner/in_crops.py": {"counterfactual", "rivals"},
     "localizer/__init__.py": MEASURING,

@@ -74,8 +74,8 @@ METHODS = {
             weights="",
             model_files=fitted("keypoints"),
             baseline="",
-            about="Genant's indices from six points per vertebra, corrected for its level and its patient; what is usual at a "
-            "level is fitted to the training split.",
+            about="Genant's indices from six points per vertebra, corrected for its level and its patient. What is "
+            "usual at a level is fitted to the training split.",
         ),
     )
 }

@@ -57,7 +57,7 @@ NOVELTY_KEYS = frozenset(
     ]
 )
 # Of heights/intact_heights.json.
-INTACT_HEIGHTS_KEYS = frozenset(["source", "why", "patients", "vertebrae", "levels", "person_sd", "vertebra_sd"])
+INTACT_HEIGHTS_KEYS = frozenset(["source", "about", "patients", "vertebrae", "levels", "person_sd", "vertebra_sd"])
 # By the names of the files.
 FITTED_KEYS = {
     "hyperplane.json": HYPERPLANE_KEYS,

@@ -7,6 +7,7 @@ labelled intact always, those without a label while they have lost no more than 
 (normal_ratios.REDUCED_LOSS). Nobody of the validation or test split counts.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,22 @@ NEIGHBOURS_WORTH = 4.0
 NEAR_LEVELS = 1.0
 TURNS = 12
 GROUPS = 20  # of patients, each left out once for the standard errors (jackknife)
-MAD_TO_SD, MEDIAN_TO_MEAN_VARIANCE = 1.4826, 1.571
+ONE_SD = [0.1587, 0.8413]  # quantiles of a normal distribution, one standard deviation off
+MEDIAN_VARIANCE = 1.571  # of the variance of a mean
 # No population and no spine is more uniform than this: guards against heights whose errors were thought too large.
 LEAST_SD = 0.01
+ERRORS = [f"{name}_error" for name in DEVIATIONS]
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Training patients by levels. labels (L,). x, error: DEVIATIONS (P, L, 3) and the variances of their errors, NaN
+    where a vertebra is not there. intact (P, L): labelled so."""
+
+    labels: NDArray[np.int64]
+    x: Floats
+    error: Floats
+    intact: NDArray[np.bool_]
 
 
 def fit_intact_heights(landmarks: pd.DataFrame, splits: pd.DataFrame, labels: pd.DataFrame | None) -> dict[str, Any]:
@@ -43,123 +57,134 @@ def fit_intact_heights(landmarks: pd.DataFrame, splits: pd.DataFrame, labels: pd
 
     landmarks: LANDMARKS of all scans. splits: PATIENT_SPLITS. labels: LABELS, None where there are none.
     """
-    rows = _training_rows(landmarks, splits, labels)
-    patients = rows["patient_id"].nunique()
-    if patients < MIN_PATIENTS:
-        why = (
-            f"as {patients} training patients have {MIN_VERTEBRAE} or more vertebrae with six points that are not "
-            f"labelled as fractured, and {MIN_PATIENTS} are needed"
-        )
-        return content_of(published(), why)
-    return _fitted(rows)
+    cells = _training_cells(landmarks, splits, labels)
+    at_level = (~np.isnan(cells.x[:, :, 0])).sum(axis=0)
+    if len(cells.x) >= MIN_PATIENTS and (at_level >= MIN_AT_LEVEL).any():
+        return _fitted(cells)
+    why = (
+        f"as {len(cells.x)} training patients have {MIN_VERTEBRAE} or more vertebrae with six points that are not "
+        f"labelled as fractured; {MIN_PATIENTS} are needed, and {MIN_AT_LEVEL} at one level"
+    )
+    return content_of(published(), why)
 
 
-def _training_rows(landmarks: pd.DataFrame, splits: pd.DataFrame, labels: pd.DataFrame | None) -> pd.DataFrame:
-    """One row per training patient and level: patient_id, vertebra, DEVIATIONS (logarithms), their error variances
-    `{name}_error`, intact (labelled so).
+def _training_cells(landmarks: pd.DataFrame, splits: pd.DataFrame, labels: pd.DataFrame | None) -> _Cells:
+    """The vertebrae of the training split that are not labelled as fractured, of patients who have some of them.
 
     Repeated scans of a patient are averaged. A vertebra that is labelled as fractured in one of them is left out.
     """
     found = measured(landmarks)
-    rows, heights = found.rows[["patient_id", *KEY]].copy(), found.heights
     confidence = doubt_of(found.rows)["label_confidence"].fillna(1.0).to_numpy(np.float64)
-    known = rows["vertebra"].isin(published().heights_mm).to_numpy()
-    use = found.usable & known & (confidence >= SURE_LEVEL) & in_split(splits, rows["patient_id"], "train")
-    rows, heights = rows[use], heights[use]
-    error = (known_sds(found.sds[use]) / heights) ** 2
-    posterior = np.log(heights[:, 2])
-    rows[DEVIATIONS] = np.column_stack([np.log(heights[:, :2]) - posterior[:, None], posterior])
-    errors = [f"{name}_error" for name in DEVIATIONS]
-    rows[errors] = np.column_stack([error[:, :2] + error[:, 2:], error[:, 2]])
+    known = found.rows["vertebra"].isin(published().heights_mm).to_numpy()
+    use = found.usable & known & (confidence >= SURE_LEVEL) & in_split(splits, found.rows["patient_id"], "train")
+    rows, heights = found.rows.loc[use, ["patient_id", *KEY]].copy(), found.heights[use]
     grade = np.full(len(rows), np.nan)
     if labels is not None:
         usable = labels.loc[labels["usable"], [*KEY, "genant_grade"]]
         grade = rows[KEY].merge(usable, on=KEY, how="left")["genant_grade"].to_numpy(np.float64)
+    posterior, error = np.log(heights[:, 2:]), (known_sds(found.sds[use]) / heights) ** 2
+    rows[DEVIATIONS] = np.column_stack([np.log(heights[:, :2]) - posterior, posterior])
+    rows[ERRORS] = np.column_stack([error[:, :2] + error[:, 2:], error[:, 2]])
     rows["fractured"], rows["intact"] = grade > 0, grade == 0
     by_level = rows.groupby(["patient_id", "vertebra"])
-    means = {name: "mean" for name in [*DEVIATIONS, *errors]}
-    table = by_level.agg({**means, "fractured": "any", "intact": "all"}).reset_index()
-    table = table[~table["fractured"]].drop(columns="fractured")
-    many = table.groupby("patient_id")["vertebra"].transform("size") >= MIN_VERTEBRAE
-    return table[many].reset_index(drop=True)
+    table = by_level[[*DEVIATIONS, *ERRORS]].mean()
+    table["intact"] = by_level["intact"].all()
+    table = table[~by_level["fractured"].any()]
+    table = table[table.groupby("patient_id")["intact"].transform("size") >= MIN_VERTEBRAE]
+    person, level = (table.index.get_level_values(name) for name in ("patient_id", "vertebra"))
+    names, labelled = np.unique(person.to_numpy(str)), np.unique(level.to_numpy(np.int64))
+    place = np.searchsorted(names, person.to_numpy(str)), np.searchsorted(labelled, level.to_numpy(np.int64))
+    shape = len(names), len(labelled)
+    cells = _Cells(labelled, np.full((*shape, 3), np.nan), np.full((*shape, 3), np.nan), np.zeros(shape, dtype=bool))
+    cells.x[place], cells.error[place] = table[DEVIATIONS].to_numpy(), table[ERRORS].to_numpy()
+    cells.intact[place] = table["intact"].to_numpy(bool)
+    return cells
 
 
-def _fitted(rows: pd.DataFrame) -> dict[str, Any]:
-    """Content of the file from rows as `_training_rows` makes them."""
-    levels, people, sound = _polish(rows)
-    used = rows[sound]
-    patients = used["vertebra"].value_counts().sort_index()
-    left = used[DEVIATIONS] - levels.loc[used["vertebra"]].to_numpy() - people.loc[used["patient_id"]].to_numpy()
-    dense = left.to_numpy() * np.sqrt(len(used) / max(len(used) - used["patient_id"].nunique() - len(levels), 1))
-    error = used[[f"{name}_error" for name in DEVIATIONS]].to_numpy()
-    own = _variance(dense) - error.mean(axis=0)
-    own = np.maximum(own, LEAST_SD**2)
-    of_person = used["patient_id"].value_counts()
-    between = people.loc[of_person.index].to_numpy()
-    uncertain = MEDIAN_TO_MEAN_VARIANCE * (own + error.mean(axis=0)) * (1 / of_person).mean()
-    person = np.maximum(_variance(between) - uncertain, LEAST_SD**2)
-    heights = _all_levels(_with_neighbours(levels, patients))
-    fitted = patients.index[patients >= MIN_AT_LEVEL].tolist()
+def _fitted(cells: _Cells) -> dict[str, Any]:
+    levels, people, sound = _polish(cells.x, cells.intact)
+    patients = sound.sum(axis=0)
+    heights = _all_levels(_with_neighbours(cells.labels, levels, patients))
+    left = (cells.x - levels - people[:, None])[sound]
+    error = cells.error[sound].mean(axis=0)
+    free = max(len(left) - len(people) - len(levels), 1) / len(left)
+    own = np.maximum(_variance(left) / free - error, LEAST_SD**2)
+    of_median = MEDIAN_VARIANCE * (own + error) * (1 / np.maximum(sound.sum(axis=1), 1)).mean()
+    person = np.maximum(_variance(people) - of_median, LEAST_SD**2)
+    counts = dict(zip(cells.labels.tolist(), patients.tolist(), strict=True))
+    fitted = [label for label, count in counts.items() if count >= MIN_AT_LEVEL]
     return content_of(
         IntactHeights({label: np.exp(three) for label, three in heights.items()}, np.sqrt(person), np.sqrt(own)),
-        patients={int(label): int(count) for label, count in patients.items()},
-        errors=_errors(rows, heights, fitted),
-        counts=(len(of_person), len(used)),
+        patients=counts,
+        errors=_errors(cells, heights, fitted),
+        counts=(int(sound.any(axis=1).sum()), int(sound.sum())),
     )
 
 
-def _polish(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, NDArray[np.bool_]]:
-    """DEVIATIONS by level and by patient, whose median is 0, and which rows (N,) are sound."""
-    x, labels, patients = rows[DEVIATIONS], rows["vertebra"], rows["patient_id"]
-    labelled = rows["intact"].to_numpy(bool)
-    levels = x.groupby(labels).quantile(START_QUANTILE)
-    people = (x - levels.loc[labels].to_numpy()).groupby(patients).quantile(START_QUANTILE)
+def _polish(x: Floats, intact: NDArray[np.bool_]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """DEVIATIONS of levels (L, 3) and of patients (P, 3), whose median is 0, and which cells (P, L) are sound."""
+    levels = _quantile(x, 0, START_QUANTILE)
+    people = _quantile(x - levels, 1, START_QUANTILE)
+    sound = ~np.isnan(x[:, :, 0])
     for _ in range(TURNS):
-        levels_of, people_of = levels.loc[labels].to_numpy(), people.loc[patients].to_numpy()
-        left = x.to_numpy() - levels_of - people_of
-        loss = 1 - np.exp(_log_heights(left)).min(axis=1)
-        sound = labelled | (loss < REDUCED_LOSS)
-        people = (x - levels_of)[sound].groupby(patients[sound]).median().reindex(people.index).fillna(people)
-        people -= people.median()
-        levels = (x - people.loc[patients].to_numpy())[sound].groupby(labels[sound]).median().combine_first(levels)
+        loss = 1 - np.exp(_log_heights(x - levels - people[:, None])).min(axis=-1)
+        sound = (intact | (loss < REDUCED_LOSS)) & ~np.isnan(x[:, :, 0])
+        used = np.where(sound[:, :, None], x, np.nan)
+        people = _known(_quantile(used - levels, 1), people)
+        people = people - _quantile(people, 0)
+        levels = _known(_quantile(used - people[:, None], 0), levels)
     return levels, people, sound
 
 
+def _known(now: Floats, before: Floats) -> Floats:
+    """What is known now, and what was where nothing is left to know it by."""
+    return np.where(np.isnan(now), before, now)
+
+
+def _quantile(values: Floats, axis: int, share: float = 0.5) -> Floats:
+    """Quantile along an axis of what is not NaN; NaN where nothing is. Many times as fast as numpy's."""
+    ordered = np.sort(values, axis=axis)  # NaN last
+    place = share * np.maximum((~np.isnan(values)).sum(axis=axis, keepdims=True) - 1, 0)
+    low, high = (np.take_along_axis(ordered, end(place).astype(np.int64), axis) for end in (np.floor, np.ceil))
+    return (low + (high - low) * (place - np.floor(place))).squeeze(axis)
+
+
 def _log_heights(deviations: Floats) -> Floats:
-    """Logarithms of anterior, middle and posterior height of DEVIATIONS, both (N, 3)."""
-    size = deviations[:, 2:]
-    return np.column_stack([deviations[:, :2] + size, size])
+    """Logarithms of anterior, middle and posterior height of DEVIATIONS, both (..., 3)."""
+    size = deviations[..., 2:]
+    return np.concatenate([deviations[..., :2] + size, size], axis=-1)
 
 
 def _variance(values: Floats) -> Floats:
     """Robust variance (3,) of columns (N, 3)."""
-    variance: Floats = (MAD_TO_SD * np.median(np.abs(values - np.median(values, axis=0)), axis=0)) ** 2
-    return variance
+    low, high = np.quantile(values, ONE_SD, axis=0)
+    return ((high - low) / 2) ** 2
 
 
-def _with_neighbours(levels: pd.DataFrame, patients: pd.Series) -> dict[int, Floats]:
+def _with_neighbours(labels: NDArray[np.int64], levels: Floats, patients: NDArray[np.int64]) -> dict[int, Floats]:
     """Log heights (3,) by level, each drawn to what a straight line through its neighbours says, the more the fewer
     patients it has. With fewer than two neighbours it stays as it is. Levels of fewer than MIN_AT_LEVEL are left out.
     """
-    patients = patients[patients >= MIN_AT_LEVEL]
-    levels = levels.loc[patients.sort_index().index]
-    labels = levels.index.to_numpy(np.float64)
-    values = _log_heights(levels.to_numpy())
-    counts = patients.sort_index().to_numpy(np.float64)
+    many = patients >= MIN_AT_LEVEL
+    places, values, counts = labels[many].astype(np.float64), _log_heights(levels[many]), patients[many]
     drawn = {}
-    for n, label in enumerate(labels):
-        weight = counts * np.exp(-0.5 * ((labels - label) / NEAR_LEVELS) ** 2)
-        weight[n] = 0.0
-        predicted = values[n]
+    for place, own, count in zip(places, values, counts, strict=True):
+        weight = counts * np.exp(-0.5 * ((places - place) / NEAR_LEVELS) ** 2) * (places != place)
+        line = own
         if (weight > 0).sum() >= 2:
-            predicted = np.polyfit(labels - label, values, 1, w=np.sqrt(weight))[1]
-        drawn[int(label)] = (counts[n] * values[n] + NEIGHBOURS_WORTH * predicted) / (counts[n] + NEIGHBOURS_WORTH)
+            line = np.polyfit(places - place, values, 1, w=np.sqrt(weight))[1]
+        drawn[int(place)] = (count * own + NEIGHBOURS_WORTH * line) / (count + NEIGHBOURS_WORTH)
     return drawn
 
 
 def _all_levels(fitted: dict[int, Floats]) -> dict[int, Floats]:
-    """Log heights (3,) of all levels: where none were fitted, the published ones, as far off as at the nearest."""
+    """Log heights (3,) of all levels: where none were fitted, the published ones, as far off as at the nearest.
+
+    All of them where none were fitted at all.
+    """
     known = {label: np.log(three) for label, three in published().heights_mm.items()}
+    if not fitted:
+        return known
     nearest = {label: min(fitted, key=lambda other: (abs(other - label), other)) for label in known}
     return {
         label: fitted.get(label, three + fitted[nearest[label]] - known[nearest[label]])
@@ -167,14 +192,14 @@ def _all_levels(fitted: dict[int, Floats]) -> dict[int, Floats]:
     }
 
 
-def _errors(rows: pd.DataFrame, heights: dict[int, Floats], labels: list[int]) -> dict[int, Floats]:
+def _errors(cells: _Cells, heights: dict[int, Floats], labels: list[int]) -> dict[int, Floats]:
     """Standard errors (3,) of these levels' log heights: patients are left out in turn, group by group (jackknife)."""
-    group = rows["patient_id"].rank(method="dense").to_numpy(np.int64) % GROUPS
-    squares = dict.fromkeys(labels, np.zeros(3))
-    numbers = np.unique(group)
-    for number in numbers:
-        rest = rows[group != number].reset_index(drop=True)
-        levels, _, sound = _polish(rest)
-        less = _all_levels(_with_neighbours(levels, rest["vertebra"][sound].value_counts()))
-        squares = {label: total + (less[label] - heights[label]) ** 2 for label, total in squares.items()}
-    return {label: np.sqrt(total * (len(numbers) - 1) / len(numbers)) for label, total in squares.items()}
+    group = np.arange(len(cells.x)) % GROUPS
+    off = []
+    for number in np.unique(group):
+        rest = group != number
+        levels, _, sound = _polish(cells.x[rest], cells.intact[rest])
+        less = _all_levels(_with_neighbours(cells.labels, levels, sound.sum(axis=0)))
+        off.append([less[label] - heights[label] for label in labels])
+    errors = np.sqrt((len(off) - 1) / len(off) * np.square(off).sum(axis=0))
+    return dict(zip(labels, errors, strict=True))

@@ -72,9 +72,12 @@ def content_of(
         for label, three in heights.heights_mm.items()
     }
     spreads = {"person_sd": heights.person_sd, "vertebra_sd": heights.vertebra_sd}
+    about = f"published level statistics ({why})"
+    if not why:
+        about = f"fitted to {counts[1]} vertebrae of {counts[0]} training patients"
     return {
         "source": PUBLISHED if why else TRAINING,
-        "why": why,
+        "about": about,
         "patients": counts[0],
         "vertebrae": counts[1],
         "levels": levels,
@@ -88,10 +91,3 @@ def read_intact_heights(path: str | Path) -> IntactHeights:
     person, own = (np.array([numbers[name][key] for key in DEVIATIONS]) for name in ("person_sd", "vertebra_sd"))
     heights = {LABEL_OF[name]: np.array(level["heights_mm"]) for name, level in numbers["levels"].items()}
     return IntactHeights(heights, person, own, sha256_of(Path(path)))
-
-
-def source_text(numbers: Mapping[str, Any]) -> str:
-    """Where the numbers of such a file come from, for readers of a page."""
-    if numbers["source"] == PUBLISHED:
-        return f"published level statistics ({numbers['why']})"
-    return f"fitted to {numbers['vertebrae']} vertebrae of {numbers['patients']} training patients"

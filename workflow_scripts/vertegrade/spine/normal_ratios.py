@@ -37,9 +37,7 @@ def _level_log_heights(expected: IntactHeights) -> dict[int, Floats]:
     return above | found | {LABEL_OF["T13"]: between, LABEL_OF["L6"]: found[LABEL_OF["L5"]]}
 
 
-def normal_log_heights(
-    labels: Whole, label_confidence: Floats, expected: IntactHeights
-) -> tuple[Floats, Floats]:
+def normal_log_heights(labels: Whole, label_confidence: Floats, expected: IntactHeights) -> tuple[Floats, Floats]:
     """Mean log heights (N, 3) of intact vertebrae of these levels, and their standard deviation (N, 3) for doubt.
 
     labels: VerSe (N,). label_confidence: probability (N,) that the label is right; NaN counts as 1. The rest to
