@@ -18,12 +18,13 @@ METRICS = {
 }
 NETWORKS = {"dae/weights.safetensors": {"steps": "1500", "data_sha256": "a" * 64}}
 SETTINGS = {"grading.coverage": 0.9, "grading.fracture_grade": 1, "localize.method": "learned"}
+HEIGHTS = "fitted to 664 vertebrae of 95 training patients"
 FITTED = {"patients": 108, "vertebrae": 982, "fractured": 207, "w": [0.1]}
 
 
 def card(scans: str, labels: str = "people", metrics: dict[str, Any] = METRICS, **own: str) -> dict[str, Any]:
     told = {"name": "", "licence": "", "about": ""} | own
-    return model_card({"scans": scans, "labels": labels}, FITTED, metrics, NETWORKS, SETTINGS, told)
+    return model_card({"scans": scans, "labels": labels}, FITTED, metrics, NETWORKS, SETTINGS, told, HEIGHTS)
 
 
 @pytest.mark.parametrize(
