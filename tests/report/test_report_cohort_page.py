@@ -124,7 +124,9 @@ def test_a_page_without_pictures_labels_or_comparison_still_stands():
 
 
 def test_only_phantoms_are_called_phantoms(figures):
-    assert "digital phantoms" in cohort_page(METRICS, _flow(), figures, FACTS, phantom=True)
+    page = cohort_page(METRICS, _flow(), figures, FACTS, phantom=True)
+    assert "digital phantoms" in page
+    assert "Some of it is circular." in page
     assert "phantoms" not in cohort_page(METRICS, _flow(), figures, FACTS, phantom=False)
 
 

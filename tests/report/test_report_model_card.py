@@ -41,6 +41,7 @@ def test_the_text_tells_who_taught_it_and_its_limits(scans: str, says: str) -> N
     assert says in text
     assert "| steps 1500 |" in text.replace("`dae/weights.safetensors` ", "")
     assert "982 vertebrae of 108 patients, 207 of them fractured (Genant grade 1 or more)" in text
+    assert f"Heights of intact vertebrae, which keypoints compares with: {HEIGHTS}." in text
     auc = METRICS["dae"]["splits"]["test"]["vertebra"]["auc"]["value"]
     assert f"| ROC AUC, fractured or not | {auc:.2f}" in text
     assert "| figure | DAE | PCA (baseline, not in this folder) |" in text

@@ -1,6 +1,7 @@
 """The whole workflow on a tiny cohort, run as a person runs it; then its model on real CT."""
 
 import csv
+import html
 import json
 import re
 import shutil
@@ -75,6 +76,15 @@ def test_flags_of_a_scan_go_with_its_vertebrae(tiny: Path) -> None:
         of_scan = [" ".join(flag for flag in text.split() if flag in FLAGS) for text in found["flags"]]
         assert of_scan == scans[found["scan_id"]].tolist(), pattern
     assert (scans != "").any()
+
+
+def test_what_heights_keypoints_expects_is_told_where_they_are_the_published_ones(tiny: Path) -> None:
+    heights = json.loads((tiny / "results/heights/intact_heights.json").read_text())
+    assert heights["source"] == "published"
+    assert re.search(r"published level statistics \(as \d training patients have 3 or more", heights["about"])
+    assert heights["about"] in html.unescape((tiny / "results/report/cohort.html").read_text())
+    for path in (tiny / "results/manifest/measure").glob("[0-9]*.json"):
+        assert "results/heights/intact_heights.json" in json.loads(path.read_text())["inputs"]
 
 
 def test_one_table_has_the_grades_of_all_methods(tiny: Path) -> None:

@@ -90,6 +90,12 @@ def test_why_a_grade_is_withheld_is_told() -> None:
     assert VERTEBRA_FLAGS["look_at_this"] in page
 
 
+def test_what_heights_a_measurement_expects_is_told() -> None:
+    arguments = pd.DataFrame([GRADE]), [], lineage_table([], "a", {}), "L1", ""
+    assert "Keypoints compares its heights with those of intact vertebrae: of A." in lineage_page(*arguments, "of A")
+    assert "Keypoints compares" not in lineage_page(*arguments)
+
+
 def test_a_scan_without_flags_is_told_to_have_none() -> None:
     page = lineage_page(pd.DataFrame([GRADE]), [], lineage_table([], "a", {}), "L1", "")
     assert "Scan and vertebra have no flag" in page

@@ -35,7 +35,6 @@ NEAR_LEVELS = 1.0
 TURNS = 12
 GROUPS = 20  # of patients, each left out once for the standard errors (jackknife)
 ONE_SD = [0.1587, 0.8413]  # quantiles of a normal distribution, one standard deviation off
-MEDIAN_VARIANCE = 1.571  # of the variance of a mean
 # No population and no spine is more uniform than this: guards against heights whose errors were thought too large.
 LEAST_SD = 0.01
 ERRORS = [f"{name}_error" for name in DEVIATIONS]
@@ -109,8 +108,7 @@ def _fitted(cells: _Cells) -> dict[str, Any]:
     error = cells.error[sound].mean(axis=0)
     free = max(len(left) - len(people) - len(levels), 1) / len(left)
     own = np.maximum(_variance(left) / free - error, LEAST_SD**2)
-    of_median = MEDIAN_VARIANCE * (own + error) * (1 / np.maximum(sound.sum(axis=1), 1)).mean()
-    person = np.maximum(_variance(people) - of_median, LEAST_SD**2)
+    person = np.maximum(_between(np.where(sound[:, :, None], cells.x - levels, np.nan)), LEAST_SD**2)
     counts = dict(zip(cells.labels.tolist(), patients.tolist(), strict=True))
     fitted = [label for label, count in counts.items() if count >= MIN_AT_LEVEL]
     return content_of(
@@ -159,6 +157,16 @@ def _variance(values: Floats) -> Floats:
     """Robust variance (3,) of columns (N, 3)."""
     low, high = np.quantile(values, ONE_SD, axis=0)
     return ((high - low) / 2) ** 2
+
+
+def _between(off: Floats) -> Floats:
+    """Robust variance (3,) between people of deviations from the levels (P, L, 3), NaN where not known: the covariance
+    of what every second level says with what the others say, in which errors and single vertebrae cancel."""
+    one, other = (_quantile(off[:, start::2], 1) for start in (0, 1))
+    both = ~np.isnan(one + other).any(axis=1)
+    if not both.any():
+        return np.zeros(3)
+    return (_variance((one + other)[both]) - _variance((one - other)[both])) / 4
 
 
 def _with_neighbours(labels: NDArray[np.int64], levels: Floats, patients: NDArray[np.int64]) -> dict[int, Floats]:
