@@ -89,6 +89,8 @@ rule scans_page:
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
         pictures=expand("<results>/localization/{shard}", shard=SHARDS),
+        counterfactuals="<results>/report/counterfactuals.png",
+        strips="<results>/counterfactual/metrics.json",
         card=model_card(),
     output:
         report(
@@ -155,7 +157,7 @@ rule counterfactual_figure:
         rivals="<results>/counterfactual/rivals.npy",
         predictions="<results>/predictions/dae.parquet",
         grades="<results>/grades.csv",
-        labels="<results>/cohort/labels.parquet",
+        labels=labels_table(),
     output:
         figure=report(
             "<results>/report/counterfactuals.png",

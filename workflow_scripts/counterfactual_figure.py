@@ -12,7 +12,7 @@ from vertegrade.report.spread import spread_by_severity
 from vertegrade.report.strips import animation, counterfactual_figure, within_window
 from vertegrade.settings.dae import CounterfactualSettings, DaeModelSettings
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import COUNTERFACTUALS, GRADE_TABLE, KEY, LABELS, PREDICTIONS, read_table
+from vertegrade.tables import COUNTERFACTUALS, GRADE_TABLE, KEY, LABELS, PREDICTIONS, empty_table, read_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job, new_folder(job.output.animations) as folder:
@@ -25,7 +25,8 @@ with run_job(snakemake) as job, new_folder(job.output.animations) as folder:
     rows = with_doubts(rows, read_table(job.input.grades, GRADE_TABLE)).reset_index(drop=True)
     place = {int(row): n for n, row in enumerate(rows["row"])}
     shown = pictures[pictures["row"].isin(place)].assign(row=lambda table: table["row"].map(place))
-    grades = true_grades(rows, read_table(job.input.labels, LABELS))
+    labels = read_table(job.input.labels, LABELS) if job.input.labels else empty_table(LABELS)
+    grades = true_grades(rows, labels)
     strips = images[rows["row"].to_numpy(dtype=np.int64)]
     save_figure(counterfactual_figure(strips, rows, shown, grades, settings), job.output.figure)
     for n, row in enumerate(rows.itertuples()):

@@ -23,5 +23,6 @@ with run_job(snakemake) as job:
     files = (file for folder in job.input.pictures for file in Path(folder).glob("*.png"))
     pictures = {file.stem: file for file in files if file.stem in wanted}
     card = read_json(job.input.card) if job.input.card else None
-    about = About(card=card, **job.params.about)
-    write_text(job.output[0], scans_page(scans, grades, pictures, crops, about, job.settings(ReportSettings)))
+    about = About(card=card, strips=read_json(job.input.strips), **job.params.about)
+    strips = Path(job.input.counterfactuals)
+    write_text(job.output[0], scans_page(scans, grades, pictures, crops, strips, about, job.settings(ReportSettings)))

@@ -6,8 +6,9 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from vertegrade.frozen import freeze, read_model
-from vertegrade.methods import INTACT_HEIGHTS, METHODS, fitted
+from vertegrade.files import sha256_of
+from vertegrade.frozen import DAE_WEIGHTS, freeze, read_model
+from vertegrade.methods import INTACT_HEIGHTS, METHODS, STEPS, fitted
 from vertegrade.model_files import DAE_FORMAT, FITTED_KEYS
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import check_settings
@@ -21,9 +22,9 @@ def write_model(folder: Path, config: dict[str, Any] | None = None, networks: Pa
     """Write what a run of this config leaves below `folder`, and return its settings."""
     settings = check_settings(config or {})
     crop = json.dumps(settings.crop.model_dump())
-    write_weights(
-        folder, {"format": DAE_FORMAT, "model": settings.dae.model.model_dump_json(), "facts": {"crop": crop}}
-    )
+    header = {"format": DAE_FORMAT, "model": settings.dae.model.model_dump_json(), "facts": {"crop": crop}}
+    write_weights(folder / DAE_WEIGHTS, header)
+    write_weights(folder / STEPS, {"model_sha256": sha256_of(folder / DAE_WEIGHTS)})
     for path in [INTACT_HEIGHTS, *(path for method in ("dae", "keypoints") for path in fitted(method))]:
         write_json(folder / path, dict.fromkeys(FITTED_KEYS[Path(path).name], 1))
     grading = {f"grading.{key}": value for key, value in settings.grading.model_dump().items() if key != "pca"}
@@ -46,11 +47,11 @@ def write_frozen(folder: Path, model: Path) -> None:
     freeze(read_model(str(model)), files, {"name": "toy"}, "toy", folder)
 
 
-def write_weights(folder: Path, metadata: dict[str, Any]) -> None:
+def write_weights(path: Path, metadata: dict[str, Any]) -> None:
     """Weights whose header holds nothing but metadata."""
     header = json.dumps({"__metadata__": {"vertegrade": json.dumps(metadata)}}).encode()
-    (folder / "dae").mkdir(parents=True, exist_ok=True)
-    (folder / "dae/weights.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,12 +12,12 @@ import yaml
 
 from helpers.model_folder import ROOT, write_json, write_model, write_weights
 from vertegrade.files import sha256_of
-from vertegrade.frozen import OF_ONE_RUN, read_model
+from vertegrade.frozen import DAE_WEIGHTS, OF_ONE_RUN, read_model
 from vertegrade.graders.keypoints.definition import definition_sha256
 from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.novelty import Novelty
-from vertegrade.methods import INTACT_HEIGHTS
+from vertegrade.methods import INTACT_HEIGHTS, STEPS
 from vertegrade.model_files import CALIBRATION_KEYS, DAE_FORMAT, HYPERPLANE_KEYS, LATER_KEYS, NOVELTY_KEYS
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.model import FREE
@@ -139,14 +139,14 @@ def test_a_model_that_does_not_tell_how_it_was_made_gives_one_sentence(tmp_path:
     shutil.rmtree(model / "manifest/localize")
     assert "manifest/localize is not in it, so it does not say how the model was made; give the whole" in sentence()
     write_model(model)
-    write_weights(model, {"format": DAE_FORMAT, "model": "{}", "facts": {}})
+    write_weights(model / DAE_WEIGHTS, {"format": DAE_FORMAT, "model": "{}", "facts": {}})
     assert "does not say what crops it was trained on; train the model again with this version" in sentence()
     crop = json.dumps(Settings().crop.model_dump() | {"pixel_mm": 0.75})
-    write_weights(model, {"format": DAE_FORMAT, "model": "{}", "facts": {"crop": crop}})
+    write_weights(model / DAE_WEIGHTS, {"format": DAE_FORMAT, "model": "{}", "facts": {"crop": crop}})
     assert "made by another version, it does not know dae.model.attention_resolutions" in sentence()
-    write_weights(model, {"format": DAE_FORMAT, "model": "{}", "facts": {"crop": "{"}})
+    write_weights(model / DAE_WEIGHTS, {"format": DAE_FORMAT, "model": "{}", "facts": {"crop": "{"}})
     assert "dae/weights.safetensors, or its header, is damaged (Expecting" in sentence()
-    write_weights(model, {"format": "vertegrade-dae-0"})
+    write_weights(model / DAE_WEIGHTS, {"format": "vertegrade-dae-0"})
     assert "has the format 'vertegrade-dae-0', needed 'vertegrade-dae-1'" in sentence()
     (model / "dae/weights.safetensors").write_bytes(b"short")
     assert "not a readable safetensors file; copy it again" in sentence()
@@ -205,11 +205,12 @@ def test_graders_of_other_weights_or_indices_are_told_before_the_run(tmp_path: P
     write_json(planes["keypoints"], {"model_sha256": definition_sha256("masks", heights)})
     with (model / "dae/weights.safetensors").open("ab") as file:
         file.write(b"more")
-    dae, keypoints = misfits(settings, [])
+    dae, steps, keypoints = misfits(settings, [])
     assert dae.startswith(f"{planes['dae']}: fitted to other weights than dae/weights.safetensors")
+    assert steps.startswith(f"{model / STEPS}: learned from other weights than dae/weights.safetensors")
     assert keypoints.startswith(f"{planes['keypoints']}: fitted to other indices than this version takes")
     shutil.rmtree(model / "grading/keypoints")
-    assert misfits(settings, []) == [dae]
+    assert misfits(settings, []) == [dae, steps]
 
 
 def test_the_keys_of_a_models_files_are_those_that_its_classes_write() -> None:

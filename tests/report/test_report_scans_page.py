@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from helpers.drawn import drawn
 from helpers.page import Outline
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.levels import NAMES
@@ -30,7 +31,8 @@ CARD: dict[str, Any] = {
     "coverage": 0.9,
     "limits": "It has never learned from an image of a patient.",
 }
-ABOUT = About("models/grader", CARD, ["the model was made with other code"], False, "scans.csv")
+STRIPS = Path(__file__).resolve().parents[2] / "docs/pictures/report.png"
+ABOUT = About("models/grader", CARD, drawn(14), ["the model was made with other code"], False, "scans.csv")
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def page_of(picture: Path | None = None, grades: pd.DataFrame = GRADES, about: A
     pictures = dict.fromkeys(done, picture) if picture else {}
     keys = zip(grades["scan_id"], grades["vertebra"], strict=True)
     crops = {key: np.zeros((4, 4), np.int16) for key in keys} if picture else {}
-    return scans_page(COHORT.scans, grades, pictures, crops, about, ReportSettings())
+    return scans_page(COHORT.scans, grades, pictures, crops, STRIPS, about, ReportSettings())
 
 
 def test_it_is_well_formed_and_loads_and_runs_nothing(picture: Path) -> None:
@@ -105,9 +107,9 @@ def test_it_says_which_model_graded_and_who_taught_it() -> None:
     assert page.count(CARD["limits"]) == 2
     assert "0.98 (0.96–0.99), 444 vertebrae" in page
     assert "The model was made with other code." in page
-    of_run = page_of(about=About("other/results", None, [], False, ""))
+    of_run = page_of(about=About("other/results", None, drawn(14), [], False, ""))
     assert "Graded by the model of the run in other/results" in of_run
-    assert "nobody was scanned" in page_of(about=About("", None, [], True, ""))
+    assert "nobody was scanned" in page_of(about=About("", None, drawn(14), [], True, ""))
 
 
 def test_only_the_scans_of_the_highest_grades_have_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,5 +122,14 @@ def test_only_the_scans_of_the_highest_grades_have_pictures(monkeypatch: pytest.
 
 def test_no_scan_done_gives_a_page_all_the_same() -> None:
     scans = COHORT.scans.assign(state="failed", reason="broken_file")
-    page = scans_page(scans, GRADES[:0], {}, {}, ABOUT, ReportSettings())
+    page = scans_page(scans, GRADES[:0], {}, {}, STRIPS, ABOUT, ReportSettings())
     assert "0 done, 0 excluded, 20 failed" in page
+
+
+def test_pictures_at_other_grades_stand_with_their_figures_or_the_page_says_that_there_are_none() -> None:
+    page = page_of()
+    assert "14 vertebrae were drawn and measured. 97 % of them" in page
+    assert "SYNTHETIC shows no patient" in page
+    none = page_of(about=About("models/grader", CARD, drawn(0), [], False, ""))
+    assert "None: no vertebra with a grade has six measured points" in none
+    assert 'class="strips"' not in none

@@ -14,7 +14,7 @@ from typing import Any
 
 from vertegrade.files import file_hashes, sha256_of, write_json, write_text
 from vertegrade.graders.keypoints.definition import definition_sha256
-from vertegrade.methods import BASELINES, INTACT_HEIGHTS, MAIN, METHODS
+from vertegrade.methods import BASELINES, INTACT_HEIGHTS, MAIN, METHODS, STEPS
 from vertegrade.model_files import DAE_FORMAT, FITTED_KEYS, NETWORKS, ModelFileError, check_keys, read_metadata
 from vertegrade.settings.base import dotted, nested
 from vertegrade.workflow.code_hash import code_of, packages_of
@@ -199,6 +199,9 @@ def content_problems(model: Model, methods: Iterable[str], points_from: str) -> 
         weights = METHODS[method].weights
         if weights and its != sha256_of(Path(model.folder, weights)):
             yield f"{path}: fitted to other weights than {weights}; copy the whole folder of the model again"
+        steps = Path(model.folder, STEPS)
+        if method == MAIN and read_metadata(steps).get("model_sha256") != sha256_of(Path(model.folder, weights)):
+            yield f"{steps}: learned from other weights than {weights}; copy the whole folder of the model again"
         heights = sha256_of(Path(model.folder, INTACT_HEIGHTS)) if method == "keypoints" else ""
         if heights and its != definition_sha256(points_from, heights):
             yield (

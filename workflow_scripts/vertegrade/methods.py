@@ -16,8 +16,8 @@ class Method:
     these are graded by hyperplane and calibration. Empty: its own rule writes `predictions/{name}.parquet`.
 
     weights: file below the results folder whose SHA-256 is in its latents; empty where nothing is trained. model_files:
-    all files below the results folder that other scans are graded by, of a method with latents its weights and what is
-    `fitted` to these.
+    all files below the results folder that other scans are graded and drawn by, of a method with latents its weights
+    and what is `fitted` to these.
 
     baseline: the simplest method that could do the same, with which it is compared; empty for the simplest itself.
     about: what it is, for readers of the page.
@@ -42,6 +42,7 @@ def fitted(method: str) -> tuple[str, ...]:
     return tuple(f"grading/{method}/{part}.json" for part in ("hyperplane", "calibrator", "novelty"))
 
 
+STEPS = "collapsed/steps.safetensors"  # what draws the DAE's vertebrae at other grades
 METHODS = {
     method.name: method
     for method in (
@@ -51,7 +52,7 @@ METHODS = {
             needs=frozenset({"crops"}),
             latents="latents/dae/{shard}.parquet",
             weights="dae/weights.safetensors",
-            model_files=("dae/weights.safetensors", *fitted("dae")),
+            model_files=("dae/weights.safetensors", STEPS, *fitted("dae")),
             baseline="pca",
             about="A diffusion autoencoder learns crops of vertebrae without labels (Keicher et al. 2023, Atad et al. "
             "2024); the distance of its latents to a hyperplane between fractured and intact is calibrated to grades.",

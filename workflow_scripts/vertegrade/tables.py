@@ -293,7 +293,7 @@ COUNTERFACTUALS = _schema(
         name: _number(0)
         for name in ("outside_to_inside", "outside_share", "reconstruction_error_hu", "return_error_hu")
     }
-    | {"nearest_training": _number(0, 1), "returns": pa.Column(bool), "reached": pa.Column(bool)},
+    | {"nearest_training": _number(0, 1, nullable=True), "returns": pa.Column(bool), "reached": pa.Column(bool)},
     ["row", "picture"],
 )
 

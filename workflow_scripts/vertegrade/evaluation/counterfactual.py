@@ -102,7 +102,7 @@ def counterfactual_metrics(table: pd.DataFrame, noise: Floats32) -> dict[str, An
         "composition_hu": _mean(table["reconstruction_error_hu"]),
         "reversibility_hu": _mean(table["return_error_hu"]),
         "identity_kept": _mean(table["returns"]),
-        "nearer_than_training": _mean(table["nearest_training"]),
+        "nearer_than_training": _mean(table["nearest_training"].dropna()),
         "x_t_sd": float(noise.std()) if noise.size else None,
         "x_t_neighbour_correlation": _neighbour_correlation(noise),
     }
@@ -163,10 +163,10 @@ def _returns(back: Floats, own: Floats, scale: Floats) -> np.ndarray:
 def _nearest(z: Floats, training: Floats, scale: Floats) -> Floats:
     """Share (N,) of training vertebrae that lie further from their nearest neighbour than z (N, D) from a training one.
 
-    1: as near as any; 0: further than all. Without training latents 0.
+    1: as near as any; 0: further than all. NaN without training latents, as of a frozen model.
     """
     if len(training) < 2 or not len(z):
-        return np.zeros(len(z))
+        return np.full(len(z), np.nan)
     known = training / scale
     tree = KDTree(known)
     usual = tree.query(known, k=2)[0][:, 1]

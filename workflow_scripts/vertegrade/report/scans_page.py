@@ -47,11 +47,13 @@ class About:
     """What the page tells beside the scans.
 
     model: folder of the model, "" where the cohort trained it. card: its model card, None where the folder has none.
+    strips: metrics.json of the pictures at other grades.
     notes: on the model. phantom: whether the scans are phantoms. sheet: the sample sheet.
     """
 
     model: str
     card: dict[str, Any] | None
+    strips: dict[str, Any]
     notes: list[str]
     phantom: bool
     sheet: str
@@ -83,13 +85,15 @@ def scans_page(
     grades: pd.DataFrame,
     pictures: Mapping[str, Path],
     crops: Mapping[tuple[str, int], np.ndarray],
+    strips: Path,
     about: About,
     settings: ReportSettings,
 ) -> str:
     """The page as HTML.
 
-    scans: SCANS after localization. grades: `side_by_side` of the methods. pictures: of localization, by scan.
-    crops: mid-sagittal HU (H, W) by scan and vertebra. A scan or vertebra without a picture is told by words alone.
+    scans: SCANS after localization. grades: `side_by_side` of the methods. pictures: of localization, by scan. crops:
+    mid-sagittal HU (H, W) by scan and vertebra. strips: the picture of vertebrae at other grades. A scan or vertebra
+    without a picture is told by words alone.
     """
     shown = [
         _scan(scan, grades[grades["scan_id"] == scan["scan_id"]], pictures, crops, settings)
@@ -112,6 +116,7 @@ def scans_page(
             words=_words_used(grades),
             model=_model(about.card) if about.card else None,
             pictured=PICTURED,
+            strips=data_uri(strips),
         )
     )
 
