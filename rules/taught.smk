@@ -43,16 +43,15 @@ def teaching_latents(wildcards):
 def own_labels():
     """Grades that people gave, or the phantoms' truth unless virtual fractures teach instead; none where none are."""
     drawn = TAUGHT_VIRTUALLY and PHANTOM
-    return [] if drawn or not label_files() else ["<results>/cohort/labels.parquet"]
+    return [] if drawn or not label_files() else "<results>/cohort/labels.parquet"
 
 
 def teaching_labels(wildcards):
     """Label tables that grades are learned from: virtual fractures count beside what the sheet's scans have."""
     if not TAUGHT_VIRTUALLY:
         return ["<results>/cohort/labels.parquet"]
-    return own_labels() + expand(
-        "<results>/virtual/labels/{shard}.parquet", shard=SHARDS
-    )
+    own = [own_labels()] if own_labels() else []
+    return own + expand("<results>/virtual/labels/{shard}.parquet", shard=SHARDS)
 
 
 def virtual(path):

@@ -146,16 +146,3 @@ def test_too_few_patients_are_a_clear_error() -> None:
     with pytest.raises(GradingError, match="need 9 patients with graded vertebrae of the same grade, there are 8; low"):
         fit(graded, grade, patient, 0.9)
     fit(*simulated(9, 0), 0.9)
-
-
-def test_one_quantile_of_an_older_file_accepts_what_it_did() -> None:
-    graded, _, _ = simulated(50, 1)
-    old = {"quantile": 0.8, "coverage": 0.9, "patients": 38, "vertebrae": 397}
-    intervals = Intervals.from_dict(old)
-    assert intervals == Intervals([0.8] * 4, 0.9, [38] * 4)
-    assert Intervals.from_dict(intervals.to_dict()) == intervals
-    half = 0.8 * predicted_error(graded)
-    own = grade_of(graded.severity)
-    low, high = np.minimum(graded.severity - half, own), np.maximum(graded.severity + half, own)
-    inside = np.stack([(low <= value) & (value <= high) for value in range(4)], axis=1)
-    np.testing.assert_array_equal(intervals.accepted(graded), inside)

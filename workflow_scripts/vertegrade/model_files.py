@@ -38,10 +38,9 @@ CALIBRATION_KEYS = frozenset(
         "intervals",
         "scores",
         "usual_errors",
+        "patient",
     ]
 )
-# Keys that files of before 2026-11-29 have not.
-LATER_KEYS = frozenset(["patient"])
 NOVELTY_KEYS = frozenset(
     [
         "calibrator_sha256",
@@ -72,14 +71,9 @@ class ModelFileError(ValueError):
 
 
 def check_keys(numbers: object, keys: frozenset[str], name: str) -> None:
-    """ModelFileError where a file has not exactly the keys that this version reads. name: the file, or what it is.
-
-    Keys that were added later may be missing.
-    """
+    """ModelFileError where a file has not exactly the keys that this version reads. name: the file, or what it is."""
     found = set(numbers) if isinstance(numbers, Mapping) else set[str]()
-    problems = [f"no {key!r}" for key in sorted(keys - found)] + [
-        f"{key!r} too much" for key in sorted(found - keys - LATER_KEYS)
-    ]
+    problems = [f"no {key!r}" for key in sorted(keys - found)] + [f"{key!r} too much" for key in sorted(found - keys)]
     if problems:
         raise ModelFileError(
             f"{name}: {', '.join(problems)}: another version wrote it; train the model again with this one"

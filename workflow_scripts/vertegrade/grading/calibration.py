@@ -52,8 +52,7 @@ class Calibration:
     chosen: kind that grades. calibrators: all kinds, fitted on the whole training split. scale: of the chosen kind.
     scores: one row per kind, out of fold. usual_errors: lengths of the latents' errors in training, in z (errors.py;
     empty where unknown). hyperplane_sha256: the plane that this belongs to. patient: from vertebrae to patients; None
-    where too few taught it, and in files of before 2026-11-29. read_sha256: of the numbers of a file that it was read
-    from, which an older version may have written.
+    where too few taught it.
     """
 
     hyperplane_sha256: str
@@ -65,7 +64,6 @@ class Calibration:
     scores: list[dict[str, Any]]
     usual_errors: list[float]
     patient: PatientRule | None = None
-    read_sha256: str = ""
 
     def predict(self, distance: Floats, z_n: Floats) -> Graded:
         """Severity on Genant's scale, which rounds to the grade, and grade probabilities, by the chosen kind."""
@@ -79,8 +77,7 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
-        numbers = {name: value for name, value in vars(self).items() if name != "read_sha256"}
-        return numbers | {
+        return dict(vars(self)) | {
             "calibrators": {kind: calibrator.to_dict() for kind, calibrator in self.calibrators.items()},
             "scale": self.scale.to_dict(),
             "intervals": self.intervals.to_dict(),
@@ -89,7 +86,7 @@ class Calibration:
 
     def sha256(self) -> str:
         """Fingerprint of all numbers, which ties what was fitted to its severities to it."""
-        return self.read_sha256 or _fingerprint(self.to_dict())
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Calibration":
@@ -97,13 +94,9 @@ class Calibration:
         check_keys(numbers, CALIBRATION_KEYS, "the calibrator")
         calibrators = {kind: KINDS[kind].from_dict(plain) for kind, plain in numbers["calibrators"].items()}
         scale, intervals = GradeScale.from_dict(numbers["scale"]), Intervals.from_dict(numbers["intervals"])
-        patient = PatientRule.from_dict(numbers["patient"]) if numbers.get("patient") else None
+        patient = PatientRule.from_dict(numbers["patient"]) if numbers["patient"] else None
         fitted = {"calibrators": calibrators, "scale": scale, "intervals": intervals, "patient": patient}
-        return cls(**(numbers | fitted), read_sha256=_fingerprint(numbers))
-
-
-def _fingerprint(numbers: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+        return cls(**(numbers | fitted))
 
 
 def calibrate(

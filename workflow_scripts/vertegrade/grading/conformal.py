@@ -72,13 +72,8 @@ class Intervals:
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "Intervals":
-        """The intervals of `to_dict`.
-
-        Files of before 2026-11-29 have one `quantile` of all grades together: it accepts the same grades as it did.
-        """
-        if "quantile" not in numbers:
-            return cls(**numbers)
-        return cls([numbers["quantile"]] * len(GRADES), numbers["coverage"], [numbers["patients"]] * len(GRADES))
+        """The intervals of `to_dict`."""
+        return cls(**numbers)
 
 
 def grade_scores(graded: Graded) -> Floats:
