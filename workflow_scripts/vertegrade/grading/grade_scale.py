@@ -32,7 +32,7 @@ def grade_of(severity: Floats) -> Whole:
 class GradeScale:
     """limits: expected grades (0-3) from which the grade is 1, 2, 3, none falling; NEVER for a grade never given.
 
-    rule: the decision rule that set them. scores: of each rule, out of fold; empty in files of before 2026-11-29.
+    rule: the decision rule that set them. scores: of each rule, out of fold.
     """
 
     limits: list[float]
