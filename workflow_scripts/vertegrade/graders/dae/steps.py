@@ -58,11 +58,12 @@ class Steps:
         return moved
 
     def write(self, path: Path) -> None:
-        """As safetensors, with all but the arrays in its metadata."""
+        """As safetensors, with all but the arrays in its metadata, and its `facts` for the model card."""
         arrays = {name: getattr(self, name) for name in ("mean", "scale", "weights")}
         plain = {name: value for name, value in vars(self).items() if name not in arrays}
         with new_file(path) as temporary:
-            metadata = {"vertegrade": json.dumps(plain | {"format": STEPS_FORMAT}, sort_keys=True)}
+            facts = {name: str(plain[name]) for name in ("vertebrae", "patients")}
+            metadata = {"vertegrade": json.dumps(plain | {"format": STEPS_FORMAT, "facts": facts}, sort_keys=True)}
             safetensors.numpy.save_file(arrays, temporary, metadata)
 
     @classmethod
@@ -72,6 +73,7 @@ class Steps:
         numbers: dict[str, Any] = {**arrays, **metadata}
         if numbers.pop("format", "") != STEPS_FORMAT:
             raise WeightsError(f"{path}: not the steps of this DAE; fit them again")
+        del numbers["facts"]
         return cls(**numbers)
 
 
