@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/intact_heights.py RESULTS [--seed 1]
 
 RESULTS: a finished run with labels. Its landmarks are measured by the published statistics, by heights fitted to the
-training split with its labels, and by such fitted without labels; with each, hyperplane and calibration are made anew.
+training split with its labels, and by such fitted without labels; with each, hyperplane and calibration are made again.
 Printed are figures of the test split with their intervals, and paired differences from the published ones (bootstrap
 over patients). Where the run learned from virtual fractures, also how real scans with VIRTUAL fractures are graded.
 """
