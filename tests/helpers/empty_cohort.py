@@ -17,7 +17,9 @@ from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.grades import grade_table
 from vertegrade.grading.hyperplane import fit_hyperplane
 from vertegrade.grading.novelty import fit_novelty
+from vertegrade.methods import INTACT_HEIGHTS
 from vertegrade.settings.grading import GradingSettings
+from vertegrade.spine.intact_heights import content_of, published
 from vertegrade.tables import (
     APPEARANCE,
     CROPS,
@@ -79,6 +81,8 @@ class Cohort:
         np.save(self.pixels, np.empty((0, *CROP), np.int16))
         np.save(self.frames, np.empty((0, 64, 3, 3)))
         self.measurements = write(folder / "measurements/0.parquet", none_of(MEASUREMENTS), MEASUREMENTS)
+        self.heights = str(folder / INTACT_HEIGHTS)
+        write_json(self.heights, content_of(published(), "as asked"))
         for method in METHODS:
             write(folder / f"predictions/{method}.parquet", none_of(PREDICTIONS), PREDICTIONS)
         self.grades = write(
