@@ -131,7 +131,7 @@ def fault_of(mutant: Mutant) -> str:
 
 
 def run_tests(folder: Path, tests: tuple[str, ...], limit_s: float) -> Found:
-    """Run tests in the copy until the first fails. Their verdict is `survived` where all pass.
+    """Run tests but slow ones in the copy until the first fails. Their verdict is `survived` where all pass.
 
     In a fork of this process, which has imported the large libraries, but nothing of this project.
     """
@@ -170,7 +170,7 @@ def _test_in_fork(folder: Path, printed: Path, arguments: list[str]) -> None:
         os.environ |= {"PYTHONPATH": library, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
         sys.dont_write_bytecode = True
         sys.path.insert(0, library)
-        code = int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--tb=no", "-rfE", *arguments]))
+        code = int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--tb=no", "-rfE", "-m", "not slow", *arguments]))
         sys.stdout.flush()
     finally:
         os._exit(code)

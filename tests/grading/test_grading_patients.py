@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from helpers.simulated_latents import cohort
+from vertegrade.grading import patients
 from vertegrade.grading.calibration import Calibration, calibrate
 from vertegrade.grading.calibrators import Graded
 from vertegrade.grading.hyperplane import fit_hyperplane
@@ -21,6 +23,7 @@ from vertegrade.grading.patients import (
     operating_limit,
 )
 from vertegrade.grading.prediction import predict, with_patients
+from vertegrade.grading.rows import patient_folds
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import PREDICTIONS, read_table, write_table
 
@@ -182,3 +185,37 @@ def test_without_a_rule_the_worst_grade_calls(fitted: tuple[pd.DataFrame, Calibr
 def test_the_rule_survives_json_and_validation_grades_never_touch_it(fitted: tuple[pd.DataFrame, Calibration]) -> None:
     numbers = json.loads(json.dumps(fitted[1].to_dict(), allow_nan=False))
     assert Calibration.from_dict(numbers).patient == fitted[1].patient
+
+
+def test_a_patients_repeats_lie_in_one_fold_and_the_loss_is_of_patients_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graded, grade, patient = spines(60, 0)
+    other = Graded(np.clip(graded.severity + 0.3, 0, 3), graded.p_grade)
+    truth = largest((grade >= 1).astype(float), patient) > 0
+    folds = patient_folds(np.tile(truth, 2).astype(np.int64), np.tile(np.arange(60), 2), 1, 5, 3, least=3)
+    assert (folds[:60] == folds[60:]).all()
+    x = np.concatenate([largest(severity, patient) for severity in (graded.severity, other.severity)])
+    x = np.stack([x, np.log(np.tile(np.bincount(patient), 2))], axis=1)
+    ill, p = np.tile(truth, 2), np.empty(120)
+    for fold in range(5):
+        out = folds == fold
+        mean, scale = x[~out].mean(axis=0), x[~out].std(axis=0)
+        model = LogisticRegression(C=10.0).fit((x[~out] - mean) / scale, ill[~out])
+        p[out] = model.predict_proba((x[out] - mean) / scale)[:, 1]
+    wanted = -np.mean(np.log(np.where(ill, p, 1 - p)))
+    rule = fit_patient_rule([graded, other], grade, patient, 1, 5, 3)
+    assert rule is not None
+    assert rule.log_loss["severity"] == pytest.approx(wanted, rel=1e-6)
+    assert rule.log_loss[rule.evidence] == min(rule.log_loss.values())
+    monkeypatch.setattr(patients, "EVIDENCE", {"severity": EVIDENCE["severity"]})
+    alone = fit_patient_rule([graded, other], grade, patient, 1, 5, 3)
+    assert alone is not None
+    assert alone.limit == pytest.approx(operating_limit(p, ill))
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    whole = LogisticRegression(C=10.0).fit((x - mean) / scale, ill)
+    assert (alone.slope, alone.per_vertebra) == pytest.approx(tuple(whole.coef_[0] / scale))
+
+
+def test_the_goals_are_those_of_the_docs() -> None:
+    assert (SENSITIVITY, SPECIFICITY) == (0.90, 0.85)
