@@ -198,12 +198,11 @@ def known() -> dict[str, Found]:
     return found
 
 
-def keep(mutant: Mutant, found: Found) -> None:
+def keep(key: str, found: Found, **about: Any) -> None:
     """Add a line for what was found."""
     KNOWN.parent.mkdir(parents=True, exist_ok=True)
-    about = {"area": mutant.area, "file": mutant.file, "breaks": mutant.breaks}
     with KNOWN.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"key": mutant.key(), **about, "found": vars(found)}, ensure_ascii=False) + "\n")
+        file.write(json.dumps({"key": key, **about, "found": vars(found)}, ensure_ascii=False) + "\n")
 
 
 def run(chosen: list[Mutant], done: dict[str, Found], limit_s: float) -> None:
@@ -215,16 +214,28 @@ def run(chosen: list[Mutant], done: dict[str, Found], limit_s: float) -> None:
     for name in LARGE:
         import_module(name)
     with copy_of_tree() as folder:
-        whole = dict.fromkeys(test for mutant in left if not fault_of(mutant) for test in mutant.tests)
-        clean = run_tests(folder, tuple(whole), 10 * limit_s) if whole else Found("survived")
-        if clean.verdict != "survived":
-            sys.exit(f"the tests fail without any mutant: {clean.verdict} {clean.by}")
         for number, mutant in enumerate(left, 1):
+            require_passing(mutant.tests, folder, done, limit_s)
             found = judged(mutant, folder, limit_s)
             done[mutant.key()] = found
-            keep(mutant, found)
+            keep(mutant.key(), found, area=mutant.area, file=mutant.file, breaks=mutant.breaks)
             place = f"{number}/{len(left)} {mutant.area}: {mutant.breaks}"
             print(f"{place}: {found.verdict} {found.by} ({found.seconds:.0f} s)", flush=True)
+
+
+def require_passing(tests: tuple[str, ...], folder: Path, done: dict[str, Found], limit_s: float) -> None:
+    """End the program where tests do not pass without any mutant, once for a state of the code and of the tests."""
+    digest = hashlib.sha256(repr(tests).encode())
+    for path in sorted({*(ROOT / "rules").glob("*.smk"), *(ROOT / "workflow_scripts").rglob("*.py")}):
+        digest.update(path.read_bytes())
+    for test in tests:
+        digest.update((ROOT / test.partition("::")[0]).read_bytes())
+    key = digest.hexdigest()
+    if key not in done:
+        done[key] = run_tests(folder, tests, 10 * limit_s)
+        keep(key, done[key], tests=tests)
+    if done[key].verdict != "survived":
+        sys.exit(f"tests that do not pass without any mutant: {done[key].verdict} {done[key].by}")
 
 
 def table(chosen: list[Mutant], done: dict[str, Found]) -> str:

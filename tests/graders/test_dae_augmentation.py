@@ -144,3 +144,35 @@ def test_kernels_are_softer_and_sharper() -> None:
     overshoot = drawn_and_seen(edge, kernel=1.0)[1].amax(dim=(1, 2, 3)) - 100
     assert overshoot.max() > 20
     assert overshoot.min() == pytest.approx(0, abs=0.5)
+
+
+def test_half_of_the_crops_are_mirrored_left_to_right_for_encoder_and_decoder_alike() -> None:
+    slices = torch.arange(5.0)[None, :, None, None] * 10
+    hu = (slices + torch.arange(32.0)).expand(200, 5, 32, 32)
+    plain, seen = augmented(hu, NOTHING.model_copy(update={"mirror": True}), Generator().manual_seed(0))
+    turned = (plain - hu.flip(1)).abs().amax(dim=(1, 2, 3)) < 0.1
+    kept = (plain - hu).abs().amax(dim=(1, 2, 3)) < 0.1
+    assert (turned | kept).all()
+    assert 70 < int(turned.sum()) < 130
+    torch.testing.assert_close(seen, plain, atol=0.01, rtol=0)
+    torch.testing.assert_close(drawn(hu), hu, atol=0.01, rtol=0)
+
+
+def test_grey_values_change_for_encoder_and_decoder_alike() -> None:
+    hu = torch.tensor([0.0, 100.0])[:, None].expand(400, 1, 2, 32).contiguous()
+    plain, seen = drawn_and_seen(hu, gain=0.1, offset_hu=25.0)
+    torch.testing.assert_close(plain, seen, atol=0.01, rtol=0)
+    offset, gain = plain[:, 0, 0, 0], (plain[:, 0, 1, 0] - plain[:, 0, 0, 0]) / 100
+    for found, middle, reach in ((offset, 0.0, 25.0), (gain, 1.0, 0.1)):
+        assert (found - middle).abs().max() <= reach * 1.001
+        assert (found - middle).std() == pytest.approx(reach / math.sqrt(3), rel=0.1)
+    assert torch.corrcoef(torch.stack([offset, gain]))[0, 1].abs() < 0.15
+
+
+def test_a_rotation_turns_rows_and_columns_by_the_same_angle() -> None:
+    rows, columns = ramps(32)
+    middle = (slice(None), 0, slice(20, 44), slice(20, 44))
+    by_columns = (drawn_and_seen(rows, rotate_deg=8.0)[1] - rows)[middle].diff(dim=2).mean(dim=(1, 2))
+    by_rows = (drawn_and_seen(columns, rotate_deg=8.0)[1] - columns)[middle].diff(dim=1).mean(dim=(1, 2))
+    torch.testing.assert_close(by_rows, -by_columns, atol=1e-3, rtol=0)
+    assert by_rows.abs().max() > 0.1

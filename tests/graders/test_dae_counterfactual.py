@@ -42,7 +42,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, part: float, rounds: int) -> module.P
     monkeypatch.setattr(module, "to_hu", lambda x, settings: x.numpy())
     intact = np.full((2, 3), 20.0)
     shown = Shown(np.zeros((2, 1, 4, 4), np.int16), np.tile(SIX, (2, 1, 1)), intact * (1 - own[:, :3]), intact,
-                  np.zeros((2, 1, 1, 4), np.float32), 1.0)  # fmt: skip
+                  np.array([1, 2], np.float32)[:, None, None, None], 1.0)  # fmt: skip
     by = Instruments(
         heights=lambda images, points: 20.0 * (1 - images[:, 0, :3]),
         severity=lambda z: z[:, 3],
@@ -90,3 +90,42 @@ def test_a_fractured_body_may_grow_to_the_height_of_an_intact_one() -> None:
     np.testing.assert_allclose(grown[..., 1], np.tile(SIX[:, 1], (2, 1)))
     low = Shown(shown.pixels, shown.points, np.full((2, 3), 30.0), shown.intact, shown.noise, 1.0)
     np.testing.assert_allclose(outlines(low), shown.points)  # never smaller than it is
+
+
+def test_a_correction_is_a_share_of_what_is_missing_and_never_leaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that draws nothing of what is asked: after a round, as much more is asked for as one may."""
+    found = drawn(monkeypatch, part=0.0, rounds=2)
+    np.testing.assert_allclose(found.z[:, 1, 0], 0.4 + 0.7 * 0.15)
+    np.testing.assert_allclose(found.z[:, 1, 1], 0.25 + 0.7 * 0.15)
+    np.testing.assert_allclose(found.z[:, 1, 3], found.own[:, 3] + 0.7 * 1.0)
+    np.testing.assert_allclose(found.z[:, 0, 3], found.own[:, 3] + 0.7 * 0.1)
+
+
+def test_the_way_back_starts_at_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = drawn(monkeypatch, part=0.6, rounds=1)
+    np.testing.assert_allclose(found.z_back[:, :, :3], np.repeat(found.own[:, None, :3], 2, axis=1), atol=1e-12)
+    np.testing.assert_allclose(found.z_back[:, :, 3], 0.6 * np.repeat(found.own[:, None, 3], 2, axis=1))
+
+
+def test_each_picture_is_drawn_into_its_own_vertebra(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[np.ndarray, ...]] = []
+    weak, decode = Weak(1.0), Weak.decode
+
+    def seen(dae: Any, crops: torch.Tensor, noise: np.ndarray, masks: np.ndarray, z: np.ndarray, levels: Any) -> Any:
+        asked.append((crops[:, 0, 0].numpy(), noise[:, 0, 0, 0], masks[:, 0, 0]))
+        return decode(weak, dae, crops, noise, masks, z, levels)
+
+    monkeypatch.setattr(Weak, "decode", lambda self, *arguments: seen(*arguments))
+    monkeypatch.setattr(module, "body_masks", lambda points, *more: np.array([[[5.0]], [[6.0]]]))
+    found = drawn(monkeypatch, part=1.0, rounds=1)
+    crops, noise, masks = asked[0]
+    np.testing.assert_allclose(crops, np.repeat(found.own, 2, axis=0))
+    assert noise.tolist() == [1, 1, 2, 2]
+    assert masks.tolist() == [5, 5, 6, 6]
+    crops, noise, masks = asked[1]  # the reconstructions
+    assert (noise.tolist(), masks.tolist()) == ([1, 2], [5, 6])
+    np.testing.assert_allclose(found.reconstruction[:, 0, 0], found.own)
+
+
+def test_heights_are_measured_on_the_middle_channel() -> None:
+    assert module._middle(np.arange(6).reshape(2, 3, 1, 1)).ravel().tolist() == [1, 4]

@@ -1,5 +1,7 @@
 """The networks: the published formula, sizes and traps."""
 
+import math
+
 import pytest
 import torch
 import yaml
@@ -7,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from helpers.tiny_dae import MODEL
-from vertegrade.graders.dae.layers import AdaGN, Attention, ResBlock
+from vertegrade.graders.dae.layers import AdaGN, Attention, ResBlock, time_features
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.settings.dae import DaeModelSettings, DaeSettings
 
@@ -114,3 +116,16 @@ def test_presets_have_the_published_number_of_parameters(name: str, size: int, t
 def test_demo_network_is_small() -> None:
     with torch.device("meta"):
         assert millions(DaeNetwork(DaeModelSettings(), 64)) < 5
+
+
+def test_the_noise_level_is_told_by_cosines_and_sines_of_a_geometric_row_of_periods() -> None:
+    found = time_features(torch.tensor([0, 300]), 4)
+    wanted = [[1, 1, 0, 0], [math.cos(300), math.cos(3), math.sin(300), math.sin(3)]]
+    torch.testing.assert_close(found, torch.tensor(wanted), atol=1e-4, rtol=0)
+
+
+def test_blocks_and_attention_add_to_what_comes_in() -> None:
+    torch.manual_seed(0)
+    x, time, z = torch.randn(2, 8, 4, 4), torch.randn(2, 16), torch.randn(2, 5)
+    torch.testing.assert_close(ResBlock(8, 8, 16, 5, 0.0, 0)(x, time, z), x)  # untrained, the branch is zero
+    torch.testing.assert_close(Attention(8)(x), x)

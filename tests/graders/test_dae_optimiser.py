@@ -47,3 +47,18 @@ def test_maps_of_the_position_are_no_matrix() -> None:
     assert "unet.middle.1.position" in names
     assert "unet.stem.bias" in names
     assert "unet.stem.weight" not in names
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_weights_decay_as_asked(kind: str) -> None:
+    """Where nothing is to be learned, each weight becomes smaller by the rate times the decay."""
+    torch.manual_seed(0)
+    network = DaeNetwork(MODEL, 16)
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    settings = TRAIN.model_copy(update={"optimiser": kind, "learning_rate": 0.1, "weight_decay": 0.2})
+    for weight in network.parameters():
+        weight.grad = torch.zeros_like(weight)
+    for optimiser in optimisers(network, settings):
+        optimiser.step()
+    for name, weight in network.named_parameters():
+        torch.testing.assert_close(weight.detach(), before[name] * (1 - 0.1 * 0.2), msg=name)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from vertegrade.graders.dae import steps as steps_module
 from vertegrade.graders.dae.steps import Steps, fit_steps
 from vertegrade.weights import WeightsError
 
@@ -84,3 +85,54 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     save_file({"mean": np.zeros(2)}, tmp_path / "steps.safetensors")
     with pytest.raises(WeightsError, match="not the steps of this DAE; fit them again"):
         Steps.read(tmp_path / "steps.safetensors")
+
+
+def test_predictors_of_a_step_by_hand() -> None:
+    """The change of losses, of their squares and products, and of each loss times each number of the latent."""
+    before, after, z = np.array([[0.1, 0.0, 0.2]]), np.array([[0.5, 0.3, 0.2]]), np.array([[2.0, -1.0]])
+    lost = [0.4, 0.3, 0.0]
+    products = [0.25 - 0.01, 0.15 - 0.0, 0.10 - 0.02, 0.09 - 0.0, 0.06 - 0.0, 0.04 - 0.04]
+    of_vertebra = [0.8, -0.4, 0.6, -0.3, 0.0, 0.0]
+    np.testing.assert_allclose(steps_module._design(z, before, after), [[*lost, *products, *of_vertebra]], atol=1e-12)
+
+
+def test_latents_of_intact_vertebrae_set_mean_and_spread() -> None:
+    z, losses, vertebra, patient = crops()
+    intact = z[(losses == 0).all(axis=1)]
+    steps = fit_steps(z, losses, vertebra, patient, "")
+    np.testing.assert_allclose(steps.mean, intact.mean(axis=0))
+    np.testing.assert_allclose(steps.scale, intact.std(axis=0))
+
+
+def test_steps_do_not_depend_on_the_units_of_the_latents() -> None:
+    z, losses, vertebra, patient = crops()
+    units, shift = np.array([0.01, 1, 3, 10, 50, 400]), np.arange(DIM) * 7.0
+    one = fit_steps(z, losses, vertebra, patient, "")
+    other = fit_steps(z * units + shift, losses, vertebra, patient, "")
+    assert one.ridge == other.ridge
+    before, after = np.full((9, 3), 0.1), np.tile([0.4, 0.2, 0.0], (9, 1))
+    moved = other.moved(z[:9] * units + shift, before, after)
+    np.testing.assert_allclose(moved, one.moved(z[:9], before, after) * units + shift, rtol=1e-6, atol=1e-6)
+
+
+def test_what_all_vertebrae_share_is_hardly_penalised() -> None:
+    z, losses, vertebra, _ = crops()
+    first, second = steps_module._pairs(vertebra)
+    assert (vertebra[first] == vertebra[second]).all()
+    assert len(first) == VERTEBRAE * 4 * 3
+    design = steps_module._design(np.zeros_like(z[first]), losses[first], losses[second])
+    step = (losses[second] - losses[first]) @ DIRECTIONS
+    np.testing.assert_allclose(design @ steps_module._ridge(design, step, 1e6), step, atol=1e-3)
+
+
+def test_what_differs_between_patients_explains_nothing_of_those_left_out() -> None:
+    """Each patient's vertebrae change in a direction of their own: rows left out would be explained by the others."""
+    _, losses, vertebra, patient = crops()
+    rng = np.random.default_rng(6)
+    number = np.unique(patient, return_inverse=True)[1]
+    own = rng.normal(size=(number.max() + 1, DIM))[number]
+    direction = rng.normal(size=(number.max() + 1, DIM))[number]
+    z = own + losses.sum(axis=1, keepdims=True) * direction
+    steps = fit_steps(z, losses, vertebra, patient, "")
+    assert steps.explained is not None
+    assert steps.explained < 0.2

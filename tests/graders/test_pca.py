@@ -88,3 +88,15 @@ def test_blocks_change_only_the_last_digits(count: int, monkeypatch: pytest.Monk
     assert not np.array_equal(several.components, one.components)  # there were blocks
     np.testing.assert_allclose(several.components, one.components, atol=1e-5)
     np.testing.assert_allclose(several.encode(some(30)), one.encode(some(30)), atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [40, 200])
+def test_scores_are_those_of_scikit_learn(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = PCA(5, svd_solver="randomized", random_state=3).fit(flatten(crops_of(count), WINDOW))
+    new = crops_of(30, seed=8)
+    wanted = known.transform(flatten(new, WINDOW))
+    np.testing.assert_allclose(fit_pca(some(count), 5, WINDOW, seed=3).encode(Crops([new])), wanted, atol=1e-4)
+    monkeypatch.setattr(pca, "BLOCK", 4 * 84 * 9)  # the last block is shorter
+    in_blocks = fit_pca(some(count), 5, WINDOW, seed=3)
+    np.testing.assert_allclose(in_blocks.mean, known.mean_, atol=1e-5)
+    np.testing.assert_allclose(in_blocks.encode(Crops([new]))[:, :2], wanted[:, :2], atol=1e-3)

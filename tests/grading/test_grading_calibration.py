@@ -1,36 +1,23 @@
 """Calibrators and their choice."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.simulated_latents import cohort
-from vertegrade.grading.calibration import Calibration, _compare_with_best, best_kind, calibrate
+from vertegrade.grading.calibration import Calibration, best_kind, calibrate
 from vertegrade.grading.calibrators import (
     KINDS,
     Calibrator,
-    Graded,
     Isotonic,
     Linear,
     ranked_probability_scores,
 )
-from vertegrade.grading.conformal import Predicted, fit_intervals
-from vertegrade.grading.decision_rules import fit_grade_scale
-from vertegrade.grading.grade_scale import on_scale
-from vertegrade.grading.hyperplane import (
-    Hyperplane,
-    choose_penalty,
-    cross_fitted_distance,
-    fit_hyperplane,
-    fit_plane,
-    plane_distance,
-)
+from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
 from vertegrade.grading.ordinal import fit_cumulative_logit
-from vertegrade.grading.patients import fit_patient_rule
-from vertegrade.grading.rows import GradingError, graded_latents, patient_folds, stack_latents
+from vertegrade.grading.rows import GradingError
 from vertegrade.settings.grading import GradingSettings
 
 SETTINGS = GradingSettings()
@@ -243,81 +230,3 @@ def test_too_few_fractured_patients_are_a_clear_error(fitted: Fitted) -> None:
     few = labels[~labels["patient_id"].isin(fractured[2:])]
     with pytest.raises(GradingError, match="at least 3 patients with a vertebra of grade 1 or more"):
         calibrate(latents, few, splits, plane, SETTINGS, seed=1)
-
-
-def nested(z_n: np.ndarray, grade: np.ndarray, patient: np.ndarray, kind: str, classifier: str, seed: int) -> Graded:
-    """Predictions of one kind, each by a plane, a penalty and a calibrator that never saw the patient."""
-    severity, p_grade = np.empty(len(grade)), np.empty((len(grade), 4))
-    outer = patient_folds(grade, patient, 1, SETTINGS.folds, seed, least=3)
-    for fold in np.unique(outer):
-        out = outer == fold
-        z, ill, owner = z_n[~out], grade[~out] >= 1, patient[~out]
-        inner = patient_folds(grade[~out], owner, 1, SETTINGS.folds, seed)
-        penalty, _, distance = choose_penalty(z, ill, inner, classifier)
-        w, b = fit_plane(z, ill, classifier, penalty)
-        calibrator = KINDS[kind].fit(distance, z, grade[~out], inner)
-        graded = calibrator.predict(plane_distance(z_n[out], w, b), z_n[out])
-        severity[out], p_grade[out] = graded.severity, graded.p_grade
-    return Graded(severity, p_grade)
-
-
-def test_all_numbers_of_a_calibration_follow_from_patients_left_out(fitted: Fitted) -> None:
-    """By hand, of the kind that was chosen: score, scale, intervals, patients; and the final calibrators."""
-    (latents, labels, splits), plane, calibration = fitted
-    train, held = (graded_latents(latents, labels, splits, split) for split in ("train", "validation"))
-    z_n, kind = plane.normalise(train.z), calibration.chosen
-    repeats = [nested(z_n, train.grade, train.patient, kind, SETTINGS.classifier, 1 + n) for n in range(3)]
-    severity = np.concatenate([graded.severity for graded in repeats])
-    together = Graded(severity, np.concatenate([graded.p_grade for graded in repeats]))
-    grade, patient = np.tile(train.grade, 3), np.tile(train.patient, 3)
-    (row,) = [row for row in calibration.scores if row["kind"] == kind]
-    wanted = ranked_probability_scores(together.p_grade, grade).mean()
-    assert row["ranked_probability_score"] == pytest.approx(wanted, rel=1e-9)
-    folds = patient_folds(train.grade, train.patient, 1, SETTINGS.folds, 1)
-    scale = fit_grade_scale(together, grade, 1, np.tile(folds, 3))
-    assert (calibration.scale.limits, calibration.scale.rule) == (pytest.approx(scale.limits), scale.rule)
-    assert calibration.scale.scores == pytest.approx(scale.scores)
-    distance = cross_fitted_distance(z_n, train.grade >= 1, folds, plane.classifier, plane.C)
-    for name, fit in KINDS.items():
-        assert calibration.calibrators[name].to_dict() == fit.fit(distance, z_n, train.grade, folds).to_dict()
-    new = calibration.calibrators[kind].predict(plane.signed_distance(held.z), plane.normalise(held.z))
-    groups = [
-        Predicted(on_scale(together, scale), grade, patient),
-        Predicted(on_scale(new, scale), held.grade, held.patient),
-    ]
-    assert calibration.intervals.limits == pytest.approx(fit_intervals(groups, SETTINGS.coverage).limits)
-    scaled = [on_scale(graded, scale) for graded in repeats]
-    rule = fit_patient_rule(scaled, train.grade, train.patient, 1, SETTINGS.folds, 1)
-    assert (rule is None) == (calibration.patient is None)
-    if rule and calibration.patient:
-        assert calibration.patient.limit == pytest.approx(rule.limit)
-
-
-def test_how_sure_a_difference_of_kinds_is_counts_patients() -> None:
-    """Two patients, whose vertebrae are all alike: the standard error is that of two, not of twenty."""
-    grade, patient = np.zeros(20, np.int64), np.repeat([0, 1], 10)
-    sure = np.tile([1.0, 0, 0, 0], (20, 1))
-    unsure = np.where(patient[:, None] == 0, [0.8, 0.2, 0, 0], [0.9, 0.1, 0, 0])
-    both = {"a": Graded(np.zeros(20), sure), "b": Graded(np.zeros(20), unsure)}
-    rows = [{"kind": kind, "ranked_probability_score": score} for kind, score in (("a", 0.0), ("b", 0.025))]
-    _compare_with_best(rows, both, grade, patient)
-    assert (rows[0]["worse_than_best"], rows[0]["standard_error"]) == (0, 0)
-    assert rows[1]["worse_than_best"] == pytest.approx((0.04 + 0.01) / 2)
-    # 10 vertebrae each lie 0.015 from the mean, all to one side within a patient
-    assert rows[1]["standard_error"] == pytest.approx(np.sqrt(2 * (10 * 0.015) ** 2) / 20)
-
-
-def test_a_measured_prediction_is_the_mean_over_errors_in_the_latents_own_space(fitted: Fitted) -> None:
-    (latents, _, _), plane, calibration = fitted
-    z = stack_latents(latents)[:40]
-    error = z.std(axis=0) * np.random.default_rng(0).normal(size=z.shape[1])
-    errors = np.tile(error, (40, 1, 1))
-    places, weights = np.polynomial.hermite_e.hermegauss(5)
-    unknown = replace(calibration, usual_errors=[])
-    usual = replace(calibration, usual_errors=[0.6 * float(np.linalg.norm(error))])
-    for of, share in ((unknown, 1.0), (usual, 0.8)):  # 0.6^2 + 0.8^2 = 1
-        predictor = of.calibrators[of.chosen]
-        moved = [z + place * share * error for place in places]
-        each = [predictor.predict(plane.signed_distance(there), plane.normalise(there)).p_grade for there in moved]
-        wanted = np.tensordot(weights / weights.sum(), np.stack(each), 1)
-        np.testing.assert_allclose(of.predict_measured(z, errors, plane).p_grade, wanted, atol=1e-6)

@@ -17,7 +17,6 @@ from vertegrade.grading.novelty import (
     LIMIT,
     STEEPEST,
     Novelty,
-    _excess,
     _usual,
     fit_contrasts,
     fit_distance,
@@ -25,9 +24,8 @@ from vertegrade.grading.novelty import (
     patient_weights,
     weighted_quantile,
 )
-from vertegrade.grading.novelty import appearance_of as looks_of
 from vertegrade.grading.prediction import NUMBERS, predict, with_novelty
-from vertegrade.grading.rows import GradingError, in_split, stack_latents
+from vertegrade.grading.rows import GradingError, stack_latents
 from vertegrade.model_files import ModelFileError
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import PREDICTIONS, check_table, has_flag
@@ -317,47 +315,3 @@ def test_slopes_stay_within_reason_where_severities_hardly_vary() -> None:
     usual = _usual(signs, severity, np.full(40, 1 / 40))
     assert np.abs(usual[1:]).max() == STEEPEST
     assert np.isfinite(usual).all()
-
-
-def test_only_training_patients_set_distances_and_only_validation_patients_set_limits(
-    tables: tuple[pd.DataFrame, ...], model: tuple[Hyperplane, Calibration], novelty: Novelty
-) -> None:
-    latents, _, splits = tables
-    looks = appearance_of(latents)
-
-    def moved(split: str) -> Novelty:
-        """Fitted anew where the patients of a split have other latents and images."""
-        far = latents["patient_id"].isin(splits.loc[splits["split"] == split, "patient_id"]).to_numpy()
-        z = [z + 3 * odd for z, odd in zip(latents["z"], far, strict=True)]
-        x = [x + np.float32(odd) for x, odd in zip(looks["x"], far, strict=True)]
-        return fit_novelty(latents.assign(z=z), looks.assign(x=x), splits, *model)
-
-    assert moved("test").to_dict() == novelty.to_dict()
-    by_validation = moved("validation").to_dict()
-    learned = ("latent", "image", "contrasts", "offsets")
-    assert {name: by_validation[name] for name in learned} == {name: novelty.to_dict()[name] for name in learned}
-    assert by_validation["limits"] != novelty.to_dict()["limits"]
-    assert novelty.vertebrae == 12 * (splits["split"] == "validation").sum()
-
-
-def test_a_sign_at_its_limit_is_one_and_the_usual_one_is_zero(novelty: Novelty) -> None:
-    """By hand: of signs as large as usual at a severity, and of those at the limit there."""
-    severity = np.array([0.0, 2.5])
-    usual = novelty.usual[0] + severity[:, None] * novelty.usual[1]
-    width = np.exp(severity[:, None] * novelty.usual[2]) * novelty.limits
-    np.testing.assert_allclose(_excess(usual, severity, novelty.usual, novelty.limits), 0, atol=1e-12)
-    np.testing.assert_allclose(_excess(usual + width, severity, novelty.usual, novelty.limits), 1)
-    assert np.abs(novelty.usual[1:]).max() > 0
-    assert LIMIT == 0.99
-
-
-def test_the_level_of_the_signs_is_that_of_validation_patients(
-    tables: tuple[pd.DataFrame, ...], model: tuple[Hyperplane, Calibration], novelty: Novelty
-) -> None:
-    latents, _, splits = tables
-    rows = in_split(latents, splits, "validation")
-    z = stack_latents(rows)
-    x = looks_of(rows, appearance_of(latents))
-    severity = model[1].predict_measured(z, np.zeros((len(z), 0, z.shape[1])), model[0]).severity
-    excess = novelty.excess(z, x, severity) * novelty.limits * np.exp(severity[:, None] * novelty.usual[2])
-    np.testing.assert_allclose(excess.mean(axis=0), 0, atol=1e-9)  # all patients have twelve vertebrae

@@ -1,6 +1,5 @@
 """The predictions table of a method, and the PCA baseline that feeds it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from helpers.simulated_latents import cohort
 from vertegrade.grading.calibration import Calibration, calibrate
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
 from vertegrade.grading.prediction import predict
-from vertegrade.grading.rows import GradingError, stack_latents
+from vertegrade.grading.rows import GradingError
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import LATENTS, PREDICTIONS, empty_table, read_table
 
@@ -141,20 +140,3 @@ def test_patients_without_a_split_are_refused(fitted: Fitted) -> None:
     (latents, _, splits), plane, calibration = fitted
     with pytest.raises(ValueError, match="without a split: p000"):
         predict(latents, plane, calibration, splits.iloc[1:], "dae")
-
-
-def test_a_fracture_begins_where_the_calibration_says(fitted: Fitted) -> None:
-    (latents, _, splits), plane, calibration = fitted
-    rows = predict(latents, plane, replace(calibration, fracture_grade=2), splits, "dae")
-    np.testing.assert_allclose(rows["p_fracture"], rows["p_grade_2"] + rows["p_grade_3"])
-
-
-def test_the_numbers_stand_in_their_own_columns(fitted: Fitted, predictions: pd.DataFrame) -> None:
-    (latents, _, _), plane, calibration = fitted
-    z = stack_latents(latents)
-    graded = calibration.predict(plane.signed_distance(z), plane.normalise(z))
-    low, high = calibration.intervals.bounds(graded)
-    wanted = {"severity": graded.severity, "severity_low": low, "severity_high": high}
-    wanted |= {f"p_grade_{grade}": graded.p_grade[:, grade] for grade in range(4)}
-    for name, values in (wanted | {"signed_distance": plane.signed_distance(z)}).items():
-        np.testing.assert_allclose(predictions[name], values, atol=1e-12, err_msg=name)

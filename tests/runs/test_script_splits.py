@@ -156,7 +156,7 @@ def test_only_training_patients_vertebrae_are_collapsed_for_the_steps(
 def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Hyperplane, Calibration, Novelty]:
     """Files of a cohort and of what was fitted to it, and the same in memory."""
     folder = tmp_path_factory.mktemp("model")
-    latents, labels, splits = cohort()
+    latents, labels, splits = cohort(patients=50, vertebrae=6, dimensions=6, seed=3)
     plane = fit_hyperplane(latents, labels, splits, GradingSettings(), 1)
     calibration = calibrate(latents, labels, splits, plane, GradingSettings(), 1)
     novelty = fit_novelty(latents, appearance_of(latents), splits, plane, calibration)
