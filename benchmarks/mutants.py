@@ -11,6 +11,7 @@ so that a run that was stopped goes on; a mutant is tried again when its text, i
 """
 
 import argparse
+import gc
 import hashlib
 import json
 import os
@@ -168,6 +169,7 @@ def _test_in_fork(folder: Path, printed: Path, arguments: list[str]) -> None:
             os.dup2(output, stream)
         library = str(folder / "workflow_scripts")
         os.environ |= {"PYTHONPATH": library, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half of the time of a quick test
         sys.dont_write_bytecode = True
         sys.path.insert(0, library)
         code = int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--tb=no", "-rfE", "-m", "not slow", *arguments]))
@@ -213,6 +215,7 @@ def run(chosen: list[Mutant], done: dict[str, Found], limit_s: float) -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     for name in LARGE:
         import_module(name)
+    gc.freeze()  # pytest looks for garbage ten times, among all that was imported
     with copy_of_tree() as folder:
         for number, mutant in enumerate(left, 1):
             require_passing(mutant.tests, folder, done, limit_s)

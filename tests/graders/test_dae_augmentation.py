@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from scipy.ndimage import rotate, shift
+from scipy.ndimage import map_coordinates, rotate, shift
 from torch import Generator, Tensor
 
 from vertegrade.graders.dae.augmentation import augmented
@@ -176,3 +177,21 @@ def test_a_rotation_turns_rows_and_columns_by_the_same_angle() -> None:
     by_rows = (drawn_and_seen(columns, rotate_deg=8.0)[1] - columns)[middle].diff(dim=1).mean(dim=(1, 2))
     torch.testing.assert_close(by_rows, -by_columns, atol=1e-3, rtol=0)
     assert by_rows.abs().max() > 0.1
+
+
+def test_the_pose_moves_the_warp_with_the_crop() -> None:
+    """A pixel of the encoder's crop comes from the pose's place, and from there as far as the warp there says."""
+    rows, columns = ramps(6)
+    inner = (slice(None), 0, slice(16, 48), slice(16, 48))
+    posed = [drawn_and_seen(image, rotate_deg=8.0, shift_px=4.0)[1] for image in (rows, columns)]
+    both = {"rotate_deg": 8.0, "shift_px": 4.0, "elastic_px": 2.0}
+    warped = [drawn_and_seen(image, **both) for image in (rows, columns)]
+    for image, place, (plain, seen) in zip((rows, columns), posed, warped, strict=True):
+        warp = plain - image
+        there = [
+            map_coordinates(field[0].numpy(), [p[0].numpy(), q[0].numpy()], order=1, mode="nearest")
+            for field, p, q in zip(warp, *posed, strict=True)
+        ]
+        wanted = place + torch.from_numpy(np.stack(there))[:, None]
+        assert (seen - wanted)[inner].abs().max() < 0.05
+        assert (seen - place - warp)[inner].abs().max() > 0.3  # the warp where the pixel lies is another one
