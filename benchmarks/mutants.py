@@ -167,6 +167,7 @@ def _test_in_fork(folder: Path, printed: Path, arguments: list[str]) -> None:
         output = os.open(printed, os.O_WRONLY | os.O_CREAT)
         for stream in (1, 2):
             os.dup2(output, stream)
+        sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)
         library = str(folder / "workflow_scripts")
         os.environ |= {"PYTHONPATH": library, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half of the time of a quick test
