@@ -36,7 +36,13 @@ ROOT = Path(__file__).resolve().parents[1]
 LISTS = Path(__file__).with_suffix("")
 KNOWN = ROOT / "benchmarks/out/mutants.jsonl"
 # Imported once for all mutants, whose tests would else wait for them: nothing that imports vertegrade.
-LARGE = ("diffusers.schedulers.scheduling_ddim", "hypothesis", "matplotlib.figure", "nibabel", "pandera.pandas")
+LARGE: tuple[str, ...] = (
+    "diffusers.schedulers.scheduling_ddim",
+    "hypothesis",
+    "matplotlib.figure",
+    "nibabel",
+    "pandera.pandas",
+)
 LARGE += ("safetensors.torch", "scipy.optimize", "scipy.stats", "sklearn.covariance", "sklearn.isotonic")
 LARGE += ("sklearn.linear_model", "sklearn.metrics", "sklearn.svm", "snakemake.api", "statsmodels.api", "torch")
 GOOD = ("killed", "timed out", "equivalent")
@@ -167,7 +173,7 @@ def _test_in_fork(folder: Path, printed: Path, arguments: list[str]) -> None:
         output = os.open(printed, os.O_WRONLY | os.O_CREAT)
         for stream in (1, 2):
             os.dup2(output, stream)
-        sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)
+        sys.stdout = sys.stderr = os.fdopen(1, "w", encoding="utf-8")
         library = str(folder / "workflow_scripts")
         os.environ |= {"PYTHONPATH": library, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half of the time of a quick test
@@ -243,15 +249,19 @@ def require_passing(tests: tuple[str, ...], folder: Path, done: dict[str, Found]
 
 
 def table(chosen: list[Mutant], done: dict[str, Found]) -> str:
-    """Markdown of what is known, by area."""
+    """Markdown of what is known, by area: what each test noticed in each file."""
     lines = []
     for area in dict.fromkeys(mutant.area for mutant in chosen):
-        lines += [f"### {area}", "", "| file | what is wrong then | noticed by |", "|---|---|---|"]
+        rows: dict[tuple[str, str], list[str]] = {}
         for mutant in (mutant for mutant in chosen if mutant.area == area):
             found = done.get(mutant.key(), Found("not tried"))
-            test = found.by.partition(": ")[0].removeprefix("tests/").replace("::", " ")
+            test = found.by.partition(": ")[0].rpartition("/")[2].removesuffix(".py").replace(".py::", " ")
             said = {"killed": f"`{test}`", "equivalent": f"equivalent: {found.by}"}.get(found.verdict, found.verdict)
-            lines.append(f"| `{mutant.file.removeprefix('workflow_scripts/vertegrade/')}` | {mutant.breaks} | {said} |")
+            file = mutant.file.removeprefix("workflow_scripts/").removeprefix("vertegrade/")
+            rows.setdefault((file, said), []).append(mutant.breaks)
+        count = sum(map(len, rows.values()))
+        lines += [f"### {area}: {count}", "", "| file | what is wrong then | noticed by |", "|---|---|---|"]
+        lines += [f"| `{file}` | {'; '.join(broken)} | {said} |" for (file, said), broken in rows.items()]
         lines.append("")
     return "\n".join(lines)
 

@@ -85,3 +85,16 @@ def test_a_step_is_that_of_ddim(monkeypatch: pytest.MonkeyPatch) -> None:
     noise, everywhere = noise_of(["a", "b"], 0, (3, 16, 16)), np.ones((2, 16, 16), np.float32)
     found = decode(dae, crops, noise, everywhere, np.zeros((2, 8)), ddim_levels(5, 300))
     torch.testing.assert_close(found, crops, rtol=1e-3, atol=1e-3)
+
+
+def test_a_picture_stays_within_the_window() -> None:
+    """Also where the U-Net draws beyond it."""
+    diffusion = Diffusion(MODEL.model_copy(update={"prediction": "v"}))
+    beyond = torch.tensor([-3.0, 0.25, 3.0]).expand(1, 1, 2, 3)
+
+    def unet(x: torch.Tensor, t: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        signal, sigma = diffusion.amounts(t)
+        return diffusion.target(beyond, (x - signal * beyond) / sigma, t)
+
+    found = diffusion.render(unet, torch.randn(1, 1, 2, 3), torch.zeros(1, 2), ddim_levels(5, 300))
+    torch.testing.assert_close(found[0, 0, 0], torch.tensor([-1.0, 0.25, 1.0]), atol=1e-4, rtol=0)
