@@ -284,7 +284,8 @@ def main() -> None:
     if arguments.again:
         done = {}
     run(chosen, done, arguments.limit)
-    verdicts = [done[mutant.key()].verdict for mutant in chosen]
+    changed = Found("its file or a test was changed meanwhile")
+    verdicts = [done.get(mutant.key(), changed).verdict for mutant in chosen]
     print({verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)})
     sys.exit(any(verdict not in GOOD for verdict in verdicts))
 

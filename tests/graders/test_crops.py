@@ -50,3 +50,11 @@ def test_a_split_has_the_evaluable_crops_of_its_patients(tmp_path: Path) -> None
     assert patients == {"P0", "P1"}
     np.testing.assert_array_equal(crops.take(np.arange(len(crops))), np.delete(pixels()[:10], 4, axis=0))
     assert all(isinstance(array, np.memmap) for array, _ in crops._parts)
+
+
+def test_a_crop_is_found_by_its_place_in_the_array_not_in_the_table(tmp_path: Path) -> None:
+    job = training_job(tmp_path)
+    table = pd.read_parquet(job.crops[0]).iloc[::-1]
+    table.to_parquet(job.crops[0])
+    crops, _ = crops_of_split(job.crops, job.pixels, read_table(job.splits, PATIENT_SPLITS), "test")
+    np.testing.assert_array_equal(crops.take(np.arange(2)), pixels()[[11, 10]])

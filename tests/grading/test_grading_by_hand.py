@@ -1,5 +1,6 @@
 """What is fitted to a small cohort, written a second time: calibration, intervals, predictions, novelty."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from helpers.simulated_latents import appearance_of, cohort
+from vertegrade.grading import calibrators
 from vertegrade.grading.calibration import Calibration, _compare_with_best, calibrate
 from vertegrade.grading.calibrators import KINDS, Graded, ranked_probability_scores
 from vertegrade.grading.conformal import Predicted, fit_intervals
@@ -28,9 +30,17 @@ from vertegrade.grading.rows import graded_latents, in_split, patient_folds, sta
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import has_flag
 
-SETTINGS = GradingSettings()
+SETTINGS = GradingSettings(folds=3)
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 Fitted = tuple[Tables, Hyperplane, Calibration]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Two ridges instead of seven: which one is chosen is told in test_grading_calibrators.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrators, "Z_RIDGES", (300.0, 10.0))
+        yield
 
 
 @pytest.fixture(scope="module")

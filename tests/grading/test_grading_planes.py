@@ -103,3 +103,12 @@ def test_a_patient_of_two_scans_is_one_patient() -> None:
     frame = pd.DataFrame({"patient": rows.patient})
     assert frame["patient"].nunique() == (splits["split"] == "train").sum()
     assert (frame["patient"].value_counts() == 12).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_fold_has_as_many_patients_of_each_worst_grade(seed: int) -> None:
+    patient, worst = np.repeat(np.arange(40), 2), np.repeat([3, 2, 1, 0], 10)
+    grade = np.where(np.arange(80) % 2 == 0, worst[patient], 0)
+    folds = patient_folds(grade, patient, 1, 5, seed)[::2]
+    for value in range(4):
+        assert np.bincount(folds[worst == value], minlength=5).tolist() == [2] * 5

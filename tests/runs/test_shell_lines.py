@@ -140,6 +140,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/python benchmarks/against_image.py real": Known(),
     ".venv/bin/python benchmarks/mask_heights.py <results>/phantom 40": Known(),
     ".venv/bin/python benchmarks/gpu.py OUT": Known(),
+    ".venv/bin/python benchmarks/mutants.py": Known(),
     ".venv/bin/python benchmarks/crops_memory.py FOLDER train_pca": Known(),
     ".venv/bin/python benchmarks/novelty.py RESULTS --more MORE --shared ../shared/data": Known(),
 }
