@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vertegrade.evaluation.counterfactual import counterfactual_metrics, counterfactual_table, wanted_of
+from vertegrade.evaluation.counterfactual import _returns, counterfactual_metrics, counterfactual_table, wanted_of
 from vertegrade.graders.dae.counterfactual import Pictures, Shown
 from vertegrade.grading.counterfactual import column_losses, severity_of_grade
 from vertegrade.levels import LABEL_OF
@@ -149,3 +149,9 @@ def test_what_is_asked_for_is_the_loss_and_the_severity_of_each_grade() -> None:
         for grade in range(4):
             np.testing.assert_array_equal(wanted.losses[n, grade], column_losses(shape, grade))
     assert wanted.severities[0, 3] != 3
+
+
+def test_a_vertebra_returns_where_none_of_the_others_is_nearer() -> None:
+    own, back = np.array([[0.0], [1.0], [10.0]]), np.array([[[0.4], [0.8]], [[1.2], [0.2]], [[7.0], [5.0]]])
+    found = _returns(back, own, np.ones(1))
+    assert found.tolist() == [[True, False], [True, False], [True, False]]

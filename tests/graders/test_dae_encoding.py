@@ -8,7 +8,9 @@ import torch
 
 from helpers.tiny_dae import MODEL, TRAIN, pixels, states
 from vertegrade.graders.crops import Crops
+from vertegrade.graders.dae.diffusion import Diffusion
 from vertegrade.graders.dae.encoding import encode
+from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
 from vertegrade.graders.dae.shapes import central
 from vertegrade.graders.dae.training import train_dae
@@ -127,3 +129,11 @@ def test_central_slices() -> None:
     assert central(5, 3) == slice(1, 4)
     with pytest.raises(ValueError, match="odd or even"):
         central(5, 2)
+
+
+def test_the_encoder_is_given_windowed_crops_in_order() -> None:
+    torch.manual_seed(0)
+    network = DaeNetwork(MODEL, 16).eval().requires_grad_(False)
+    untrained = Dae(network, Diffusion(MODEL), MODEL, (3, 16, 16), "", {}, torch.device("cpu"))
+    wanted = network.encoder(windowed(hounsfield(pixels(), MODEL), MODEL)).numpy()
+    np.testing.assert_allclose(encode(untrained, [pixels()], batch_size=5), wanted, rtol=1e-4, atol=1e-5)
