@@ -1,0 +1,203 @@
+"""Does diffusion pay? The DAE against simpler things, trained alike, on the crops of a finished run.
+
+    .venv/bin/python benchmarks/ablation.py results OUT
+
+For each seed every variant (ablation_variants.py) is trained with the same encoder, augmentation, samples and steps;
+then all crops are encoded, and the product's hyperplane and calibration grade the test patients, learned from all and
+from 10 % of the labelled training patients. Variants that can draw make pictures at other grades by the product's code.
+PCA and keypoints are graded again from the run's own latents. Writes OUT/ablation.md and OUT/ablation.json (means over
+seeds, paired differences with intervals over patients), and one file per training and stage, so that the same command
+goes on where it was stopped. One thread. Results: docs/results/ablation.md.
+"""
+
+import argparse
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ablation_grading import compared, grade_variant, grading_metrics, head_grades, latents_of, test_cases
+from ablation_pictures import draw_variant, picture_metrics, read_facts
+from ablation_tables import page
+from ablation_training import Run, load_variant, read_run, train_variant
+from ablation_variants import BASELINES, BY_NAME, SHARES, VARIANTS, Variant
+from vertegrade.files import read_json, write_json, write_text
+from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
+from vertegrade.tables import LATENTS, read_tables, write_frame
+
+FIRST = "dae"
+log = logging.getLogger("ablation")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained on which run, and how. vertebrae: how many are drawn. out: folder of everything written."""
+
+    run: Run
+    seeds: range
+    variants: list[Variant]
+    model: DaeModelSettings
+    train: DaeTrainSettings
+    vertebrae: int
+    out: Path
+
+    def folder(self, seed: int) -> Path:
+        """Of one seed."""
+        return self.out / f"seed{seed}"
+
+
+def make(plan: Plan) -> None:
+    """Everything that is missing, seed by seed: first what all seeds are graded by, then the pictures."""
+    for seed in plan.seeds:
+        for variant in plan.variants:
+            make_latents(plan, variant, seed)
+        for variant in plan.variants:
+            latents = pd.read_parquet(plan.folder(seed) / f"{variant.name}.latents.parquet")
+            for share in SHARES:
+                if variant.share in (None, share):
+                    grade(plan.run, latents, share, seed, plan.folder(seed) / variant.name)
+        for name in BASELINES:
+            latents = read_tables(plan.run.files(f"latents/{name}/{{}}.parquet"), LATENTS)
+            for share in SHARES:
+                # all labels are the same in every seed
+                folder = plan.folder(seed) if share < 1 else plan.out
+                grade(plan.run, latents, share, seed if share < 1 else 0, folder / name)
+        report(plan)
+    for seed in plan.seeds if plan.vertebrae else ():
+        for variant in plan.variants:
+            if variant.draws:
+                make_pictures(plan, variant, seed)
+        report(plan)
+
+
+def make_latents(plan: Plan, variant: Variant, seed: int) -> None:
+    """Train a variant and encode all crops; of a supervised one also the grades of its head."""
+    folder = plan.folder(seed)
+    path = folder / f"{variant.name}.latents.parquet"
+
+    def encode() -> None:
+        dae = load_variant(plan.run, variant, plan.model, plan.train, folder)
+        latents = latents_of(plan.run, dae)
+        if variant.kind == "supervised":
+            write_frame(folder / f"{variant.name}.head.parquet", head_grades(dae, latents))
+        write_frame(path, latents)
+
+    training = folder / f"{variant.name}.json"
+    stage(training, lambda: train_variant(plan.run, variant, seed, plan.model, plan.train, folder))
+    stage(path, encode)
+
+
+def make_pictures(plan: Plan, variant: Variant, seed: int) -> None:
+    """Draw test vertebrae at other grades, and measure them."""
+    stem = plan.folder(seed) / variant.name
+
+    def draw() -> None:
+        latents = pd.read_parquet(stem.with_name(f"{stem.name}.latents.parquet"))
+        dae = load_variant(plan.run, variant, plan.model, plan.train, stem.parent)
+        draw_variant(plan.run, dae, latents, plan.vertebrae, seed, stem)
+
+    stage(stem.with_name(f"{stem.name}.pictures.json"), draw)
+
+
+def grade(run: Run, latents: pd.DataFrame, share: float, seed: int, stem: Path) -> None:
+    """Grade by the labels of a share of the patients, unless that was done."""
+    stem = stem.with_name(graded_name(stem.name, share))
+    stage(stem.with_name(f"{stem.name}.grades.parquet"), lambda: grade_variant(run, latents, share, seed, stem))
+
+
+def graded_name(name: str, share: float) -> str:
+    """Name of the files of a variant that was graded by a share of the labels."""
+    return f"{name}-{share * 100:.0f}"
+
+
+def stage(path: Path, work: Callable[[], None]) -> None:
+    """Do the work unless its last file is there."""
+    if path.exists():
+        return
+    started = time.monotonic()
+    work()
+    log.info("%s: %.0f s", path, time.monotonic() - started)
+
+
+def graded_tables(plan: Plan, seeds: list[int], share: float) -> dict[str, list[pd.DataFrame]]:
+    """Grades by name that a share of the labels taught, one table per seed; of baselines one where all labels did."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for variant in plan.variants:
+        stems = [plan.folder(seed) / graded_name(variant.name, share) for seed in seeds]
+        if variant.share in (None, share):
+            found[variant.name] = [pd.read_parquet(f"{stem}.grades.parquet") for stem in stems]
+        if variant.share == share:
+            heads = [plan.folder(seed) / f"{variant.name}.head.parquet" for seed in seeds]
+            found[f"{variant.name}, head"] = [pd.read_parquet(path) for path in heads]
+    for name in BASELINES:
+        folders = [plan.folder(seed) for seed in seeds] if share < 1 else [plan.out]
+        stems = [folder / graded_name(name, share) for folder in folders]
+        found[name] = [pd.read_parquet(f"{stem}.grades.parquet") for stem in stems]
+    return found
+
+
+def report(plan: Plan) -> None:
+    """Write the figures of the seeds that are complete."""
+    shares = [(v, share) for v in plan.variants for share in SHARES if v.share in (None, share)]
+    graded = [
+        seed
+        for seed in plan.seeds
+        if all((plan.folder(seed) / f"{graded_name(v.name, share)}.grades.parquet").exists() for v, share in shares)
+        and all((plan.folder(seed) / f"{graded_name(name, 0.1)}.grades.parquet").exists() for name in BASELINES)
+    ]
+    drawing = [v.name for v in plan.variants if v.draws]
+    drawn = [s for s in graded if all((plan.folder(s) / f"{name}.pictures.json").exists() for name in drawing)]
+    figures: dict[str, Any] = read_json(plan.out / "settings.json")
+    figures |= {"seeds": graded, "seeds_of_pictures": drawn, "variants": [v.name for v in plan.variants]}
+    figures["trainings"] = {
+        v.name: [read_json(plan.folder(seed) / f"{v.name}.json") for seed in graded] for v in plan.variants
+    }
+    for share in SHARES:
+        cases = test_cases(plan.run, graded_tables(plan, graded, share))
+        figures[f"grading_{share * 100:.0f}"] = compared(cases, grading_metrics, FIRST)
+        figures["test"] = {"vertebrae": len(cases[FIRST][0]), "patients": cases[FIRST][0]["patient_id"].nunique()}
+    if drawn:
+        tables = {n: [pd.read_parquet(plan.folder(s) / f"{n}.pictures.parquet") for s in drawn] for n in drawing}
+        figures["pictures"] = compared(tables, picture_metrics, FIRST)
+        figures["picture_facts"] = {n: [read_facts(plan.folder(s) / n) for s in drawn] for n in drawing}
+    write_json(plan.out / "ablation.json", figures)
+    write_text(plan.out / "ablation.md", page(figures))
+    log.info("%s: seeds %s, with pictures %s", plan.out / "ablation.md", graded, drawn)
+
+
+def same_settings(out: Path, settings: dict[str, object]) -> None:
+    """Note the settings in OUT; ValueError where what lies there was made with others."""
+    path = out / "settings.json"
+    if path.exists() and (found := read_json(path)) != settings:
+        raise ValueError(f"{out} holds results of other settings ({found}, now {settings}); name another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, settings)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="results folder of a finished run")
+    parser.add_argument("out", type=Path, help="folder of everything that is written")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each variant (default 3)")
+    parser.add_argument("--steps", type=int, default=250, help="optimiser steps of each training (default 250)")
+    parser.add_argument("--only", nargs="+", choices=sorted(BY_NAME), help="variants to train beside the DAE")
+    parser.add_argument("--vertebrae", type=int, default=24, help="test vertebrae that are drawn; 0: no pictures")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    settings = {"results": str(given.results), "steps": given.steps, "vertebrae": given.vertebrae}
+    same_settings(given.out, settings)
+    variants = [v for v in VARIANTS if not given.only or v.name in {FIRST, *given.only}]
+    train = DaeTrainSettings(steps=given.steps)
+    seeds = range(1, given.seeds + 1)
+    make(Plan(read_run(given.results), seeds, variants, DaeModelSettings(), train, given.vertebrae, given.out))
+
+
+if __name__ == "__main__":
+    main()
