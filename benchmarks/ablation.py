@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ablation_grading import compared, grade_variant, grading_metrics, head_grades, latents_of, test_cases
+from ablation_grading import EVERY, Tables, cases_of, compared, grade_variant, grading_metrics, head_grades, latents_of
 from ablation_pictures import draw_variant, picture_metrics, read_facts
 from ablation_tables import page
 from ablation_training import Run, load_variant, read_run, train_variant
@@ -72,7 +72,7 @@ def make(plan: Plan) -> None:
         for variant in plan.variants:
             if variant.draws:
                 make_pictures(plan, variant, seed)
-        report(plan)
+    report(plan)
 
 
 def make_latents(plan: Plan, variant: Variant, seed: int) -> None:
@@ -124,50 +124,48 @@ def stage(path: Path, work: Callable[[], None]) -> None:
     log.info("%s: %.0f s", path, time.monotonic() - started)
 
 
-def graded_tables(plan: Plan, seeds: list[int], share: float) -> dict[str, list[pd.DataFrame]]:
-    """Grades by name that a share of the labels taught, one table per seed; of baselines one where all labels did."""
-    found: dict[str, list[pd.DataFrame]] = {}
-    for variant in plan.variants:
-        stems = [plan.folder(seed) / graded_name(variant.name, share) for seed in seeds]
+def graded_tables(plan: Plan, share: float) -> Tables:
+    """Grades that a share of the labels taught, as far as they were made; of all seeds, not only those of the plan."""
+    found: Tables = {}
+    for variant in VARIANTS:
         if variant.share in (None, share):
-            found[variant.name] = [pd.read_parquet(f"{stem}.grades.parquet") for stem in stems]
+            found[variant.name] = tables_of(plan, f"{graded_name(variant.name, share)}.grades")
         if variant.share == share:
-            heads = [plan.folder(seed) / f"{variant.name}.head.parquet" for seed in seeds]
-            found[f"{variant.name}, head"] = [pd.read_parquet(path) for path in heads]
+            found[f"{variant.name}, head"] = tables_of(plan, f"{variant.name}.head")
     for name in BASELINES:
-        folders = [plan.folder(seed) for seed in seeds] if share < 1 else [plan.out]
-        stems = [folder / graded_name(name, share) for folder in folders]
-        found[name] = [pd.read_parquet(f"{stem}.grades.parquet") for stem in stems]
-    return found
+        stem = graded_name(name, share)
+        every = plan.out / f"{stem}.grades.parquet"
+        found[name] = tables_of(plan, f"{stem}.grades") if share < 1 else {EVERY: pd.read_parquet(every)}
+    return {name: tables for name, tables in found.items() if tables}
+
+
+def tables_of(plan: Plan, name: str) -> dict[int, pd.DataFrame]:
+    """The tables of this name in the folders of all seeds."""
+    folders = sorted(plan.out.glob("seed*"), key=lambda folder: int(folder.name.removeprefix("seed")))
+    files = {int(folder.name.removeprefix("seed")): folder / f"{name}.parquet" for folder in folders}
+    return {seed: pd.read_parquet(path) for seed, path in files.items() if path.exists()}
 
 
 def report(plan: Plan) -> None:
-    """Write the figures of the seeds that are complete."""
-    shares = [(v, share) for v in plan.variants for share in SHARES if v.share in (None, share)]
-    graded = [
-        seed
-        for seed in plan.seeds
-        if all((plan.folder(seed) / f"{graded_name(v.name, share)}.grades.parquet").exists() for v, share in shares)
-        and all((plan.folder(seed) / f"{graded_name(name, 0.1)}.grades.parquet").exists() for name in BASELINES)
-    ]
-    drawing = [v.name for v in plan.variants if v.draws]
-    drawn = [s for s in graded if all((plan.folder(s) / f"{name}.pictures.json").exists() for name in drawing)]
+    """Write the figures of all that was made so far."""
     figures: dict[str, Any] = read_json(plan.out / "settings.json")
-    figures |= {"seeds": graded, "seeds_of_pictures": drawn, "variants": [v.name for v in plan.variants]}
-    figures["trainings"] = {
-        v.name: [read_json(plan.folder(seed) / f"{v.name}.json") for seed in graded] for v in plan.variants
-    }
     for share in SHARES:
-        cases = test_cases(plan.run, graded_tables(plan, graded, share))
+        cases = cases_of(plan.run, graded_tables(plan, share))
         figures[f"grading_{share * 100:.0f}"] = compared(cases, grading_metrics, FIRST)
-        figures["test"] = {"vertebrae": len(cases[FIRST][0]), "patients": cases[FIRST][0]["patient_id"].nunique()}
-    if drawn:
-        tables = {n: [pd.read_parquet(plan.folder(s) / f"{n}.pictures.parquet") for s in drawn] for n in drawing}
-        figures["pictures"] = compared(tables, picture_metrics, FIRST)
-        figures["picture_facts"] = {n: [read_facts(plan.folder(s) / n) for s in drawn] for n in drawing}
+        rows = next(iter(cases[FIRST].values()))
+        figures["test"] = {"vertebrae": len(rows), "patients": rows["patient_id"].nunique()}
+    drawn = {variant.name: tables_of(plan, f"{variant.name}.pictures") for variant in VARIANTS}
+    drawn = {name: tables for name, tables in drawn.items() if tables}
+    if FIRST in drawn:
+        figures["pictures"] = compared(drawn, picture_metrics, FIRST)
+        figures["picture_facts"] = {
+            name: [read_facts(plan.folder(seed) / name) for seed in tables] for name, tables in drawn.items()
+        }
+    trained = {v.name: sorted(plan.out.glob(f"seed*/{v.name}.json")) for v in VARIANTS}
+    figures["trainings"] = {name: [read_json(path) for path in paths] for name, paths in trained.items() if paths}
     write_json(plan.out / "ablation.json", figures)
     write_text(plan.out / "ablation.md", page(figures))
-    log.info("%s: seeds %s, with pictures %s", plan.out / "ablation.md", graded, drawn)
+    log.info("%s", plan.out / "ablation.md")
 
 
 def same_settings(out: Path, settings: dict[str, object]) -> None:
@@ -185,16 +183,20 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="results folder of a finished run")
     parser.add_argument("out", type=Path, help="folder of everything that is written")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each variant (default 3)")
-    parser.add_argument("--steps", type=int, default=250, help="optimiser steps of each training (default 250)")
+    parser.add_argument("--steps", type=int, default=500, help="optimiser steps of each training (default 500)")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32", help="of products in all trainings"
+    )
     parser.add_argument("--only", nargs="+", choices=sorted(BY_NAME), help="variants to train beside the DAE")
     parser.add_argument("--vertebrae", type=int, default=24, help="test vertebrae that are drawn; 0: no pictures")
     given = parser.parse_args()
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
-    settings = {"results": str(given.results), "steps": given.steps, "vertebrae": given.vertebrae}
+    settings = {name: getattr(given, name) for name in ("steps", "precision", "vertebrae")}
+    settings |= {"results": str(given.results)}
     same_settings(given.out, settings)
     variants = [v for v in VARIANTS if not given.only or v.name in {FIRST, *given.only}]
-    train = DaeTrainSettings(steps=given.steps)
+    train = DaeTrainSettings(steps=given.steps, precision=given.precision)
     seeds = range(1, given.seeds + 1)
     make(Plan(read_run(given.results), seeds, variants, DaeModelSettings(), train, given.vertebrae, given.out))
 

@@ -28,8 +28,11 @@ from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import KEY, write_frame
 
+EVERY = 0  # the seed of what no seed changes
+Tables = dict[str, dict[int, pd.DataFrame]]  # by method and seed
 GRADED = ["patient_id", *KEY, "severity", "grade"]
 BATCH = 64
+COVERAGE = 0.6  # of intervals, which nothing here shows: the less, the fewer patients a run needs
 
 
 def latents_of(run: Run, dae: Dae) -> pd.DataFrame:
@@ -40,7 +43,7 @@ def latents_of(run: Run, dae: Dae) -> pd.DataFrame:
 
 def grade_variant(run: Run, latents: pd.DataFrame, share: float, seed: int, stem: Path) -> None:
     """Fit hyperplane and calibrator, write both, and the grades of all evaluable vertebrae."""
-    labels, settings = labels_of(run, share, seed), GradingSettings()
+    labels, settings = labels_of(run, share, seed), GradingSettings(coverage=COVERAGE)
     plane = fit_hyperplane(latents, labels, run.splits, settings, seed)
     calibration = calibrate(latents, labels, run.splits, plane, settings, seed)
     predictions = predict(latents, plane, calibration, run.splits, "ablation")
@@ -59,17 +62,18 @@ def head_grades(dae: Dae, latents: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(severity=above.sum(axis=1), grade=(above > 0.5).sum(axis=1))[GRADED]
 
 
-def test_cases(run: Run, graded: dict[str, list[pd.DataFrame]]) -> dict[str, list[pd.DataFrame]]:
-    """Labelled test vertebrae that all methods graded, in one order, with what each said in each seed."""
+def cases_of(run: Run, graded: Tables) -> Tables:
+    """Labelled test vertebrae that all methods graded in all seeds, in one order, with what each said."""
     labels = run.labels[run.labels["usable"] & in_split(run.splits, run.labels["patient_id"], "test")]
     cases = labels[["patient_id", *KEY, "genant_grade", "height_loss"]].sort_values(["patient_id", *KEY])
     for tables in graded.values():
-        for table in tables:
+        for table in tables.values():
             cases = cases.merge(table[KEY], on=KEY)
-    return {
-        name: [cases.merge(table[[*KEY, "severity", "grade"]], on=KEY, validate="one_to_one") for table in tables]
-        for name, tables in graded.items()
-    }
+
+    def said(table: pd.DataFrame) -> pd.DataFrame:
+        return cases.merge(table[[*KEY, "severity", "grade"]], on=KEY, validate="one_to_one")
+
+    return {name: {seed: said(table) for seed, table in tables.items()} for name, tables in graded.items()}
 
 
 def grading_metrics(cases: pd.DataFrame) -> Metrics:
@@ -112,23 +116,32 @@ def difference(first: Metrics, second: Metrics) -> Metrics:
     return metrics
 
 
-def compared(
-    tables: dict[str, list[pd.DataFrame]], of: Callable[[pd.DataFrame], Metrics], first: str
-) -> dict[str, dict[str, Any]]:
-    """For each method: `mean` over seeds, `seeds` one by one, and `less`, the first method less this one.
+def compared(tables: Tables, of: Callable[[pd.DataFrame], Metrics], first: str) -> dict[str, dict[str, Any]]:
+    """For each method: `mean` over its seeds, `seeds` one by one, and `less`, the first method less this one.
 
-    tables: rows in the same order for all, a table for each seed, or one alone for methods without seeds.
+    tables: rows in the same order for all. A difference is over the seeds that both have; a method with the one seed
+    EVERY has no training that a seed could change, and is compared with all.
     """
     settings, found = EvaluationSettings(), {}
-    patients = patient_codes(tables[first][0])
-    for name, seeds in tables.items():
-        metrics = mean_over([of(table) for table in seeds])
-        own = mean_over([of(table) for table in tables[first]])
-        once = [{metric: float(one.values[0]) for metric, one in of(table)(_ones(table)).items()} for table in seeds]
+    metrics = {name: {seed: of(table) for seed, table in seeds.items()} for name, seeds in tables.items()}
+    patients = patient_codes(next(iter(tables[first].values())))
+    for name, seeds in metrics.items():
+        once = {
+            str(seed): {metric: float(one.values[0]) for metric, one in seeds[seed](_ones(table)).items()}
+            for seed, table in tables[name].items()
+        }
+        both = [*metrics[first]] if EVERY in seeds else [seed for seed in metrics[first] if seed in seeds]
         less: dict[str, Estimate] = {}
-        if name != first:
-            less = estimate(difference(own, metrics), patients, settings, 0)
-        found[name] = {"mean": estimate(metrics, patients, settings, 0), "seeds": once, "less": less}
+        if name != first and both:
+            own = mean_over([metrics[first][seed] for seed in both])
+            other = mean_over([seeds[EVERY if EVERY in seeds else seed] for seed in both])
+            less = estimate(difference(own, other), patients, settings, 0)
+        found[name] = {
+            "mean": estimate(mean_over([*seeds.values()]), patients, settings, 0),
+            "seeds": once,
+            "less": less,
+            "seeds_of_less": both if less else [],
+        }
     return found
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from vertegrade.settings.spine import CropSettings
 from vertegrade.tables import CROPS, KEY, LABELS, PATIENT_SPLITS, read_table
 from vertegrade.training.loop import Training
 from vertegrade.training.seeds import batch_positions, own_generators, step_seed
+from vertegrade.training.states import States
 from vertegrade.weights import read_arrays, read_weights, write_weights
 
 GAMMA = 5.0  # of min-SNR (Hang et al., ICCV 2023)
@@ -129,6 +131,11 @@ def diffusion_of(variant: Variant, model: DaeModelSettings) -> Diffusion:
     return Clean(model) if variant.clean else Diffusion(model)
 
 
+def products(train: DaeTrainSettings) -> AbstractContextManager[Any]:
+    """In what precision products are computed, as `DaeLearning.loss` does."""
+    return torch.autocast("cpu", torch.bfloat16) if train.precision == "bfloat16" else nullcontext()
+
+
 class DiffusionLearning(DaeLearning):
     """The DAE's learning with what a variant changes."""
 
@@ -141,7 +148,9 @@ class DiffusionLearning(DaeLearning):
         if not self.variant.min_snr:
             return super().loss(network, seen, x_t, t, target)
         signal, sigma = self.diffusion.amounts(t)
-        error = ((network(seen, x_t, t) - target).square() * self.weight).mean(dim=(1, 2, 3))
+        with products(self.train):
+            prediction = network(seen, x_t, t)
+        error = ((prediction.float() - target).square() * self.weight).mean(dim=(1, 2, 3))
         return (min_snr((signal / sigma).square().flatten()) * error).mean()
 
 
@@ -168,8 +177,9 @@ class AutoencoderLearning(DiffusionLearning):
 
     def loss(self, network: nn.Module, seen: Tensor, x0: Tensor) -> Tensor:
         """Square error of the drawing, weighted as the DAE's."""
-        drawn = decoded(network.unet, torch.zeros_like(x0), network.encoder(seen))
-        return ((drawn - x0).square() * self.weight).mean()
+        with products(self.train):
+            drawn = decoded(network.unet, torch.zeros_like(x0), network.encoder(seen))
+        return ((drawn.float() - x0).square() * self.weight).mean()
 
 
 class Supervised(nn.Module):
@@ -203,7 +213,9 @@ class SupervisedLearning:
 
     def loss(self, network: nn.Module, seen: Tensor, above: Tensor) -> Tensor:
         """Binary cross-entropy of all limits (Frank and Hall, ECML 2001)."""
-        return functional.binary_cross_entropy_with_logits(network(seen), above)
+        with products(self.train):
+            logits = network(seen)
+        return functional.binary_cross_entropy_with_logits(logits.float(), above)
 
 
 def settings_of(
@@ -232,13 +244,14 @@ def train_variant(
         facts = {"parameters": float(sum(weights.numel() for weights in network.parameters()))}
         facts |= {"encoder_parameters": float(sum(weights.numel() for weights in network.encoder.parameters()))}
         facts |= {"crops": float(len(crops))}
+        settings = {"model": model.model_dump(), "train": train.model_dump()}
+        states = States(folder=folder / f"state-{variant.name}", code="", packages={})
         if learning is not None:
-            state = folder / f"state-{variant.name}"
+            state = states.of(settings=settings, seed=seed, device="cpu", inputs=crops.sha256())
             facts |= Training(network, learning.batch, learning.loss, recipe(network, train), state, seed).run()
-    settings = {"model": model.model_dump(), "train": train.model_dump()}
     write_weights(folder / f"{variant.name}.safetensors", network, {"variant": variant.name, "seed": str(seed)})
     write_json(folder / f"{variant.name}.json", facts | {"settings": settings})
-    shutil.rmtree(folder / f"state-{variant.name}", ignore_errors=True)
+    shutil.rmtree(states.folder, ignore_errors=True)
 
 
 def _learning(
