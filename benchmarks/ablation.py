@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from ablation_grading import EVERY, Tables, cases_of, compared, grade_variant, g
 from ablation_pictures import draw_variant, picture_metrics, read_facts
 from ablation_tables import page
 from ablation_training import Run, load_variant, read_run, train_variant
-from ablation_variants import BASELINES, BY_NAME, SHARES, VARIANTS, Variant
+from ablation_variants import BASELINES, BY_NAME, OWN, SHARES, VARIANTS, Variant
 from vertegrade.files import read_json, write_json, write_text
+from vertegrade.graders.dae.weights import load_dae
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 from vertegrade.tables import LATENTS, read_tables, write_frame
 
@@ -62,17 +64,26 @@ def make(plan: Plan) -> None:
                 if variant.share in (None, share):
                     grade(plan.run, latents, share, seed, plan.folder(seed) / variant.name)
         for name in BASELINES:
-            latents = read_tables(plan.run.files(f"latents/{name}/{{}}.parquet"), LATENTS)
+            latents = latents_of_baseline(plan.run, name)
             for share in SHARES:
                 # all labels are the same in every seed
                 folder = plan.folder(seed) if share < 1 else plan.out
                 grade(plan.run, latents, share, seed if share < 1 else 0, folder / name)
         report(plan)
+    if plan.vertebrae:
+        draw_own = partial(draw_variant, plan.run, latents_of_baseline(plan.run, OWN), plan.vertebrae, EVERY)
+        own = load_dae(plan.run.results / "dae/weights.safetensors")
+        stage(plan.out / f"{OWN}.pictures.json", lambda: draw_own(own, plan.out / OWN))
     for seed in plan.seeds if plan.vertebrae else ():
         for variant in plan.variants:
             if variant.draws:
                 make_pictures(plan, variant, seed)
     report(plan)
+
+
+def latents_of_baseline(run: Run, name: str) -> pd.DataFrame:
+    """LATENTS that the run itself made."""
+    return read_tables(run.files(f"latents/{'dae' if name == OWN else name}/{{}}.parquet"), LATENTS)
 
 
 def make_latents(plan: Plan, variant: Variant, seed: int) -> None:
@@ -99,7 +110,7 @@ def make_pictures(plan: Plan, variant: Variant, seed: int) -> None:
     def draw() -> None:
         latents = pd.read_parquet(stem.with_name(f"{stem.name}.latents.parquet"))
         dae = load_variant(plan.run, variant, plan.model, plan.train, stem.parent)
-        draw_variant(plan.run, dae, latents, plan.vertebrae, seed, stem)
+        draw_variant(plan.run, latents, plan.vertebrae, seed, dae, stem)
 
     stage(stem.with_name(f"{stem.name}.pictures.json"), draw)
 
@@ -135,15 +146,18 @@ def graded_tables(plan: Plan, share: float) -> Tables:
     for name in BASELINES:
         stem = graded_name(name, share)
         every = plan.out / f"{stem}.grades.parquet"
-        found[name] = tables_of(plan, f"{stem}.grades") if share < 1 else {EVERY: pd.read_parquet(every)}
+        if share < 1:
+            found[name] = tables_of(plan, f"{stem}.grades")
+        elif every.exists():
+            found[name] = {EVERY: pd.read_parquet(every)}
     return {name: tables for name, tables in found.items() if tables}
 
 
-def tables_of(plan: Plan, name: str) -> dict[int, pd.DataFrame]:
-    """The tables of this name in the folders of all seeds."""
+def tables_of(plan: Plan, name: str, beside: str = ".parquet") -> dict[int, pd.DataFrame]:
+    """The tables of this name in the folders of all seeds, where the last file of their stage is there."""
     folders = sorted(plan.out.glob("seed*"), key=lambda folder: int(folder.name.removeprefix("seed")))
     files = {int(folder.name.removeprefix("seed")): folder / f"{name}.parquet" for folder in folders}
-    return {seed: pd.read_parquet(path) for seed, path in files.items() if path.exists()}
+    return {seed: pd.read_parquet(path) for seed, path in files.items() if path.with_suffix(beside).exists()}
 
 
 def report(plan: Plan) -> None:
@@ -154,12 +168,15 @@ def report(plan: Plan) -> None:
         figures[f"grading_{share * 100:.0f}"] = compared(cases, grading_metrics, FIRST)
         rows = next(iter(cases[FIRST].values()))
         figures["test"] = {"vertebrae": len(rows), "patients": rows["patient_id"].nunique()}
-    drawn = {variant.name: tables_of(plan, f"{variant.name}.pictures") for variant in VARIANTS}
+    drawn = {v.name: tables_of(plan, f"{v.name}.pictures", beside=".json") for v in VARIANTS}
+    if (plan.out / f"{OWN}.pictures.json").exists():
+        drawn[OWN] = {EVERY: pd.read_parquet(plan.out / f"{OWN}.pictures.parquet")}
     drawn = {name: tables for name, tables in drawn.items() if tables}
     if FIRST in drawn:
         figures["pictures"] = compared(drawn, picture_metrics, FIRST)
         figures["picture_facts"] = {
-            name: [read_facts(plan.folder(seed) / name) for seed in tables] for name, tables in drawn.items()
+            name: [read_facts((plan.folder(seed) if seed != EVERY else plan.out) / name) for seed in tables]
+            for name, tables in drawn.items()
         }
     trained = {v.name: sorted(plan.out.glob(f"seed*/{v.name}.json")) for v in VARIANTS}
     figures["trainings"] = {name: [read_json(path) for path in paths] for name, paths in trained.items() if paths}

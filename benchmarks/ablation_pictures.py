@@ -95,7 +95,7 @@ def best_way(run: Run, dae: Dae, vertebrae: int, seed: int) -> tuple[tuple[int, 
     return min(errors, key=lambda way: errors[way]), named
 
 
-def draw_variant(run: Run, dae: Dae, latents: pd.DataFrame, vertebrae: int, seed: int, stem: Path) -> None:
+def draw_variant(run: Run, latents: pd.DataFrame, vertebrae: int, seed: int, dae: Dae, stem: Path) -> None:
     """Draw and measure test vertebrae at all grades; writes `NAME.pictures.parquet`, `.npy` and `.json`."""
     plane = Hyperplane.from_dict(read_json(stem.with_name(f"{stem.name}-100.hyperplane.json")))
     calibration = Calibration.from_dict(read_json(stem.with_name(f"{stem.name}-100.calibrator.json")))

@@ -32,6 +32,12 @@ def page(figures: dict[str, Any]) -> str:
     return "\n\n".join([*parts, _trainings(figures["trainings"])]) + "\n"
 
 
+def in_order(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    """By method as ablation_variants.py lists them, and the baselines last."""
+    order = [*BY_NAME, *BASELINES]
+    return sorted(found.items(), key=lambda item: (order.index(item[0].partition(", ")[0]), item[0]))
+
+
 def label_of(name: str) -> str:
     """A method's name for people."""
     own, _, head = name.partition(", ")
@@ -45,7 +51,7 @@ def _grading(found: dict[str, Any], share: int) -> str:
             str(len(of["seeds"])),
             *(f"{estimate_text(of['mean'][m], 3)}{_spread(of, m)}" for m in GRADING),
         ]
-        for name, of in found.items()
+        for name, of in in_order(found)
     ]
     return "\n\n".join(
         [
@@ -62,12 +68,12 @@ def _pictures(figures: dict[str, Any]) -> str:
     found, facts = figures["pictures"], figures["picture_facts"]
     labels = [label for label, _ in PICTURES.values()]
     rows = []
-    for name, of in found.items():
+    for name, of in in_order(found):
         mean = [estimate_text(of["mean"][metric], digits) for metric, (_, digits) in PICTURES.items()]
         shares = [f"{np.mean([fact[metric] for fact in facts[name]]):.2f}" for metric in FACTS]
         fine = np.mean([fact["fine_structure"]["pictures"] / fact["fine_structure"]["ct"] for fact in facts[name]])
         ways = sorted({f"{steps} to {lowest}" for steps, lowest in (fact["way"] for fact in facts[name])})
-        way = "one" if BY_NAME[name].kind == "autoencoder" else ", ".join(ways)
+        way = "one" if name in BY_NAME and BY_NAME[name].kind == "autoencoder" else ", ".join(ways)
         rows.append([label_of(name), str(len(of["seeds"])), *mean, *shares, f"{fine:.0%}", way])
     digits = {metric: max(places, 1) for metric, (_, places) in PICTURES.items()}
     return "\n\n".join(
@@ -88,7 +94,7 @@ def _less(found: dict[str, Any], digits: dict[str, int]) -> list[list[str]]:
             str(len(of["seeds_of_less"])),
             *(_marked(of["less"][metric], places) for metric, places in digits.items()),
         ]
-        for name, of in found.items()
+        for name, of in in_order(found)
         if of["less"]
     ]
 
@@ -105,7 +111,7 @@ def _spread(of: dict[str, Any], metric: str) -> str:
 
 def _trainings(trainings: dict[str, Any]) -> str:
     rows = []
-    for name, seeds in trainings.items():
+    for name, seeds in in_order(trainings):
         first = seeds[0]
         seconds = np.mean([seed.get("seconds", 0.0) for seed in seeds])
         crops = ", ".join(f"{count:.0f}" for count in sorted({seed["crops"] for seed in seeds}))

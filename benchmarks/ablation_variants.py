@@ -58,4 +58,5 @@ VARIANTS = (
     Variant("original", "DAE, original recipe", "diffusion", PUBLISHED_MODEL, PUBLISHED_TRAINING),
 )
 BY_NAME = {variant.name: variant for variant in VARIANTS}
-BASELINES = {"pca": "PCA-64", "keypoints": "keypoints"}
+OWN = "run"  # the DAE that the run trained itself, as far as its own settings say
+BASELINES = {OWN: "the run's own DAE", "pca": "PCA-64", "keypoints": "keypoints"}

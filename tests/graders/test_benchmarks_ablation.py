@@ -206,15 +206,16 @@ def test_one_command_goes_on_where_it_was_stopped(finished: Path, tmp_path: Path
     first = ran()
     assert first.count("seed1/dae.json") == first.count("autoencoder.pictures.json") == 1, first
     figures = json.loads((out / "ablation.json").read_text())
-    assert {name: [*of["seeds"]] for name, of in figures["pictures"].items()} == {"dae": ["1"], "autoencoder": ["1"]}
+    seeds = {name: [*of["seeds"]] for name, of in figures["pictures"].items()}
+    assert seeds == {"dae": ["1"], "autoencoder": ["1"], "run": ["0"]}
     assert {*figures["grading_100"]} == {
-        "dae", "autoencoder", "supervised-100", "supervised-100, head", "pca", "keypoints",
+        "dae", "autoencoder", "supervised-100", "supervised-100, head", "pca", "keypoints", "run",
     }  # fmt: skip
     assert (out / "ablation.md").read_text() == page(figures)
     made = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.parent != out and path.is_file()}
     (out / "seed1/autoencoder.pictures.json").unlink()
     second = ran()
-    assert [line.split()[2] for line in second.splitlines() if " s" in line and ".json:" in line] == [
+    assert [line.split()[2] for line in second.splitlines() if line.endswith(" s")] == [
         f"{out}/seed1/autoencoder.pictures.json:"
     ]
     changed = {path.name for path, when in made.items() if path.stat().st_mtime_ns != when}
