@@ -45,6 +45,7 @@ for name in ALL_METHODS:
 
 include: "rules/grade.smk"
 include: "rules/counterfactual.smk"
+include: "rules/looks_at.smk"
 include: "rules/virtual.smk"
 include: "rules/challenge.smk"
 include: "rules/evaluate.smk"

@@ -52,6 +52,9 @@ rule cohort_page:
         rivals="<results>/report/rivals.png",
         strips="<results>/counterfactual/metrics.json",
         told_apart="<results>/counterfactual/rivals.json",
+        looks_at="<results>/report/looks_at.png",
+        looked="<results>/counterfactual/looks_at.json",
+        grade_heights="<results>/counterfactual/grade_heights.parquet",
         differences=expand(
             "<results>/evaluation/{method}/differences.json", method=COMPARED
         ),

@@ -7,7 +7,8 @@ from vertegrade.files import read_json, sha256_of, write_text
 from vertegrade.methods import MAIN
 from vertegrade.report.applied import applied_run
 from vertegrade.report.cohort_page import cohort_page
-from vertegrade.tables import GRADE_TABLE, read_table
+from vertegrade.report.looks_at_text import looks_at_texts
+from vertegrade.tables import GRADE_HEIGHTS, GRADE_TABLE, read_table
 from vertegrade.workflow.job import run_job
 
 
@@ -40,7 +41,7 @@ with run_job(snakemake) as job:
         "Calibrators": ", ".join(f"{method}: {numbers['chosen']}" for method, numbers in calibrations.items()),
     }
     figures = {path.stem: path for path in sorted(Path(job.input.figures).glob("*.svg"))}
-    figures |= {name: Path(job.input[name]) for name in ("montage", "counterfactuals", "rivals")}
+    figures |= {name: Path(job.input[name]) for name in ("montage", "counterfactuals", "rivals", "looks_at")}
     metrics = {numbers["method"]: numbers for numbers in map(read_json, job.input.metrics)}
     differences = [read_json(path) for path in job.input.differences]
     calibrator = next(path for path in job.input.calibrators if Path(path).parent.name == MAIN)
@@ -49,6 +50,7 @@ with run_job(snakemake) as job:
         "cost": summary["cost"],
         "counterfactuals": read_json(job.input.strips),
         "rivals": read_json(job.input.told_apart),
+        "looked": looks_at_texts(read_json(job.input.looked), read_table(job.input.grade_heights, GRADE_HEIGHTS)),
         "applied": [
             applied(path, set(job.input.applied), calibrator)
             for path in job.input.applied

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from vertegrade.graders import pca
 from vertegrade.graders.crops import Crops
 from vertegrade.graders.pca import encode_pca, fit_pca, flatten, load_pca, save_pca
+from vertegrade.graders.pca_map import pca_maps
 from vertegrade.grading.rows import GradingError
 from vertegrade.tables import LATENTS, check_table
 
@@ -100,3 +101,22 @@ def test_scores_are_those_of_scikit_learn(count: int, monkeypatch: pytest.Monkey
     in_blocks = fit_pca(some(count), 5, WINDOW, seed=3)
     np.testing.assert_allclose(in_blocks.mean, known.mean_, atol=1e-5)
     np.testing.assert_allclose(in_blocks.encode(Crops([new]))[:, :2], wanted[:, :2], atol=1e-3)
+
+
+def test_the_map_of_a_linear_model_adds_up_to_its_scores() -> None:
+    random = np.random.default_rng(5)
+    fitted = pca.CropPca(random.normal(size=48).astype(np.float32), random.normal(size=(3, 48)).astype(np.float32),
+                  (0.0, 400.0), (3, 4, 4))  # fmt: skip
+    pixels = random.integers(-100, 500, (5, 3, 4, 4)).astype(np.int16)
+    direction = np.array([1.0, -2.0, 0.5])
+    averages = flatten(np.full((5, 3, 4, 4), 150, np.int16), fitted.window)
+    maps = pca_maps(fitted, direction, pixels, averages)
+    apart = fitted.encode(Crops([pixels])) - fitted.encode(Crops([np.full((5, 3, 4, 4), 150, np.int16)]))
+    np.testing.assert_allclose(maps.sum(axis=(1, 2)), apart @ direction, rtol=1e-4)
+    pixels[:, 1, 2, 3] = 150  # a pixel like the average has no part in it, in its own slice alone
+    weight = (direction @ fitted.components).reshape(3, 4, 4)
+    shown = flatten(pixels, fitted.window).reshape(5, 3, 4, 4) - averages[0, 0]
+    np.testing.assert_allclose(
+        pca_maps(fitted, direction, pixels, averages)[:, 2, 3],
+        (shown * weight)[:, [0, 2], 2, 3].sum(axis=1), rtol=1e-4, atol=1e-5,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from helpers.tiny_dae import MODEL
 from vertegrade.files import sha256_of, write_json
 from vertegrade.graders.dae.network import DaeNetwork
 from vertegrade.graders.dae.weights import save_dae
+from vertegrade.graders.pca import CropPca, save_pca
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.grades import grade_table
 from vertegrade.grading.hyperplane import fit_hyperplane
@@ -98,8 +99,8 @@ class Cohort:
     def novelty(self) -> str:
         return str(self.model / "grading/dae/novelty.json")
 
-    def hyperplane(self) -> str:
-        return str(self.model / "grading/dae/hyperplane.json")
+    def hyperplane(self, method: str = "dae") -> str:
+        return str(self.model / f"grading/{method}/hyperplane.json")
 
     def tables(self) -> dict[str, Any]:
         """What evaluation reads of the cohort."""
@@ -125,8 +126,11 @@ def labels_of(scan: str, patient: str) -> pd.DataFrame:
 
 
 def write_model(folder: Path) -> Path:
-    """Weights, hyperplane and calibrator, as a finished run has them."""
+    """Weights, components, hyperplane and calibrator, as a finished run has them."""
     (folder / "dae").mkdir()
+    (folder / "pca").mkdir()
+    numbers = np.ones((MODEL.z_dim + 1, int(np.prod(CROP))), np.float32)
+    save_pca(folder / "pca/components.safetensors", CropPca(numbers[0], numbers[1:], (0.0, 400.0), CROP))
     weights = folder / "dae/weights.safetensors"
     save_dae(weights, DaeNetwork(MODEL, 16), MODEL, (3, 16, 16), {"crop": "{}"})
     latents, labels, splits = cohort(dimensions=MODEL.z_dim, model=sha256_of(weights))

@@ -90,6 +90,7 @@ def test_partitions_that_are_not_there_or_have_no_gpu(cluster: Path) -> None:
         "localize asks for a GPU, partition 'cpu' has none; name another, or set run.device: cpu",
         "fit_steps asks for a GPU, partition 'cpu' has none; name another, or set run.device: cpu",
         "counterfactual asks for a GPU, partition 'cpu' has none; name another, or set run.device: cpu",
+        "looks_at asks for a GPU, partition 'cpu' has none; name another, or set run.device: cpu",
     ]
     assert len(check_profile(mine, "cpu")) == 1
 

@@ -164,3 +164,24 @@ def test_levels_and_slices_stand_in_their_order_after_the_file(figures, tmp_path
     assert rows == [f"T{n}" for n in range(4, 13)] + [f"L{n}" for n in range(1, 6)] + rows[14:]
     assert rows[14:] == [band for band in ("&lt;= 1 mm", "1-2 mm", "2-3 mm", "&gt; 3 mm") if band in rows]
     assert {"&lt;= 1 mm", "2-3 mm"} <= set(rows)  # by their text the other way round
+
+
+def test_what_the_model_looks_at_is_told_where_there_is_a_picture(figures, tmp_path):
+    looked = {
+        "vertebrae": 9,
+        "finding": "So 80 % comes from <the> vertebra itself.",
+        "warning": "Do not read it.",
+        "trust": "It agrees.",
+        "maps": ["Gradient", "Occlusion", "PCA (exact)"],
+        "areas": [{"name": "Endplates", "cells": ["9 %", "18 %", "0.45", "17 %", "20 %", "0.38"]}],
+        "heights": [{"name": "Wedge, all levels", "source": "Test CT", "n": 7, "cells": ["−20.0", "−12.0", "−3.0"]}],
+    }
+    assert "What does the model look at?" not in cohort_page(METRICS, _flow(), figures, FACTS, looked=looked)
+    figures["looks_at"] = tmp_path / "looks_at.png"
+    figures["looks_at"].write_bytes(b"png")
+    page = cohort_page(METRICS, _flow(), figures, FACTS, looked=looked)
+    assert Outline(page).open == []
+    told = ("So 80 % comes from &lt;the&gt; vertebra itself.", "Do not read it.", "It agrees.", "Test CT", "−12.0")
+    assert all(text in page for text in told)
+    assert "No map could be made" not in page
+    assert "No map could be made" in cohort_page(METRICS, _flow(), figures, FACTS, looked=None)

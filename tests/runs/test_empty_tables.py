@@ -18,10 +18,11 @@ from helpers.empty_cohort import (
     write,
     write_model,
 )
+from helpers.empty_page import page
 from helpers.runs import ROOT
 from vertegrade.cohort.labels import LabelError
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.files import read_json, write_json
+from vertegrade.files import read_json
 from vertegrade.grading.rows import GradingError
 from vertegrade.tables import (
     APPEARANCE,
@@ -206,116 +207,6 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
     assert numbers["cohort"].items() >= counts.items()
     assert numbers["methods"]["dae"]["vertebra_auc"] is None
     page(empty, metrics, differences, figures, summary)
-
-
-def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str, summary: str) -> None:
-    """The flow, the pictures and the page of the same cohort."""
-    flow = empty.out("flow.json")
-    empty.run(
-        "flow",
-        {
-            "index": [],
-            "converted": [empty.scans],
-            "scans": [empty.states],
-            "landmarks": [empty.landmarks],
-            "crops": [empty.crops],
-            "labels": empty.labels,
-            "grades": empty.grades,
-            "splits": empty.splits,
-        },
-        {"numbers": flow, "table": empty.out("flow.tsv"), "figure": empty.out("flow.svg")},
-        params={"sheet": ["a"]},
-    )
-    assert json.loads(Path(flow).read_text())["all"]["scans"]["not_converted"] == {"path_missing (failed)": 1}
-    outcome = empty.out("outcome.txt")
-    states = {"scans": [empty.states], "grades": empty.grades}
-    with pytest.raises(SystemExit, match="no scan is done"):
-        empty.run("outcome", states, {"": outcome}, params={"fail_on": "all"})
-    empty.run("outcome", states, {"": outcome}, params={"fail_on": "none"})
-    assert Path(outcome).read_text().startswith("1 scan(s): 0 done, 1 failed (1 path_missing)\n")
-    collapsed = {"pixels": empty.out("collapsed.npy"), "crops": empty.out("collapsed.parquet")}
-    shard = {"landmarks": empty.landmarks, "measurements": empty.measurements, "frames": empty.frames}
-    empty.run(
-        "collapse_crops",
-        shard | {"volumes": empty.folder, "scans": empty.scans, "crops": empty.crops, "splits": empty.splits},
-        collapsed,
-        sections=["crop", "dae.counterfactual.pairs"],
-    )
-    steps, weights = empty.out("steps.safetensors"), str(empty.model / "dae/weights.safetensors")
-    empty.run(
-        "fit_steps",
-        {name: [path] for name, path in collapsed.items()} | {"weights": weights},
-        {"steps": steps},
-        sections=["dae.encode"],
-    )
-    refiner = str(ROOT / "models/localizer/vertebrae.safetensors")
-    images, strips, drawn = (empty.out(name) for name in ("images.npy", "strips.parquet", "strips.json"))
-    pixels = {"pixels": [empty.pixels], "crops": [empty.crops]}
-    empty.run(
-        "counterfactual",
-        pixels
-        | {name: [path] for name, path in shard.items()}
-        | {
-            "latents": [empty.latents],
-            "weights": weights,
-            "steps": steps,
-            "hyperplane": empty.hyperplane(),
-            "calibrator": empty.calibrator(),
-            "refiner": refiner,
-            "predictions": empty.predictions(),
-        },
-        {"images": images, "strips": strips, "metrics": drawn},
-        sections=["crop", "dae.counterfactual"],
-    )
-    assert json.loads(Path(drawn).read_text())["vertebrae"] == 0
-    bent, told_apart = empty.out("rivals.npy"), empty.out("rivals.json")
-    empty.run(
-        "rivals",
-        pixels
-        | {name: [path] for name, path in shard.items()}
-        | {"images": images, "strips": strips, "refiner": refiner},
-        {"images": bent, "figures": told_apart},
-        sections=["crop", "dae.model", "evaluation"],
-    )
-    window = ["report.window_centre_hu", "report.window_width_hu"]
-    shown, montage = empty.out("counterfactuals.png"), empty.out("montage.png")
-    empty.run(
-        "counterfactual_figure",
-        {"images": images, "strips": strips, "grades": empty.grades, "labels": empty.labels}
-        | {"predictions": empty.predictions(), "rivals": bent},
-        {"figure": shown, "animations": empty.out("counterfactuals"), "rivals": empty.out("rivals.png")},
-        sections=["report.difference_hu", "dae.counterfactual.shown", "dae.model.hu_low", "dae.model.hu_high", *window],
-    )
-    empty.run(
-        "montage",
-        pixels | {"predictions": empty.predictions(), "grades": empty.grades, "labels": empty.labels},
-        {"": montage},
-        sections=["report.montage_crops", *window],
-    )
-    training = {"steps": 1, "seconds": 1.0, "patients": 1}
-    write_json(empty.out("training.json"), training)
-    empty.run(
-        "cohort_page",
-        {
-            "metrics": list(metrics.values()),
-            "figures": figures,
-            "flow": flow,
-            "training": empty.out("training.json"),
-            "heights": empty.heights,
-            "calibrators": [empty.calibrator(method) for method in METHODS],
-            "montage": montage,
-            "counterfactuals": shown,
-            "strips": drawn,
-            "rivals": empty.out("rivals.png"),
-            "told_apart": told_apart,
-            "differences": [differences],
-            "summary": summary,
-            "applied": [],
-        },
-        {"": empty.out("cohort.html")},
-        params={"phantom": False},
-    )
-    assert "path_missing" in Path(empty.out("cohort.html")).read_text(encoding="utf-8")
 
 
 TRAININGS: dict[str, tuple[str, Callable[[Cohort], tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]]] = {

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydicom.dataset import Dataset
 
 import scale
+from helpers import rerun_modules
 from helpers import rerun_table as table
 from helpers.runs import ROOT, TINY, clone, finished_tiny, snakemake
 from helpers.series import SERIES_UID, body_hu, write_series
@@ -141,7 +142,7 @@ def test_key(key: str, opened: Callable[..., Any], params_before: dict[str, Any]
 def test_module(
     module: str, opened: Callable[..., Any], params_before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    touched = table.row_of(module, table.MODULES)
+    touched = table.row_of(module, rerun_modules.MODULES)
     parse = code_hash._parse
     edited = lambda file: parse(file)._replace(digest="edited") if file == ROOM / module else parse(file)  # noqa: E731
     monkeypatch.setattr(code_hash, "_parse", edited)
@@ -341,7 +342,7 @@ def test_clone_touch_and_comments_re_run_nothing_and_an_edit_does(tiny: Path, tm
     assert rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=copied)) == set()
     module.write_text(text + "\nMORE = 1\n", encoding="utf-8")
     edited = rules_in(dry_run(tiny, "--cores", "1", *TARGETS, root=copied))
-    assert edited == table.with_followers(table.row_of("evaluation/bootstrap.py", table.MODULES))
+    assert edited == table.with_followers(table.row_of("evaluation/bootstrap.py", rerun_modules.MODULES))
 
 
 def dry_run(folder: Path, *arguments: str, **more: Any) -> str:

@@ -135,6 +135,7 @@ def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, 
   encode: {slurm_partition: "gpu,gpu-long", gpu: 0, gres: "gpu:h100:1"}
   localize: {slurm_partition: gpu-long, runtime: 90}
   fit_steps: {slurm_partition: gpu}
+  looks_at: {slurm_partition: gpu}
   counterfactual: {slurm_partition: gpu, mem_mb: 99999999}
   train_dae: {slurm_partition: slices, gpu: 0, gres: "gpu:1g.5gb:2"}
   crop: {slurm_extra: "--gres=gpu:1"}

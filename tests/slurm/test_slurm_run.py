@@ -11,7 +11,7 @@ from helpers.runs import snakemake
 from helpers.slurm_project import Project
 
 pytestmark = pytest.mark.slow
-GPU_RULES = {"train_dae", "encode", "pictures_counterfactual_fit_steps"}  # the last one is a group
+GPU_RULES = {"train_dae", "encode", "pictures_counterfactual_fit_steps_looks_at"}  # the last one is a group
 MINUTES = {"measure": 5, "localization_picture": 15}
 
 

@@ -270,7 +270,6 @@ VIRTUAL_CASES = _schema(
     ["method", *KEY],
 )
 
-
 # One row per crop of a training vertebra, as it is (shape "") or collapsed in place; crop: its place in the packed
 # array. loss: fraction of its own height that each column lost.
 LOSSES = [f"loss_{column}" for column in HEIGHTS]
@@ -295,6 +294,30 @@ COUNTERFACTUALS = _schema(
     }
     | {"nearest_training": _number(0, 1, nullable=True), "returns": pa.Column(bool), "reached": pa.Column(bool)},
     ["row", "picture"],
+)
+
+# Parts of a crop; where two overlap, the last one counts. `lost`: where an intact body would be and this one is not.
+AREAS = ("elsewhere", "discs", "lost", "neighbours", "body", "endplates")
+LOOKS = ["gradient", "occlusion", "pca"]
+# One row per test vertebra and map of where its severity comes from. score: grades above the average intact vertebra.
+# By area: its share of the crop, share of the map's absolute values, and the sum of its pixels (NaN: these overlap).
+LOOKS_AT = _schema(
+    _VERTEBRA
+    | {"row": _whole(), "map": pa.Column(str, pa.Check.isin(LOOKS))}
+    | {"grade": _whole(GRADES), "severity": _number(0, 3), "score": _number()}
+    | {f"{of}_{name}": _number(0, 1) for of in ("area", "share") for name in AREAS}
+    | {f"grades_{name}": _number(nullable=True) for name in AREAS}
+    | {"agreement": _number(-1, 1, nullable=True)},
+    ["row", "map"],
+)
+
+# What one grade of severity changes in a height, as a fraction of the expected one; NaN where there are too few.
+GRADE_HEIGHTS = _schema(
+    {"source": _text("^(pictures|crops)$"), "part": _text(), "shape": pa.Column(str, pa.Check.isin(SHAPES))}
+    | {"step": _text(r"^[0-3]-[0-3]$"), "column": pa.Column(str, pa.Check.isin(HEIGHTS))}
+    | {name: _number(nullable=True) for name in ("change", "low", "high")}
+    | {"vertebrae": _whole(), "patients": _whole()},
+    ["source", "part", "shape", "step", "column"],
 )
 
 

@@ -16,7 +16,7 @@ from vertegrade.settings import Settings
 if TYPE_CHECKING:
     from vertegrade.preflight.submissions import Submission
 
-GPU_RULES = ("train_dae", "localize", "encode", "fit_steps", "counterfactual")
+GPU_RULES = ("train_dae", "localize", "encode", "fit_steps", "counterfactual", "looks_at")
 TIMEOUT_S = 60
 
 

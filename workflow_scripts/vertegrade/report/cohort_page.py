@@ -83,16 +83,17 @@ def cohort_page(
     applied: Sequence[dict[str, Any]] = (),
     counterfactuals: dict[str, Any] | None = None,
     rivals: dict[str, Any] | None = None,
+    looked: dict[str, Any] | None = None,
 ) -> str:
     """The page as HTML.
 
     metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method.
     figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
-    counterfactuals, rivals; a missing one leaves its section out. facts: what was run, shown unchanged, in their order.
-    differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded one.
-    cost: that of summary.json. applied: `applied_run` of each run that graded other scans by this model.
-    counterfactuals: metrics.json of the pictures at other grades; rivals: rivals.json beside it. Raises
-    PageError when flow and metrics count different vertebrae.
+    counterfactuals, looks_at, rivals; a missing one leaves its section out. facts: what was run, shown unchanged and in
+    their order. differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded
+    one. cost: that of summary.json. applied: `applied_run` of each run that graded other scans by this model.
+    counterfactuals: metrics.json of the pictures at other grades. looked: `looks_at_texts`. rivals: rivals.json beside
+    the pictures. Raises PageError when flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
     counted = flow["splits"]["test"]["vertebrae"]["evaluated"]
@@ -127,6 +128,7 @@ def cohort_page(
             drawn=counterfactuals,
             rivals=rival_rows(rivals) if rivals else [],
             verdict=rival_verdict(rivals) if rivals else "",
+            looked=looked,
             pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
             abouts={METHODS[method].label: METHODS[method].about for method in metrics},
             estimate_text=estimate_text,
