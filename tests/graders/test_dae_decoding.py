@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from helpers.tiny_dae import MODEL, pixels
+from vertegrade.graders.dae import decoding
 from vertegrade.graders.dae.decoding import EDGE_MM, body_masks, decode, noise_of
 from vertegrade.graders.dae.diffusion import Diffusion, ddim_levels
 from vertegrade.graders.dae.network import DaeNetwork
@@ -98,3 +99,21 @@ def test_a_picture_stays_within_the_window() -> None:
 
     found = diffusion.render(unet, torch.randn(1, 1, 2, 3), torch.zeros(1, 2), ddim_levels(5, 300))
     torch.testing.assert_close(found[0, 0, 0], torch.tensor([-1.0, 0.25, 1.0]), atol=1e-4, rtol=0)
+
+
+def test_a_body_is_whole_between_its_endplates() -> None:
+    (mask,) = body_masks(SIX[None], 64, 1.0)
+    for column, (first, last) in {22: (20, 39), 31: (22, 37), 40: (20, 39)}.items():
+        rows = np.flatnonzero(mask[:, column])
+        assert abs(rows[0] - first) <= 1
+        assert abs(rows[-1] - last) <= 1
+        assert (np.diff(rows) == 1).all()
+
+
+def test_all_batches_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    dae, crops = tiny(), windowed(hounsfield(pixels()[:3], MODEL), MODEL)
+    z = np.random.default_rng(0).normal(size=(3, 8))
+    given = noise_of(["a", "b", "c"], 0, (3, 16, 16)), np.ones((3, 16, 16), np.float32), z, ddim_levels(3, 500)
+    whole = decode(dae, crops, *given)
+    monkeypatch.setattr(decoding, "BATCH", 2)
+    torch.testing.assert_close(decode(dae, crops, *given), whole, rtol=1e-4, atol=1e-4)

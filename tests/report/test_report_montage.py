@@ -45,6 +45,12 @@ def test_no_vertebra_is_chosen_twice_when_there_are_fewer_than_wanted():
     assert not rows.duplicated(["scan_id", "vertebra"]).any()
 
 
+def test_as_many_as_wanted_are_shown_where_most_are_alike():
+    few = PREDICTIONS[(PREDICTIONS["split"] == "test") & PREDICTIONS["evaluable"]].head(5)
+    rows = spread_by_severity(few.assign(severity=[0.0, 0.01, 0.02, 0.03, 3.0]), 5)
+    assert rows["severity"].tolist() == [0.0, 0.01, 0.02, 0.03, 3.0]
+
+
 def test_only_evaluable_vertebrae_of_the_split_are_shown():
     rows = spread_by_severity(PREDICTIONS, 400)
     assert rows["evaluable"].all()
