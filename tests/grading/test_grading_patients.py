@@ -174,8 +174,7 @@ def test_each_row_says_what_all_graded_rows_of_its_patient_say(
 
 def test_without_a_rule_the_worst_grade_calls(fitted: tuple[pd.DataFrame, Calibration]) -> None:
     predictions, calibration = fitted
-    old = {name: value for name, value in calibration.to_dict().items() if name != "patient"}
-    judged = with_patients(predictions, Calibration.from_dict(old))
+    judged = with_patients(predictions, Calibration.from_dict(calibration.to_dict() | {"patient": None}))
     worst = predictions.groupby("patient_id")["grade"].max()
     assert judged["patient_p_fracture"].isna().all()
     assert (judged["patient_fractured"] == judged["patient_id"].map(worst).ge(1).astype(int)).all()

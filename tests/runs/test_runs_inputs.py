@@ -57,7 +57,7 @@ READS = {
 # Of one shard: it alone is read.
 OF_SHARD = {
     "crop": ["ct/0", "landmarks/0.parquet", "landmarks/0_scans.parquet"],
-    "measure": ["landmarks/0.parquet"],
+    "measure": ["landmarks/0.parquet", "heights/intact_heights.json"],
     "appearance": ["crops/0.npy", "crops/0.parquet"],
     "encode": ["crops/0.npy", "crops/0.parquet", "dae/weights.safetensors"],
     "encode_pca": ["crops/0.npy", "crops/0.parquet", "pca/components.safetensors"],

@@ -144,6 +144,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/python benchmarks/mutants.py": Known(),
     ".venv/bin/python benchmarks/crops_memory.py FOLDER train_pca": Known(),
     ".venv/bin/python benchmarks/looks_at.py RESULTS": Known(),
+    ".venv/bin/python benchmarks/intact_heights.py results": Known(),
     ".venv/bin/python benchmarks/novelty.py RESULTS --more MORE --shared ../shared/data": Known(),
 }
 
