@@ -79,6 +79,7 @@ def test_a_rule_that_learns_by_heart_wins_nothing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(RULES, "by_heart", by_heart)
     scale = fit_grade_scale(graded, grade, 1, np.arange(400) % 5)
     assert scale.rule != "by_heart"
+    assert scale.scores["by_heart"] < scale.scores["fitted"] - 0.2
     assert decision_rules.RULES["by_heart"] is by_heart
 
 
