@@ -65,6 +65,12 @@ def test_the_fracture_limit_separates_when_it_can() -> None:
     assert youden_limit(value, event) == pytest.approx(0.4)
 
 
+def test_the_fracture_limit_gives_up_a_fracture_for_many_intact() -> None:
+    value = np.array([0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.6, 0.7, 0.8])
+    event = np.array([False, True, False, False, False, True, True, True, True])
+    assert youden_limit(value, event) == pytest.approx(0.4)  # 4 of 5 and 4 of 4; all five would take 3 intact ones
+
+
 def test_the_fracture_limit_of_useless_values_is_still_a_number() -> None:
     assert 0 <= youden_limit(np.full(4, 0.3), np.array([False, True, False, True])) <= 0.3
 
