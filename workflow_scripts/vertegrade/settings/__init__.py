@@ -12,6 +12,7 @@ from .evaluation import EvaluationSettings
 from .freeze import FreezeSettings
 from .grading import GradingSettings
 from .localizer import LocalizerTrainSettings
+from .metastasis import MetastasisSettings
 from .phantom import PhantomSettings
 from .report import ReportSettings
 from .run import RunSettings
@@ -35,6 +36,9 @@ class Settings(Section):
     evaluation: EvaluationSettings = section(EvaluationSettings, "Metrics and figures.")
     report: ReportSettings = section(ReportSettings, "Pages for people.")
     freeze: FreezeSettings = section(FreezeSettings, "The card of a frozen model.")
+    metastasis: MetastasisSettings = section(
+        MetastasisSettings, "Bone quality in spinal metastasis (`snakemake metastasis`)."
+    )
     phantom: PhantomSettings = section(PhantomSettings, "The embedded phantom cohort.")
     train_localizer: LocalizerTrainSettings = section(
         LocalizerTrainSettings, "Training of the learned localizer; no part of a usual run."

@@ -1,0 +1,1 @@
+"""The network of two tasks, its baseline and their training."""

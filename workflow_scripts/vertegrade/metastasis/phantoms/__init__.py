@@ -1,0 +1,1 @@
+"""Patients with drawn lesions."""
