@@ -1,0 +1,30 @@
+"""Train the network of two tasks, or its baseline, on vertebrae with known lesions; resumes by itself."""
+
+from vertegrade.gpus import gpus_asked_for
+from vertegrade.metastasis.classes import BASELINE
+from vertegrade.metastasis.network.learning import PLAIN
+from vertegrade.metastasis.network.model import shape_of
+from vertegrade.metastasis.network.training_job import BoneTrainingJob
+from vertegrade.settings.metastasis import MetastasisSettings
+from vertegrade.training.states import States
+from vertegrade.workflow.code_hash import packages_of
+from vertegrade.workflow.job import run_job
+
+with run_job(snakemake) as job:
+    settings, network = job.settings(MetastasisSettings), job.wildcards.network
+    if (asked := gpus_asked_for(job.resources)[0]) > 1:
+        raise ValueError(f"train_bone_quality asks for {asked} GPUs and learns on one: set its resource gpu to 1")
+    BoneTrainingJob(
+        labels=list(job.input.labels),
+        known=list(job.input.known),
+        slices=list(job.input.slices),
+        shape=shape_of(network, settings),
+        train=settings.train.model_copy(update=PLAIN if network == BASELINE else {}),
+        states=States(folder=job.params.state_dir, code=job.params.code, packages=packages_of(job.rule)),
+        weights=job.output.weights,
+        metrics=job.output.metrics,
+        log=job.log_file,
+        seed=job.seed,
+        device=job.device,
+        threads=job.threads,
+    ).run()

@@ -1,0 +1,203 @@
+"""Training of the network of two tasks, or of its baseline: batches, loss, recipe, and the step that is kept."""
+
+import hashlib
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from vertegrade.cohort.hashed_split import hash_fraction
+from vertegrade.metastasis.classes import CLASSES
+from vertegrade.metastasis.network.augmentation import augmented
+from vertegrade.metastasis.network.fusion import fit_fusion
+from vertegrade.metastasis.network.losses import main_losses, side_losses
+from vertegrade.metastasis.network.model import BoneNetwork, NetworkShape
+from vertegrade.metastasis.network.pacing import Paced, pace, pace_share
+from vertegrade.metastasis.network.predict import logits_of
+from vertegrade.metastasis.network.vertebrae import Vertebrae, network_input
+from vertegrade.metastasis.network.weights import save_network
+from vertegrade.settings.metastasis import BoneTrainSettings
+from vertegrade.training.choice import Choice
+from vertegrade.training.interruption import Interruption
+from vertegrade.training.loop import Recipe, Training, shown
+from vertegrade.training.seeds import batch_positions, own_generators, step_seed
+from vertegrade.training.states import States
+
+log = logging.getLogger(__name__)
+PLAIN: dict[str, Any] = {"auxiliary_weight": 0.0, "label_smoothing": 0.0, "self_paced": "off"}  # of the baseline
+
+
+def train_network(
+    vertebrae: Vertebrae,
+    shape: NetworkShape,
+    train: BoneTrainSettings,
+    states: States,
+    weights: Path,
+    seed: int,
+    device: str,
+    threads: int,
+) -> dict[str, float]:
+    """Train on the training patients, keep the step that validation patients like best, write its weights.
+
+    vertebrae: usable ones of all splits. Where an MLP makes the classes, a part of the training patients is kept for
+    it. Continues by itself after a kill; only a training of the same code, packages, settings, seed, device and
+    vertebrae continues. Returns its figures. Raises as `Training.run` does, and ValueError where a class is missing.
+    """
+    torch.set_num_threads(threads)
+    split = vertebrae.labels["split"].to_numpy()
+    held = fusion_patients(vertebrae, train) if shape.tasks == "two" and shape.fusion == "mlp" else split == "none"
+    taught = vertebrae.only((split == "train") & ~held)
+    checked = vertebrae.only(split == "validation")
+    for name, part in (("training", taught), ("validation", checked)):
+        _require_classes(part, name)
+    data = {"taught": taught.sha256(), "validation": checked.sha256(), "held": vertebrae.only(held).sha256()}
+    counted = {"shape": shape.model_dump(), "train": train.model_dump(exclude={"save_every_s"})}
+    folder = states.of(settings=counted, seed=seed, device=device, inputs=data)
+    with own_generators(seed, device):
+        learning = BoneLearning(taught, shape, train, seed, device)
+        network = Paced(BoneNetwork(shape), len(taught)).to(device)
+        choice = Choice(folder, lambda paced: _figures_of(paced, checked, device), "validation_loss")
+        training = Training(
+            network, learning.batch, learning.loss, recipe(network, train), folder, seed,
+            lambda paced: choice.look(paced, training.step),
+        )  # fmt: skip
+        figures = training.run()
+        with Interruption():  # after the last step, a signal stops nothing
+            choice.look(network, train.steps)
+            step, loss, tensors = choice.best()
+            network.load_state_dict(tensors)
+            figures |= {"chosen_step": float(step), "validation_loss": loss}
+            if held.any():
+                figures |= fit_fusion(network.network, vertebrae.only(held), device, train.label_smoothing)
+            figures |= _counts(taught, checked, vertebrae.only(held))
+    log.info("trained: %s", shown(figures))
+    patients = sorted(set(taught.labels["patient_id"]) | set(vertebrae.only(held).labels["patient_id"]))
+    facts = {"seed": str(seed), "steps": str(train.steps), "chosen_step": str(step)}
+    facts |= {"data_sha256": hashlib.sha256("".join(data.values()).encode()).hexdigest()}
+    facts |= {"training_patients_sha256": hashlib.sha256("\n".join(patients).encode()).hexdigest()}
+    save_network(weights, network.network, facts)
+    states.keep_only(folder)
+    return figures
+
+
+def fusion_patients(vertebrae: Vertebrae, train: BoneTrainSettings) -> NDArray[np.bool_]:
+    """Which vertebrae (N,) are of training patients kept for the MLP, by a hash of the patient."""
+    labels = vertebrae.labels
+    kept = [hash_fraction(patient, "fusion") < train.fusion_patients for patient in labels["patient_id"]]
+    return np.asarray((labels["split"] == "train").to_numpy() & np.array(kept, bool))
+
+
+class BoneLearning:
+    """What a network learns from, and its loss."""
+
+    def __init__(
+        self, vertebrae: Vertebrae, shape: NetworkShape, train: BoneTrainSettings, seed: int, device: str
+    ) -> None:
+        self.vertebrae, self.shape, self.train, self.seed = vertebrae, shape, train, seed
+        self.classes = torch.from_numpy(vertebrae.classes).to(device)
+        self.members = [np.flatnonzero(vertebrae.classes == number) for number in range(len(CLASSES))]
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Step and places (B,) of vertebrae, what the network sees of them, and what is true of them."""
+        places = self.places(step)
+        seen = network_input(self.vertebrae.take(places), self.shape.slices)
+        if self.train.augment:
+            seen = augmented(seen, Generator().manual_seed(step_seed(self.seed, step)))
+        of = self.vertebrae
+        truth = (of.answers, of.classes, of.sides, of.slice_answers, of.slice_sides)
+        return torch.tensor(step), torch.from_numpy(places), seen, *(torch.from_numpy(each[places]) for each in truth)
+
+    def places(self, step: int) -> NDArray[np.intp]:
+        """Vertebrae of a step: of every class equally many, each class in a new order when it has been gone through."""
+        each = self.train.batch_size // len(CLASSES)
+        return np.concatenate(
+            [
+                members[batch_positions(step, each, len(members), self.seed + number)]
+                for number, members in enumerate(self.members)
+            ]
+        )
+
+    def loss(
+        self,
+        paced: nn.Module,
+        step: Tensor,
+        places: Tensor,
+        seen: Tensor,
+        answers: Tensor,
+        classes: Tensor,
+        sides: Tensor,
+        slice_answers: Tensor,
+        slice_sides: Tensor,
+    ) -> Tensor:
+        """Mean loss of the batch's vertebrae, weighted by their pace."""
+        assert isinstance(paced, Paced)
+        found, train = paced(seen), self.train
+        losses = main_losses(paced.network, found, answers, classes, slice_answers, train.label_smoothing)
+        paced.seen[places] = losses.detach().float()
+        share = pace_share(int(step), train.steps, train.pace_start, train.pace_end)
+        weights = pace(losses.detach(), classes, paced.seen, self.classes, share, train.self_paced)
+        if self.shape.auxiliary:
+            losses = losses + train.auxiliary_weight * side_losses(found, sides, slice_sides, train.label_smoothing)
+        return (weights * losses).sum() / weights.sum().clamp(min=1)
+
+
+def recipe(network: nn.Module, train: BoneTrainSettings) -> Recipe:
+    """How weights follow from gradients."""
+    learned = [weight for weight in network.parameters() if weight.requires_grad]
+    return Recipe(
+        steps=train.steps,
+        optimisers=[torch.optim.AdamW(learned, train.learning_rate, weight_decay=train.weight_decay)],
+        learning_rate=lambda step: _learning_rate(step, train),
+        average=get_ema_multi_avg_fn(train.ema_decay),
+        gradient_clip=5.0,
+        bad_steps=train.bad_steps,
+        advice="lower metastasis.train.learning_rate or look for damaged scans",
+        save_every_s=train.save_every_s,
+        log_every=train.validate_every,
+    )
+
+
+def _learning_rate(step: int, train: BoneTrainSettings) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    warm = min(1.0, (step + 1) / (train.warmup_steps + 1))
+    return train.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / train.steps))
+
+
+def validation_figures(network: BoneNetwork, vertebrae: Vertebrae, device: str) -> dict[str, float]:
+    """Mean over the classes of the negative log-likelihood of vertebrae, before any MLP; and how many are right."""
+    found = logits_of(network, vertebrae, device)
+    probabilities = network.classes(network.of_vertebrae(found.slices)).clamp(min=1e-6)
+    classes = torch.from_numpy(vertebrae.classes)
+    losses = -probabilities.gather(1, classes[:, None])[:, 0].log()
+    right = (probabilities.argmax(dim=1) == classes).float()
+    each = [(losses[classes == number].mean(), right[classes == number].mean()) for number in classes.unique()]
+    loss, recall = (float(torch.stack(part).mean()) for part in zip(*each, strict=True))
+    return {"validation_loss": loss, "validation_recall": recall}
+
+
+def _figures_of(paced: nn.Module, vertebrae: Vertebrae, device: str) -> dict[str, float]:
+    assert isinstance(paced, Paced)
+    return validation_figures(paced.network, vertebrae, device)
+
+
+def _require_classes(vertebrae: Vertebrae, split: str) -> None:
+    counts = np.bincount(vertebrae.classes[vertebrae.classes >= 0], minlength=len(CLASSES))
+    missing = [name for name, count in zip(CLASSES, counts, strict=True) if not count]
+    if missing:
+        raise ValueError(
+            f"no usable vertebra of the {split} patients is {' or '.join(missing)}; add patients, or change "
+            "cohort.splits; the reasons are in metastasis/slices/*_labels.parquet"
+        )
+
+
+def _counts(taught: Vertebrae, checked: Vertebrae, held: Vertebrae) -> dict[str, float]:
+    parts = {"training": taught, "validation": checked, "fusion": held}
+    return {f"{name}_vertebrae": float(len(part)) for name, part in parts.items()} | {
+        f"{name}_patients": float(part.labels["patient_id"].nunique()) for name, part in parts.items()
+    }
