@@ -12,6 +12,7 @@ configfile: str(workflow.current_basedir.join("config.yaml"))
 include: "rules/common.smk"
 include: "rules/found_by.smk"
 include: "rules/taught.smk"
+include: "rules/lesions.smk"
 
 
 report: "report/workflow.rst"
@@ -48,6 +49,7 @@ include: "rules/counterfactual.smk"
 include: "rules/looks_at.smk"
 include: "rules/virtual.smk"
 include: "rules/challenge.smk"
+include: "rules/bone_quality.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 include: "rules/freeze.smk"
@@ -58,6 +60,7 @@ localrules:
     all,
     outcome,
     localization_pictures,
+    metastasis,
     audit,
     why,
     lineage,

@@ -24,7 +24,7 @@ def metastasis_rows(settings: MetastasisSettings, results: str) -> dict[str, lis
     else:
         ids = [f"mp{number:04d}" for number in range(1, settings.phantom.patients + 1)]
         folder = f"{results}/metastasis/phantom"
-        cases = {case: f"{folder}/{_shard(case, settings)}/{SPINE_METS}/{case}" for case in ids}
+        cases = {case: f"{folder}/{_shard(case, settings)}/cases/{SPINE_METS}/{case}" for case in ids}
     rows: dict[str, list[ScanRow]] = {}
     for case, path in cases.items():
         rows.setdefault(_shard(case, settings), []).append(ScanRow(f"{case}-1", case, path))

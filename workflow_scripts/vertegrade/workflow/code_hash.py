@@ -160,8 +160,8 @@ def _remember(path: Path, known: dict[str, list[Any]], before: int) -> None:
 
 
 def script_of(rule: str) -> str:
-    """Name of the script that a rule runs: its own; for a stage on virtual scans (`crop_virtual`) that of the stage."""
-    return rule.removesuffix("_virtual")
+    """Name of the script that a rule runs: its own; for a stage on other scans (`crop_virtual`) that of the stage."""
+    return rule.removesuffix("_virtual").removesuffix("_metastasis")
 
 
 def code_files(script: str) -> list[Path]:
