@@ -1,0 +1,83 @@
+"""The page of bone quality says what it is of, and shows what was drawn."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.bone_predictions import all_tables
+from vertegrade.evaluation.bone_quality import bone_metrics
+from vertegrade.metastasis.classes import CLASSES, MULTITASK, NETWORKS, PHANTOM_NOTICE
+from vertegrade.metastasis.phantoms.paint import BLASTIC, LYTIC
+from vertegrade.metastasis.slices import CODES
+from vertegrade.report.metastasis.page import Example, bone_quality_page
+from vertegrade.report.metastasis.pictures import LESIONS, answers_text, chosen_vertebrae, picture, shown_slice
+from vertegrade.settings.evaluation import EvaluationSettings
+from vertegrade.settings.report import ReportSettings
+
+DATA, LABELS, KNOWN, WHOLE, SLICES = all_tables()
+TRAINING = dict.fromkeys(
+    NETWORKS,
+    {"chosen_step": 5.0, "steps": 12.0, "validation_loss": 0.5, "training_vertebrae": 40.0, "training_patients": 10.0}
+    | {"fusion_patients": 0.0, "seconds": 60.0},
+)
+
+
+def page(drawn: bool = True) -> str:
+    metrics = bone_metrics(LABELS, KNOWN, WHOLE, SLICES, EvaluationSettings(bootstrap_resamples=20), 0.9, 1)
+    examples = [Example("mp0001-1, L1", "data:image/png;base64,AA", "lytic", {"Two tasks": "lytic (0.90)"})]
+    return bone_quality_page(metrics, TRAINING, examples, {"done": 3, "failed": 1}, drawn)
+
+
+def test_what_it_says() -> None:
+    text = page()
+    assert "Research use only, not a medical device" in text
+    assert text.count(PHANTOM_NOTICE) >= 2
+    assert "phantom lesions" in text
+    assert "3 done, 1 failed" in text
+    heads, macro, by_class, confusions, sides = 1 + 4 + 2 + 1, 5, 4 * 7, 2 * 4, 4  # of each level
+    assert text.count("<tr><th") == 2 * (heads + macro + by_class + confusions + sides)
+    for word in ("DenseNet-121", "Two tasks", "Macro-F1", "both sides", "mp0001-1, L1"):
+        assert word in text
+    assert not re.findall(r"https?://", text)
+
+
+def test_of_real_scans_it_says_nothing_of_phantoms() -> None:
+    assert "PHANTOM" not in page(drawn=False)
+
+
+def test_pictures_show_the_slice_with_the_lesion_and_its_outline() -> None:
+    data, *_ = all_tables(4)
+    data._arrays[0][0][:, CODES] = 0
+    data._arrays[0][0][2, CODES, 5:12, 5:12] = LYTIC
+    data._arrays[0][0][1, CODES, 5:8, 5:8] = BLASTIC
+    assert shown_slice(data, 0) == 2
+    uri = picture(data, 0, ReportSettings(), "PHANTOM")
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
+    assert image.shape == (128, 262, 3)
+    orange, blue = ((image == LESIONS[kind]).all(axis=-1) for kind in (LYTIC, BLASTIC))
+    assert orange[:, 134:].sum() == 4 * 27
+    assert not orange[:, :128].any()
+    assert not blue.any()
+
+
+def test_right_and_wrong_ones_are_shown() -> None:
+    said = WHOLE[MULTITASK].copy()
+    wrong = said["patient_id"].isin(["p001", "p005"])
+    said.loc[wrong, "bone_class"] = "normal"
+    chosen = DATA.labels.iloc[chosen_vertebrae(DATA, said)]
+    assert chosen["bone_class"].value_counts().to_dict() == dict.fromkeys(CLASSES, 3)
+    assert (chosen["split"] == "test").all()
+    lytic = chosen[chosen["bone_class"] == "lytic"]
+    assert lytic["patient_id"].isin(["p001", "p005"]).sum() >= 1
+    assert (~lytic["patient_id"].isin(["p001", "p005"])).sum() >= 1
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_answers_in_words(network: str) -> None:
+    text = answers_text(WHOLE[network].iloc[3])
+    assert text.startswith("lytic (0.70); blastic 0.00, lytic 1.00")
+    assert ("posterolateral" in text) is (network == MULTITASK)

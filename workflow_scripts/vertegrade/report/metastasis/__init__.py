@@ -1,0 +1,1 @@
+"""The page of bone quality, and its pictures."""

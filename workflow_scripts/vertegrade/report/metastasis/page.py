@@ -1,0 +1,110 @@
+"""The page of bone quality: one self-contained HTML file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vertegrade.evaluation.texts import estimate_text
+from vertegrade.metastasis.classes import (
+    BASELINE,
+    CLASSES,
+    INVOLVED,
+    MULTITASK,
+    NETWORKS,
+    PHANTOM_NOTICE,
+    REASONS,
+)
+from vertegrade.plotting import NOTICE
+from vertegrade.report.templates import templates
+
+FIGURES = {
+    "sensitivity": "Sensitivity, as classed",
+    "specificity": "Specificity, as classed",
+    "sensitivity_at": "Sensitivity at the wanted specificity",
+    "specificity_at": "Specificity that was reached there",
+    "auc": "AUC against the other classes",
+    "precision": "Precision",
+    "f1": "F1",
+}
+MACRO = {
+    "macro_sensitivity": "Sensitivity (balanced accuracy)",
+    "macro_sensitivity_at": "Sensitivity at the wanted specificity",
+    "macro_auc": "AUC",
+    "macro_f1": "F1",
+    "accuracy": "Accuracy",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A vertebra to be shown: its name, its picture as data URI, what is true and what each network answers."""
+
+    title: str
+    picture: str
+    truth: str
+    answers: dict[str, str]
+
+
+def bone_quality_page(
+    metrics: Mapping[str, Any],
+    training: Mapping[str, Mapping[str, float]],
+    examples: list[Example],
+    scans: Mapping[str, int],
+    drawn: bool,
+) -> str:
+    """The page as HTML.
+
+    metrics: metrics.json. training: training.json of each network. scans: how many are in each state. drawn: whether
+    lesions are PHANTOM lesions.
+    """
+    return (
+        templates(Path(__file__).parent)
+        .get_template("page.html.j2")
+        .render(
+            notice=NOTICE,
+            phantom_notice=PHANTOM_NOTICE if drawn else "",
+            drawn=drawn,
+            metrics=metrics,
+            networks=NETWORKS,
+            training=training,
+            scans=scans,
+            levels=[
+                {
+                    "name": level,
+                    "classes": [_class_block(block, name) for name in CLASSES],
+                    "macro": [_row(block, title, key) for key, title in MACRO.items()],
+                    "counts": block["counts"],
+                    "confusion": block["confusion"],
+                    "sides": _side_rows(block["posterolateral"]),
+                }
+                for level, block in metrics["levels"].items()
+            ],
+            classes=CLASSES,
+            reasons=REASONS,
+            examples=examples,
+            specificity=f"{100 * metrics['specificity']:g} %",
+            confidence=f"{100 * metrics['confidence']:g}",
+        )
+    )
+
+
+def _class_block(block: Mapping[str, Any], name: str) -> dict[str, Any]:
+    rows = [_row(block, title, f"{name}_{figure}") for figure, title in FIGURES.items()]
+    return {"name": name, "count": block["counts"][name], "rows": rows}
+
+
+def _row(block: Mapping[str, Any], title: str, key: str) -> dict[str, Any]:
+    """A figure of both networks, and their difference in points of the same unit."""
+    cells = [estimate_text(block["networks"][network][key]) for network in (MULTITASK, BASELINE)]
+    return {"name": title, "cells": [*cells, estimate_text(block["differences"][key])]}
+
+
+def _side_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not figures["macro_f1"]["n"]:
+        return []
+    rows = [
+        {"name": name, "cells": [estimate_text(figures[f"{name}_{part}"]) for part in ("sensitivity", "specificity")]}
+        for name in INVOLVED
+    ]
+    return [*rows, {"name": "Macro-F1", "cells": [estimate_text(figures["macro_f1"]), ""]}]
