@@ -139,6 +139,8 @@ MODULES: dict[str, set[str]] = {
     "localizer/refiner/loss.py": set(),
     "localizer/refiner/samples.py": set(),
     "training/": {"train_dae"},
+    "training/choice.py": set(),
+    "metastasis/": set(),  # asked for alone
     "virtual_fractures/": {"collapse_crops"},
     "virtual_fractures/make.py": set(),  # asked for alone
     "virtual_fractures/truth.py": set(),

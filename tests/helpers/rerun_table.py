@@ -60,6 +60,14 @@ FEEDS = {
     "challenge": "",
     "freeze": "",
     "scans_page": "",
+    "metastasis": "",
+    "metastasis_phantom": "convert_metastasis lesion_slices",
+    "convert_metastasis": "lesion_slices",
+    "lesion_slices": "train_bone_quality predict_bone_quality evaluate_bone_quality bone_quality_page",
+    "train_bone_quality": "predict_bone_quality bone_quality_page",
+    "predict_bone_quality": "evaluate_bone_quality bone_quality_page",
+    "evaluate_bone_quality": "bone_quality_page",
+    "bone_quality_page": "",
 }
 for name, method in METHODS.items():
     main = name == MAIN
@@ -85,6 +93,8 @@ ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_
 ASKED_FOR |= {"freeze", "scans_page", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
 ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
+ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
+ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -120,6 +130,8 @@ KEYS: dict[str, set[str]] = {
     "localize": {"localize", "summary"},
     "train_localizer": {"summary"},
     "virtual_fractures": {"summary"},
+    "metastasis": {"summary"},
+    "metastasis.train.save_every_s": set(),
     "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
     "dae.model": {"train_dae", "rivals", "summary"},
     "dae.model.hu_low": {"train_dae", "train_pca", "rivals", "counterfactual_figure", "looks_at_figure", "summary"},
@@ -159,6 +171,7 @@ OTHER_DAG = {
     "phantom.repeat_scans",
     "localize.method",
     "localize.overrides",
+    "metastasis.folder",
 }
 # Another valid value, where one a little larger or another choice would not be.
 VALUES = {
@@ -175,6 +188,8 @@ VALUES = {
     "dae.model.encoder_multipliers": [1, 2, 4, 8],
     "evaluation.thickness_bands_mm": [1.0, 2.0],
     "grading.coverage": 0.7,
+    "metastasis.network.blocks": [4, 6, 8],
+    "metastasis.baseline_blocks": [6, 12, 24, 32],
     "grading.novel": "withhold",
     "localize.last_vertebra": 24,
 }

@@ -7,9 +7,11 @@ import pandera.pandas as pa
 import pytest
 
 from vertegrade import tables
+from vertegrade.metastasis import tables as bone_tables
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/tables.md").read_text(encoding="utf-8")
-SCHEMAS = {name: value for name, value in vars(tables).items() if isinstance(value, pa.DataFrameSchema)}
+ALL = vars(tables) | vars(bone_tables)
+SCHEMAS = {name: value for name, value in ALL.items() if isinstance(value, pa.DataFrameSchema)}
 TYPES = {"float64": "number", "int64": "integer", "Int64": "integer", "bool": "boolean", "object": "list"}
 
 

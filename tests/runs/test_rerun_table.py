@@ -305,6 +305,17 @@ def test_other_labels_re_run_what_learns_from_labels(opened: Callable[..., Any],
         assert {job.rule for job in workflow.planned(TARGETS)} == table.with_followers({"labels", "summary"})
 
 
+def test_scans_with_metastases_are_no_part_of_a_usual_run(opened: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "Spine-Mets-CT-SEG/10250").mkdir(parents=True)
+    (tmp_path / "Spine-Mets-CT-SEG_Clinical.xlsx").touch()
+    with opened({"metastasis": {"folder": str(tmp_path)}}) as workflow:
+        assert {job.rule for job in workflow.planned(TARGETS)} == table.with_followers({"summary"})
+        assert {job.rule for job in workflow.planned(("metastasis",))} == {
+            "metastasis", "convert_metastasis", "lesion_slices", "train_bone_quality", "predict_bone_quality",
+            "evaluate_bone_quality", "bone_quality_page",
+        }  # fmt: skip
+
+
 def test_a_corrected_scan_re_runs_its_shard(opened: Callable[..., Any], tmp_path: Path) -> None:
     overrides = tmp_path / "overrides.csv"
     overrides.write_text("scan_id,vertebra,action\nph0001-1,L1,remove\n")

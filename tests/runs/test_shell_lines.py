@@ -122,6 +122,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 8 challenge": Typed("evaluate_challenge", planned=True),
     ".venv/bin/snakemake --cores 8 challenge --configfile mine.yaml": Typed("evaluate_challenge", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
+    "snakemake --cores 2 metastasis": Typed(planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
     ".venv/bin/vertegrade grade-latents latents.npz --out mine": By(
