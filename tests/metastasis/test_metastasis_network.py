@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from helpers.bone_vertebrae import SHAPE, SOFTMAX, TRAIN, vertebrae
 from helpers.stopped_training import stopped_after
@@ -25,6 +26,7 @@ from vertegrade.training.choice import Choice
 from vertegrade.training.states import States
 from vertegrade.weights import WeightsError
 
+PRESETS = Path(__file__).parents[2] / "presets"
 ALWAYS = TRAIN.model_copy(update={"save_every_s": 1.0e-9})
 
 
@@ -85,16 +87,31 @@ def test_the_baseline_learns_too_and_says_nothing_of_sides(tmp_path: Path) -> No
 
 def test_a_missing_class_is_said_before_the_training(tmp_path: Path) -> None:
     data = vertebrae()
+    mixed, split = (data.labels[name].to_numpy() for name in ("bone_class", "split"))
     with pytest.raises(ValueError, match="no usable vertebra of the training patients is mixed"):
-        train(tmp_path, data=data.only(data.labels["bone_class"].to_numpy() != "mixed"))
+        train(tmp_path, data=data.only(mixed != "mixed"))
+    with pytest.raises(ValueError, match="no validation patient has a usable vertebra"):
+        train(tmp_path, data=data.only(split != "validation"))
 
 
-def test_the_published_and_the_cpu_presets_build() -> None:
-    settings = MetastasisSettings()
-    assert shape_of(BASELINE, settings).blocks == [6, 12, 24, 16]
-    baseline = BoneNetwork(shape_of(BASELINE, settings))
-    assert 6.9e6 < sum(weight.numel() for weight in baseline.backbone.parameters()) < 7.0e6  # DenseNet-121 without head
-    assert shape_of(MULTITASK, settings).auxiliary
+@pytest.mark.parametrize(("preset", "parameters"), [("cpu", 0.15e6), ("published", 6.95e6)])
+def test_presets_build_train_a_step_and_resume(
+    preset: str, parameters: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all their layers and their recipe, on slices of 32 pixels."""
+    given = yaml.safe_load((PRESETS / f"metastasis_{preset}.yaml").read_text("utf-8"))
+    settings = MetastasisSettings.model_validate(given["metastasis"])
+    shape = shape_of(MULTITASK, settings)
+    assert sum(weight.numel() for weight in BoneNetwork(shape).parameters()) == pytest.approx(parameters, rel=0.02)
+    baseline = BoneNetwork(shape_of(BASELINE, settings)).backbone  # DenseNet-121 of two channels, without its head
+    assert sum(weight.numel() for weight in baseline.parameters()) == 6953856 - 64 * 49
+    recipe = settings.train.model_copy(update={"steps": 2, "batch_size": 4, "validate_every": 1, "save_every_s": 1e-9})
+    tiny, data = shape.model_copy(update={"slices": SHAPE.slices}), vertebrae(12)
+    with stopped_after(1, monkeypatch):
+        train(tmp_path / "one", recipe, tiny, data)
+    weights, figures = train(tmp_path / "one", recipe, tiny, data)
+    assert weights == train(tmp_path / "two", recipe, tiny, data)[0]
+    assert figures["steps"] == 2
 
 
 def test_foreign_weights_are_refused(tmp_path: Path) -> None:

@@ -54,8 +54,7 @@ def train_network(
     held = fusion_patients(vertebrae, train) if shape.tasks == "two" and shape.fusion == "mlp" else split == "none"
     taught = vertebrae.only((split == "train") & ~held)
     checked = vertebrae.only(split == "validation")
-    for name, part in (("training", taught), ("validation", checked)):
-        _require_classes(part, name)
+    _require_classes(taught, checked)
     data = {"taught": taught.sha256(), "validation": checked.sha256(), "held": vertebrae.only(held).sha256()}
     counted = {"shape": shape.model_dump(), "train": train.model_dump(exclude={"save_every_s"})}
     folder = states.of(settings=counted, seed=seed, device=device, inputs=data)
@@ -186,14 +185,21 @@ def _figures_of(paced: nn.Module, vertebrae: Vertebrae, device: str) -> dict[str
     return validation_figures(paced.network, vertebrae, device)
 
 
-def _require_classes(vertebrae: Vertebrae, split: str) -> None:
-    counts = np.bincount(vertebrae.classes[vertebrae.classes >= 0], minlength=len(CLASSES))
-    missing = [name for name, count in zip(CLASSES, counts, strict=True) if not count]
-    if missing:
+def _require_classes(taught: Vertebrae, checked: Vertebrae) -> None:
+    """ValueError where there is nothing to learn a class from, or nothing to choose a step by."""
+    if missing := _missing(taught):
         raise ValueError(
-            f"no usable vertebra of the {split} patients is {' or '.join(missing)}; add patients, or change "
-            "cohort.splits; the reasons are in metastasis/slices/*_labels.parquet"
+            f"no usable vertebra of the training patients is {missing}; add patients, or change cohort.splits; the "
+            "reasons are in metastasis/slices/*_labels.parquet"
         )
+    if not len(checked):
+        raise ValueError("no validation patient has a usable vertebra; add patients, or change cohort.splits")
+    if missing := _missing(checked):
+        log.warning("no usable vertebra of the validation patients is %s: the step is chosen without", missing)
+
+
+def _missing(vertebrae: Vertebrae) -> str:
+    return " or ".join(name for number, name in enumerate(CLASSES) if number not in vertebrae.classes)
 
 
 def _counts(taught: Vertebrae, checked: Vertebrae, held: Vertebrae) -> dict[str, float]:
