@@ -36,6 +36,7 @@ include: "rules/convert.smk"
 include: "rules/localize.smk"
 include: "rules/quality.smk"
 include: "rules/crop.smk"
+include: "rules/patches.smk"
 include: "rules/cohort.smk"
 
 

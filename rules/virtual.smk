@@ -70,6 +70,20 @@ use rule crop as crop_virtual with:
         "<benchmarks>/crop_virtual/{shard}.tsv"
 
 
+use rule patches as patches_virtual with:
+    input:
+        volumes="<results>/virtual/ct/{shard}",
+        landmarks="<results>/virtual/landmarks/{shard}.parquet",
+        crops="<results>/virtual/crops/{shard}.parquet",
+    output:
+        voxels="<results>/virtual/patches/{shard}.npy",
+        patches="<results>/virtual/patches/{shard}.parquet",
+    log:
+        "<logs>/patches_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/patches_virtual/{shard}.tsv"
+
+
 use rule measure as measure_virtual with:
     input:
         landmarks="<results>/virtual/landmarks/{shard}.parquet",

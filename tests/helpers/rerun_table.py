@@ -4,7 +4,7 @@ A row names the rules that the change itself touches; what follows from these is
 without a row fails the test. The longest row that fits counts: a row may be a whole section or room.
 """
 
-from vertegrade.methods import BASELINES, MAIN, METHODS
+from vertegrade.methods import BASELINES, DEFAULT, MAIN, METHODS
 
 # Who reads what a rule writes; with / and a method where it is read for that one alone.
 FEEDS = {
@@ -68,9 +68,11 @@ FEEDS = {
     "predict_bone_quality": "evaluate_bone_quality bone_quality_page",
     "evaluate_bone_quality": "bone_quality_page",
     "bone_quality_page": "",
+    "patches": "",
+    "patches_virtual": "",
 }
-for name, method in METHODS.items():
-    main = name == MAIN
+for name in DEFAULT:
+    method, main = METHODS[name], name == MAIN
     seen = name in ("dae", "pca")
     compared = name in BASELINES or bool(method.baseline)
     FEEDS |= {
@@ -87,7 +89,7 @@ for name, method in METHODS.items():
         f"evaluate/{name}": "figures summary cohort_page",
     }
 for rule in ("fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate"):
-    FEEDS[rule] = " ".join(f"{rule}/{name}" for name in METHODS)
+    FEEDS[rule] = " ".join(f"{rule}/{name}" for name in DEFAULT)
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
 ASKED_FOR |= {"freeze", "scans_page", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
@@ -95,6 +97,8 @@ ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
+# Of methods that only `methods` asks for.
+ASKED_FOR |= {"patches", "patches_virtual"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -131,6 +135,7 @@ KEYS: dict[str, set[str]] = {
     "train_localizer": {"summary"},
     "virtual_fractures": {"summary"},
     "metastasis": {"summary"},
+    "patches": {"summary"},
     "metastasis.train.save_every_s": set(),
     "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
     "dae.model": {"train_dae", "rivals", "summary"},
@@ -162,6 +167,7 @@ KEYS: dict[str, set[str]] = {
 }
 # Keys that change which jobs there are; each has a test of its own in test_rerun_table.py.
 OTHER_DAG = {
+    "methods",
     "run.results",
     "run.model",
     "cohort.sheet",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vertegrade.arrays import read_array, write_array
+from vertegrade.arrays import array_in_parts, read_array, write_array
 from vertegrade.files import new_file, new_folder, sha256_of, write_json, write_text
 from vertegrade.weights import write_weights
 
@@ -81,6 +81,23 @@ def test_arrays_are_what_numpy_writes(tmp_path: Path, array: np.ndarray) -> None
     write_array(tmp_path / "ours.npy", array)
     np.save(tmp_path / "numpy.npy", np.ascontiguousarray(array))
     assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+
+
+def test_an_array_in_parts_is_the_same_file_and_none_where_rows_are_missing(tmp_path: Path) -> None:
+    array = np.arange(24, dtype=np.int16).reshape(4, 3, 2)
+    write_array(tmp_path / "whole.npy", array)
+    with array_in_parts(tmp_path / "parts.npy", array.shape, "int16") as parts:
+        parts.write(array[:1])
+        parts.write(array[1:])
+        with pytest.raises(ValueError, match="no part"):
+            parts.write(array.astype(np.int32))
+    assert (tmp_path / "parts.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    with (
+        pytest.raises(ValueError, match=r"cut\.npy: 3 of 4 rows"),
+        array_in_parts(tmp_path / "cut.npy", array.shape, "int16") as parts,
+    ):
+        parts.write(array[:3])
+    assert not (tmp_path / "cut.npy").exists()
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from snakemake.cli import parse_config
 
+from vertegrade.methods import METHODS
 from vertegrade.settings.base import section_paths
 from vertegrade.settings.loading import SettingsError, check_settings, check_yaml
 
@@ -62,6 +63,14 @@ def test_key_given_twice_is_refused(tmp_path: Path) -> None:
     file.write_text("crop:\n  size: 64\n  size: 32\n")
     with pytest.raises(SettingsError, match=r"mine\.yaml:3: key `size` is already on line 2"):
         check_yaml([str(file)])
+
+
+def test_methods_are_known_and_contain_the_main_one() -> None:
+    assert check_settings({"methods": "all"}).chosen_methods == list(METHODS)
+    assert check_settings({"methods": ["keypoints", "dae"]}).chosen_methods == ["dae", "keypoints"]
+    for wrong, told in ((["dae", "daee"], "'daee' is no method"), (["pca"], "dae is not among them"), ("pca", "dae")):
+        with pytest.raises(SettingsError, match=f"`methods` is .*{told}"):
+            check_settings({"methods": wrong})
 
 
 def test_section_classes_have_one_place_each() -> None:

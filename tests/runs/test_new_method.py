@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,7 @@ with run_job(snakemake) as job:
     table = pd.concat(tables)
     write_table(job.output.latents, table[[name for name in LATENTS.columns if name in table]], LATENTS)
 '''
+WITH_TOY: dict[str, Any] = {"methods": ["dae", "pca", "keypoints", "toy"]}
 
 
 @pytest.mark.slow
@@ -66,7 +68,7 @@ def test_a_new_method_is_graded_compared_and_shown_by_three_files(finished: Path
     table.write_text(table.read_text().replace("    )\n}\n", ENTRY))
     (mine / "rules/toy.smk").write_text(RULE)
     (mine / "workflow_scripts/encode_toy.py").write_text(SCRIPT)
-    done = snakemake(run, "--cores", "2", root=mine)
+    done = snakemake(run, "--cores", "2", root=mine, config=WITH_TOY)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     again = {path.parent.name for path in (run / "results/manifest").glob("*/toy.json")}
     assert again == {"fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate", "compare"}

@@ -281,6 +281,12 @@ def of_another_series(dataset: Dataset, number: int) -> None:
     dataset.SeriesInstanceUID = "1.2.3"
 
 
+def test_fewer_methods_re_run_what_is_of_all_methods(opened: Callable[..., Any]) -> None:
+    with opened({"methods": ["dae", "keypoints"]}) as workflow:
+        planned = {job.rule for job in workflow.planned(TARGETS)}
+    assert planned == table.with_followers({"grades", "figures", "summary", "cohort_page"})
+
+
 def test_another_way_to_find_vertebrae_re_runs_localization_and_what_follows(opened: Callable[..., Any]) -> None:
     with opened({"localize": {"method": "learned"}}) as workflow:
         assert {job.rule for job in workflow.planned(TARGETS)} == table.with_followers({"localize", "summary"})

@@ -1,8 +1,10 @@
 """Arrays: their types in signatures, .npy files of them without pickle, and random numbers by name."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,32 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
     with new_file(path) as temporary, temporary.open("wb") as handle:
         np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(array))
         handle.write(array.data)
+
+
+class ArrayParts:
+    """An array that is written part by part along its first axis, so that it never is in memory as a whole."""
+
+    def __init__(self, handle: IO[bytes], shape: tuple[int, ...], dtype: Any) -> None:
+        self.handle, self.shape, self.dtype, self.written = handle, shape, np.dtype(dtype), 0
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(handle, header)
+
+    def write(self, part: np.ndarray) -> None:
+        """The next rows; ValueError where they have another shape or type."""
+        if part.shape[1:] != self.shape[1:] or part.dtype != self.dtype:
+            raise ValueError(f"{part.dtype}{part.shape} is no part of {self.dtype}{self.shape}")
+        self.handle.write(np.ascontiguousarray(part).data)
+        self.written += len(part)
+
+
+@contextmanager
+def array_in_parts(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[ArrayParts]:
+    """Write the .npy that `write_array` would write of all parts together; ValueError where rows are missing."""
+    with new_file(path) as temporary, temporary.open("wb") as handle:
+        parts = ArrayParts(handle, shape, dtype)
+        yield parts
+        if parts.written != shape[0]:
+            raise ValueError(f"{path}: {parts.written} of {shape[0]} rows were written")
 
 
 def read_array(path: str | Path, in_memory: bool = False) -> np.ndarray:

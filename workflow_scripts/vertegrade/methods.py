@@ -12,8 +12,9 @@ class Method:
     """One grading method. Its rules are in `rules/{name}.smk`, its code in `vertegrade/graders/`.
 
     name: in paths and tables. label: as people write it. needs: `crops` (2.5D sagittal stacks), `points` (six points
-    per vertebra). latents: its tables of latents below the results folder, one per shard where the path has {shard};
-    these are graded by hyperplane and calibration. Empty: its own rule writes `predictions/{name}.parquet`.
+    per vertebra), `patches` (3D patches). latents: its tables of latents below the results folder, one per shard where
+    the path has {shard}; these are graded by hyperplane and calibration. Empty: its own rule writes
+    `predictions/{name}.parquet`.
 
     weights: file below the results folder whose SHA-256 is in its latents; empty where nothing is trained. model_files:
     all files below the results folder that other scans are graded and drawn by, of a method with latents its weights
@@ -80,5 +81,6 @@ METHODS = {
         ),
     )
 }
+DEFAULT = ("dae", "pca", "keypoints")  # of the setting `methods`
 MAIN = "dae"  # the method whose grades flow, montage, summary and the closing words are about
 BASELINES = {method.baseline for method in METHODS.values() if method.baseline}

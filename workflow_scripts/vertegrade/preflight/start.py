@@ -150,8 +150,9 @@ def opening_words(settings: Settings, scans: Sequence[ScanRow]) -> str:
 
 
 def methods_of(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
-    """The methods that grade. Centroids alone have no six points; a given model may lack some methods."""
-    methods = methods_in(settings.run.model) if settings.run.model else list(METHODS)
+    """The methods that grade: of those asked for. Centroids alone have no six points; a given model may lack some."""
+    wanted = settings.chosen_methods
+    methods = [name for name in methods_in(settings.run.model) if name in wanted] if settings.run.model else wanted
     points = settings.localize.method != "provided" or all(row.mask for row in scans)
     return [method for method in methods if points or "points" not in METHODS[method].needs]
 

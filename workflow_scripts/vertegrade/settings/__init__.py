@@ -4,7 +4,13 @@ config.yaml, its JSON schema and docs/reference/config.md are generated from the
 Imported while the Snakefile is parsed, so nothing here may import numpy, pandas or torch.
 """
 
-from .base import Section, section
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from vertegrade.methods import DEFAULT, MAIN, METHODS
+
+from .base import Section, section, setting
 from .cohort import CohortSettings, SplitSettings
 from .ct import CtSettings
 from .dae import DaeSettings
@@ -13,6 +19,7 @@ from .freeze import FreezeSettings
 from .grading import GradingSettings
 from .localizer import LocalizerTrainSettings
 from .metastasis import MetastasisSettings
+from .patches import PatchSettings
 from .phantom import PhantomSettings
 from .report import ReportSettings
 from .run import RunSettings
@@ -28,6 +35,12 @@ class Settings(Section):
     ct: CtSettings = section(CtSettings, "Conversion.")
     localize: LocalizeSettings = section(LocalizeSettings, "Localization of vertebrae.")
     crop: CropSettings = section(CropSettings, "Cropping of vertebrae.")
+    methods: Literal["all"] | list[str] = setting(
+        list(DEFAULT),
+        f"Methods that grade, or `all`: {', '.join(METHODS)}. `{MAIN}` is always one, as pictures and flags are of it. "
+        "Of a given model (`run.model`) those that it has.",
+    )
+    patches: PatchSettings = section(PatchSettings, "3D patches of vertebrae, for the methods that see them.")
     dae: DaeSettings = section(DaeSettings, "Diffusion autoencoder.")
     grading: GradingSettings = section(GradingSettings, "Hyperplane, calibration, prediction.")
     virtual_fractures: VirtualSettings = section(
@@ -43,6 +56,23 @@ class Settings(Section):
     train_localizer: LocalizerTrainSettings = section(
         LocalizerTrainSettings, "Training of the learned localizer; no part of a usual run."
     )
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        if value == "all":
+            return value
+        names = value if isinstance(value, list) else [value]
+        if unknown := [name for name in names if name not in METHODS]:
+            raise ValueError(f"{unknown[0]!r} is no method; write a list of {', '.join(METHODS)}, or `all`")
+        if MAIN not in names:
+            raise ValueError(f"{MAIN} is not among them; add it, as the pictures and the flags of a run are of it")
+        return names
+
+    @property
+    def chosen_methods(self) -> list[str]:
+        """The methods that are asked for, in the order of their table."""
+        return [name for name in METHODS if self.methods == "all" or name in self.methods]
 
 
 __all__ = ["CropSettings", "LocalizeSettings", "Section", "Settings", "SplitSettings"]

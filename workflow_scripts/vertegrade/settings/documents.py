@@ -78,7 +78,8 @@ def _reference_lines(kind: type[Section], prefix: str) -> list[str]:
     plain = {name: field for name, field in kind.model_fields.items() if not section_kind(field)}
     lines: list[str] = []
     if plain:
-        lines += ["", f"## `{prefix.rstrip('.')}`", "", inspect.cleandoc(kind.__doc__ or ""), ""]
+        title = f"`{prefix.rstrip('.')}`" if prefix else "Above all sections"
+        lines += ["", f"## {title}", "", inspect.cleandoc(kind.__doc__ or ""), ""]
         lines += ["| key | default | unit | allowed | meaning |", "|---|---|---|---|---|"]
     for name, field in plain.items():
         default = _scalar(field.get_default(call_default_factory=True))

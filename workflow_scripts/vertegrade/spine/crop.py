@@ -26,14 +26,12 @@ def crop_scan(
     lies in the scan (`outside_scan`) or the spine is too bent for it (`folded_crop`).
     slice_thickness_mm: of the scan, for the table; NaN where unknown.
     """
-    landmarks = landmarks.sort_values("vertebra", key=lambda labels: labels.map(craniocaudal_rank))
-    sound = landmarks["evaluable"] | landmarks["reason"].isin([NOT_GRADED, FOREIGN_MATERIAL])
+    landmarks = head_to_feet(landmarks)
     vertebrae = landmarks[landmarks["reason"] != NOT_GRADED]
     size, shape = settings.size, (settings.slices, settings.size, settings.size)
     if vertebrae.empty:
         return np.zeros((0, *shape), np.int16), np.zeros((0, size, 3, 3)), empty_table(CROPS)
-    # Where no vertebra is sound nothing is graded; the crops are for viewing only, and upright.
-    through = _centres(landmarks[sound] if sound.any() else landmarks[:1])
+    through = _centres(sound_vertebrae(landmarks))
     centres = _centres(vertebrae)
     frames = crop_frames(fit_centreline(through, settings.smoothing_mm), centres, size, settings.pixel_mm)
     heights = _core_heights(centres, through, settings.core_mm)
@@ -59,6 +57,20 @@ def crop_scan(
         )
     table = pd.DataFrame(rows).join(doubt_of(vertebrae).reset_index(drop=True))
     return pixels, frames, check_table(table, CROPS, f"crops of scan {rows[0]['scan_id']}")
+
+
+def head_to_feet(landmarks: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one scan's LANDMARKS from head to feet."""
+    return landmarks.sort_values("vertebra", key=lambda labels: labels.map(craniocaudal_rank))
+
+
+def sound_vertebrae(landmarks: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one scan's LANDMARKS through which the centreline goes.
+
+    Where no vertebra is sound nothing is graded; the crops are for viewing only, and upright: the first one alone.
+    """
+    sound = landmarks["evaluable"] | landmarks["reason"].isin([NOT_GRADED, FOREIGN_MATERIAL])
+    return landmarks[sound] if sound.any() else landmarks[:1]
 
 
 def sample_crop(volume: Volume, frames: np.ndarray, settings: CropSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pandas as pd
 from vertegrade.arrays import AnyFloats, Floats
 from vertegrade.fractures.collapse import COLUMN
 from vertegrade.levels import craniocaudal_rank
-from vertegrade.spine.level_statistics import level_sizes
+from vertegrade.spine.level_statistics import LevelSize, level_sizes
 from vertegrade.tables import points_of
 
 # Exponents of the outline, a superellipse: rounded in front, flatter towards the canal.
@@ -76,14 +76,17 @@ def real_bodies(landmarks: pd.DataFrame) -> list[RealBody]:
     rows = landmarks.sort_values("vertebra", key=lambda labels: -labels.map(craniocaudal_rank))
     points = points_of(rows)
     return [
-        _body(int(label), six)
+        body_of(int(label), six, level_sizes()[int(label)])
         for label, six in zip(rows["vertebra"], points, strict=True)
         if np.isfinite(six).all() and int(label) in level_sizes()
     ]
 
 
-def _body(label: int, points: Floats) -> RealBody:
-    """The body of six points (6, 3), RAS mm: superior along its columns, anterior towards their front."""
+def body_of(label: int, points: Floats, size: LevelSize) -> RealBody:
+    """The body of six points (6, 3), RAS mm: superior along its columns, anterior towards their front.
+
+    size: of its level, which says how wide a body of this depth is.
+    """
     tops, bottoms = points[0::2], points[1::2]
     superior = (tops - bottoms).sum(axis=0)
     superior /= np.linalg.norm(superior)
@@ -96,7 +99,6 @@ def _body(label: int, points: Floats) -> RealBody:
     local = (points - pose[:3, 3]) @ pose[:3, :3]
     columns = (local[0::2, 1] + local[1::2, 1]) / 2
     half_depth = (columns[ANTERIOR] - columns[POSTERIOR]) / 2 / COLUMN
-    size = level_sizes()[label]
     return RealBody(
         label,
         pose,

@@ -1,0 +1,1 @@
+"""3D patches of vertebrae in the straightened frame."""
