@@ -60,6 +60,7 @@ PHANTOM = not SETTINGS.cohort.sheet
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
 COMPARED = [name for name in METHODS if ALL_METHODS[name].baseline in METHODS]
+SCORED_METHODS = [name for name in ALL_METHODS if ALL_METHODS[name].scores]
 LATENT_METHODS = [name for name in METHODS if ALL_METHODS[name].latents]
 MODEL_NOTES = model_notes(SETTINGS)
 # Whether vertebrae unlike those of the training get no grade. By default not within the cohort that trained the model.
@@ -271,6 +272,11 @@ def index_report():
 def latents_of(wildcards):
     """Latent tables of a method."""
     return expand(f"<results>/{ALL_METHODS[wildcards.method].latents}", shard=SHARDS)
+
+
+def scores_of(wildcards):
+    """Tables of a method's own grade probabilities."""
+    return expand(f"<results>/{ALL_METHODS[wildcards.method].scores}", shard=SHARDS)
 
 
 def challenge_notes():

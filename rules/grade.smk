@@ -149,6 +149,64 @@ rule grade:
         "../workflow_scripts/grade.py"
 
 
+rule calibrate_scores:
+    """Calibrate a method's own grade probabilities on validation patients: scale, intervals, patients."""
+    input:
+        scores=teaching_scores,
+        labels=teaching_labels,
+        splits="<results>/cohort/splits.tsv",
+    output:
+        probabilities="<results>/grading/{method}/probabilities.json",
+    log:
+        "<logs>/calibrate_scores/{method}.log",
+    benchmark:
+        "<benchmarks>/calibrate_scores/{method}.tsv"
+    wildcard_constraints:
+        method="|".join(SCORED_METHODS),
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        settings=settings_of(
+            "grading.fracture_grade", "grading.folds", "grading.coverage"
+        ),
+        seed=SEED,
+        code=code_of("calibrate_scores"),
+        packages=packages_of("calibrate_scores"),
+    script:
+        "../workflow_scripts/calibrate_scores.py"
+
+
+rule grade_scores:
+    """Grade every vertebra by a method's own grade probabilities: severity, interval; and its patient."""
+    input:
+        scores=scores_of,
+        splits="<results>/cohort/splits.tsv",
+        probabilities=f"{MODEL}/grading/{{method}}/probabilities.json",
+    output:
+        predictions="<results>/predictions/{method}.parquet",
+    log:
+        "<logs>/grade_scores/{method}.log",
+    benchmark:
+        "<benchmarks>/grade_scores/{method}.tsv"
+    wildcard_constraints:
+        method="|".join(SCORED_METHODS),
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        code=code_of("grade_scores"),
+        packages=packages_of("grade_scores"),
+    script:
+        "../workflow_scripts/grade_scores.py"
+
+
 rule grades:
     """One table of all methods' grades, for people and spreadsheets."""
     input:

@@ -46,6 +46,17 @@ def own_labels():
     return [] if drawn or not label_files() else "<results>/cohort/labels.parquet"
 
 
+def teaching_scores(wildcards):
+    """Tables of a method's own grade probabilities that these are calibrated by."""
+    own = scores_of(wildcards)
+    return own + virtual_scores_of(wildcards) if TAUGHT_VIRTUALLY else own
+
+
+def virtual_scores_of(wildcards):
+    """Tables of a method's own grade probabilities of the scans with virtual fractures."""
+    return [virtual(path) for path in scores_of(wildcards)]
+
+
 def teaching_labels(wildcards):
     """Label tables that grades are learned from: virtual fractures count beside what the sheet's scans have."""
     if not TAUGHT_VIRTUALLY:

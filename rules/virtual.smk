@@ -174,3 +174,29 @@ use rule grade as grade_virtual with:
         "<logs>/grade_virtual/{method}.log",
     benchmark:
         "<benchmarks>/grade_virtual/{method}.tsv"
+
+
+use rule score_supervised as score_supervised_virtual with:
+    input:
+        array=f"<results>/virtual/{SUPERVISED_SEES}/{{shard}}.npy",
+        table=f"<results>/virtual/{SUPERVISED_SEES}/{{shard}}.parquet",
+        weights=f"{MODEL}/supervised/weights.safetensors",
+    output:
+        scores="<results>/virtual/scores/supervised/{shard}.parquet",
+    log:
+        "<logs>/score_supervised_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/score_supervised_virtual/{shard}.tsv"
+
+
+use rule grade_scores as grade_scores_virtual with:
+    input:
+        scores=virtual_scores_of,
+        splits="<results>/cohort/splits.tsv",
+        probabilities=f"{MODEL}/grading/{{method}}/probabilities.json",
+    output:
+        predictions="<results>/virtual/predictions/{method}.parquet",
+    log:
+        "<logs>/grade_scores_virtual/{method}.log",
+    benchmark:
+        "<benchmarks>/grade_scores_virtual/{method}.tsv"

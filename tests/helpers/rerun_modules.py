@@ -138,6 +138,7 @@ MODULES: dict[str, set[str]] = {
     "localizer/detector/samples.py": set(),
     "localizer/refiner/loss.py": set(),
     "localizer/refiner/samples.py": set(),
+    "patches/": set(),  # of methods that only `methods` asks for
     "training/": {"train_dae"},
     "training/choice.py": set(),
     "metastasis/": set(),  # asked for alone
@@ -150,6 +151,8 @@ MODULES: dict[str, set[str]] = {
     "graders/pca.py": {"train_pca", "encode_pca", "looks_at"},
     "graders/pca_map.py": {"looks_at"},
     "graders/keypoints/": {"measure"},
+    "graders/classifiers/": set(),  # of methods that only `methods` asks for
+    "graders/supervised/": set(),
     "graders/dae/": DAE,
     "graders/dae/augmentation.py": {"train_dae"},
     "graders/dae/optimiser.py": {"train_dae"},
@@ -170,6 +173,7 @@ MODULES: dict[str, set[str]] = {
     "grading/rows.py": GRADERS | {"train_pca", "encode_pca", "fit_hyperplane"},
     "grading/hyperplane.py": GRADERS | {"fit_hyperplane"},
     "grading/prediction.py": {"grade"},
+    "grading/probabilities.py": set(),
     "grading/appearance.py": {"appearance", "fit_novelty", "grade"},
     "grading/novelty.py": {"fit_novelty", "grade"},
     "grading/grades.py": {"grades"},

@@ -68,8 +68,14 @@ FEEDS = {
     "predict_bone_quality": "evaluate_bone_quality bone_quality_page",
     "evaluate_bone_quality": "bone_quality_page",
     "bone_quality_page": "",
-    "patches": "",
+    "patches": "score_supervised",
     "patches_virtual": "",
+    "train_supervised": "score_supervised",
+    "score_supervised": "calibrate_scores grade_scores",
+    "calibrate_scores": "grade_scores",
+    "grade_scores": "evaluate compare grades figures",
+    "score_supervised_virtual": "",
+    "grade_scores_virtual": "",
 }
 for name in DEFAULT:
     method, main = METHODS[name], name == MAIN
@@ -98,7 +104,8 @@ ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
 # Of methods that only `methods` asks for.
-ASKED_FOR |= {"patches", "patches_virtual"}
+ASKED_FOR |= {"patches", "patches_virtual", "train_supervised", "score_supervised", "calibrate_scores", "grade_scores"}
+ASKED_FOR |= {"score_supervised_virtual", "grade_scores_virtual"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -136,6 +143,7 @@ KEYS: dict[str, set[str]] = {
     "virtual_fractures": {"summary"},
     "metastasis": {"summary"},
     "patches": {"summary"},
+    "supervised": {"summary"},
     "metastasis.train.save_every_s": set(),
     "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
     "dae.model": {"train_dae", "rivals", "summary"},

@@ -18,11 +18,12 @@ from vertegrade.frozen import (
     differences,
     is_frozen,
     methods_in,
+    model_problems,
     read_model,
     sight_folder,
 )
 from vertegrade.graders.keypoints.definition import definition_sha256
-from vertegrade.methods import INTACT_HEIGHTS
+from vertegrade.methods import INTACT_HEIGHTS, METHODS
 from vertegrade.model_files import ModelFileError
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.start import start_problems
@@ -94,6 +95,21 @@ def test_freezing_again_gives_the_same_bytes(frozen: Path) -> None:
     (frozen.parent / "again").mkdir()
     write_frozen(frozen.parent / "again", frozen.parent / "model")
     assert sha256_of(frozen) == sha256_of(frozen.parent / "again")
+
+
+def test_a_method_with_scores_of_its_own_belongs_to_its_weights(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    weights = tmp_path / METHODS["supervised"].weights
+    for path in (weights, tmp_path / "grading/supervised/probabilities.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    weights.write_bytes(b"x")
+    for digest, problems in ((sha256_of(weights), 0), ("0" * 64, 1)):
+        write_json(tmp_path / "grading/supervised/probabilities.json", {"model_sha256": digest})
+        found = [*content_problems(read_model(str(tmp_path)), ["supervised"], "networks")]
+        assert len(found) == problems
+    assert "fitted to other weights than supervised/weights.safetensors" in found[0]
+    assert methods_in(str(tmp_path)) == ["dae", "keypoints", "supervised"]
+    assert any("no 'bias'" in problem for problem in model_problems(str(tmp_path), ["supervised"]))
 
 
 def test_its_own_localizer_sight_and_settings_count(frozen: Path) -> None:

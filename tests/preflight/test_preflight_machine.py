@@ -11,6 +11,7 @@ import pytest
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.preflight.machine import OVERHEAD_MB, check_machine, needed_mb
 from vertegrade.preflight.slurm import check_profile
+from vertegrade.preflight.start import start_problems
 from vertegrade.settings.loading import check_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +94,25 @@ def test_partitions_that_are_not_there_or_have_no_gpu(cluster: Path) -> None:
         "looks_at asks for a GPU, partition 'cpu' has none; name another, or set run.device: cpu",
     ]
     assert len(check_profile(mine, "cpu")) == 1
+
+
+def test_a_method_that_is_asked_for_needs_its_gpu_too(cluster: Path) -> None:
+    text = "executor: slurm\ndefault-resources: [slurm_partition=gpu]\nset-resources:\n"
+    mine = profile(cluster, text + "  train_supervised: {slurm_partition: cpu}\n")
+    assert check_profile(mine, "auto", ["dae"]) == []
+    (problem,) = check_profile(mine, "auto", ["dae", "supervised"])
+    assert "train_supervised asks for a GPU, partition 'cpu' has none" in problem
+
+
+def test_patches_count_where_a_method_sees_them() -> None:
+    rows = [ScanRow("a", "p", "nowhere")]
+    config = {"methods": ["dae", "supervised"], "supervised": {"model": {"network": "seresnet"}}}
+    with_patches = needed_mb(check_settings(config), rows) - needed_mb(check_settings({"methods": ["dae"]}), rows)
+    assert with_patches == pytest.approx(48**3 * 2 * 2 * 20 / 1e6)
+    seen = {"supervised": {"model": {"network": "seresnet", "bodies": "level"}}, "patches": {"bodies": False}}
+    assert start_problems(check_settings(seen), []) == []
+    (problem,) = start_problems(check_settings(seen | {"methods": ["dae", "supervised"]}), [])
+    assert "patches.bodies is false" in problem
 
 
 def test_slurm_that_is_not_here_or_does_not_answer(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:

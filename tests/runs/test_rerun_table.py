@@ -287,6 +287,19 @@ def test_fewer_methods_re_run_what_is_of_all_methods(opened: Callable[..., Any])
     assert planned == table.with_followers({"grades", "figures", "summary", "cohort_page"})
 
 
+@pytest.mark.parametrize("network", ["densenet", "seresnet"])
+def test_a_method_that_is_asked_for_runs_its_own_rules_and_no_other_is_trained(
+    network: str, opened: Callable[..., Any]
+) -> None:
+    methods = ["dae", "pca", "keypoints", "supervised"]
+    with opened({"methods": methods, "supervised": {"model": {"network": network}}}) as workflow:
+        jobs = workflow.planned(TARGETS)
+    first = {"train_supervised", "summary"} | ({"patches"} if network == "seresnet" else set())
+    assert {job.rule for job in jobs} == table.with_followers(first)
+    of_methods = {job.wildcards["method"] for job in jobs if "method" in job.wildcards}
+    assert of_methods == {"supervised"}
+
+
 def test_another_way_to_find_vertebrae_re_runs_localization_and_what_follows(opened: Callable[..., Any]) -> None:
     with opened({"localize": {"method": "learned"}}) as workflow:
         assert {job.rule for job in workflow.planned(TARGETS)} == table.with_followers({"localize", "summary"})

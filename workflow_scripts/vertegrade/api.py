@@ -104,7 +104,11 @@ def open_model(model: str | Path = "shipped", device: str = "auto") -> OpenModel
         load_sight(f"{sight_folder(folder, str(shipped))}/{SIGHT}"),
         load_dae(Path(folder, METHODS["dae"].weights), where),
         read_intact_heights(Path(folder, INTACT_HEIGHTS)),
-        {method: _grader(Path(folder, "grading", method)) for method in methods_in(folder)},
+        {
+            method: _grader(Path(folder, "grading", method))
+            for method in methods_in(folder)
+            if METHODS[method].latents  # those with scores of their own grade in the workflow alone
+        },
     )
 
 

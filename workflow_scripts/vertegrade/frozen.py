@@ -35,7 +35,17 @@ RECORDED_BY = {
 # Where things lie, and what belongs to a run's own scans: no part of a model. Weights are compared by content.
 OF_ONE_RUN = frozenset({"localize.weights", "localize.overrides", "localize.tool_minutes", "grading.novel"})
 # The rules that lead from a scan to its grades. Their code and packages are a part of what a model's figures mean.
-GRADING_RULES = ("localize", "measure", "crop", "encode", "appearance", "grade")
+GRADING_RULES = (
+    "localize",
+    "measure",
+    "crop",
+    "encode",
+    "appearance",
+    "grade",
+    "patches",
+    "score_supervised",
+    "grade_scores",
+)
 RETRAIN = "train the model again with this version"
 FREEZE_AGAIN = "copy the whole folder again, or freeze its run again"
 
@@ -194,7 +204,9 @@ def content_problems(model: Model, methods: Iterable[str], points_from: str) -> 
         elif (found := sha256_of(path)) != digest:
             yield f"{path} was altered: its SHA-256 is {found[:12]}, {FACTS} says {digest[:12]}; {FREEZE_AGAIN}"
     for method in methods:
-        path = Path(model.folder, "grading", method, "hyperplane.json")
+        path = Path(
+            model.folder, "grading", method, "probabilities.json" if METHODS[method].scores else "hyperplane.json"
+        )
         its = json.loads(path.read_text(encoding="utf-8"))["model_sha256"]
         weights = METHODS[method].weights
         if weights and its != sha256_of(Path(model.folder, weights)):

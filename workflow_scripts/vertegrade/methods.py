@@ -14,7 +14,8 @@ class Method:
     name: in paths and tables. label: as people write it. needs: `crops` (2.5D sagittal stacks), `points` (six points
     per vertebra), `patches` (3D patches). latents: its tables of latents below the results folder, one per shard where
     the path has {shard}; these are graded by hyperplane and calibration. Empty: its own rule writes
-    `predictions/{name}.parquet`.
+    `predictions/{name}.parquet`. scores: of a method that grades by itself its tables of log P(grade), one per shard
+    where the path has {shard}, which are calibrated on validation patients (grading/probabilities.py).
 
     weights: file below the results folder whose SHA-256 is in its latents; empty where nothing is trained. model_files:
     all files below the results folder that other scans are graded and drawn by, of a method with latents its weights
@@ -32,6 +33,7 @@ class Method:
     model_files: tuple[str, ...]
     baseline: str
     about: str
+    scores: str = ""
 
 
 # Below the results folder: what heights every measurement expects of intact vertebrae, whatever method grades.
@@ -44,6 +46,11 @@ def fitted(method: str) -> tuple[str, ...]:
 
 
 STEPS = "collapsed/steps.safetensors"  # what draws the DAE's vertebrae at other grades
+def calibrated(method: str) -> str:
+    """The file that is fitted to the scores of a method."""
+    return f"grading/{method}/probabilities.json"
+
+
 METHODS = {
     method.name: method
     for method in (
@@ -78,6 +85,18 @@ METHODS = {
             baseline="",
             about="Genant's indices from six points per vertebra, corrected for its level and its patient. What is "
             "usual at a level is fitted to the training split.",
+        ),
+        Method(
+            name="supervised",
+            label="Supervised",
+            needs=frozenset({"crops", "patches"}),
+            latents="",
+            scores="scores/supervised/{shard}.parquet",
+            weights="supervised/weights.safetensors",
+            model_files=("supervised/weights.safetensors", calibrated("supervised")),
+            baseline="pca",
+            about="A DenseNet on crops or a 3D SE-ResNet on patches, trained on the grades of the training patients: "
+            "what one would do without the others.",
         ),
     )
 }

@@ -57,12 +57,28 @@ NOVELTY_KEYS = frozenset(
 )
 # Of heights/intact_heights.json.
 INTACT_HEIGHTS_KEYS = frozenset(["source", "about", "patients", "vertebrae", "levels", "person_sd", "vertebra_sd"])
+# Of grading/{method}/probabilities.json.
+PROBABILITY_KEYS = frozenset(
+    [
+        "model_sha256",
+        "fracture_grade",
+        "inverse_temperature",
+        "bias",
+        "scale",
+        "intervals",
+        "patient",
+        "scores",
+        "vertebrae",
+        "patients",
+    ]
+)
 # By the names of the files.
 FITTED_KEYS = {
     "hyperplane.json": HYPERPLANE_KEYS,
     "calibrator.json": CALIBRATION_KEYS,
     "novelty.json": NOVELTY_KEYS,
     "intact_heights.json": INTACT_HEIGHTS_KEYS,
+    "probabilities.json": PROBABILITY_KEYS,
 }
 
 

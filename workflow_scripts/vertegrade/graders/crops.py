@@ -1,4 +1,4 @@
-"""Packed crops of several shards as one sequence, of which only those taken are in memory."""
+"""Packed crops, or patches, of several shards as one sequence, of which only those taken are in memory."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ CHUNK = 256  # crops that are read at once where all are read in order
 class Crops:
     """Crops of several arrays in order. Memory-mapped arrays stay on disk until a crop is taken.
 
-    arrays: int16 HU, each (N, S, H, W) with the same S, H and W. rows: which of each array count, in order; all of them
-    if left out. ValueError where the arrays do not fit together.
+    arrays: int16 HU, each (N, S, H, W) with the same S, H and W, or patches (N, C, S, H, W). rows: which of each array
+    count, in order; all of them if left out. ValueError where the arrays do not fit together.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray], rows: Sequence[np.ndarray] | None = None) -> None:
@@ -22,23 +22,21 @@ class Crops:
             zip(arrays[:1], given[:1], strict=True)
         )
         shapes = {array.shape[1:] for array, _ in parts}
-        if len(shapes) != 1 or any(array.ndim != 4 or array.dtype != np.int16 for array, _ in parts):
+        if len(shapes) != 1 or any(array.ndim not in (4, 5) or array.dtype != np.int16 for array, _ in parts):
             found = sorted({f"{array.dtype}{array.shape}" for array in arrays}) or "nothing"
-            raise ValueError(f"int16 crops (N, S, H, W) of one shape are needed, found {found}")
+            raise ValueError(
+                f"int16 crops (N, S, H, W), or patches (N, C, S, H, W), of one shape are needed, found {found}"
+            )
         self._parts = [part for part in parts if len(part[1])]
-        self.slices, self.height, self.width = parts[0][0].shape[1:]
+        self.shape: tuple[int, ...] = parts[0][0].shape[1:]  # of a crop
+        self.height, self.width = self.shape[-2:]
         self._ends = np.cumsum([len(rows) for _, rows in self._parts], dtype=np.int64)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(S, H, W) of a crop."""
-        return self.slices, self.height, self.width
-
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """The crops of these positions, int16 (B, S, H, W)."""
+        """The crops of these positions, int16 (B, S, H, W) or (B, C, S, H, W)."""
         taken = np.empty((len(indices), *self.shape), np.int16)
         which = np.searchsorted(self._ends, indices, side="right")
         starts = self._ends - [len(rows) for _, rows in self._parts]

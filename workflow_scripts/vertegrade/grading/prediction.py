@@ -1,5 +1,7 @@
 """Predictions of one method for every vertebra that has a latent: the PREDICTIONS table."""
 
+from typing import Protocol
+
 import numpy as np
 import pandas as pd
 
@@ -8,7 +10,7 @@ from vertegrade.grading.calibration import Calibration
 from vertegrade.grading.grade_scale import grade_of
 from vertegrade.grading.hyperplane import Hyperplane
 from vertegrade.grading.novelty import LIMIT, Novelty, appearance_of
-from vertegrade.grading.patients import largest
+from vertegrade.grading.patients import PatientRule, largest
 from vertegrade.grading.rows import GradingError, stack_errors, stack_latents
 from vertegrade.tables import GRADES, PATIENT_KEY, PREDICTIONS, UNLIKE_TRAINING, check_table, doubt_of, flags_with
 
@@ -31,14 +33,7 @@ def predict(
         raise GradingError("the calibration belongs to another hyperplane; calibrate again")
     if len(latents):
         hyperplane.check_latents(latents)
-    latents = latents.sort_values(PATIENT_KEY, ignore_index=True)
-    table = latents[PATIENT_KEY].copy()
-    table["method"] = method
-    table["split"] = split_of(splits, latents["patient_id"])
-    table[[*NUMBERS, "novelty"]] = np.nan
-    table["grade"] = -1
-    table[["evaluable", "reason"]] = latents[["evaluable", "reason"]]
-    table = table.join(doubt_of(latents))
+    latents, table = ungraded(latents, splits, method)
     here = latents["evaluable"].to_numpy(dtype=bool)
     if here.any():
         z = stack_latents(latents[here])
@@ -47,8 +42,20 @@ def predict(
         values = [distance, graded.severity, graded.p_at_least(calibration.fracture_grade), *graded.p_grade.T]
         table.loc[here, NUMBERS] = np.stack([*values, *calibration.intervals.bounds(graded)], axis=1)
         table.loc[here, "grade"] = grade_of(graded.severity)
-    columns = [name for name in PREDICTIONS.columns if name in table]
-    return check_table(table[columns], PREDICTIONS, f"predictions of {method}")
+    return check_table(table, PREDICTIONS, f"predictions of {method}")
+
+
+def ungraded(latents: pd.DataFrame, splits: pd.DataFrame, method: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """LATENTS sorted by patient, scan and vertebra, and PREDICTIONS of the same rows without numbers."""
+    latents = latents.sort_values(PATIENT_KEY, ignore_index=True)
+    table = latents[PATIENT_KEY].copy()
+    table["method"] = method
+    table["split"] = split_of(splits, latents["patient_id"])
+    table[[*NUMBERS, "novelty"]] = np.nan
+    table["grade"] = -1
+    table[["evaluable", "reason"]] = latents[["evaluable", "reason"]]
+    table = table.join(doubt_of(latents))
+    return latents, table[[name for name in PREDICTIONS.columns if name in table]]
 
 
 def with_novelty(
@@ -78,7 +85,19 @@ def with_novelty(
     return check_table(table, PREDICTIONS, "predictions with novelty")
 
 
-def with_patients(predictions: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+class CallsPatients(Protocol):
+    """A calibration of any kind, as far as patients go."""
+
+    @property
+    def patient(self) -> PatientRule | None:
+        """From vertebrae to patients; None where too few taught it."""
+
+    @property
+    def fracture_grade(self) -> int:
+        """Genant grade from which a vertebra counts as fractured."""
+
+
+def with_patients(predictions: pd.DataFrame, calibration: CallsPatients) -> pd.DataFrame:
     """PREDICTIONS with what all graded vertebrae of its patient say together, the same in each row of a patient.
 
     patient_p_fracture: probability of any fracture, NaN without a rule. patient_fractured: 1 where the patient is

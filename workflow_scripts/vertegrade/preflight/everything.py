@@ -37,7 +37,7 @@ def check_everything(configfiles: Sequence[str], profile: str | None) -> Report:
         notes += model_notes(settings)
     problems += check_machine(settings, rows.values(), cluster=profile is not None)
     if profile:
-        problems += check_profile(profile, settings.run.device)
+        problems += check_profile(profile, settings.run.device, settings.chosen_methods)
     if profile and not problems:
         problems, more = check_submissions(profile, settings, ROOT / "Snakefile", list(configfiles))
         notes += more

@@ -29,7 +29,8 @@ def needed_mb(settings: Settings, rows: Iterable[ScanRow]) -> float:
     rows = list(rows)
     source = sum(_size(Path(row.path)) for row in rows)
     crop = settings.crop.size**2 * settings.crop.slices * 2
-    return (source * VOLUME_SHARE + crop * LEVELS_PER_SCAN * len(rows)) / 1e6 + OVERHEAD_MB
+    patch = settings.patches.size**3 * (1 + settings.patches.bodies) * 2 if settings.patches_needed else 0
+    return (source * VOLUME_SHARE + (crop + patch) * LEVELS_PER_SCAN * len(rows)) / 1e6 + OVERHEAD_MB
 
 
 def _size(path: Path) -> int:

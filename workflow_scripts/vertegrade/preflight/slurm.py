@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vertegrade.preflight.submissions import Submission
 
 GPU_RULES = ("train_dae", "localize", "encode", "fit_steps", "counterfactual", "looks_at")
+# Of methods that only `methods` asks for.
+GPU_RULES_OF = {"supervised": ("train_supervised", "score_supervised")}
 TIMEOUT_S = 60
 
 
@@ -27,10 +29,10 @@ class Partition(NamedTuple):
     minutes: float | None
 
 
-def check_profile(profile: str, device: str) -> list[str]:
+def check_profile(profile: str, device: str, methods: Sequence[str] = ()) -> list[str]:
     """Problems of a profile: unreadable, other executor's plugin missing, partitions that are not there or lack a GPU.
 
-    device: `run.device`; with `cpu` no rule asks for a GPU.
+    device: `run.device`; with `cpu` no rule asks for a GPU. methods: those that grade.
     """
     try:
         path = _file(profile)
@@ -51,7 +53,7 @@ def check_profile(profile: str, device: str) -> list[str]:
         partitions = _partitions()
     except (OSError, subprocess.SubprocessError) as error:
         return [*problems, f"sinfo fails ({type(error).__name__}); is SLURM's controller up?"]
-    return [*problems, *_against_cluster(path, content, partitions, device)]
+    return [*problems, *_against_cluster(path, content, partitions, device, methods)]
 
 
 def _file(profile: str) -> Path:
@@ -97,10 +99,12 @@ def check_submissions(
 def _not_together(one: "Submission", settings: Settings) -> str:
     """Why the GPUs that a training asks for cannot train together; "" where they can, or for another job."""
     processes, kind = gpus_asked_for(one.resources)
-    if one.name != "train_dae" or processes < 2:
+    trained = {f"train_{method}": method for method in ("dae", *GPU_RULES_OF)}
+    if one.name not in trained or processes < 2:
         return ""
+    method, nodes = trained[one.name], int(one.resources.get("nodes") or 1)
     try:
-        check_together("dae", processes, int(one.resources.get("nodes") or 1), kind, settings.dae.train.batch_size)
+        check_together(method, processes, nodes, kind, getattr(settings, method).train.batch_size)
     except ValueError as error:
         return str(error)
     return ""
@@ -157,7 +161,7 @@ def _minutes(limit: str) -> float | None:
 
 
 def _against_cluster(
-    path: Path, content: dict[str, Any], partitions: dict[str, Partition], device: str
+    path: Path, content: dict[str, Any], partitions: dict[str, Partition], device: str, methods: Sequence[str]
 ) -> Iterator[str]:
     common = _resources(content.get("default-resources")).get("slurm_partition")
     rules = content.get("set-resources") or {}
@@ -166,7 +170,7 @@ def _against_cluster(
         yield f"{path}: partition {name!r} is not on this cluster; it has {', '.join(sorted(partitions))}"
     if device == "cpu":
         return
-    for rule in GPU_RULES:
+    for rule in (*GPU_RULES, *(rule for method in methods for rule in GPU_RULES_OF.get(method, ()))):
         names = [name for name in named.get(rule, _names(common)) if name in partitions]
         if names and not any("gpu" in partitions[name].gres for name in names):
             given = ",".join(names)

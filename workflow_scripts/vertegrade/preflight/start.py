@@ -187,6 +187,15 @@ def _own_folders(model: str) -> list[Path]:
 def _shapes(settings: Settings) -> Iterator[str]:
     for problem in shape_problems(settings.dae.model, settings.crop.slices, settings.crop.size):
         yield f"config: {problem}"
+    yield from _bodies(settings)
+
+
+def _bodies(settings: Settings) -> Iterator[str]:
+    """A network that is to see the bodies of patches that have none."""
+    model = settings.supervised.model
+    seen = "supervised" in settings.chosen_methods and model.network == "seresnet" and model.bodies != "none"
+    if seen and not settings.patches.bodies:
+        yield f"config: supervised.model.bodies is {model.bodies}, but patches.bodies is false; set it, or `none`"
 
 
 def _model(settings: Settings) -> Iterator[str]:

@@ -24,6 +24,7 @@ from .phantom import PhantomSettings
 from .report import ReportSettings
 from .run import RunSettings
 from .spine import CropSettings, LocalizeSettings
+from .supervised import SupervisedSettings
 from .virtual import VirtualSettings
 
 
@@ -42,6 +43,7 @@ class Settings(Section):
     )
     patches: PatchSettings = section(PatchSettings, "3D patches of vertebrae, for the methods that see them.")
     dae: DaeSettings = section(DaeSettings, "Diffusion autoencoder.")
+    supervised: SupervisedSettings = section(SupervisedSettings, "Plain supervised classifiers.")
     grading: GradingSettings = section(GradingSettings, "Hyperplane, calibration, prediction.")
     virtual_fractures: VirtualSettings = section(
         VirtualSettings, "Virtual fractures in the cohort's scans (`snakemake challenge`)."
@@ -73,6 +75,12 @@ class Settings(Section):
     def chosen_methods(self) -> list[str]:
         """The methods that are asked for, in the order of their table."""
         return [name for name in METHODS if self.methods == "all" or name in self.methods]
+
+    @property
+    def patches_needed(self) -> bool:
+        """Whether a method that is asked for sees 3D patches, with these settings of its."""
+        in_3d = {"supervised": self.supervised.model.network == "seresnet"}
+        return any("patches" in METHODS[name].needs and in_3d.get(name, True) for name in self.chosen_methods)
 
 
 __all__ = ["CropSettings", "LocalizeSettings", "Section", "Settings", "SplitSettings"]

@@ -38,3 +38,12 @@ class Average:
         """Continue from what `state_dict` gave."""
         self.updates = int(state["updates"])
         self.network.load_state_dict({name: value for name, value in state.items() if name != "updates"})
+
+
+def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], int], None]:
+    """Exponential moving average that forgets the random start: decay rises as (1 + n) / (10 + n)."""
+
+    def update(averaged: list[Tensor], current: list[Tensor], n: int) -> None:
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update

@@ -35,6 +35,7 @@ class Recipe:
     gradient_clip: largest norm of the gradient. bad_steps: how many steps may have a non-finite loss.
     advice: what to do where more steps have one. save_every_s, log_every: seconds between checkpoints, steps between
     lines of the log; both change no result. compiled: whether the network is compiled (`torch.compile`).
+    select_every: steps between looks for the best weights (`select`).
     """
 
     steps: int
@@ -47,6 +48,7 @@ class Recipe:
     save_every_s: float
     log_every: int
     compiled: bool = False
+    select_every: int = 0
 
 
 class Training:
@@ -61,6 +63,7 @@ class Training:
         folder: Path,
         seed: int,
         figures: Callable[[Any], dict[str, float]] = lambda network: {},
+        select: Callable[[Any], float] | None = None,
     ) -> None:
         """network: with its initial weights, on its device.
 
@@ -68,9 +71,12 @@ class Training:
         loss: `loss(network, *batch(k))`, the scalar to minimise; the mean over processes counts.
         folder: of the checkpoints; `States` names it by all that makes this training what it is.
         figures: of the averaged network, for the log.
+        select: score of the averaged network, on data that train nothing. Without it the last weights are the result,
+        with it the first ones of the highest score, of those after each `recipe.select_every` steps and the last.
         """
         self.network, self.batch, self.loss, self.recipe = network.train(), batch, loss, recipe
-        self.folder, self.seed, self.figures = folder, seed, figures
+        self.folder, self.seed, self.figures, self.select = folder, seed, figures, select
+        self.best: dict[str, Tensor] = {}
         self.device = next(network.parameters()).device
         self.processes = Processes()
         together = self.processes.together(network)
@@ -107,13 +113,15 @@ class Training:
                 last = self.step == steps
                 if reason or last or self.step % self.read_every == 0:
                     self.read()
+                if first and self.select and (last or self.step % self.recipe.select_every == 0):
+                    self.look(self.select(self.average.network))
                 if first and (reason or last or time.monotonic() - saved > self.recipe.save_every_s):
                     self.save()
                     saved = time.monotonic()
                 if reason and not last:
                     log.warning("stopped at step %d of %d: %s; the state is saved", self.step, steps, reason)
                     raise TrainingInterrupted(reason)
-        self.network.load_state_dict(self.average.network.state_dict())
+        self.network.load_state_dict(self.best or self.average.network.state_dict())
         return {"steps": float(steps)} | self.facts
 
     def train_step(self) -> None:
@@ -144,6 +152,13 @@ class Training:
                     group["lr"] = rate
                 optimiser.step()
         self.average.update(self.network)
+
+    def look(self, score: float) -> None:
+        """Keep the averaged weights of this step where their score is the highest until now."""
+        log.info("step %d of %d: score %.4f", self.step, self.recipe.steps, score)
+        if not self.best or score > self.facts["best_score"]:
+            self.facts |= {"best_score": score, "best_step": float(self.step)}
+            self.best = {name: value.clone() for name, value in self.average.network.state_dict().items()}
 
     def read(self) -> bool:
         """Count what the last steps gave, and whether all of them were finite: the only wait for the device.
@@ -177,6 +192,7 @@ class Training:
         """Write a checkpoint of everything that the next step depends on."""
         self.read()
         parts = {"network": self.network.state_dict(), "average": self.average.state_dict()}
+        parts |= {"best": self.best} if self.best else {}
         for n, optimiser in enumerate(self.recipe.optimisers):
             parts |= {f"optimiser.{n}.{k}": moments for k, moments in optimiser.state_dict()["state"].items()}
         save_checkpoint(self.folder, self.step, parts, self.facts)
@@ -190,6 +206,7 @@ class Training:
         self.step, parts, self.facts = found
         self.network.load_state_dict(parts["network"])
         self.average.load_state_dict(parts["average"])
+        self.best = {name: value.to(self.device) for name, value in parts.get("best", {}).items()}
         for n, optimiser in enumerate(self.recipe.optimisers):
             prefix = f"optimiser.{n}."
             moments = {int(part.removeprefix(prefix)): t for part, t in parts.items() if part.startswith(prefix)}

@@ -1,8 +1,6 @@
 """Training of the diffusion autoencoder: what it learns from, its loss, its recipe and its figures."""
 
 import logging
-import math
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,9 +17,11 @@ from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.graders.dae.validation import Validation
 from vertegrade.graders.dae.weights import save_dae
 from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
+from vertegrade.training.average import moving_average
 from vertegrade.training.interruption import Interruption
 from vertegrade.training.loop import Recipe, Training, shown
 from vertegrade.training.processes import Processes
+from vertegrade.training.schedule import rate_share
 from vertegrade.training.seeds import batch_positions, own_generators, step_seed
 from vertegrade.training.states import States
 
@@ -125,7 +125,7 @@ def recipe(network: nn.Module, train: DaeTrainSettings) -> Recipe:
         steps=train.steps,
         optimisers=optimisers(network, train),
         learning_rate=lambda step: learning_rate(step, train),
-        average=_ema_update(train.ema_decay),
+        average=moving_average(train.ema_decay),
         gradient_clip=train.gradient_clip,
         bad_steps=train.bad_steps,
         advice="lower dae.train.learning_rate or look for damaged crops",
@@ -156,16 +156,4 @@ def centre_weight(size: int, edge: float) -> Tensor:
 
 def learning_rate(step: int, train: DaeTrainSettings) -> float:
     """Learning rate of a step: linear warm-up, then constant or half a cosine to zero."""
-    warm = min(1.0, (step + 1) / (train.warmup_steps + 1))
-    if train.learning_rate_schedule == "constant":
-        return train.learning_rate * warm
-    return train.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / train.steps))
-
-
-def _ema_update(decay: float) -> Callable[[list[Tensor], list[Tensor], int], None]:
-    """Exponential moving average that forgets the random start: decay rises as (1 + n) / (10 + n)."""
-
-    def update(averaged: list[Tensor], current: list[Tensor], n: int) -> None:
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
-
-    return update
+    return train.learning_rate * rate_share(step, train.steps, train.warmup_steps, train.learning_rate_schedule)

@@ -32,7 +32,7 @@ class Dae:
 
 
 def save_dae(
-    path: Path, network: DaeNetwork, settings: DaeModelSettings, crop_shape: tuple[int, int, int], facts: dict[str, str]
+    path: Path, network: DaeNetwork, settings: DaeModelSettings, crop_shape: tuple[int, ...], facts: dict[str, str]
 ) -> None:
     """Write weights and metadata; the file needs no other one."""
     metadata = {"format": DAE_FORMAT, "model": settings.model_dump_json(), "crop_shape": json.dumps(crop_shape)}

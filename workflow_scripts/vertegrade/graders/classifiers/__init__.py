@@ -1,0 +1,1 @@
+"""What networks that are trained on grades share: samples, images, networks, heads, training, scores."""
