@@ -189,6 +189,19 @@ use rule score_supervised as score_supervised_virtual with:
         "<benchmarks>/score_supervised_virtual/{shard}.tsv"
 
 
+use rule score_supcon as score_supcon_virtual with:
+    input:
+        array="<results>/virtual/patches/{shard}.npy",
+        table="<results>/virtual/patches/{shard}.parquet",
+        weights=f"{MODEL}/supcon/weights.safetensors",
+    output:
+        scores="<results>/virtual/scores/supcon/{shard}.parquet",
+    log:
+        "<logs>/score_supcon_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/score_supcon_virtual/{shard}.tsv"
+
+
 use rule grade_scores as grade_scores_virtual with:
     input:
         scores=virtual_scores_of,

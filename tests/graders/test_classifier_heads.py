@@ -52,6 +52,21 @@ def test_cumulative_is_one_score_with_rising_thresholds() -> None:
     assert (gaps > 0).all()
 
 
+@pytest.mark.parametrize("fracture_grade", [1, 2])
+def test_binary_knows_one_probability_and_learns_it_alone(fracture_grade: int) -> None:
+    torch.manual_seed(1)
+    binary = Head("binary", 6, fracture_grade)
+    p, logit = binary(FEATURES).exp(), binary.linear(FEATURES)[:, 0]
+    torch.testing.assert_close(p[:, fracture_grade:].sum(dim=1), torch.sigmoid(logit))
+    assert (p[:, 3] == p[:, fracture_grade]).all()
+    fractured = (truth >= fracture_grade).float()
+    expected = functional.binary_cross_entropy_with_logits(logit, fractured)
+    torch.testing.assert_close(binary.loss(binary(FEATURES), truth), expected)
+    other = Head("binary", 6, 3 - fracture_grade)
+    other.load_state_dict(binary.state_dict())  # the weights say what they call a fracture
+    torch.testing.assert_close(other(FEATURES).exp(), p)
+
+
 def test_cross_entropy_is_torch_s() -> None:
     plain = head("cross_entropy")
     expected = functional.cross_entropy(plain.linear(FEATURES), truth)

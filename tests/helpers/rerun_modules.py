@@ -153,6 +153,7 @@ MODULES: dict[str, set[str]] = {
     "graders/keypoints/": {"measure"},
     "graders/classifiers/": set(),  # of methods that only `methods` asks for
     "graders/supervised/": set(),
+    "graders/supcon/": set(),
     "graders/dae/": DAE,
     "graders/dae/augmentation.py": {"train_dae"},
     "graders/dae/optimiser.py": {"train_dae"},

@@ -68,13 +68,16 @@ FEEDS = {
     "predict_bone_quality": "evaluate_bone_quality bone_quality_page",
     "evaluate_bone_quality": "bone_quality_page",
     "bone_quality_page": "",
-    "patches": "score_supervised",
+    "patches": "score_supervised score_supcon",
     "patches_virtual": "",
     "train_supervised": "score_supervised",
     "score_supervised": "calibrate_scores grade_scores",
+    "train_supcon": "score_supcon",
+    "score_supcon": "calibrate_scores grade_scores",
     "calibrate_scores": "grade_scores",
     "grade_scores": "evaluate compare grades figures",
     "score_supervised_virtual": "",
+    "score_supcon_virtual": "",
     "grade_scores_virtual": "",
 }
 for name in DEFAULT:
@@ -105,7 +108,13 @@ ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
 # Of methods that only `methods` asks for.
 ASKED_FOR |= {"patches", "patches_virtual", "train_supervised", "score_supervised", "calibrate_scores", "grade_scores"}
-ASKED_FOR |= {"score_supervised_virtual", "grade_scores_virtual"}
+ASKED_FOR |= {
+    "score_supervised_virtual",
+    "grade_scores_virtual",
+    "train_supcon",
+    "score_supcon",
+    "score_supcon_virtual",
+}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -144,6 +153,7 @@ KEYS: dict[str, set[str]] = {
     "metastasis": {"summary"},
     "patches": {"summary"},
     "supervised": {"summary"},
+    "supcon": {"summary"},
     "metastasis.train.save_every_s": set(),
     "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
     "dae.model": {"train_dae", "rivals", "summary"},

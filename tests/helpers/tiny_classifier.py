@@ -10,7 +10,7 @@ from helpers.tiny_dae import states
 from vertegrade.tables import CROPS, LABELS, PATIENT_SPLITS, check_table, write_table
 from vertegrade.workflow.code_hash import code_of
 
-GRADES = [0, 0, 1, 2, 3, 0]  # of a patient's vertebrae; patient P3 is of the test split
+GRADES = [0, 0, 1, 2, 3, 0]  # of a patient's vertebrae
 
 
 def images(side: int = 16, patches: bool = False, seed: int = 0) -> np.ndarray:
@@ -28,8 +28,11 @@ def images(side: int = 16, patches: bool = False, seed: int = 0) -> np.ndarray:
     return np.stack([hu, label], axis=1) if patches else hu
 
 
-def write_files(folder: Path, pixels: np.ndarray) -> dict[str, Any]:
-    """The files of a training job: patients P0, P1 train, P2 validates, P3 tests."""
+USUAL = {"P0": "train", "P1": "train", "P2": "validation", "P3": "test"}
+
+
+def write_files(folder: Path, pixels: np.ndarray, split_of: dict[str, str] = USUAL) -> dict[str, Any]:
+    """The files of a training job, of four patients."""
     folder.mkdir(exist_ok=True)
     count = len(GRADES)
     patients = [f"P{n // count}" for n in range(4 * count)]
@@ -43,9 +46,7 @@ def write_files(folder: Path, pixels: np.ndarray) -> dict[str, Any]:
     write_table(folder / "0.parquet", crops, CROPS)
     write_table(folder / "labels.parquet", labels, LABELS)
     np.save(folder / "0.npy", pixels)
-    names = ["P0", "P1", "P2", "P3"]
-    kinds = ["train", "train", "validation", "test"]
-    splits = pd.DataFrame({"patient_id": names, "split": kinds, "origin": "given"})
+    splits = pd.DataFrame({"patient_id": [*split_of], "split": [*split_of.values()], "origin": "given"})
     check_table(splits, PATIENT_SPLITS, "splits").to_csv(folder / "splits.tsv", sep="\t", index=False)
     return {
         "tables": [folder / "0.parquet"], "arrays": [folder / "0.npy"], "labels": [folder / "labels.parquet"],

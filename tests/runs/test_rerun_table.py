@@ -287,17 +287,23 @@ def test_fewer_methods_re_run_what_is_of_all_methods(opened: Callable[..., Any])
     assert planned == table.with_followers({"grades", "figures", "summary", "cohort_page"})
 
 
-@pytest.mark.parametrize("network", ["densenet", "seresnet"])
+@pytest.mark.parametrize(
+    ("method", "network", "others"),
+    [
+        ("supervised", "densenet", {"patches", "train_supcon", "score_supcon"}),
+        ("supervised", "seresnet", {"train_supcon", "score_supcon"}),
+        ("supcon", "densenet", {"train_supervised", "score_supervised"}),
+    ],
+)
 def test_a_method_that_is_asked_for_runs_its_own_rules_and_no_other_is_trained(
-    network: str, opened: Callable[..., Any]
+    method: str, network: str, others: set[str], opened: Callable[..., Any]
 ) -> None:
-    methods = ["dae", "pca", "keypoints", "supervised"]
+    methods = ["dae", "pca", "keypoints", method]
     with opened({"methods": methods, "supervised": {"model": {"network": network}}}) as workflow:
         jobs = workflow.planned(TARGETS)
-    first = {"train_supervised", "summary"} | ({"patches"} if network == "seresnet" else set())
-    assert {job.rule for job in jobs} == table.with_followers(first)
-    of_methods = {job.wildcards["method"] for job in jobs if "method" in job.wildcards}
-    assert of_methods == {"supervised"}
+    expected = table.with_followers({"patches", "train_supervised", "train_supcon", "summary"}) - others
+    assert {job.rule for job in jobs} == expected
+    assert {job.wildcards["method"] for job in jobs if "method" in job.wildcards} == {method}
 
 
 def test_another_way_to_find_vertebrae_re_runs_localization_and_what_follows(opened: Callable[..., Any]) -> None:

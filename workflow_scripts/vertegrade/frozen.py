@@ -44,6 +44,7 @@ GRADING_RULES = (
     "grade",
     "patches",
     "score_supervised",
+    "score_supcon",
     "grade_scores",
 )
 RETRAIN = "train the model again with this version"

@@ -98,6 +98,18 @@ METHODS = {
             about="A DenseNet on crops or a 3D SE-ResNet on patches, trained on the grades of the training patients: "
             "what one would do without the others.",
         ),
+        Method(
+            name="supcon",
+            label="SupCon",
+            needs=frozenset({"patches"}),
+            latents="",
+            scores="scores/supcon/{shard}.parquet",
+            weights="supcon/weights.safetensors",
+            model_files=("supcon/weights.safetensors", calibrated("supcon")),
+            baseline="pca",
+            about="A 3D SE-ResNet on patches, trained on grades by cross-entropy and a supervised contrastive loss "
+            "(Wei et al. 2022).",
+        ),
     )
 }
 DEFAULT = ("dae", "pca", "keypoints")  # of the setting `methods`

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GPU_RULES = ("train_dae", "localize", "encode", "fit_steps", "counterfactual", "looks_at")
 # Of methods that only `methods` asks for.
-GPU_RULES_OF = {"supervised": ("train_supervised", "score_supervised")}
+GPU_RULES_OF = {name: (f"train_{name}", f"score_{name}") for name in ("supervised", "supcon")}
 TIMEOUT_S = 60
 
 

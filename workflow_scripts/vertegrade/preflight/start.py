@@ -192,10 +192,12 @@ def _shapes(settings: Settings) -> Iterator[str]:
 
 def _bodies(settings: Settings) -> Iterator[str]:
     """A network that is to see the bodies of patches that have none."""
-    model = settings.supervised.model
-    seen = "supervised" in settings.chosen_methods and model.network == "seresnet" and model.bodies != "none"
-    if seen and not settings.patches.bodies:
-        yield f"config: supervised.model.bodies is {model.bodies}, but patches.bodies is false; set it, or `none`"
+    seen = {"supcon": settings.supcon.model.bodies}
+    if settings.supervised.model.network == "seresnet":
+        seen["supervised"] = settings.supervised.model.bodies
+    for method, bodies in seen.items():
+        if method in settings.chosen_methods and bodies != "none" and not settings.patches.bodies:
+            yield f"config: {method}.model.bodies is {bodies}, but patches.bodies is false; set it, or `none`"
 
 
 def _model(settings: Settings) -> Iterator[str]:

@@ -24,6 +24,7 @@ from .phantom import PhantomSettings
 from .report import ReportSettings
 from .run import RunSettings
 from .spine import CropSettings, LocalizeSettings
+from .supcon import SupconSettings
 from .supervised import SupervisedSettings
 from .virtual import VirtualSettings
 
@@ -44,6 +45,7 @@ class Settings(Section):
     patches: PatchSettings = section(PatchSettings, "3D patches of vertebrae, for the methods that see them.")
     dae: DaeSettings = section(DaeSettings, "Diffusion autoencoder.")
     supervised: SupervisedSettings = section(SupervisedSettings, "Plain supervised classifiers.")
+    supcon: SupconSettings = section(SupconSettings, "Supervised contrastive grading.")
     grading: GradingSettings = section(GradingSettings, "Hyperplane, calibration, prediction.")
     virtual_fractures: VirtualSettings = section(
         VirtualSettings, "Virtual fractures in the cohort's scans (`snakemake challenge`)."

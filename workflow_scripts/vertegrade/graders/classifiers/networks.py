@@ -54,9 +54,9 @@ class SeResNet(SENet):
 class Classifier(nn.Module):
     """A backbone and its head; forward: what the network sees -> log P(grade) (B, 4)."""
 
-    def __init__(self, backbone: nn.Module, features: int, head: str) -> None:
+    def __init__(self, backbone: nn.Module, features: int, head: str, fracture_grade: int = 1) -> None:
         super().__init__()
-        self.backbone, self.head, self.features = backbone, Head(head, features), features
+        self.backbone, self.head = backbone, Head(head, features, fracture_grade)
 
     def forward(self, x: Tensor) -> Tensor:
         """Log probabilities of grades 0-3."""

@@ -17,23 +17,32 @@ from vertegrade.training.seeds import batch_positions
 
 @dataclass(frozen=True)
 class Graded:
-    """images: crops or patches, memory-mapped. grade: (N,) their Genant grades 0-3. patients: whose they are."""
+    """images: crops or patches, memory-mapped. grade: (N,) their Genant grades 0-3. patients: whose they are.
+
+    binary_from: where not 0, batches balance the grades from this one on against those below it, not each grade.
+    """
 
     images: Crops
     grade: Whole
     patients: set[str]
+    binary_from: int = 0
+
+    @property
+    def kind(self) -> Whole:
+        """What batches balance (N,): grades, or 1 for fractured and 0 for others."""
+        return (self.grade >= self.binary_from).astype(np.int64) if self.binary_from else self.grade
 
     def batch(self, step: int, batch_size: int, balanced: bool, seed: int) -> Whole:
-        """Positions (batch_size,) of a step. balanced: grades in turn, so that each part of a batch is balanced too."""
+        """Positions (batch_size,) of a step. balanced: kinds in turn, so that each part of a batch is balanced too."""
         if not balanced:
             return batch_positions(step, batch_size, len(self.grade), seed)
-        grades = [grade for grade in GRADES if (self.grade == grade).any()]
-        per_grade = -(-batch_size // len(grades))
+        kinds = [kind for kind in GRADES if (self.kind == kind).any()]
+        each = -(-batch_size // len(kinds))
         drawn = []
-        for grade in grades:
-            of_grade = np.flatnonzero(self.grade == grade)
-            drawn.append(of_grade[batch_positions(step, per_grade, len(of_grade), seed + grade)])
-        # Where the batch is no multiple of the number of grades, the grades that are left out change with the step.
+        for kind in kinds:
+            of_kind = np.flatnonzero(self.kind == kind)
+            drawn.append(of_kind[batch_positions(step, each, len(of_kind), seed + kind)])
+        # Where the batch is no multiple of the number of kinds, those that are left out change with the step.
         return np.roll(np.stack(drawn), step, axis=0).T.ravel()[:batch_size]
 
 

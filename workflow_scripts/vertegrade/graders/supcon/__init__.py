@@ -1,0 +1,1 @@
+"""Supervised contrastive grading (Wei et al. 2022)."""
