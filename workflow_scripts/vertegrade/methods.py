@@ -38,6 +38,7 @@ class Method:
 
 # Below the results folder: what heights every measurement expects of intact vertebrae, whatever method grades.
 INTACT_HEIGHTS = "heights/intact_heights.json"
+STEPS = "collapsed/steps.safetensors"  # what draws the DAE's vertebrae at other grades
 
 
 def fitted(method: str) -> tuple[str, ...]:
@@ -45,7 +46,6 @@ def fitted(method: str) -> tuple[str, ...]:
     return tuple(f"grading/{method}/{part}.json" for part in ("hyperplane", "calibrator", "novelty"))
 
 
-STEPS = "collapsed/steps.safetensors"  # what draws the DAE's vertebrae at other grades
 def calibrated(method: str) -> str:
     """The file that is fitted to the scores of a method."""
     return f"grading/{method}/probabilities.json"
