@@ -62,7 +62,8 @@ why:
 	@test -e .venv/ready || { echo "there is no environment yet, so nothing was run: make demo, or make .venv/ready"; exit 2; }
 	@TARGET="$(TARGET)" $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) --quiet all -- why
 
-# Write what follows from the code: config.yaml, its schema and reference, and the tables of docs/reference/inputs.md.
+# Write what follows from the code: config.yaml, its schema and reference, the tables of docs/reference/inputs.md, and
+# docs/reference/columns.json, which is the page of all tables for programs.
 config: .venv/ready
 	$(BIN)/python -m vertegrade.settings.documents
 

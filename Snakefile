@@ -46,6 +46,7 @@ for name in ALL_METHODS:
 
 
 include: "rules/grade.smk"
+include: "rules/records.smk"
 include: "rules/counterfactual.smk"
 include: "rules/looks_at.smk"
 include: "rules/virtual.smk"

@@ -307,14 +307,15 @@ def results_wanted():
     """The results that a run is for: without labels, grades are all that can be had."""
     grades, flow = "<results>/grades.csv", "<results>/report/flow.svg"
     scans_page = ["<results>/report/index.html"] if SETTINGS.run.model else []
+    records = "<results>/patients"
     if not label_files():
-        return [grades, flow, *scans_page]
+        return [grades, flow, records, *scans_page]
     if SETTINGS.run.model:
         metrics = expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
-        return [grades, flow, *scans_page, *metrics]
+        return [grades, flow, records, *scans_page, *metrics]
     pictures = expand("<results>/localization/{shard}", shard=SHARDS)
     page = "<results>/report/cohort.html"
-    return [grades, "<results>/summary.json", page, *pictures]
+    return [grades, "<results>/summary.json", records, page, *pictures]
 
 
 def closing_words(well):

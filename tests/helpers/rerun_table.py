@@ -92,7 +92,7 @@ for name in DEFAULT:
         + " counterfactual" * main
         + " looks_at" * seen,
         f"fit_novelty/{name}": f"grade/{name}",
-        f"grade/{name}": f"grades evaluate/{name} figures"
+        f"grade/{name}": f"grades evaluate/{name} figures patients"
         + " compare" * compared
         + " counterfactual counterfactual_figure looks_at montage" * main,
         f"evaluate/{name}": "figures summary cohort_page",

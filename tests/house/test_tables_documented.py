@@ -1,5 +1,6 @@
 """docs/reference/tables.md documents each table that crosses a stage: every column, with its type, and no other."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from vertegrade import tables
 from vertegrade.metastasis import tables as bone_tables
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/tables.md").read_text(encoding="utf-8")
+REFERENCE = Path(__file__).resolve().parents[2] / "docs/reference"
+PAGE = (REFERENCE / "tables.md").read_text(encoding="utf-8")
+COLUMNS = REFERENCE / "columns.json"
 ALL = vars(tables) | vars(bone_tables)
 SCHEMAS = {name: value for name, value in ALL.items() if isinstance(value, pa.DataFrameSchema)}
 TYPES = {"float64": "number", "int64": "integer", "Int64": "integer", "bool": "boolean", "object": "list"}
@@ -41,6 +44,22 @@ def test_every_table_has_its_section() -> None:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_column_is_documented_and_no_other(name: str) -> None:
     assert list(documented(PAGE)[name].items()) == list(types(SCHEMAS[name]).items())
+
+
+def test_programs_find_the_same_columns_in_columns_json() -> None:
+    for name, table in json.loads(COLUMNS.read_text(encoding="utf-8")).items():
+        kinds = {
+            column: f"{about['type']}, optional" if about["optional"] else about["type"]
+            for column, about in table["columns"].items()
+        }
+        assert kinds == types(SCHEMAS[name]), name
+        assert table["files"], name
+
+
+def test_lengths_have_their_unit_in_columns_json() -> None:
+    tables_ = json.loads(COLUMNS.read_text(encoding="utf-8"))
+    named = [(name, about["unit"]) for table in tables_.values() for name, about in table["columns"].items()]
+    assert all("mm" in unit for name, unit in named if name.endswith("_mm"))
 
 
 def test_a_missing_column_is_noticed() -> None:

@@ -218,6 +218,21 @@ GRADE_TABLE = _schema(
     strict=False,
 )
 
+# One row per vertebra that was found, for people: CSV. Cells of what is unknown are empty. Grade and severity are of
+# the main method, `method`; heights are measured, and unlike the rest they stay where a grade is withheld.
+VERTEBRA_TABLE = _schema(
+    {"research_use_only": _text(), **_SCAN, "level": _text(), "vertebra": _whole([*range(1, 26), 28])}
+    | {"method": _text(), "grade": pa.Column("Int64", pa.Check.isin(GRADES), nullable=True)}
+    | {name: _number(0, 3, nullable=True) for name in ("severity", "severity_low", "severity_high")}
+    | {"p_fracture": _number(0, 1, nullable=True)}
+    | {f"height_{column}_mm": _number(0, nullable=True) for column in HEIGHTS}
+    | {f"height_{column}_sd_mm": _number(0, nullable=True) for column in HEIGHTS}
+    | {f"intact_height_{column}_mm": _number(0, nullable=True) for column in HEIGHTS}
+    | {"height_loss": _number(None, 1, nullable=True), "shape": _text()}
+    | {"label_confidence": _number(0, 1, nullable=True), **_EVALUABLE, "flags": _text()},
+    KEY,
+)
+
 # One row per phantom vertebra: the truth behind the images (heights in mm along the body's own axis).
 PHANTOM_TRUTH = _schema(
     _VERTEBRA

@@ -1,4 +1,5 @@
-"""What `make config` writes: config.yaml, its JSON schema and its reference page, and the tables of the inputs page."""
+"""What `make config` writes: config.yaml, its JSON schema and its reference page, the tables of the inputs page, and
+columns.json, which is the page of the tables for programs."""
 
 import inspect
 import json
@@ -18,6 +19,8 @@ WIDTH = 118
 REFERENCE = "docs/reference/config.md"
 SCHEMA = "docs/reference/config.schema.json"
 INPUTS = "docs/reference/inputs.md"
+TABLES = "docs/reference/tables.md"
+COLUMNS = "docs/reference/columns.json"
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -115,6 +118,26 @@ def with_tables(page: str, tables: list[str]) -> str:
     return page
 
 
+def columns_json(page: str) -> str:
+    """Every column of every table by name: file, type, unit, meaning, whether optional; from the page of the tables.
+
+    ValueError: a section without a row.
+    """
+    tables: dict[str, Any] = {}
+    for part in page.split("\n## ")[1:]:
+        name, _, text = part.partition("\n")
+        rows = re.findall(r"^\| (`.+?) \| ([\w, ]+) \| ([^|]*)\| ([^|]+) \|$", text, re.MULTILINE)
+        if not rows:
+            raise ValueError(f"{TABLES}: {name} has no table of columns")
+        about = " ".join(text.split("\n|", 1)[0].split())
+        columns: dict[str, Any] = {}
+        for cells, kind, unit, meaning in rows:
+            of = {"type": kind.split(",")[0], "unit": unit.strip(), "optional": "optional" in kind, "meaning": meaning}
+            columns |= dict.fromkeys(re.findall(r"`(\w+)`", cells), of)
+        tables[name] = {"files": re.findall(r"`([\w{}/.]+\.(?:parquet|csv|tsv))`", about), "columns": columns}
+    return json.dumps(tables, indent=1, ensure_ascii=False) + "\n"
+
+
 def documents() -> dict[str, str]:
     """Generated text by path relative to the project's root; of the inputs page only its three tables are generated."""
     inputs = (ROOT / INPUTS).read_text(encoding="utf-8")
@@ -122,6 +145,7 @@ def documents() -> dict[str, str]:
         "config.yaml": config_yaml(),
         SCHEMA: json_schema(),
         REFERENCE: reference(),
+        COLUMNS: columns_json((ROOT / TABLES).read_text(encoding="utf-8")),
         INPUTS: with_tables(inputs, [reasons_table(), vertebra_reasons_table(), flags_table()]),
     }
 

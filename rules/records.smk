@@ -1,0 +1,28 @@
+rule patients:
+    """A record per patient as JSON, a table of all vertebrae in words and mm, and a description of the results."""
+    input:
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
+        measurements=expand("<results>/measurements/{shard}.parquet", shard=SHARDS),
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        grades="<results>/grades.csv",
+    output:
+        patients=directory("<results>/patients"),
+        vertebrae="<results>/vertebrae.csv",
+        description="<results>/dataset_description.json",
+    log:
+        "<logs>/patients.log",
+    benchmark:
+        "<benchmarks>/patients.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        about={"phantoms": PHANTOM, "model": bool(SETTINGS.run.model)},
+        code=code_of("patients"),
+        packages=packages_of("patients"),
+    script:
+        "../workflow_scripts/patients.py"

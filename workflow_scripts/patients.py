@@ -1,0 +1,36 @@
+"""A record per patient as JSON, a table of all vertebrae in words and mm, and a description of the results."""
+
+from pathlib import Path
+
+from vertegrade.files import new_folder, write_json
+from vertegrade.records.description import dataset_description
+from vertegrade.records.patient import Tables, patient_records
+from vertegrade.records.vertebrae import vertebra_table
+from vertegrade.tables import (
+    GRADE_TABLE,
+    LANDMARKS,
+    MEASUREMENTS,
+    PREDICTIONS,
+    SCANS,
+    VERTEBRA_TABLE,
+    read_table,
+    read_tables,
+    write_table,
+)
+from vertegrade.workflow.job import run_job
+
+with run_job(snakemake) as job:
+    tables = Tables(
+        scans=read_tables(job.input.scans, SCANS),
+        landmarks=read_tables(job.input.landmarks, LANDMARKS),
+        measurements=read_tables(job.input.measurements, MEASUREMENTS),
+        grades=read_table(job.input.grades, GRADE_TABLE),
+        predictions={Path(path).stem: read_table(path, PREDICTIONS) for path in job.input.predictions},
+    )
+    records = patient_records(tables)
+    with new_folder(job.output.patients) as folder:
+        for name, record in records.items():
+            write_json(folder / f"{name}.json", record, sort_keys=False)
+    write_table(job.output.vertebrae, vertebra_table(records), VERTEBRA_TABLE)
+    write_json(job.output.description, dataset_description(len(records), **job.params.about), sort_keys=False)
+    job.log.info("%d patients", len(records))
