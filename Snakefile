@@ -55,6 +55,7 @@ include: "rules/bone_quality.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 include: "rules/freeze.smk"
+include: "rules/export.smk"
 include: "rules/audit.smk"
 
 
@@ -63,6 +64,7 @@ localrules:
     outcome,
     localization_pictures,
     metastasis,
+    export,
     audit,
     why,
     lineage,

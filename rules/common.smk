@@ -298,9 +298,31 @@ def baseline_predictions(wildcards):
     return f"<results>/predictions/{baseline_of(wildcards)}.parquet"
 
 
+def export_folders(wildcards=None):
+    """What `export.write` asks for; an error where it asks for nothing."""
+    if not SETTINGS.export.write:
+        sys.exit(
+            "Vertegrade cannot start: export.write names nothing to write; say what, such as --config "
+            "'export={write: [seg, sr]}', or in the config (docs/how-to/export.md)"
+        )
+    return expand("<results>-export/{shard}", shard=SHARDS)
+
+
+def strip_files(wildcards):
+    """Drawn vertebrae, for pictures that are exported; without labels or a given model a run draws none."""
+    if "capture" not in SETTINGS.export.write or not (
+        SETTINGS.run.model or label_files()
+    ):
+        return []
+    return [
+        f"<results>/counterfactual/{name}" for name in ("images.npy", "strips.parquet")
+    ]
+
+
 def targets():
     """What `snakemake` without a target makes: the results, and the file that says how the run ended."""
-    return [*results_wanted(), "<results>/report/outcome.txt"]
+    exported = export_folders() if SETTINGS.export.write else []
+    return [*results_wanted(), *exported, "<results>/report/outcome.txt"]
 
 
 def results_wanted():

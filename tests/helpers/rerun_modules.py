@@ -209,6 +209,8 @@ MODULES: dict[str, set[str]] = {
     "report/looks_at.py": {"looks_at_figure"},
     "report/looks_at_text.py": {"cohort_page"},
     "report/metastasis/": set(),
+    "export/": set(),  # asked for alone
+    "records/": {"patients"},
     "report/rivals.py": {"counterfactual_figure"},
     "report/rival_table.py": {"cohort_page"},
     "report/spread.py": {"montage", "counterfactual", "counterfactual_figure", "looks_at"},

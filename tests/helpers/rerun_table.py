@@ -11,11 +11,11 @@ FEEDS = {
     "phantom": "convert localize labels",
     "convert": "localize crop collapse_crops localization_picture flow",
     "localize": "fit_heights measure crop collapse_crops counterfactual rivals split localization_picture evaluate "
-    "compare figures summary flow outcome looks_at",
+    "compare figures summary flow outcome looks_at patients",
     "localization_picture": "",
     "fit_heights": "measure cohort_page",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints fit_novelty/keypoints grade/keypoints collapse_crops "
-    "counterfactual rivals looks_at",
+    "counterfactual rivals looks_at patients",
     "collapse_crops": "fit_steps",
     "fit_steps": "counterfactual",
     "crop": "labels appearance collapse_crops train_dae encode train_pca encode_pca counterfactual rivals evaluate "
@@ -28,7 +28,8 @@ FEEDS = {
     "encode": "fit_hyperplane/dae calibrate/dae fit_novelty/dae grade/dae counterfactual looks_at",
     "train_pca": "encode_pca looks_at",
     "encode_pca": "fit_hyperplane/pca calibrate/pca fit_novelty/pca grade/pca looks_at",
-    "grades": "counterfactual_figure montage summary flow outcome",
+    "grades": "counterfactual_figure montage summary flow outcome patients",
+    "patients": "",
     "counterfactual": "rivals counterfactual_figure looks_at looks_at_figure cohort_page",
     "looks_at": "looks_at_figure cohort_page",
     "looks_at_figure": "cohort_page",
@@ -79,6 +80,7 @@ FEEDS = {
     "score_supervised_virtual": "",
     "score_supcon_virtual": "",
     "grade_scores_virtual": "",
+    "export_scans": "",
 }
 for name in DEFAULT:
     method, main = METHODS[name], name == MAIN
@@ -103,6 +105,7 @@ for rule in ("fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate"):
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
 ASKED_FOR |= {"freeze", "scans_page", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
 ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
+ASKED_FOR |= {"export_scans"}
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
@@ -186,6 +189,7 @@ KEYS: dict[str, set[str]] = {
 # Keys that change which jobs there are; each has a test of its own in test_rerun_table.py.
 OTHER_DAG = {
     "methods",
+    "export.write",
     "run.results",
     "run.model",
     "cohort.sheet",

@@ -62,6 +62,7 @@ class Absent:
     why: str
 
 
+EXPORT = "tests/runs/test_runs_export.py"
 AUDIT = "tests/runs/test_runs_audit.py"
 CHALLENGE = By("tests/house/test_makefile.py", "def test_demo_grades_the_public_scan_")
 GRADE = By("tests/runs/test_runs_grade.py", "def test_make_grade_")
@@ -80,6 +81,8 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 1 --configfile mine.yaml -- freeze": Typed("dry-run", planned=True),
     "snakemake --cores 1 freeze": Typed("dry-run", planned=True),
     "snakemake freeze": Typed("dry-run", planned=True),
+    ".venv/bin/vertegrade export mine.yaml": By(EXPORT, "def test_the_command_asks_for_everything_"),
+    "snakemake --cores 2 export": By(EXPORT, "def test_the_export_is_planned_for_every_shard_"),
     "make index DIR=/data/ct": Typed("1 scans of 1 patients", "scans.csv"),
     "make index DIR=...": Typed("1 scans of 1 patients", "again.csv"),
     "make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]": Typed("1 scans of 1 patients", "scans.index.json"),

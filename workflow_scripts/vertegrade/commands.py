@@ -1,10 +1,13 @@
-"""`vertegrade index`, `check`, `grade`, `challenge` and `grade-latents`: before a run, and work without a config."""
+"""`vertegrade index`, `check`, `grade`, `challenge`, `export` and `grade-latents`: before and after a run, and work
+without a config."""
 
 import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+EXPORTS = ["seg", "sr", "capture", "fhir", "markups"]
 
 
 def main() -> None:
@@ -34,6 +37,11 @@ def main() -> None:
         command.add_argument("--model", default="shipped", help="frozen model, or results of a run (%(default)s)")
         command.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")
         command.set_defaults(run=grade_folder, targets=targets)
+    export = commands.add_parser("export", help="write what a run found as DICOM, FHIR and markups, with names")
+    export.add_argument("configfiles", nargs="*", help="as for snakemake's --configfile, such as results/grade.yaml")
+    export.add_argument("--write", nargs="+", choices=EXPORTS, default=EXPORTS, help="what to write (all)")
+    export.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")
+    export.set_defaults(run=export_run)
     latents = commands.add_parser("grade-latents", help="fit and judge grades on latents of your own, without images")
     latents.add_argument("file", type=Path, help=".npz or .parquet with z, grade and patient")
     latents.add_argument("--out", type=Path, default=Path("latent-grades"), help="new folder to write (%(default)s)")
@@ -89,6 +97,16 @@ def grade_folder(given: argparse.Namespace) -> None:
         sys.exit(f"Nothing was graded: {error}")
     # --configfile takes all that follows, up to the two dashes
     sys.exit(subprocess.run([*command, "--", *given.targets], check=False).returncode)
+
+
+def export_run(given: argparse.Namespace) -> None:
+    """Export what a run found, and run what it lacks; docs/how-to/export.md says more."""
+    from vertegrade.folder_run import ROOT
+
+    run = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", str(given.cores)]
+    run += ["--configfile", *given.configfiles] if given.configfiles else []
+    run += ["--config", f"export={{write: [{', '.join(given.write)}]}}", "--", "export"]
+    sys.exit(subprocess.run(run, check=False).returncode)
 
 
 def grade_latents(given: argparse.Namespace) -> None:

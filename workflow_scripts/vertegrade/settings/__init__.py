@@ -15,6 +15,7 @@ from .cohort import CohortSettings, SplitSettings
 from .ct import CtSettings
 from .dae import DaeSettings
 from .evaluation import EvaluationSettings
+from .export import ExportSettings
 from .freeze import FreezeSettings
 from .grading import GradingSettings
 from .localizer import LocalizerTrainSettings
@@ -52,6 +53,7 @@ class Settings(Section):
     )
     evaluation: EvaluationSettings = section(EvaluationSettings, "Metrics and figures.")
     report: ReportSettings = section(ReportSettings, "Pages for people.")
+    export: ExportSettings = section(ExportSettings, "What leaves the project, with the patient's name in it.")
     freeze: FreezeSettings = section(FreezeSettings, "The card of a frozen model.")
     metastasis: MetastasisSettings = section(
         MetastasisSettings, "Bone quality in spinal metastasis (`snakemake metastasis`)."

@@ -1,0 +1,43 @@
+rule export:
+    """All that `export.write` asks for, of every scan."""
+    input:
+        export_folders,
+
+
+rule export_scans:
+    """Write a shard's results as DICOM, FHIR and markups; patient and study are read again from the user's DICOM."""
+    input:
+        scan_files,
+        patients="<results>/patients",
+        pictures="<results>/localization/{shard}",
+        strips=strip_files,
+        predictions=f"<results>/predictions/{MAIN}.parquet",
+        hyperplane=f"{MODEL}/grading/{MAIN}/hyperplane.json",
+    output:
+        folder=directory("<results>-export/{shard}"),
+    log:
+        "<logs>/export_scans/{shard}.log",
+    benchmark:
+        "<benchmarks>/export_scans/{shard}.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        rows=rows_of("path", "series"),
+        unlisted=unlisted("path"),
+        method=MAIN,
+        model=MODEL,
+        write=sorted(SETTINGS.export.write),
+        settings=settings_of(
+            "ct",
+            "dae.model.hu_low",
+            "dae.model.hu_high",
+            *WINDOW,
+        ),
+        code=code_of("export_scans"),
+        packages=packages_of("export_scans"),
+    script:
+        "../workflow_scripts/export_scans.py"

@@ -1,0 +1,76 @@
+"""A scan with a person planted in its headers, and its export."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from helpers.person import UID_ROOT, UMLAUT, WORD, plant
+from helpers.records import record_of
+from helpers.series import body_hu, write_series
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.export.about import Maker, maker_of
+from vertegrade.export.scan import Wanted, export_scan
+from vertegrade.export.strips import DrawnStrips
+from vertegrade.levels import LABEL_OF
+from vertegrade.settings.ct import CtSettings
+from vertegrade.settings.report import ReportSettings
+from vertegrade.tables import KEY
+
+KINDS = frozenset({"seg", "sr", "capture", "fhir", "markups"})
+T12, L1, L2 = (LABEL_OF[name] for name in ("T12", "L1", "L2"))
+ORIGIN = (-30.0, -8.0, -95.0)  # LPS mm; bodies stand at z = 0, -35, -70 (RAS), 0 to 28 mm behind y = 0
+
+
+@dataclass(frozen=True)
+class Exported:
+    folder: Path
+    row: ScanRow
+    scan: dict[str, Any]
+    maker: Maker
+    wanted: Wanted
+    picture: Path
+    strips: DrawnStrips
+
+    def again(self, folder: Path, **changes: Any) -> str:
+        """Export into another folder."""
+        given = {"row": self.row, "scan": self.scan, "wanted": self.wanted, "maker": self.maker} | changes
+        return export_scan(folder=folder, picture=self.picture, strips=self.strips, **given)
+
+
+def with_person(dataset: Dataset, index: int) -> None:
+    plant(dataset, "1")
+    dataset.PatientSex, dataset.PatientName = "F", f"{UMLAUT}^{WORD}"
+    dataset.FrameOfReferenceUID = f"{UID_ROOT}3"
+
+
+def strips_of(scan_id: str) -> DrawnStrips:
+    rows = [(scan_id, L1, 0, picture, grade) for picture, grade in enumerate((0, 1, 3))]
+    pictures = pd.DataFrame(rows, columns=[*KEY, "row", "picture", "wanted_grade"])
+    images = np.random.default_rng(0).integers(-100, 800, (1, 5, 3, 32, 32)).astype(np.int16)
+    return DrawnStrips(images, pictures, ReportSettings())
+
+
+def export_into(base: Path) -> Exported:
+    """Write the scan into `base` and its export into `base/out`."""
+    places = np.array(ORIGIN) + np.arange(60)[:, None] * [0.0, 0.0, 2.0]
+    write_series(base / "dicom", body_hu(60, 70, 60), places, change=with_person)
+    record = record_of({T12: 0.2, L1: "unlike_training", L2: 2.7}, flags="doubtful_points")
+    picture = base / "s1.png"
+    Image.new("RGB", (120, 80), "grey").save(picture)
+    row = ScanRow("s1", "p1", str(base / "dicom"))
+    made = Exported(
+        folder=base / "out",
+        row=row,
+        scan=record["scans"][0],
+        maker=maker_of("dae", "test", "2026-11-29T01:02:03+00:00"),
+        wanted=Wanted(KINDS, 1, CtSettings()),
+        picture=picture,
+        strips=strips_of("s1"),
+    )
+    assert made.again(made.folder) == ""
+    return made

@@ -1,0 +1,40 @@
+"""The record of one patient with a scan whose vertebrae have given heights and severities."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.landmarks import landmarks, normal_heights
+from vertegrade.grading.grades import grade_table
+from vertegrade.records.patient import Tables, patient_records
+from vertegrade.spine.indices import measure
+from vertegrade.tables import PREDICTIONS, SCANS, check_table
+
+
+def record_of(severities: dict[int, float | str], scan_id: str = "s1", flags: str = "") -> dict[str, Any]:
+    """A patient `p1`; a severity by label, or the reason why there is none. A severe one has lost half in front."""
+    heights = {label: normal_heights(label) for label in severities}
+    for label, severity in severities.items():
+        if severity == "unlike_training" or (isinstance(severity, float) and severity > 2):
+            heights[label] = heights[label] * [0.5, 0.7, 1.0]
+    found = landmarks(heights, scan=scan_id, flags=flags)
+    dae = check_table(pd.DataFrame([_row(scan_id, *each, flags) for each in severities.items()]), PREDICTIONS, "dae")
+    scan = {"patient_id": "p1", "scan_id": scan_id, "state": "done", "reason": "", "message": "", "slices": 40.0}
+    scan |= dict.fromkeys(("slice_spacing_mm", "slice_thickness_mm", "pixel_mm"), 1.0)
+    scan |= {"manufacturer": "Maker", "kernel": "B", "image_sha256": "0", "warnings": "", "flags": ""}
+    scans = check_table(pd.DataFrame([scan]), SCANS, "scans")
+    return patient_records(Tables(scans, found, measure(found), grade_table({"dae": dae}), {"dae": dae}))["p1"]
+
+
+def _row(scan_id: str, label: int, severity: float | str, flags: str) -> dict[str, Any]:
+    graded = isinstance(severity, float)
+    number = float(severity) if graded else np.nan
+    row = {"patient_id": "p1", "scan_id": scan_id, "vertebra": label, "method": "dae", "split": "test"}
+    row |= {"signed_distance": number, "severity": number, "p_fracture": number / 3}
+    row |= {f"p_grade_{grade}": 0.25 if graded else np.nan for grade in range(4)}
+    row |= {"grade": round(number) if graded else -1}
+    ends = (max(number - 0.4, 0), min(number + 0.4, 3)) if graded else (np.nan, np.nan)
+    row |= {"severity_low": ends[0], "severity_high": ends[1]}
+    row |= {"novelty": 0.995 if severity == "unlike_training" else 0.5, "evaluable": graded}
+    return row | {"reason": "" if graded else severity, "label_confidence": 0.98, "flags": flags}

@@ -1,0 +1,41 @@
+"""Write a shard's results as DICOM, FHIR and markups, for those who may know who the patients are."""
+
+import csv
+from pathlib import Path
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.export.about import maker_of
+from vertegrade.export.scan import Wanted, export_scan
+from vertegrade.export.strips import read_strips
+from vertegrade.files import new_folder, read_json
+from vertegrade.report.strips import within_window
+from vertegrade.settings.ct import CtSettings
+from vertegrade.settings.dae import DaeModelSettings
+from vertegrade.settings.report import ReportSettings
+from vertegrade.workflow.job import run_job
+from vertegrade.workflow.manifest import manifest_path
+
+with run_job(snakemake) as job:
+    method = job.params.method
+    made = read_json(manifest_path(job.results, "grade", {"method": method}))["finished"]
+    maker = maker_of(method, Path(job.params.model).name, made)
+    least = read_json(job.input.hyperplane)["fracture_grade"]
+    wanted = Wanted(frozenset(job.params.write), least, job.settings(CtSettings))
+    strips = read_strips(
+        list(job.input.strips), within_window(job.settings(ReportSettings), job.settings(DaeModelSettings))
+    )
+    done = [["scan_id", "files", "why_no_dicom"]]
+    with new_folder(job.output.folder) as folder:
+        for row in (ScanRow(**values) for values in job.params.rows):
+            record = read_json(Path(job.input.patients, f"{row.patient_id}.json"))
+            scan = next(scan for scan in record["scans"] if scan["scan_id"] == row.scan_id)
+            picture = Path(job.input.pictures, f"{row.scan_id}.png")
+            own = folder / row.scan_id
+            why_not = export_scan(row, scan, own, wanted, maker, picture if picture.is_file() else None, strips)
+            files = sorted(file.name for file in own.glob("*"))
+            done.append([row.scan_id, " ".join(files), why_not])
+            job.log.info("%s: %d files%s", row.scan_id, len(files), f"; no DICOM: {why_not}" if why_not else "")
+        with (folder / "scans.tsv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, delimiter="\t", lineterminator="\n").writerows(
+                [["scan_id", "files", "why_no_dicom"], *done]
+            )

@@ -1,0 +1,1 @@
+"""Results as DICOM, FHIR and Slicer's markups, for finished runs: the only room that reads who a patient is."""

@@ -1,0 +1,142 @@
+"""The same findings as a FHIR R4 bundle: patient, study, the algorithm as a device, one observation per vertebra."""
+
+import uuid
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from vertegrade.export.about import NAME, NOTICE, Maker
+from vertegrade.export.codes import SYSTEMS, CodeRow, code
+from vertegrade.export.findings import Coded, Finding, Number, uid_of
+from vertegrade.export.source import Source
+
+GENDERS = {"M": "male", "F": "female", "O": "other"}
+ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+TRACKING = "urn:dicom:uid"
+
+
+def bundle_of(findings: list[Finding], source: Source, maker: Maker) -> dict[str, Any]:
+    """A Bundle of type `collection`, as plain values for JSON (hl7.org/fhir/R4/bundle.html)."""
+    first = source.first
+    names = {kind: _urn(kind, first.SeriesInstanceUID) for kind in ("patient", "study", "device")}
+    resources = [
+        (names["patient"], _patient(first)),
+        (names["study"], _study(first, names)),
+        (names["device"], _device(maker)),
+        *(
+            (_urn("observation", first.SeriesInstanceUID, finding.level), _observation(finding, names, maker))
+            for finding in findings
+        ),
+    ]
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "timestamp": _instant(maker),
+        "meta": {"tag": [{"system": SYSTEMS["99VERTEGRADE"], "code": "research-use-only", "display": NOTICE}]},
+        "entry": [{"fullUrl": name, "resource": resource} for name, resource in resources],
+    }
+
+
+def _urn(*parts: str) -> str:
+    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, uid_of('vertegrade/fhir', *parts))}"
+
+
+def _instant(maker: Maker) -> str:
+    return maker.made.isoformat(timespec="seconds")
+
+
+def _patient(first: Dataset) -> dict[str, Any]:
+    """The patient as the source names it; without what it leaves empty."""
+    resource: dict[str, Any] = {"resourceType": "Patient"}
+    if first.PatientID:
+        resource["identifier"] = [{"value": str(first.PatientID)}]
+    family, given = str(first.PatientName.family_name), str(first.PatientName.given_name)
+    name: dict[str, Any] = {"family": family} if family else {}
+    name |= {"given": [given]} if given else {}
+    if name:
+        resource["name"] = [name]
+    if first.PatientSex in GENDERS:
+        resource["gender"] = GENDERS[first.PatientSex]
+    born = str(first.PatientBirthDate or "")
+    if born:
+        resource["birthDate"] = f"{born[:4]}-{born[4:6]}-{born[6:8]}"
+    return resource
+
+
+def _study(first: Dataset, names: dict[str, str]) -> dict[str, Any]:
+    return {
+        "resourceType": "ImagingStudy",
+        "identifier": [{"system": TRACKING, "value": f"urn:oid:{first.StudyInstanceUID}"}],
+        "status": "available",
+        "subject": {"reference": names["patient"]},
+        "series": [
+            {
+                "uid": str(first.SeriesInstanceUID),
+                "modality": {"system": SYSTEMS["DCM"], "code": "CT", "display": "Computed Tomography"},
+            }
+        ],
+    }
+
+
+def _device(maker: Maker) -> dict[str, Any]:
+    return {
+        "resourceType": "Device",
+        "deviceName": [{"name": NAME, "type": "model-name"}],
+        "version": [{"value": maker.version}],
+        "property": [
+            {"type": {"text": name}, "valueCode": [{"text": value}]}
+            for name, value in (parameter.split("=", 1) for parameter in maker.parameters)
+        ],
+        "note": [{"text": f"{NOTICE}."}],
+    }
+
+
+def _observation(finding: Finding, names: dict[str, str], maker: Maker) -> dict[str, Any]:
+    """The Genant grade of one vertebra, or that it is not evaluable; all other numbers and codes as components."""
+    resource: dict[str, Any] = {
+        "resourceType": "Observation",
+        "identifier": [{"system": TRACKING, "value": f"urn:oid:{finding.tracking_uid}"}],
+        "status": "preliminary",
+        "category": [
+            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "imaging"}]}
+        ],
+        "code": _concept(code("assessment")),
+        "subject": {"reference": names["patient"]},
+        "effectiveDateTime": _instant(maker),
+        "device": {"reference": names["device"]},
+        "derivedFrom": [{"reference": names["study"]}],
+        "bodySite": _concept(finding.site),
+        "note": [{"text": f"{NOTICE}."}],
+    }
+    grades = [coded for coded in finding.coded if coded.concept == "genant"]
+    if grades:
+        resource["valueCodeableConcept"] = _concept(grades[0].value)
+    else:
+        unknown = {"system": ABSENT, "code": "unknown", "display": "Unknown"}
+        resource["dataAbsentReason"] = {"coding": [unknown], "text": code("not-evaluable").meaning}
+    others = [coded for coded in finding.coded if coded.concept != "genant"]
+    resource["component"] = [*map(_component, others), *map(_quantity, finding.numbers)]
+    return resource
+
+
+def _component(coded: Coded) -> dict[str, Any]:
+    return {"code": _concept(code(coded.concept)), "valueCodeableConcept": _concept(coded.value)}
+
+
+def _quantity(number: Number) -> dict[str, Any]:
+    """A number; of one height, the code has that part of the body as its second coding."""
+    unit = code(number.unit)
+    about = _concept(code(number.concept))
+    if number.column:
+        about["coding"].append(_coding(code(number.column)))
+        about["text"] = f"{code(number.concept).meaning}, {number.column}"
+    value = {"value": number.value, "unit": unit.meaning, "system": SYSTEMS["UCUM"], "code": unit.value}
+    return {"code": about, "valueQuantity": value}
+
+
+def _concept(row: CodeRow) -> dict[str, Any]:
+    return {"coding": [_coding(row)], "text": row.meaning}
+
+
+def _coding(row: CodeRow) -> dict[str, str]:
+    return {"system": SYSTEMS[row.scheme], "code": row.value, "display": row.meaning}

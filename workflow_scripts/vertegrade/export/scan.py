@@ -1,0 +1,127 @@
+"""All that is exported of one scan, as files in a folder of its own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.export.about import Maker
+from vertegrade.export.capture import captures_of, strip_picture, summary_picture
+from vertegrade.export.fhir import bundle_of
+from vertegrade.export.findings import findings_of
+from vertegrade.export.markups import markups_of
+from vertegrade.export.report import report_of
+from vertegrade.export.seg import segmentation_of
+from vertegrade.export.source import NotExported, place_of, read_source, silent
+from vertegrade.export.strips import DrawnStrips
+from vertegrade.files import write_json
+from vertegrade.plotting import Pixels
+from vertegrade.settings.ct import CtSettings
+
+DICOM = {"seg", "sr", "capture", "fhir"}  # kinds that need the patient's study
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is exported: kinds, least grade that is called a fracture, and how DICOM is read."""
+
+    kinds: frozenset[str]
+    fracture_grade: int
+    ct: CtSettings
+
+
+def export_scan(
+    row: ScanRow,
+    scan: dict[str, Any],
+    folder: Path,
+    wanted: Wanted,
+    maker: Maker,
+    picture: Path | None,
+    strips: DrawnStrips,
+) -> str:
+    """Write the files of a scan into `folder`; return why none of DICOM and FHIR was written, "" where all were.
+
+    scan: of a patient's record. picture: the localization picture, None where there is none.
+    """
+    if scan["state"] != "done":
+        return f"the scan is {scan['state']}: {scan['reason']}"
+    folder.mkdir()
+    if "markups" in wanted.kinds:  # has no patient, so it needs no study
+        write_json(folder / "points.mrk.json", markups_of(findings_of(scan, maker.method, wanted.fracture_grade, "")))
+    if not wanted.kinds & DICOM:
+        return ""
+    try:
+        with silent():
+            _write_dicom(row, scan, folder, wanted, maker, picture, strips)
+    except NotExported as why:
+        return str(why)
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:  # the text of an error may quote a header
+        raise RuntimeError(f"scan {row.scan_id}: {place_of(error)}; please report it with the type of scan") from None
+    return ""
+
+
+def _write_dicom(
+    row: ScanRow,
+    scan: dict[str, Any],
+    folder: Path,
+    wanted: Wanted,
+    maker: Maker,
+    picture: Path | None,
+    strips: DrawnStrips,
+) -> None:
+    source = read_source(row, wanted.ct)
+    findings = findings_of(scan, maker.method, wanted.fracture_grade, str(source.first.SeriesInstanceUID))
+    if not findings:
+        raise NotExported("no vertebra of it was looked at")
+    bodies = segmentation_of(findings, source, maker) if "seg" in wanted.kinds else None
+    if bodies is not None:
+        bodies[0].save_as(folder / "seg.dcm")
+    if "sr" in wanted.kinds:
+        report_of(findings, source, maker, bodies).save_as(folder / "sr.dcm")
+    if "fhir" in wanted.kinds:
+        write_json(folder / "fhir.json", bundle_of(findings, source, maker), sort_keys=False)
+    if "capture" in wanted.kinds:
+        pictures = list(_pictures(row.scan_id, scan, maker.method, picture, strips))
+        for name, dataset in captures_of(pictures, source, maker):
+            dataset.save_as(folder / f"{name}.dcm")
+
+
+def _pictures(
+    scan_id: str, scan: dict[str, Any], method: str, picture: Path | None, strips: DrawnStrips
+) -> Iterator[tuple[str, str, Pixels]]:
+    if picture is not None:
+        with Image.open(picture) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        yield (
+            "summary",
+            "Vertebrae that were found, and their grades",
+            summary_picture(pixels, grade_lines(scan, method)),
+        )
+    for level, images, rows in strips.of_scan(scan_id):
+        shows = f"SYNTHETIC pictures of {level} at other grades, drawn by a model"
+        yield f"synthetic-{level}", shows, strip_picture(images, rows, level, strips.window)
+
+
+def grade_lines(scan: dict[str, Any], method: str) -> list[str]:
+    """The vertebrae of a scan in words, worst first; which are not evaluable, at the end."""
+    graded, left = [], []
+    for vertebra in scan["vertebrae"]:
+        says = vertebra["methods"].get(method)
+        if says is None:
+            continue
+        if says["evaluable"]:
+            ends = f"{says['severity_low']:.1f}-{says['severity_high']:.1f}"
+            text = f"{vertebra['level']}: grade {says['grade']} (severity {says['severity']:.1f}, {ends})"
+            graded.append((-says["severity"], text))
+        else:
+            left.append(vertebra["level"])
+    fractured = [text for severity, text in sorted(graded) if ": grade 0" not in text]
+    rest = f"{len(graded) - len(fractured)} {'other ' if fractured else ''}vertebrae: grade 0"
+    lines = [*fractured, rest]
+    return [*lines, f"not evaluable: {', '.join(left)}"] if left else lines

@@ -1,0 +1,157 @@
+"""The series that a scan was converted from, read again for an export: headers alone, in the order of the stack.
+
+Nothing that is read here goes anywhere but into the export. Messages name no value of a header.
+"""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.archive import open_source
+from vertegrade.ct.dicom import quiet_reading
+from vertegrade.ct.headers import read_series
+from vertegrade.ct.nifti_file import NIFTI_NAME
+from vertegrade.ct.slices import forget_kept
+from vertegrade.ct.stack import build_stack
+from vertegrade.reasons import Notes, Refused
+from vertegrade.settings.ct import CtSettings
+
+SEXES = ("", "M", "F", "O")
+NEEDED = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+# What a written object copies from the source; each may be empty, none may be absent (type 2 of DICOM's modules).
+COPIED = ["PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"]
+COPIED += ["AccessionNumber", "ReferringPhysicianName"]
+# All that is kept of a source image: what is copied, and what says which image it is and where it lies. What else a
+# header says of the person does not get into an export, and odd tags cannot make an export illegal.
+KEPT = [*COPIED, *NEEDED, "SpecificCharacterSet", "PatientAge", "StudyDescription", "SOPClassUID", "Modality"]
+KEPT += ["Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"]
+KEPT += ["SpacingBetweenSlices", "PositionReferenceIndicator", "InstanceNumber", "NumberOfFrames"]
+KEPT += ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
+KEPT += ["DimensionOrganizationSequence", "DimensionIndexSequence"]
+
+
+class NotExported(Exception):
+    """A scan of which no DICOM is written; the message says why and contains nothing of a header."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A CT series.
+
+    images: datasets without pixels, one per slice from the lowest position on, or one multi-frame image. frames: for
+    each slice its image and frame number (0 in a single-frame image). origins (n, 3), row and column (3,): place of the
+    first pixel and directions in LPS mm; spacing: (2,) mm between rows, between columns; shape: rows and columns.
+    """
+
+    images: list[Dataset]
+    frames: list[tuple[int, int]]
+    origins: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    spacing: np.ndarray
+    shape: tuple[int, int]
+
+    @property
+    def first(self) -> Dataset:
+        """The image whose patient and study the export copies."""
+        return self.images[0]
+
+
+def read_source(row: ScanRow, settings: CtSettings) -> Source:
+    """The series of a row of the sample sheet, chosen and ordered as conversion does; NotExported where there is none.
+
+    Patient and study tags that DICOM does not allow as they are become empty.
+    """
+    path = Path(row.path)
+    if NIFTI_NAME.search(path.name):
+        raise NotExported("a NIfTI: it has no study to which an export could belong")
+    try:
+        with silent(), open_source(path, settings.max_files) as files:
+            stack = build_stack(read_series(files, settings, Notes(), row.series), settings, Notes())
+            places: dict[str, int] = {}
+            images: list[Dataset] = []
+            for item in stack.slices:
+                if item.file.name not in places:
+                    places[item.file.name] = len(images)
+                    with item.file.open() as stream:
+                        images.append(pydicom.dcmread(stream, stop_before_pixels=True))
+    except Refused as refused:
+        raise NotExported(f"the series cannot be read again: {refused.reason}") from None
+    finally:
+        forget_kept()
+    _require(images)
+    images = [_reduced(image) for image in images]
+    orientation = stack.slices[0].numbers("ImageOrientationPatient", 6)
+    return Source(
+        images=images,
+        frames=[(places[item.file.name], item.frame or 0) for item in stack.slices],
+        origins=np.array([item.numbers("ImagePositionPatient", 3) for item in stack.slices]),
+        row=orientation[:3],
+        column=orientation[3:],
+        spacing=stack.slices[0].numbers("PixelSpacing", 2),
+        shape=(int(stack.slices[0].numbers("Rows", 1)[0]), int(stack.slices[0].numbers("Columns", 1)[0])),
+    )
+
+
+def _require(images: list[Dataset]) -> None:
+    """The UIDs by which an export refers to its source are there, and say that it is one series."""
+    for tag in NEEDED:
+        values = [str(image.get(tag) or "") for image in images]
+        if not all(values):
+            raise NotExported(f"{tag} is missing in the source: nothing could refer to it")
+        if tag != "SOPInstanceUID" and len(set(values)) > 1:
+            raise NotExported(f"{tag} differs within the source, as some anonymisers write it")
+        if tag == "SOPInstanceUID" and len(set(values)) < len(values):
+            raise NotExported(f"{tag} of two slices is the same")
+
+
+def _reduced(whole: Dataset) -> Dataset:
+    """An image with the tags of KEPT alone, and each that is copied, empty where it is absent or not allowed."""
+    image = Dataset()
+    image.file_meta = whole.file_meta
+    for tag in KEPT:
+        if tag in whole:
+            image[tag] = whole[tag]
+    for tag in COPIED:
+        if image.get(tag) is None:
+            setattr(image, tag, "")
+    if image.PatientSex not in SEXES:
+        image.PatientSex = ""
+    for tag, kind in (("PatientBirthDate", pydicom.valuerep.DA), ("StudyDate", pydicom.valuerep.DA)):
+        _empty_unless(image, tag, kind)
+    _empty_unless(image, "StudyTime", pydicom.valuerep.TM)
+    return image
+
+
+def _empty_unless(image: Dataset, tag: str, kind: type) -> None:
+    try:
+        kind(image.get(tag))
+    except (ValueError, TypeError):
+        setattr(image, tag, "")
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """No message of pydicom or highdicom: these quote the values that they complain of, and those may be names."""
+    logger = logging.getLogger("highdicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with quiet_reading():
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def place_of(error: Exception) -> str:
+    """Type and place of an error; never its text, which may quote a header."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
