@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,15 @@ def test_the_report_is_read_back_to_the_same_numbers(exported: Exported) -> None
     found = {group.tracking_identifier: in_report(group) for group in groups(exported)}
     assert found == {finding.tracking_id: wanted(finding) for finding in findings(exported)}
     assert found["L2 vertebral body"][0]["121207", "255549009"] > 10
+
+
+def test_a_report_without_a_segmentation_says_the_same(exported: Exported, tmp_path: Path) -> None:
+    alone = replace(exported.wanted, kinds=frozenset({"sr"}))
+    assert exported.again(tmp_path / "out", wanted=alone) == ""
+    report = srread(tmp_path / "out/sr.dcm")
+    found = [in_report(group) for group in report.content.get_image_measurement_groups()]
+    assert found == [in_report(group) for group in groups(exported)]
+    assert faults_of(tmp_path / "out/sr.dcm") == []
 
 
 def test_the_bundle_says_what_the_report_says(exported: Exported) -> None:

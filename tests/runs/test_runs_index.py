@@ -103,6 +103,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     check = vertegrade(folder, "check", "check.yaml")
     for targets in (["all", "ro_crate", f"results/lineage/{vertebra}.html"], ["audit", "why"]):
         jobs.append(snakemake(folder, "--cores", "2", *targets, config=CONFIG))
+    exporting = CONFIG | {"export": {"write": ["seg", "sr", "capture", "fhir", "markups"]}}
+    jobs.append(snakemake(folder, "--cores", "2", "export", config=exporting))
     jobs += [snakemake(folder, "--report", name, config=CONFIG) for name in ("report.html", "report.zip")]
     for job in jobs:
         assert job.returncode == 0, (job.stdout + job.stderr)[-8000:]
@@ -174,10 +176,12 @@ def test_the_check_told_beforehand_which_scans_would_be_left_out(run: Run) -> No
 
 def test_no_planted_name_date_or_id_is_in_any_output(run: Run) -> None:
     assert run.planted_tags > 700
-    files = [file for file in run.folder.rglob("*") if file.is_file() and not file.is_relative_to(run.folder / "in")]
+    apart = (run.folder / "in", run.folder / "results-export")
+    files = [file for file in run.folder.rglob("*") if file.is_file() and not any(map(file.is_relative_to, apart))]
     assert {"scans.csv", "scans.index.json", "report.html", "report.zip"} < {file.name for file in files}
     made = {file.relative_to(run.folder / "results").parts[0] for file in files if "results" in file.parts}
     assert {"manifest", "evaluation", "counterfactual", "localization", "report", "lineage", "workflow"} < made
+    assert {"patients", "vertebrae.csv", "dataset_description.json"} < made
     assert {"cohort.html", "flow.svg", "audit.tsv", "ro-crate-metadata.json"} < {file.name for file in files}
     assert [file for file in files if file.parent.name == "metadata"]
     assert found_in([run.folder / "scans.key.tsv"])  # the search finds what is there
@@ -186,6 +190,15 @@ def test_no_planted_name_date_or_id_is_in_any_output(run: Run) -> None:
     printed = run.folder / "printed.txt"
     printed.write_text(run.printed)
     assert found_in([printed]) == []
+
+
+def test_an_export_that_was_asked_for_names_the_patient(run: Run) -> None:
+    """Centroids alone give no bodies, so there is no segmentation."""
+    exported = [file for file in (run.folder / "results-export").rglob("*") if file.is_file()]
+    named = {file.name for file in exported if found_in([file])}
+    drawn = {file.name for file in exported if file.name.startswith("synthetic-")}
+    assert {"sr.dcm", "fhir.json", "summary.dcm"} <= named <= {"sr.dcm", "fhir.json", "summary.dcm"} | drawn
+    assert {"points.mrk.json", "scans.tsv"} <= {file.name for file in exported}
 
 
 def test_the_search_looks_into_what_is_packed(tmp_path: Path) -> None:

@@ -31,7 +31,11 @@ from vertegrade.export.source import Source
 def report_of(
     findings: list[Finding], source: Source, maker: Maker, bodies: tuple[Segmentation, dict[str, int]] | None
 ) -> Comprehensive3DSR:
-    """The report. bodies: the segmentation that groups refer to, and the segment of each level; None without one."""
+    """The report. bodies: the segmentation that groups refer to, and the segment of each level; None without one.
+
+    It has no image library (optional in TID 1500), which would repeat the header of each slice and take half a minute.
+    The slices stand in its evidence.
+    """
     report = MeasurementReport(
         observation_context=ObservationContext(
             observer_device_context=ObserverContext(
@@ -48,7 +52,6 @@ def report_of(
         procedure_reported=concept(code("ct")),
         imaging_measurements=[_group(finding, source, maker, bodies) for finding in findings],
         title=concept(code("report")),
-        referenced_images=source.images,
     )
     dataset = Comprehensive3DSR(
         evidence=[*source.images, *([bodies[0]] if bodies else [])],
