@@ -37,6 +37,7 @@ include: "rules/localize.smk"
 include: "rules/quality.smk"
 include: "rules/crop.smk"
 include: "rules/patches.smk"
+include: "rules/measures.smk"
 include: "rules/cohort.smk"
 
 

@@ -4,6 +4,8 @@ rule patients:
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
         landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
         measurements=expand("<results>/measurements/{shard}.parquet", shard=SHARDS),
+        bodies=expand("<results>/spine_measures/{shard}.parquet", shard=SHARDS),
+        curves=expand("<results>/spine_measures/{shard}_curves.parquet", shard=SHARDS),
         predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
         grades="<results>/grades.csv",
     output:

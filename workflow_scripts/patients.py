@@ -12,6 +12,8 @@ from vertegrade.tables import (
     MEASUREMENTS,
     PREDICTIONS,
     SCANS,
+    SPINE_CURVES,
+    SPINE_MEASURES,
     VERTEBRA_TABLE,
     read_table,
     read_tables,
@@ -24,6 +26,8 @@ with run_job(snakemake) as job:
         scans=read_tables(job.input.scans, SCANS),
         landmarks=read_tables(job.input.landmarks, LANDMARKS),
         measurements=read_tables(job.input.measurements, MEASUREMENTS),
+        bodies=read_tables(job.input.bodies, SPINE_MEASURES),
+        curves=read_tables(job.input.curves, SPINE_CURVES),
         grades=read_table(job.input.grades, GRADE_TABLE),
         predictions={Path(path).stem: read_table(path, PREDICTIONS) for path in job.input.predictions},
     )

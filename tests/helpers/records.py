@@ -9,7 +9,7 @@ from helpers.landmarks import landmarks, normal_heights
 from vertegrade.grading.grades import grade_table
 from vertegrade.records.patient import Tables, patient_records
 from vertegrade.spine.indices import measure
-from vertegrade.tables import PREDICTIONS, SCANS, check_table
+from vertegrade.tables import PREDICTIONS, SCANS, SPINE_CURVES, SPINE_MEASURES, check_table, empty_table
 
 
 def record_of(severities: dict[int, float | str], scan_id: str = "s1", flags: str = "") -> dict[str, Any]:
@@ -24,7 +24,9 @@ def record_of(severities: dict[int, float | str], scan_id: str = "s1", flags: st
     scan |= dict.fromkeys(("slice_spacing_mm", "slice_thickness_mm", "pixel_mm"), 1.0)
     scan |= {"manufacturer": "Maker", "kernel": "B", "image_sha256": "0", "warnings": "", "flags": ""}
     scans = check_table(pd.DataFrame([scan]), SCANS, "scans")
-    return patient_records(Tables(scans, found, measure(found), grade_table({"dae": dae}), {"dae": dae}))["p1"]
+    beside = empty_table(SPINE_MEASURES), empty_table(SPINE_CURVES)
+    tables = Tables(scans, found, measure(found), *beside, grade_table({"dae": dae}), {"dae": dae})
+    return patient_records(tables)["p1"]
 
 
 def _row(scan_id: str, label: int, severity: float | str, flags: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from vertegrade.methods import BASELINES, DEFAULT, MAIN, METHODS
 # Who reads what a rule writes; with / and a method where it is read for that one alone.
 FEEDS = {
     "phantom": "convert localize labels",
-    "convert": "localize crop collapse_crops localization_picture flow",
-    "localize": "fit_heights measure crop collapse_crops counterfactual rivals split localization_picture evaluate "
-    "compare figures summary flow outcome looks_at patients",
+    "convert": "localize spine_measures crop collapse_crops localization_picture flow",
+    "localize": "fit_heights measure spine_measures crop collapse_crops counterfactual rivals split "
+    "localization_picture evaluate compare figures summary flow outcome looks_at patients",
     "localization_picture": "",
     "fit_heights": "measure cohort_page",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints fit_novelty/keypoints grade/keypoints collapse_crops "
@@ -29,6 +29,7 @@ FEEDS = {
     "train_pca": "encode_pca looks_at",
     "encode_pca": "fit_hyperplane/pca calibrate/pca fit_novelty/pca grade/pca looks_at",
     "grades": "counterfactual_figure montage summary flow outcome patients",
+    "spine_measures": "patients",
     "patients": "",
     "counterfactual": "rivals counterfactual_figure looks_at looks_at_figure cohort_page",
     "looks_at": "looks_at_figure cohort_page",

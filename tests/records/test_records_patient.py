@@ -1,6 +1,7 @@
 """The record of a patient keeps its schema, says what the tables say, and nothing that a grade was withheld for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,25 @@ import pytest
 
 from helpers.landmarks import THORACOLUMBAR, landmarks, normal_heights
 from helpers.synthetic_predictions import Cohort, make_cohort
+from vertegrade.ct.volume import Volume
 from vertegrade.grading.grades import grade_table
 from vertegrade.levels import LABEL_OF
 from vertegrade.records.description import dataset_description
 from vertegrade.records.patient import Tables, patient_records
 from vertegrade.records.vertebrae import vertebra_table
 from vertegrade.spine.indices import measure
-from vertegrade.tables import GRADE_TABLE, LANDMARKS, MEASUREMENTS, PREDICTIONS, SCANS, VERTEBRA_TABLE, empty_table
+from vertegrade.spine.measures import spine_measures
+from vertegrade.tables import (
+    GRADE_TABLE,
+    LANDMARKS,
+    MEASUREMENTS,
+    PREDICTIONS,
+    SCANS,
+    SPINE_CURVES,
+    SPINE_MEASURES,
+    VERTEBRA_TABLE,
+    empty_table,
+)
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs/reference"
 SCHEMA = json.loads((REFERENCE / "patient.schema.json").read_text(encoding="utf-8"))
@@ -32,7 +45,10 @@ def tables_of(cohort: Cohort) -> Tables:
     others = cohort.landmarks[cohort.landmarks["scan_id"] != "P000-1"]
     found = pd.concat([measured, others], ignore_index=True)
     predictions = {"dae": cohort.dae, "pca": cohort.pca}
-    return Tables(cohort.scans, found, measure(found), grade_table(predictions), predictions)
+    empty = Volume(np.full((4, 4, 4), 100, np.int16), np.eye(4))
+    bodies, curves = spine_measures(measured, lambda _: empty)
+    bodies["trabecular_hu"], bodies["trabecular_hu_error"], bodies["hu_reason"] = 120.0, 5.0, ""
+    return Tables(cohort.scans, found, measure(found), bodies, curves, grade_table(predictions), predictions)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +111,26 @@ def test_a_withheld_grade_is_nowhere(records: dict[str, dict[str, Any]]) -> None
     assert table["height_anterior_mm"] > 0
 
 
+def test_measures_beside_the_heights_are_in_the_record(tables: Tables, records: dict[str, dict[str, Any]]) -> None:
+    l2 = of_level(records["P000"], "L2")
+    assert l2["trabecular_hu"] == {"value": 120.0, "error": 5.0}
+    assert l2["disc_below"]["posterior"]["value"] > 0
+    assert records["P000"]["scans"][0]["lordosis"]["value"] == pytest.approx(
+        tables.curves["lordosis_deg"].iloc[0], abs=1e-6
+    )
+    assert of_level(records["P002"], "L2")["trabecular_hu_reason"] == "not_measured"
+    row = vertebra_table(records).set_index(["scan_id", "level"]).loc[("P000-1", "L2")]
+    assert row["trabecular_hu"] == 120
+    assert row["disc_posterior_mm"] == l2["disc_below"]["posterior"]["value"]
+
+
+def test_hu_of_what_is_unlike_the_training_are_not_reported(tables: Tables) -> None:
+    strange = replace(tables, grades=tables.grades.assign(flags="unlike_training"))
+    l2 = of_level(patient_records(strange)["P000"], "L2")
+    assert (l2["trabecular_hu"], l2["trabecular_hu_reason"]) == (None, "unlike_training")
+    assert l2["disc_below"] is not None
+
+
 def test_no_message_of_a_scan_gets_into_a_record(records: dict[str, dict[str, Any]]) -> None:
     assert "Planted" not in json.dumps(records)
 
@@ -114,6 +150,8 @@ def test_a_run_without_scans_has_empty_results() -> None:
         empty_table(SCANS),
         empty_table(LANDMARKS),
         empty_table(MEASUREMENTS),
+        empty_table(SPINE_MEASURES),
+        empty_table(SPINE_CURVES),
         empty_table(GRADE_TABLE),
         {"dae": empty_table(PREDICTIONS)},
     )

@@ -179,6 +179,28 @@ MEASUREMENTS = _schema(
     KEY,
 )
 
+# One row per sound vertebra of a scan: HU of its trabecular core (NaN: hu_reason says why), heights of the disc below
+# it, and how far it lies ahead of the next vertebra; NaN where that one is not there. Errors are standard deviations.
+SPINE_MEASURES = _schema(
+    _VERTEBRA
+    | {"trabecular_hu": _number(nullable=True), "trabecular_hu_error": _number(0, nullable=True), "hu_reason": _text()}
+    | {f"disc_{column}_mm": _number(nullable=True) for column in HEIGHTS}
+    | {f"disc_{column}_error_mm": _number(0, nullable=True) for column in HEIGHTS}
+    | {"slip_mm": _number(nullable=True), "slip_error_mm": _number(0, nullable=True)},
+    KEY,
+)
+
+# One row per scan with a sound vertebra: angles of its curves, NaN where their vertebrae are not all there.
+SPINE_CURVES = _schema(
+    _SCAN
+    | {
+        f"{name}{part}_deg": _number(nullable=True)
+        for name in ("kyphosis", "lordosis", "scoliosis")
+        for part in ("", "_error")
+    },
+    ["scan_id"],
+)
+
 # One row per vertebra, whatever the method. Numbers are NaN and grade is -1 where evaluable is False; where the reason
 # is UNLIKE_TRAINING the novelty stays, because it is the reason. signed_distance is the method's raw score before
 # calibration (for the DAE (w.z + b)/|w|). The last two are of the patient; -1 where none of its vertebrae is graded.
@@ -229,6 +251,9 @@ VERTEBRA_TABLE = _schema(
     | {f"height_{column}_sd_mm": _number(0, nullable=True) for column in HEIGHTS}
     | {f"intact_height_{column}_mm": _number(0, nullable=True) for column in HEIGHTS}
     | {"height_loss": _number(None, 1, nullable=True), "shape": _text()}
+    | {"trabecular_hu": _number(nullable=True), "trabecular_hu_error": _number(0, nullable=True)}
+    | {f"disc_{column}_mm": _number(nullable=True) for column in HEIGHTS}
+    | {"slip_mm": _number(nullable=True)}
     | {"label_confidence": _number(0, 1, nullable=True), **_EVALUABLE, "flags": _text()},
     KEY,
 )

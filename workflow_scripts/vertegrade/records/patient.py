@@ -27,25 +27,30 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tables:
-    """What records are made of: SCANS, LANDMARKS, MEASUREMENTS, GRADE_TABLE, and PREDICTIONS by method, main first."""
+    """What records are made of: SCANS, LANDMARKS, MEASUREMENTS, SPINE_MEASURES, SPINE_CURVES, GRADE_TABLE, and
+    PREDICTIONS by method, main first."""
 
     scans: pd.DataFrame
     landmarks: pd.DataFrame
     measurements: pd.DataFrame
+    bodies: pd.DataFrame
+    curves: pd.DataFrame
     grades: pd.DataFrame
     predictions: Mapping[str, pd.DataFrame]
 
 
 def patient_records(tables: Tables) -> dict[str, dict[str, Any]]:
     """The record of each patient of SCANS by `patient_id`, sorted; scans by their id, vertebrae from head to feet."""
-    measured, grades = _by_key(tables.measurements), _by_key(tables.grades)
+    measured, grades, bodies = (_by_key(table) for table in (tables.measurements, tables.grades, tables.bodies))
     predictions = {method: _by_key(table) for method, table in tables.predictions.items()}
     found: dict[str, list[Row]] = {}
     for row in _rows(tables.landmarks):
         key = (row["scan_id"], row["vertebra"])
         graded = {method: rows[key] for method, rows in predictions.items() if key in rows}
         vertebra = _vertebra(row, grades.get(key), measured.get(key), graded)
+        vertebra |= _beside(bodies.get(key), vertebra["flags"])
         found.setdefault(row["scan_id"], []).append(vertebra)
+    curves = {row["scan_id"]: row for row in _rows(tables.curves)}
     said = {row["patient_id"]: row for row in _rows(tables.grades)}  # the same in all rows of a patient
     records: dict[str, dict[str, Any]] = {}
     for scan in sorted(_rows(tables.scans), key=lambda row: (row["patient_id"], row["scan_id"])):
@@ -53,7 +58,7 @@ def patient_records(tables: Tables) -> dict[str, dict[str, Any]]:
         if name not in records:
             records[name] = _patient(name, said.get(name, {}), list(tables.predictions))
         ordered = sorted(found.get(scan["scan_id"], []), key=lambda row: craniocaudal_rank(row["vertebra"]))
-        records[name]["scans"].append(_scan(scan) | {"vertebrae": ordered})
+        records[name]["scans"].append(_scan(scan) | _curves(curves.get(scan["scan_id"])) | {"vertebrae": ordered})
     return records
 
 
@@ -95,6 +100,31 @@ def _vertebra(row: Row, grade: Row | None, measured: Row | None, predictions: Ma
         "height_loss_sd": number(measured["height_loss_sd"]) if measured else None,
         "methods": {method: _grade(found) for method, found in predictions.items()},
     }
+
+
+def _beside(measured: Row | None, flags: list[str]) -> dict[str, Any]:
+    """Trabecular HU, the disc below, the slip on the next vertebra. No HU of what is unlike the training."""
+    found: dict[str, Any] = {"trabecular_hu": None, "disc_below": None, "slip": None}
+    if measured is None:
+        return found | {"trabecular_hu_reason": "not_measured"}
+    reason = "unlike_training" if "unlike_training" in flags else measured["hu_reason"]
+    if not reason:
+        found["trabecular_hu"] = _with_error(measured, "trabecular_hu", "trabecular_hu_error")
+    discs = {name: _with_error(measured, f"disc_{name}_mm", f"disc_{name}_error_mm") for name in HEIGHTS}
+    if None not in discs.values():
+        found |= {"disc_below": discs, "slip": _with_error(measured, "slip_mm", "slip_error_mm")}
+    return found | {"trabecular_hu_reason": reason}
+
+
+def _curves(measured: Row | None) -> dict[str, Any]:
+    """Angles of a scan's curves in degrees."""
+    names = ("kyphosis", "lordosis", "scoliosis")
+    return {name: _with_error(measured, f"{name}_deg", f"{name}_error_deg") if measured else None for name in names}
+
+
+def _with_error(row: Row, name: str, error: str) -> dict[str, float | None] | None:
+    value = number(row[name])
+    return None if value is None else {"value": value, "error": number(row[error])}
 
 
 def _point(row: Row, point: str) -> list[float | None]:

@@ -40,8 +40,18 @@ def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 **{f"intact_height_{name}_mm": heights.get(name, {}).get("intact_mm") for name in HEIGHTS},
                 "height_loss": vertebra["height_loss"],
                 "shape": vertebra["shape"] or "",
+                **_beside(vertebra),
                 "label_confidence": vertebra["label_confidence"],
                 "evaluable": vertebra["evaluable"],
                 "reason": vertebra["reason"],
                 "flags": " ".join(vertebra["flags"]),
             }
+
+
+def _beside(vertebra: dict[str, Any]) -> dict[str, float | None]:
+    """Trabecular HU, disc below and slip, as in SPINE_MEASURES."""
+    disc = vertebra["disc_below"] or {}
+    hu, slip = vertebra["trabecular_hu"] or {}, vertebra["slip"] or {}
+    found = {"trabecular_hu": hu.get("value"), "trabecular_hu_error": hu.get("error")}
+    found |= {f"disc_{name}_mm": disc.get(name, {}).get("value") for name in HEIGHTS}
+    return found | {"slip_mm": slip.get("value")}
