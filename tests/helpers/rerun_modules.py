@@ -5,7 +5,8 @@ from helpers.rerun_table import ALL, DAE, DRAWN, GRADERS, MEASURING, PICTURES, P
 # Module or room (ends in /) below workflow_scripts/vertegrade/ -> rules whose code it is.
 MODULES: dict[str, set[str]] = {
     "__init__.py": ALL,
-    "arrays.py": ALL - {"convert", "cohort_page", "figures", "flow", "grades", "labels", "outcome", "split", "summary"},
+    "arrays.py": ALL
+    - {"convert", "cohort_page", "figures", "flow", "grades", "labels", "outcome", "split", "summary", "patients"},
     "files.py": ALL,
     "gpus.py": {"train_dae"},
     "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "compare", "outcome"}
@@ -23,7 +24,7 @@ MODULES: dict[str, set[str]] = {
         "evaluate",
         "compare",
     }
-    | {"grades", "collapse_crops"}
+    | {"grades", "collapse_crops", "patients", "spine_measures"}
     | DRAWN
     | PICTURES,
     "methods.py": {"figures", "cohort_page", "grades"},
@@ -84,10 +85,12 @@ MODULES: dict[str, set[str]] = {
     "phantom/roster.py": set(),
     "phantom/training_scan.py": set(),
     "ct/": {"convert"},
-    "ct/__init__.py": {"convert", "localize", "crop", "localization_picture", "collapse_crops"} | PIXELS,
+    "ct/__init__.py": {"convert", "spine_measures", "localize", "crop", "localization_picture", "collapse_crops"}
+    | PIXELS,
     "ct/checksum.py": {"convert", "localize"},
     "ct/nifti_file.py": {"convert", "localize"},
-    "ct/volume.py": {"convert", "localize", "crop", "localization_picture", "collapse_crops"} | PIXELS,
+    "ct/volume.py": {"convert", "spine_measures", "localize", "crop", "localization_picture", "collapse_crops"}
+    | PIXELS,
     "annotations/": {"localize"},
     "annotations/mosmed.py": set(),
     "spine/": {"localize"},
@@ -99,8 +102,12 @@ MODULES: dict[str, set[str]] = {
         "crop",
         "localization_picture",
         "collapse_crops",
+        "spine_measures",
     }
     | DRAWN,
+    "spine/alignment.py": {"spine_measures"},
+    "spine/density.py": {"spine_measures"},
+    "spine/measures.py": {"spine_measures"},
     "spine/centreline.py": {"localize", "crop", "localization_picture", "collapse_crops"} | DRAWN,
     "spine/crop.py": {"localize", "crop", "collapse_crops"} | PIXELS,
     "spine/straighten.py": {"localize", "crop", "collapse_crops"} | DRAWN,
