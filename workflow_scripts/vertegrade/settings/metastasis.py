@@ -66,7 +66,7 @@ class BoneNetworkSettings(Section):
 class BoneTrainSettings(Section):
     """Training of the networks; the baseline has the same batches, steps and choice of the step."""
 
-    steps: int = setting(900, "Optimiser steps.", ge=1)
+    steps: int = setting(700, "Optimiser steps.", ge=1)
     batch_size: int = setting(12, "Vertebrae of a step, of all classes equally many.", "vertebrae", ge=4)
     learning_rate: float = setting(1.0e-3, "Learning rate after warm-up (not published); it falls to zero.", gt=0)
     warmup_steps: int = setting(40, "Steps over which the learning rate rises.", ge=0)
