@@ -55,6 +55,7 @@ if workflow.modifier.modify_rulename("all") != "all":
     )
 
 SETTINGS, SCANS, OVERRIDES = START.settings, START.scans, START.overrides
+MARKS = {scan: said.mark for scan, said in START.marks.items() if said.mark}
 config.update(SETTINGS.model_dump())  # scripts and audit see a given model's own too
 PHANTOM = not SETTINGS.cohort.sheet
 MODEL = SETTINGS.run.model or SETTINGS.run.results

@@ -42,7 +42,7 @@ def own_rows():
         }
         for shard in SHARDS
         for row in ROWS[shard]
-        if row.annotation()[1]
+        if row.annotation()[1] and MARKS.get(row.scan_id) != "fail"
     ]
 
 
@@ -73,6 +73,12 @@ def overrides_of(wildcards):
     scans = {row.scan_id for row in ROWS[wildcards.shard]}
     mine = [row | {"comment": ""} for row in OVERRIDES if row["scan_id"] in scans]
     return sorted(mine, key=lambda row: sorted(row.items()))
+
+
+def marks_of(wildcards):
+    """What a person said of a shard's scans that changes them; `pass` does not."""
+    mine = {row.scan_id: MARKS.get(row.scan_id, "pass") for row in ROWS[wildcards.shard]}
+    return {scan: mark for scan, mark in mine.items() if mark != "pass"}
 
 
 def localize_minutes(wildcards, attempt):

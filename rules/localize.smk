@@ -59,6 +59,7 @@ rule localize:
         rows=rows_of("mask", "centroids"),
         unlisted=unlisted("mask", "centroids"),
         overrides=overrides_of,
+        marks=marks_of,
         settings=settings_of("localize"),
         code=code_of("localize"),
         packages=packages_of("localize"),

@@ -53,6 +53,7 @@ use rule localize as localize_virtual with:
         rows=virtual_rows,
         unlisted=[],
         overrides=[],
+        marks={},
 
 
 use rule crop as crop_virtual with:

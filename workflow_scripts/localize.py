@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from vertegrade.annotations.overrides import read_overrides
+from vertegrade.cohort.qc import take_mark
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import read_volume
 from vertegrade.localizer.scan import finder, localize_scan
@@ -30,8 +31,9 @@ with run_job(snakemake) as job:
         if scans.loc[row.scan_id, "state"] != "done":
             continue
         try:
-            volume = read_volume(f"{job.input.volumes}/{row.scan_id}_ct.nii.gz")
             notes = Notes(flags=set(scans.loc[row.scan_id, "flags"].split()))
+            take_mark(job.params.marks, row.scan_id, notes)
+            volume = read_volume(f"{job.input.volumes}/{row.scan_id}_ct.nii.gz")
             tables.append(localize_scan(row, volume, find, overrides, sight, notes))
             scans.loc[row.scan_id, "flags"] = " ".join(sorted(notes.flags))
         except Refused as refusal:

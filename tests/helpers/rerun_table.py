@@ -196,6 +196,7 @@ OTHER_DAG = {
     "cohort.sheet",
     "cohort.labels",
     "cohort.shards",
+    "cohort.qc",
     "phantom.patients",
     "phantom.repeat_scans",
     "localize.method",

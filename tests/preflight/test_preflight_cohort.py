@@ -14,7 +14,7 @@ from vertegrade.ct.headers import series_code
 from vertegrade.preflight.config import read_settings
 from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.sheet import check_sheet
-from vertegrade.preflight.start import StartError, no_labels, start, start_problems
+from vertegrade.preflight.start import StartError, no_labels, scans_of, start, start_problems
 from vertegrade.settings.loading import check_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +121,15 @@ def test_overrides_of_unknown_scans(cohort: Path) -> None:
     assert problem.endswith("hand.csv: scan 'zzz' is not in the cohort; correct its scan_id or remove its rows")
 
 
+def test_marks_of_quality_control_that_cannot_be_used_are_one_problem(cohort: Path) -> None:
+    (cohort / "qc.tsv").write_text("scan_id\tmark\tnote\nzzz\tfail\t\na\tbad\t\n")
+    settings = settings_of(cohort)
+    marked = settings.model_copy(update={"cohort": settings.cohort.model_copy(update={"qc": f"{cohort}/qc.tsv"})})
+    (problem,) = start_problems(marked, scans_of(marked))
+    assert "scan 'zzz' is not in the cohort" in problem
+    assert "mark 'bad' must be one of pass, doubt, fail" in problem
+
+
 def test_a_key_file_that_others_may_read_or_that_is_an_output(cohort: Path) -> None:
     (cohort / "sheet.key.tsv").touch(0o644)
     (problem,) = problems_of(cohort)
@@ -195,6 +204,7 @@ def test_neither_labels_nor_a_model(cohort: Path) -> None:  # field test B8
         ("run.logs", "//", "run.logs = //: that is the root of the file system; name a folder for this run"),
         ("run.results", "a {1}", "run.results = a {1}: Snakemake takes { for a pattern; rename the folder, or give a"),
         ("cohort.labels", "<a>.csv", "cohort.labels = <a>.csv: Snakemake takes < for a pattern; rename the folder"),
+        ("cohort.qc", "~/qc.tsv", "cohort.qc = ~/qc.tsv: ~ is not read as your home here"),
         ("localize.overrides", "a\nb", "localize.overrides = 'a\\nb': it contains a line break"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Co
             "scans": bare.scans,
         },
         {"landmarks": landmarks, "states": states},
-        params={"rows": rows, "overrides": []},
+        params={"rows": rows, "overrides": [], "marks": {}},
         sections=["localize"],
     )
     assert read_table(states, SCANS)["reason"].tolist() == ["path_missing"]
@@ -121,7 +121,7 @@ def test_a_shard_of_whose_scans_no_virtual_one_is_made(bare: Cohort) -> None:
         "localize",
         {"found_by": [networks["centreline"]], "sight": networks["sight"], "volumes": volumes, "scans": scans},
         {"landmarks": landmarks, "states": states},
-        params={"rows": [], "overrides": []},
+        params={"rows": [], "overrides": [], "marks": {}},
         sections=["localize"],
     )
     bare.run(

@@ -350,6 +350,18 @@ def test_a_corrected_scan_re_runs_its_shard(opened: Callable[..., Any], tmp_path
     assert {job.rule for job in jobs} == table.with_followers({"localize", "summary"})
 
 
+def test_a_mark_of_quality_control_re_runs_its_scans_shard_and_pass_none(
+    opened: Callable[..., Any], tmp_path: Path
+) -> None:
+    marks = tmp_path / "qc.tsv"
+    for mark, touched in (("doubt", {"localize", "summary"}), ("pass", {"summary"})):
+        marks.write_text(f"scan_id\tmark\tnote\nph0001-1\t{mark}\t\n")
+        with opened({"cohort": {"qc": str(marks)}}) as workflow:
+            jobs = workflow.planned(TARGETS)
+        assert {job.rule for job in jobs} == table.with_followers(touched)
+        assert len({job.wildcards["shard"] for job in jobs if job.rule == "localize"}) == len(touched) - 1
+
+
 def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, tmp_path: Path) -> None:
     scans = sorted(folder for folder in (tiny / "results/phantom").glob("*/dicom/*") if folder.is_dir())[:3]
     rows = ["scan_id,patient_id,path,centroids"]

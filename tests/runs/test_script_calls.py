@@ -16,7 +16,7 @@ from vertegrade.ct.volume import Volume, mm_to_voxel, write_volume
 from vertegrade.levels import SACRUM
 from vertegrade.phantom.training_scan import cohort_scan
 from vertegrade.settings import Settings
-from vertegrade.tables import CENTRE_COLUMNS, LANDMARKS, SCANS, check_table, read_table
+from vertegrade.tables import CENTRE_COLUMNS, LANDMARKS, SCANS, check_table, has_flag, read_table
 
 SEED = 4343  # as in test_localizer_against_image.py
 SIGHT = str(ROOT / "models/localizer/sight.safetensors")
@@ -52,6 +52,7 @@ def test_each_scan_is_held_against_its_image_when_it_is_localized(tmp_path: Path
         write_volume(tmp_path / f"{scan}_ct.nii.gz", image)
         given = centroids(tmp_path / f"{scan}.json", truth["vertebra"].tolist(), places)
         rows.append(ScanRow(scan, f"p-{scan}", "", centroids=given))
+    rows.append(ScanRow("marked", "p-marked", ""))  # needs no volume: it is not opened
     landmarks, states = str(tmp_path / "landmarks.parquet"), str(tmp_path / "states.parquet")
     settings = {"localize": Settings().model_dump()["localize"] | {"method": "provided"}}
     run_script(
@@ -59,16 +60,25 @@ def test_each_scan_is_held_against_its_image_when_it_is_localized(tmp_path: Path
         "localize",
         {"sight": SIGHT, "volumes": str(tmp_path), "scans": done(tmp_path, [row.scan_id for row in rows])},
         {"landmarks": landmarks, "states": states},
-        {"settings": settings, "rows": [row.plain(set(vars(row))) for row in rows], "overrides": []},
+        {
+            "settings": settings,
+            "rows": [row.plain(set(vars(row))) for row in rows],
+            "overrides": [],
+            "marks": {"marked": "fail", "good": "doubt"},
+        },
     )
     found = read_table(states, SCANS).set_index("scan_id")
     assert found["reason"].to_dict() == {
         "turned": "orientation_contradicts_image",
         "good": "",
         "moved": "landmarks_contradict_image",
+        "marked": "qc_fail",
     }
-    assert found["state"].eq("done").tolist() == [False, True, False]
-    assert set(read_table(landmarks, LANDMARKS)["scan_id"]) == {"good"}
+    assert found["state"].tolist() == ["failed", "done", "failed", "excluded"]
+    assert found["flags"].tolist() == ["", "qc_doubt", "", ""]
+    table = read_table(landmarks, LANDMARKS)
+    assert set(table["scan_id"]) == {"good"}
+    assert has_flag(table, "qc_doubt").all()
 
 
 def test_points_on_a_nifti_in_capitals_are_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

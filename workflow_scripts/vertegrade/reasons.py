@@ -232,6 +232,11 @@ REASONS: dict[str, Reason] = {
         "are impossible.",
         "Give the landmarks of this scan in VerSe's labels; check their unit, voxel grid and orientation.",
     ),
+    "qc_fail": Reason(
+        "excluded",
+        "A person marked the scan as failed in quality control.",
+        "None is needed; to use it all the same, change its mark in the table of cohort.qc.",
+    ),
     "tool_missing": Reason(
         "failed",
         "The segmentation tool that localize.method names is not installed.",
@@ -286,6 +291,7 @@ FLAGS = {
     "metal": "More than a cubic centimetre is brighter than bone can be: metal or cement.",
     "unplaced_vertebra": "A vertebra of the given centroids has no position (NaN): it is left out, the others are not.",
     "clipped": "Values end where those of metal continue (3071 HU, where 12 bits end, or elsewhere): metal is cut off.",
+    "qc_doubt": "A person doubts the scan, or what was found in it (cohort.qc).",
     "filled": "A value that air cannot have was filled in outside of the scan; it was taken as outside (-1024 HU).",
 }
 

@@ -90,7 +90,7 @@ VERTEBRA_FLAGS = {
 }
 
 # Those that question a grade. They stand wherever one is printed; an uncertain level is shown in the level's name.
-DOUBTS = ("unlike_training", "methods_disagree", "doubtful_points")
+DOUBTS = ("qc_doubt", "unlike_training", "methods_disagree", "doubtful_points")
 
 
 def doubts_of(flags: str) -> list[str]:

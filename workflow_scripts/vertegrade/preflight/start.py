@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from vertegrade.cohort.qc import QcMark, read_marks
 from vertegrade.cohort.sheet import PATTERN, ScanRow, SheetError, delimited_rows, read_sheet
 from vertegrade.frozen import content_problems, differences, is_frozen, methods_in, model_problems, read_model
 from vertegrade.graders.dae.shapes import shape_problems
@@ -20,7 +21,7 @@ from vertegrade.settings import Settings
 from vertegrade.settings.loading import SettingsError, check_settings, check_yaml, where_given
 
 PATHS = ["run.results", "run.logs", "run.model", "cohort.sheet", "cohort.labels", "localize.weights"]
-PATHS += ["localize.overrides"]
+PATHS += ["localize.overrides", "cohort.qc"]
 
 
 class StartError(ValueError):
@@ -29,11 +30,15 @@ class StartError(ValueError):
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts with: settings (a given model's own where it has its own), scans, corrections by hand."""
+    """What a run starts with: settings (a given model's own where it has its own), scans, and what people say of them.
+
+    overrides: corrections by hand. marks: of quality control, by scan.
+    """
 
     settings: Settings
     scans: list[ScanRow]
     overrides: list[dict[str, str]]
+    marks: dict[str, QcMark]
 
 
 def start(config: dict[str, Any], files: Sequence[str], more: dict[str, Any], root: Path) -> Start:
@@ -47,16 +52,17 @@ def start(config: dict[str, Any], files: Sequence[str], more: dict[str, Any], ro
     except SettingsError as error:
         raise StartError(str(error)) from None
     problems += _setting_problems(settings)
-    scans, overrides = list[ScanRow](), list[dict[str, str]]()
+    scans, overrides, marks = list[ScanRow](), list[dict[str, str]](), dict[str, QcMark]()
     try:
         scans = scans_of(settings)
         overrides, found = _corrections(settings, scans)
-        problems += found
+        marks, wrong = _marks(settings, scans)
+        problems += found + wrong
     except SheetError as error:
         problems.append(str(error))
     if problems:
         raise StartError("\n".join(problems))
-    return Start(settings, scans, overrides)
+    return Start(settings, scans, overrides, marks)
 
 
 def settled(
@@ -97,7 +103,8 @@ def scans_of(settings: Settings) -> list[ScanRow]:
 
 def start_problems(settings: Settings, scans: Iterable[ScanRow]) -> list[str]:
     """All that the files and folders named by the settings show without opening images or tables of labels."""
-    return _setting_problems(settings) + _corrections(settings, scans)[1]
+    rows = list(scans)
+    return _setting_problems(settings) + _corrections(settings, rows)[1] + _marks(settings, rows)[1]
 
 
 def _setting_problems(settings: Settings) -> list[str]:
@@ -230,3 +237,11 @@ def _corrections(settings: Settings, scans: Iterable[ScanRow]) -> tuple[list[dic
     return rows, [
         f"{path}: scan {scan!r} is not in the cohort; correct its scan_id or remove its rows" for scan in unknown
     ]
+
+
+def _marks(settings: Settings, scans: Iterable[ScanRow]) -> tuple[dict[str, QcMark], list[str]]:
+    """Marks of quality control by scan, and what is wrong with their table."""
+    try:
+        return read_marks(settings.cohort.qc, {row.scan_id for row in scans}), []
+    except SheetError as error:
+        return {}, [str(error)]

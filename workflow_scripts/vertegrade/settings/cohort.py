@@ -30,6 +30,12 @@ class CohortSettings(Section):
         "truth. `virtual`: grades are learned from virtual fractures in the scans that have no labels "
         "(docs/how-to/without-labels.md); real labels are still what is evaluated against.",
     )
+    qc: PlainPath = setting(
+        "",
+        "Table (TSV or CSV: scan_id, mark, note) of scans that a person has looked at, as the page of all patients "
+        "exports it. Mark `fail`: the scan is excluded (`qc_fail`). `doubt`: it gets the flag `qc_doubt`, shown with "
+        "each of its grades. `pass`: nothing changes. Empty: none.",
+    )
     shards: int = setting(
         4, "Number of shards. Stages that work on scans run once per shard (docs/design/scale.md).", ge=1, le=10000
     )
