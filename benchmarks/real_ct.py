@@ -22,6 +22,7 @@ from vertegrade.localizer.landmarks import learned_landmarks
 from vertegrade.localizer.networks import load_localizer
 from vertegrade.plotting import save_figure
 from vertegrade.report.localization_picture import localization_figure
+from vertegrade.report.spine_view import spine_view
 from vertegrade.settings.report import ReportSettings
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.heights import column_heights
@@ -112,4 +113,5 @@ if __name__ == "__main__":
         print(name, {key: round(value, 3) for key, value in figures(landmarks, table).items()})
         print(table.round(2).to_string(index=False))
         if given.pictures:
-            save_figure(localization_figure(volume, landmarks, ReportSettings()), given.pictures / f"{name}.png")
+            view = spine_view(volume, landmarks, ReportSettings())
+            save_figure(localization_figure(view, landmarks), given.pictures / f"{name}.png")

@@ -77,7 +77,9 @@ def overrides_of(wildcards):
 
 def marks_of(wildcards):
     """What a person said of a shard's scans that changes them; `pass` does not."""
-    mine = {row.scan_id: MARKS.get(row.scan_id, "pass") for row in ROWS[wildcards.shard]}
+    mine = {
+        row.scan_id: MARKS.get(row.scan_id, "pass") for row in ROWS[wildcards.shard]
+    }
     return {scan: mark for scan, mark in mine.items() if mark != "pass"}
 
 

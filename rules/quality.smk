@@ -1,10 +1,12 @@
 rule localization_picture:
-    """A picture of what localization found in each scan of a shard."""
+    """Each spine of a shard's scans from the side: as it is, and with what localization found in it."""
     input:
         volumes="<results>/ct/{shard}",
         landmarks="<results>/landmarks/{shard}.parquet",
     output:
-        directory("<results>/localization/{shard}"),
+        pictures=directory("<results>/localization/{shard}"),
+        spines=directory("<results>/spines/{shard}"),
+        places="<results>/spines/{shard}.parquet",
     log:
         "<logs>/localization_picture/{shard}.log",
     benchmark:

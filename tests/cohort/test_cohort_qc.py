@@ -41,7 +41,7 @@ def test_all_that_is_wrong_is_one_error_by_line(tmp_path: Path) -> None:
     ]
     with pytest.raises(SheetError, match="column 'mark' is missing"):
         read_marks(table(tmp_path, "a1\t", header="scan_id\tnote"), SCANS)
-    with pytest.raises(SheetError, match="check cohort.qc in the config"):
+    with pytest.raises(SheetError, match=r"check cohort\.qc in the config"):
         read_marks(tmp_path / "none.tsv", SCANS)
 
 

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from vertegrade.ct.volume import Volume
 from vertegrade.plotting import NOTICE, save_figure
-from vertegrade.report.localization_picture import COLOUR, _reformat, localization_figure
+from vertegrade.report.localization_picture import COLOUR, localization_figure
+from vertegrade.report.spine_view import PIXEL_MM, _reformat, body_outline, spine_view
 from vertegrade.settings.report import ReportSettings
 from vertegrade.spine.centreline import fit_centreline
 from vertegrade.tables import LANDMARKS, POINT_COLUMNS, check_table
@@ -44,6 +46,25 @@ def landmarks() -> pd.DataFrame:
     return check_table(pd.DataFrame(rows)[[name for name in LANDMARKS.columns if name in rows[0]]], LANDMARKS, "test")
 
 
+def figure_of(volume: Volume, rows: pd.DataFrame) -> Figure:
+    return localization_figure(spine_view(volume, rows, ReportSettings()), rows)
+
+
+def test_the_view_says_where_its_pixels_lie(volume: Volume) -> None:
+    view = spine_view(volume, landmarks(), ReportSettings())
+    assert view.grey.shape == (len(view.z), len(view.y))
+    row, column = round((view.z[0] - 45) / PIXEL_MM), round(view.y[0] / PIXEL_MM)
+    rod, beside = view.grey[row, column], view.grey[row, column + 20]
+    assert (view.z[row], view.y[column]) == (45, 0)
+    assert rod > 200 > 100 > beside
+
+
+def test_a_body_without_points_has_a_box_about_its_centre() -> None:
+    box = body_outline(np.full((6, 3), np.nan), CENTRES, 1)
+    np.testing.assert_allclose(box[:-1].mean(axis=0), CENTRES[1])
+    assert 20 < np.ptp(box[:, 2]) < 30
+
+
 def test_the_picture_follows_the_spine_to_the_side(volume: Volume) -> None:
     z = np.arange(100.0, 10, -1)
     image = _reformat(volume, fit_centreline(CENTRES, 0), z, np.array([0.0, 20.0]))
@@ -53,21 +74,21 @@ def test_the_picture_follows_the_spine_to_the_side(volume: Volume) -> None:
 
 def test_uncertain_levels_and_doubtful_points_are_seen(volume: Volume) -> None:  # field test A11
     doubtful = landmarks().assign(label_confidence=[0.95, 0.4, math.nan, 0.89], flags=["", "", "doubtful_points", ""])
-    figure = localization_figure(volume, doubtful, ReportSettings())
+    figure = figure_of(volume, doubtful)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert [text.split("  ")[0] for text in texts] == ["T12", "about L1", "L2", "about L3"]
     assert ["doubtful points" in text for text in texts] == [False, False, True, False]
 
 
 def test_every_vertebra_is_named_with_its_confidence_and_why_it_is_not_evaluable(volume: Volume) -> None:
-    figure = localization_figure(volume, landmarks(), ReportSettings())
+    figure = figure_of(volume, landmarks())
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == ["T12  0.90", "L1  0.90  not evaluable: low_confidence", "L2  0.90", "L3  0.90"]
     assert [text.get_text() for text in figure.texts] == ["s1", "learned: 3 of 4 evaluable", NOTICE]
 
 
 def test_boxes_tell_by_colour_what_is_evaluable_and_points_are_drawn_where_known(volume: Volume) -> None:
-    lines = localization_figure(volume, landmarks(), ReportSettings()).axes[0].lines
+    lines = figure_of(volume, landmarks()).axes[0].lines
     boxes = [to_hex(line.get_color()) for line in lines if len(line.get_xdata()) in (5, 7)]
     assert boxes == [COLOUR[place != 1].lower() for place in range(4)]
     segments = [line for line in lines if len(line.get_xdata()) == 2]
@@ -78,7 +99,7 @@ def test_boxes_tell_by_colour_what_is_evaluable_and_points_are_drawn_where_known
 def test_no_text_is_cut_off_at_the_pictures_edge(volume: Volume, reason: str) -> None:
     """Neither the usual ones nor the longest: uncertain level, doubtful points, a long reason."""  # field test B13
     rows = landmarks().assign(evaluable=False, reason=reason, label_confidence=0.4, flags="doubtful_points")
-    figure = localization_figure(volume, rows, ReportSettings())
+    figure = figure_of(volume, rows)
     figure.canvas.draw()
     for text in [*figure.axes[0].texts, *figure.texts]:
         assert text.get_window_extent().x1 <= figure.bbox.x1, text.get_text()
@@ -86,13 +107,13 @@ def test_no_text_is_cut_off_at_the_pictures_edge(volume: Volume, reason: str) ->
 
 def test_texts_of_crowded_vertebrae_do_not_overlap(volume: Volume) -> None:
     crowded = landmarks().assign(centre_z_mm=[60.0, 59.0, 58.0, 20.0])
-    heights = [text.get_position()[1] for text in localization_figure(volume, crowded, ReportSettings()).axes[0].texts]
+    heights = [text.get_position()[1] for text in figure_of(volume, crowded).axes[0].texts]
     assert (-np.diff(heights) >= 7).all()
 
 
 @pytest.mark.parametrize("rows", [slice(0, 1), slice(0, 4)], ids=["one vertebra", "four"])
 def test_the_same_scan_gives_the_same_bytes(volume: Volume, rows: slice, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        save_figure(localization_figure(volume, landmarks()[rows], ReportSettings()), tmp_path / name)
+        save_figure(figure_of(volume, landmarks()[rows]), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert imread(tmp_path / "a.png").std() > 0.1

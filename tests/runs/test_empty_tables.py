@@ -34,6 +34,7 @@ from vertegrade.tables import (
     MEASUREMENTS,
     PREDICTIONS,
     SCANS,
+    SPINES,
     read_table,
 )
 
@@ -96,11 +97,11 @@ def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Co
         {"pixels": pixels, "frames": frames, "crops": crops},
         sections=["crop"],
     )
-    pictures = bare.out("pictures")
+    views = {"pictures": bare.out("pictures"), "spines": bare.out("spines"), "places": bare.out("places.parquet")}
     window = ["report.window_centre_hu", "report.window_width_hu"]
-    bare.run("localization_picture", {"volumes": volumes, "landmarks": landmarks}, {"": pictures}, sections=window)
+    bare.run("localization_picture", {"volumes": volumes, "landmarks": landmarks}, views, sections=window)
     assert np.load(pixels).shape == (0, *CROP)
-    for path, schema in ((measurements, MEASUREMENTS), (latents, LATENTS), (crops, CROPS)):
+    for path, schema in ((measurements, MEASUREMENTS), (latents, LATENTS), (crops, CROPS), (views["places"], SPINES)):
         assert read_table(path, schema).empty
 
 

@@ -107,6 +107,15 @@ LANDMARKS = _schema(
     KEY,
 )
 
+# One row per picture of a spine from the side (report/spine_view.py): its size in pixels, their side, and the place of
+# the centre of its first pixel, RAS mm (z downwards by row, y from front to back by column).
+SPINES = _schema(
+    _SCAN
+    | {"rows": _whole(), "columns": _whole(), "pixel_mm": _number(0)}
+    | {name: _number() for name in ("top_mm", "front_mm")},
+    ["scan_id"],
+)
+
 # One row per crop, in the order of the packed arrays <shard>.npy (pixels) and <shard>_frames.npy (geometry).
 CROPS = _schema(
     _VERTEBRA

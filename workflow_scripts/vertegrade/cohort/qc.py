@@ -1,7 +1,7 @@
 """Marks of quality control: what a person says of whole scans, in a table that the page of all patients exports.
 
-Columns: scan_id, mark (`pass`, `doubt`, `fail`, or empty) and note, free text. Read while the Snakefile is parsed, so no
-pandas.
+Columns: scan_id, mark (`pass`, `doubt`, `fail`, or empty) and note, free text. Read while the Snakefile is parsed, so
+no pandas.
 """
 
 from collections.abc import Collection, Mapping
