@@ -225,14 +225,18 @@ def applied_files():
     return [str(path) for path in found]
 
 
-def about_scans():
-    """What the page of the scans tells beside them."""
+def about_pages():
+    """What the pages of the patients tell beside the findings."""
     return {
-        "model": SETTINGS.run.model,
+        "own": not SETTINGS.run.model,
         "notes": MODEL_NOTES,
         "phantom": PHANTOM,
-        "sheet": SETTINGS.cohort.sheet,
     }
+
+
+def marks_table():
+    """The table of marks of quality control, where there is one."""
+    return [SETTINGS.cohort.qc] if SETTINGS.cohort.qc else []
 
 
 def growing(value):
@@ -327,18 +331,16 @@ def targets():
 
 
 def results_wanted():
-    """The results that a run is for: without labels, grades are all that can be had."""
+    """The results that a run is for: without labels, grades and pages of patients are all that can be had."""
     grades, flow = "<results>/grades.csv", "<results>/report/flow.svg"
-    scans_page = ["<results>/report/index.html"] if SETTINGS.run.model else []
-    records = "<results>/patients"
+    pages = ["<results>/patients", "<results>/report/index.html"]
+    pages += ["<results>/report/pdf"] if SETTINGS.report.pdf else []
     if not label_files():
-        return [grades, flow, records, *scans_page]
+        return [grades, flow, *pages]
     if SETTINGS.run.model:
         metrics = expand("<results>/evaluation/{method}/metrics.json", method=METHODS)
-        return [grades, flow, records, *scans_page, *metrics]
-    pictures = expand("<results>/localization/{shard}", shard=SHARDS)
-    page = "<results>/report/cohort.html"
-    return [grades, "<results>/summary.json", records, page, *pictures]
+        return [grades, flow, *pages, *metrics]
+    return [grades, "<results>/summary.json", "<results>/report/cohort.html", *pages]
 
 
 def closing_words(well):

@@ -84,40 +84,78 @@ rule cohort_page:
         "../workflow_scripts/cohort_page.py"
 
 
-rule scans_page:
-    """The page of the scans: what became of each, each vertebra's grade with its image, and why one has none."""
+rule patient_pages:
+    """A page for each patient, and one of all patients: findings, grades with their images, why one has none."""
     input:
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
+        measurements=expand("<results>/measurements/{shard}.parquet", shard=SHARDS),
         predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
-        pictures=expand("<results>/localization/{shard}", shard=SHARDS),
-        counterfactuals="<results>/report/counterfactuals.png",
-        strips="<results>/counterfactual/metrics.json",
+        places=expand("<results>/spines/{shard}.parquet", shard=SHARDS),
+        spines=expand("<results>/spines/{shard}", shard=SHARDS),
+        images="<results>/counterfactual/images.npy",
+        strips="<results>/counterfactual/strips.parquet",
+        metrics="<results>/counterfactual/metrics.json",
         card=model_card(),
+        marks=marks_table(),
     output:
-        report(
+        index=report(
             "<results>/report/index.html",
-            category="Cohort",
-            caption="../report/scans_page.rst",
+            category="Patients",
+            caption="../report/patient_pages.rst",
         ),
+        pages=directory("<results>/report/patients"),
     log:
-        "<logs>/scans_page.log",
+        "<logs>/patient_pages.log",
     benchmark:
-        "<benchmarks>/scans_page.tsv"
+        "<benchmarks>/patient_pages.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(60),
+    params:
+        settings=settings_of(
+            "report.recommendation",
+            "localize.first_vertebra",
+            "localize.last_vertebra",
+            "grading.fracture_grade",
+            "grading.coverage",
+            "dae.model.hu_low",
+            "dae.model.hu_high",
+            *WINDOW,
+        ),
+        about=about_pages(),
+        code=code_of("patient_pages"),
+        packages=packages_of("patient_pages"),
+    script:
+        "../workflow_scripts/patient_pages.py"
+
+
+rule patient_pdfs:
+    """Each patient's page as PDF, A4, printed by the Chromium or Chrome that is installed."""
+    input:
+        pages="<results>/report/patients",
+    output:
+        directory("<results>/report/pdf"),
+    log:
+        "<logs>/patient_pdfs.log",
+    benchmark:
+        "<benchmarks>/patient_pdfs.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(10),
+        runtime=growing(60),
     params:
-        settings=settings_of(*WINDOW),
-        about=about_scans(),
-        code=code_of("scans_page"),
-        packages=packages_of("scans_page"),
+        code=code_of("patient_pdfs"),
+        packages=packages_of("patient_pdfs"),
     script:
-        "../workflow_scripts/scans_page.py"
+        "../workflow_scripts/patient_pdfs.py"
 
 
 rule montage:

@@ -43,11 +43,7 @@ FEEDS = {
     "flow": "cohort_page",
     "cohort_page": "",
     "outcome": "",
-    "audit": "",
-    "why": "",
-    "lineage": "",
-    "ro_crate": "",
-    "train_localizer": "",
+    **dict.fromkeys(("audit", "why", "lineage", "ro_crate", "train_localizer"), ""),
     "virtual_fractures": "localize_virtual",
     "localize_virtual": "crop_virtual measure_virtual virtual_labels credibility evaluate_challenge",
     "virtual_labels": "",
@@ -104,7 +100,7 @@ for rule in ("fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate"):
     FEEDS[rule] = " ".join(f"{rule}/{name}" for name in DEFAULT)
 # Targets of their own, that no other rule reads.
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
-ASKED_FOR |= {"freeze", "scans_page", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
+ASKED_FOR |= {"freeze", "patient_pdfs", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
 ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
 ASKED_FOR |= {"export_scans"}
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
@@ -152,6 +148,8 @@ KEYS: dict[str, set[str]] = {
     "phantom": {"phantom", "summary"},
     "ct": {"convert", "summary"},
     "localize": {"localize", "summary"},
+    "localize.first_vertebra": {"localize", "patient_pages", "summary"},
+    "localize.last_vertebra": {"localize", "patient_pages", "summary"},
     "train_localizer": {"summary"},
     "virtual_fractures": {"summary"},
     "metastasis": {"summary"},
@@ -170,11 +168,11 @@ KEYS: dict[str, set[str]] = {
     "dae.counterfactual.vertebrae": {"counterfactual", "looks_at", "summary"},
     "dae.counterfactual.pairs": {"collapse_crops", "summary"},
     "dae.counterfactual.shown": {"counterfactual_figure", "summary"},
-    "grading.fracture_grade": {"fit_hyperplane", "calibrate", "evaluate", "compare", "summary"},
+    "grading.fracture_grade": {"patient_pages", "fit_hyperplane", "calibrate", "evaluate", "compare", "summary"},
     "grading.classifier": {"fit_hyperplane", "calibrate", "summary"},
     "grading.folds": {"fit_hyperplane", "calibrate", "summary"},
     "grading.calibration": {"calibrate", "summary"},
-    "grading.coverage": {"calibrate", "summary"},
+    "grading.coverage": {"patient_pages", "calibrate", "summary"},
     "grading.novel": {"grade", "summary"},
     "grading.pca": {"train_pca", "summary"},
     "evaluation": {"evaluate", "summary"},
@@ -183,8 +181,9 @@ KEYS: dict[str, set[str]] = {
     "evaluation.minimum_cases": {"evaluate", "compare", "rivals", "looks_at", "summary"},
     "freeze": {"summary"},
     "report.montage_crops": {"montage", "summary"},
-    "report.window_centre_hu": PICTURES | {"summary"},
-    "report.window_width_hu": PICTURES | {"summary"},
+    "report.window_centre_hu": WINDOW | {"summary"},
+    "report.window_width_hu": WINDOW | {"summary"},
+    "report.recommendation": {"patient_pages", "summary"},
     "report.difference_hu": {"counterfactual_figure", "summary"},
 }
 # Keys that change which jobs there are; each has a test of its own in test_rerun_table.py.
@@ -197,6 +196,7 @@ OTHER_DAG = {
     "cohort.labels",
     "cohort.shards",
     "cohort.qc",
+    "report.pdf",
     "phantom.patients",
     "phantom.repeat_scans",
     "localize.method",

@@ -43,5 +43,5 @@ def test_no_mark_of_a_merge_is_left() -> None:
     folders = ("docs", "rules", "workflow_scripts", "tests", "benchmarks", "presets", "slurm", "report", ".github")
     files = [path for path in ROOT.iterdir() if path.is_file()]
     files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
-    text = {".md", ".py", ".smk", ".yaml", ".yml", ".toml", ".j2", ".css", ".rst", ".json", ".txt", ".sh", ""}
+    text = {".md", ".py", ".smk", ".yaml", ".yml", ".toml", ".j2", ".css", ".js", ".rst", ".json", ".txt", ".sh", ""}
     assert [path for path in files if path.suffix in text and marks.search(path.read_bytes())] == []

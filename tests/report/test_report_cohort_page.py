@@ -53,7 +53,8 @@ def test_nothing_is_loaded_from_outside_and_nothing_runs(figures):
     sources = [attributes["src"] for attributes in outline.named("img")]
     assert len(sources) == 8
     assert all(source.startswith("data:image/") for source in sources)
-    assert all(attributes["href"].startswith("#") for attributes in outline.named("a"))
+    elsewhere = [attributes["href"] for attributes in outline.named("a") if not attributes["href"].startswith("#")]
+    assert elsewhere == ["index.html"]
     assert not re.search(r"url\(|@import|\son\w+=", page)
 
 
@@ -63,7 +64,7 @@ def test_pictures_have_alternative_text_and_tables_captions_and_headers(figures)
     assert len(outline.named("table")) == len(outline.named("caption")) == len(outline.named("thead"))
     assert all(attributes.get("scope") in ("col", "row") for attributes in outline.named("th"))
     targets = {attributes["id"] for attributes in outline.named("section")}
-    assert {attributes["href"][1:] for attributes in outline.named("a")} == targets
+    assert {attributes["href"][1:] for attributes in outline.named("a")} - {"ndex.html"} == targets
 
 
 @pytest.mark.parametrize("evil", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])

@@ -26,6 +26,7 @@ from vertegrade.files import read_json
 from vertegrade.grading.rows import GradingError
 from vertegrade.tables import (
     APPEARANCE,
+    COUNTERFACTUALS,
     CROPS,
     GRADE_TABLE,
     LABELS,
@@ -208,6 +209,43 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
     assert numbers["cohort"].items() >= counts.items()
     assert numbers["methods"]["dae"]["vertebra_auc"] is None
     page(empty, metrics, differences, figures, summary)
+
+
+def test_a_cohort_of_which_nothing_is_left_has_pages_all_the_same(empty: Cohort) -> None:
+    strips = write(empty.folder / "strips.parquet", none_of(COUNTERFACTUALS), COUNTERFACTUALS)
+    measurements = write(empty.folder / "measurements/0.parquet", none_of(MEASUREMENTS), MEASUREMENTS)
+    places = write(empty.folder / "spines/0.parquet", none_of(SPINES), SPINES)
+    images, index, pages = empty.out("images.npy"), empty.out("index.html"), Path(empty.out("patients"))
+    np.save(images, np.empty((0, 6, 1, 64, 64), np.int16))
+    write_json(empty.out("drawn.json"), {"vertebrae": 0})
+    marks = Path(empty.out("qc.tsv"))
+    marks.write_text("scan_id\tmark\tnote\na\tfail\tno file\n")
+    empty.run(
+        "patient_pages",
+        {
+            "scans": [empty.states],
+            "landmarks": [empty.landmarks],
+            "measurements": [measurements],
+            "predictions": [empty.predictions(method) for method in METHODS],
+            "crops": [empty.crops],
+            "pixels": [empty.pixels],
+            "places": [places],
+            "spines": [empty.out("spines/0")],
+            "images": images,
+            "strips": strips,
+            "metrics": empty.out("drawn.json"),
+            "card": [],
+            "marks": [str(marks)],
+        },
+        {"index": index, "pages": str(pages)},
+        params={"about": {"own": True, "notes": [], "phantom": False}},
+        sections=["report", "localize", "grading", "dae.model"],
+    )
+    reason = "The path of the sample sheet does not exist or cannot be read."
+    assert f"Not evaluable. {reason}" in Path(index).read_text(encoding="utf-8")
+    text = (pages / "p.html").read_text(encoding="utf-8")
+    assert text.count(reason) == 2
+    assert "<strong>Quality control:</strong> fail (no file)" in text
 
 
 TRAININGS: dict[str, tuple[str, Callable[[Cohort], tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]]] = {

@@ -354,12 +354,17 @@ def test_a_mark_of_quality_control_re_runs_its_scans_shard_and_pass_none(
     opened: Callable[..., Any], tmp_path: Path
 ) -> None:
     marks = tmp_path / "qc.tsv"
-    for mark, touched in (("doubt", {"localize", "summary"}), ("pass", {"summary"})):
+    for mark, touched in (("doubt", {"localize", "patient_pages"}), ("pass", {"patient_pages"})):
         marks.write_text(f"scan_id\tmark\tnote\nph0001-1\t{mark}\t\n")
         with opened({"cohort": {"qc": str(marks)}}) as workflow:
             jobs = workflow.planned(TARGETS)
-        assert {job.rule for job in jobs} == table.with_followers(touched)
-        assert len({job.wildcards["shard"] for job in jobs if job.rule == "localize"}) == len(touched) - 1
+        assert {job.rule for job in jobs} == table.with_followers({*touched, "summary"})
+        assert len({job.wildcards["shard"] for job in jobs if job.rule == "localize"}) == ("localize" in touched)
+
+
+def test_pdfs_are_printed_where_asked_for(opened: Callable[..., Any]) -> None:
+    with opened({"report": {"pdf": True}}) as workflow:
+        assert {job.rule for job in workflow.planned(TARGETS)} == {"patient_pdfs"}
 
 
 def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, tmp_path: Path) -> None:
@@ -379,8 +384,8 @@ def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, t
     sheet.write_text("\n".join(rows) + "\n")
     text = dry_run(tmp_path, config=config)
     shard = {"convert", "localize", "localization_picture", "measure", "crop", "appearance", "encode"}
-    pictures = {"counterfactual", "rivals", "counterfactual_figure"}
-    assert rules_in(text) == shard | pictures | {"split", "grade", "grades", "scans_page", "flow", "outcome"}
+    cohort = {"split", "grade", "grades", "counterfactual", "patient_pages", "patients", "flow", "outcome"}
+    assert rules_in(text) == shard | cohort
     assert len(set(re.findall(r"shard=(\d)", text))) == 1
 
 

@@ -110,6 +110,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "snakemake --cores 2 audit": By(AUDIT, 'run(folder, "audit")'),
     ".venv/bin/snakemake --cores 4 audit": By(AUDIT, 'run(folder, "audit")'),
     "snakemake --cores 1 ro_crate": By(AUDIT, "ro_crate"),
+    ".venv/bin/snakemake --cores 1 patient_pdfs": Typed("patient_pdfs", planned=True),
     "snakemake --cores 1 localization_pictures": Typed("dry-run", planned=True),
     "snakemake --report report.zip": By("tests/runs/test_runs_index.py", "report.zip"),
     "make why": Typed("would run"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vertegrade.annotations.tools import TOOLS
 from vertegrade.cohort.sheet import ScanRow
+from vertegrade.report.patients.printing import browser, no_browser
 from vertegrade.settings import Settings
 
 # Size of our volumes (gzip) over that of their source, at most: 1.6 was measured for JPEG 2000, 0.5 for plain DICOM.
@@ -19,6 +20,8 @@ OVERHEAD_MB = 500  # models, tables, pictures, logs
 def check_machine(settings: Settings, rows: Iterable[ScanRow], cluster: bool) -> list[str]:
     """Problems of this machine; on a cluster the GPU is in another machine."""
     problems = [*_disk(settings, list(rows)), *_tool(settings)]
+    if settings.report.pdf and not browser():
+        problems.append(no_browser())
     if settings.run.device == "cuda" and not cluster:
         problems += _gpu()
     return problems

@@ -16,7 +16,7 @@ from vertegrade.reasons import FLAGS
 from vertegrade.report.flow import flow_steps
 from vertegrade.report.rival_table import rival_rows, rival_verdict
 from vertegrade.report.strip_table import strip_rows
-from vertegrade.report.templates import templates
+from vertegrade.report.templates import PHANTOM_FACT, templates
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 
 Metrics = dict[str, dict[str, Any]]
@@ -65,7 +65,6 @@ STRATA = [("by_shape", "Shape"), ("by_region", "Region"), ("by_level", "Level"),
 STRATUM_COLUMNS = [("auc", "ROC AUC"), ("sensitivity", "Sensitivity"), ("specificity", "Specificity")]
 STRATUM_COLUMNS += [("mean_error", "Mean error"), ("interval_coverage", "Interval coverage")]
 NOT_OF_SHAPES = ("specificity", "interval_coverage")
-PHANTOM_FACT = "These patients are digital phantoms: their spines were drawn by a program, nobody was scanned."
 
 
 class PageError(ValueError):

@@ -18,7 +18,7 @@ from vertegrade.settings.report import ReportSettings
 from vertegrade.spine.centreline import Centreline, fit_centreline
 from vertegrade.tables import centres_of
 
-PIXEL_MM = 1.0
+PIXEL_MM = 0.75
 FRONT_MM, BACK_MM = 60.0, 80.0  # shown in front of and behind the centres
 MARGIN_MM = 45.0  # shown above the first centre and below the last one
 SLAB_MM = (-3.0, 0.0, 3.0)  # mean over three sagittal planes: noise and the steps of thin structures vanish

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import jinja2
 
+PHANTOM_FACT = "These patients are digital phantoms: their spines were drawn by a program, nobody was scanned."
+
 
 def templates(*folders: Path) -> jinja2.Environment:
     """The templates in these folders, beside those that all pages share."""

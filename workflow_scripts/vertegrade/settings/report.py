@@ -9,6 +9,16 @@ class ReportSettings(Section):
     montage_crops: int = setting(
         48, "Number of vertebrae in the montage, spread evenly over predicted severity.", "count", ge=1, le=400
     )
+    recommendation: str = setting(
+        "",
+        "What is recommended on the page of each patient with a vertebral fracture, such as `Please assess bone "
+        "density and causes of secondary osteoporosis.` Empty: nothing.",
+    )
+    pdf: bool = setting(
+        False,
+        "Print each patient's page as PDF, A4, by the Chromium or Chrome that is installed (report/pdf).",
+        reruns=False,
+    )
     window_centre_hu: int = setting(
         400, "Centre of the display window. 400 is usual for bone.", "HU", ge=-1000, le=3000
     )

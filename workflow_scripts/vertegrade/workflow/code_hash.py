@@ -130,7 +130,9 @@ def _data_files(file: Path) -> list[Path]:
     """Templates and tables in a package's folder count as part of its __init__.py."""
     if file.name != "__init__.py":
         return []
-    found = (p for p in file.parent.iterdir() if p.suffix in {".j2", ".css", ".json", ".csv", ".tsv"} and p.is_file())
+    found = (
+        p for p in file.parent.iterdir() if p.suffix in {".j2", ".css", ".js", ".json", ".csv", ".tsv"} and p.is_file()
+    )
     return sorted(found)
 
 

@@ -12,8 +12,8 @@ from vertegrade.evaluation.texts import estimate_text
 from vertegrade.levels import NAMES
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
-from vertegrade.report.cohort_page import PHANTOM_FACT, data_uri
-from vertegrade.report.templates import templates
+from vertegrade.report.cohort_page import data_uri
+from vertegrade.report.templates import PHANTOM_FACT, templates
 from vertegrade.tables import HEIGHTS, SOURCE
 
 VIRTUAL_NOTICE = "VIRTUAL fractures: made by a program in the scans, no patient has them"

@@ -1,0 +1,151 @@
+"""The page of all patients: worst first, filter, sort, marks; with scripts that the page allows and no others."""
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from helpers.drawn import drawn
+from helpers.page import Outline
+from helpers.patients import CARD, COHORT, index, patients, pictures, strips_of
+from helpers.synthetic_predictions import make_cohort
+from vertegrade.cohort.qc import QcMark
+from vertegrade.plotting import NOTICE
+from vertegrade.report.patients.printing import browser, print_pages
+
+EVIL = '"><script>alert(1)</script>'
+CHROMIUM = browser()
+
+
+def test_it_is_well_formed_and_runs_its_own_script_alone() -> None:
+    text = index()
+    outline = Outline(text)
+    assert outline.open == []
+    assert not {"link", "iframe", "object", "img"} & {tag for tag, _ in outline.tags}
+    assert not re.search(r"url\(|@import|\son\w+=|https?:", text)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    (policy,) = [str(meta["content"]) for meta in outline.named("meta") if meta.get("http-equiv")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.endswith(f"script-src 'sha256-{digest}'")
+    assert policy.startswith("default-src 'none'")
+    assert text.count(NOTICE) == 2
+
+
+def test_every_patient_has_a_row_worst_first_that_leads_to_its_page() -> None:
+    text = index()
+    hrefs = [str(link["href"]) for link in Outline(text).named("a")]
+    assert [href for href in hrefs if href.startswith("patients/")] == [f"patients/{p.id}.html" for p in patients()]
+    assert "20 scans of 20 patients: 18 done, 1 excluded, 1 failed." in text
+    graded = COHORT.dae["evaluable"].sum()
+    assert f"{graded} of {len(COHORT.dae)} vertebrae graded" in text
+    assert patients()[0].found[0][1].level in text
+
+
+def test_a_planted_script_is_shown_not_run() -> None:
+    first = patients()[0]
+    scan = replace(first.scans[0], id=EVIL, patient=EVIL, mark=QcMark("doubt", EVIL))
+    text = index([replace(first, id=EVIL, scans=(scan,))], card=CARD | {"limits": EVIL}, notes=[EVIL])
+    assert text.count("<script>") == 1
+    assert "<b>Mine</b>" not in text
+    assert Outline(text).open == []
+
+
+def test_marks_that_were_given_are_there_without_a_script() -> None:
+    scan = patients()[0].scans[0].id
+    text = index(patients(marks={scan: QcMark("fail", "wrong scan")}))
+    assert f'data-scan="{scan}" data-image="' in text
+    assert f"{scan}: fail wrong scan</span>" in text
+
+
+def test_it_says_which_model_graded_and_who_taught_it() -> None:
+    text = index()
+    assert "learned from digital phantoms" in text
+    assert text.count(CARD["limits"]) == 2
+    assert "0.98 (0.96–0.99), 444 vertebrae" in text
+    assert "The model was made with other code." in text
+    own = index(own=True, card=None, notes=[], phantom=True)
+    assert 'href="cohort.html"' in own
+    assert "nobody was scanned" in own
+    other = index(card=None)
+    assert "Graded by the model of another run" in other
+    assert 'href="cohort.html"' not in other
+
+
+def test_what_was_drawn_at_other_grades_is_told_with_figures_and_links() -> None:
+    scan, vertebra = patients()[0].found[0]
+    text = index(shown=pictures(strips=strips_of(scan.id, vertebra.label)))
+    assert "The model drew 14 vertebrae at grades 0 to 3, and what it drew was measured. 97 % of them" in text
+    assert f'href="patients/{scan.patient}.html#s0-{vertebra.name}"' in text
+    assert "None: no vertebra with a grade has six measured points" in index(strips=drawn(0))
+
+
+def test_no_scan_done_gives_a_page_all_the_same() -> None:
+    scans = COHORT.scans.assign(state="failed", reason="broken_file")
+    nobody = replace(COHORT, scans=scans, dae=COHORT.dae[:0], pca=COHORT.pca[:0])
+    text = index(patients(nobody))
+    assert "0 done, 0 excluded, 20 failed" in text
+    assert "Not evaluable. A DICOM or NIfTI file is empty, cut short or damaged." in text
+
+
+@pytest.fixture(scope="module")
+def of_500(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    page = tmp_path_factory.mktemp("index") / "index.html"
+    page.write_text(index(patients(make_cohort(500))), encoding="utf-8")
+    return page
+
+
+def test_500_patients_are_less_than_3_megabytes(of_500: Path) -> None:
+    assert of_500.stat().st_size < 3e6
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium or Chrome is installed")
+def test_the_script_of_500_patients_runs_in_a_browser(of_500: Path, tmp_path: Path) -> None:
+    """Filter, sort and marks are driven by a second script, which another policy allows."""
+    text = of_500.read_text(encoding="utf-8")
+    drive = (
+        'const pick = document.querySelector(".mark select"), note = document.querySelector(".mark input");'
+        'pick.value = "fail"; note.value = "a\\tb \\"c\\""; note.dispatchEvent(new Event("change"));'
+        "const shown = (text) => { document.title = JSON.stringify(text); };"
+        'URL.createObjectURL = (blob) => { blob.text().then(shown); return "#"; };'
+        'document.getElementById("export").click();'
+        'document.querySelector("[data-key=patient] button").click();'
+        'const show = document.getElementById("show"); show.value = "out"; show.dispatchEvent(new Event("change"));'
+    )
+    text, allowed = re.subn(r"script-src &#39;sha256-[^&]*&#39;", "script-src 'unsafe-inline'", text)
+    assert allowed == 1
+    driven = tmp_path / "driven.html"
+    driven.write_text(text.replace("</body>", f"<script>{drive}</script></body>"), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path}/profile"]
+    dump = [CHROMIUM, *options, "--virtual-time-budget=5000", "--dump-dom", driven.as_uri()]
+    dom = subprocess.run(dump, capture_output=True, text=True, timeout=120, check=True).stdout
+    worst = patients(make_cohort(500))[0].scans[0].id
+    assert f'<title>"scan_id\\tmark\\tnote\\n{worst}\\tfail\\t\\"a b \\"\\"c\\"\\"\\"\\n"</title>' in dom
+    assert "2 of 500 patients" in dom
+    rows = re.findall(r'<a href="patients/(P\d+)\.html">', dom)
+    assert rows == sorted(rows)
+    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium or Chrome is installed")
+def test_a_page_is_printed_to_the_same_bytes_each_time(tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    page.write_text(index(patients()[:2]), encoding="utf-8")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        assert print_pages([page], tmp_path / name) == 1
+    first, second = ((tmp_path / name / "a.pdf").read_bytes() for name in ("first", "second"))
+    assert first.startswith(b"%PDF")
+    assert first == second
+
+
+def test_where_no_browser_is_installed_the_error_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match=r"chromium, chromium-browser, .* install one, or set report\.pdf to false"):
+        print_pages([tmp_path / "a.html"], tmp_path)

@@ -1,0 +1,1 @@
+"""A page for each patient, and one of all patients."""

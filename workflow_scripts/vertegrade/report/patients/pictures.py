@@ -1,0 +1,109 @@
+"""The pictures of the pages, as data URIs: crops, spines, and vertebrae at other grades."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from vertegrade.plotting import Pixels, grey_values
+from vertegrade.report.montage import mid_sagittal
+from vertegrade.report.patients.findings import Vertebra
+from vertegrade.report.strips import watermarked
+from vertegrade.settings.report import ReportSettings
+from vertegrade.tables import HEIGHTS
+
+
+@dataclass(frozen=True)
+class StripPicture:
+    """One picture of a strip. head: what it is. lines: what was measured in it. synthetic: whether a model drew it."""
+
+    uri: str
+    head: str
+    lines: list[str]
+    synthetic: bool
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the pictures of a run are, read when they are asked for.
+
+    crops: arrays `(N, S, H, W)` HU, mapped from files, and where in which a vertebra's crop is, by scan and label.
+    spines: rows of SPINES by scan, and folders in which SCAN.png may be. strips: COUNTERFACTUALS, and their images
+    `(M, 2 + T, C, H, W)` HU. drawn: the display window of what the DAE draws.
+    """
+
+    crops: Sequence[np.ndarray]
+    place_of_crop: Mapping[tuple[str, int], tuple[int, int]]
+    spines: Mapping[str, Mapping[str, Any]]
+    folders: Sequence[Path]
+    strips: pd.DataFrame
+    images: np.ndarray
+    window: ReportSettings
+    drawn: ReportSettings
+
+    def crop(self, scan: str, label: int) -> str:
+        """The crop of a vertebra, "" where it has none."""
+        place = self.place_of_crop.get((scan, label))
+        if place is None:
+            return ""
+        return png_uri(grey_values(mid_sagittal(self.crops[place[0]][place[1]]), self.window))
+
+    def spine(self, scan: str) -> str:
+        """The spine from the side, "" where there is no picture of it."""
+        files = [folder / f"{scan}.png" for folder in self.folders]
+        return next((file_uri(file) for file in files if file.is_file()), "")
+
+    def strip(self, scan: str, vertebra: Vertebra) -> list[StripPicture]:
+        """The vertebra at other grades, each SYNTHETIC one marked in its pixels; empty where none were drawn."""
+        its = self.strips[(self.strips["scan_id"] == scan) & (self.strips["vertebra"] == vertebra.label)]
+        if its.empty:
+            return []
+        crop, copy, *drawn = mid_sagittal(self.images[int(its["row"].iloc[0])])
+        heights = [f"{height.mm:.0f}" for height in vertebra.heights]
+        pictures = [
+            StripPicture(_scaled(grey_values(crop, self.drawn)), "CT", _measured(heights, vertebra.severity), False),
+            StripPicture(self._drawn(copy), "Drawn as it is", [], True),
+        ]
+        for row in its.sort_values("picture").to_dict("records"):
+            head = f"Grade {row['wanted_grade']}" + (f", {row['shape']}" if row["shape"] else "")
+            heights = [f"{height.intact_mm * (1 - row[f'loss_{height.column}']):.0f}" for height in vertebra.heights]
+            lines = _measured(heights, row["severity"]) + ([] if row["reached"] else ["misses its grade"])
+            pictures.append(StripPicture(self._drawn(drawn[row["picture"]]), head, lines, True))
+        return pictures
+
+    def _drawn(self, hu: np.ndarray) -> str:
+        return png_uri(watermarked(grey_values(hu, self.drawn))[..., 0])
+
+
+def _measured(heights: Sequence[str], severity: float) -> list[str]:
+    """Heights in the order of HEIGHTS, and the severity that the model gives."""
+    lines = [f"{' / '.join(heights)} mm"] if len(heights) == len(HEIGHTS) else []
+    return lines + ([f"severity {severity:.1f}"] if np.isfinite(severity) else [])
+
+
+def _scaled(image: Pixels) -> str:
+    """A crop as large as what is drawn beside it."""
+    size = watermarked(image).shape[:2]
+    return png_uri(np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)))
+
+
+def png_uri(image: Pixels) -> str:
+    """Grey values `(H, W)` as data URI."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", optimize=True)
+    return _uri(file.getvalue())
+
+
+def file_uri(file: Path) -> str:
+    """A PNG file as data URI."""
+    return _uri(file.read_bytes())
+
+
+def _uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
