@@ -116,7 +116,7 @@ rule patient_pages:
     threads: 1
     resources:
         mem_mb=growing(3000),
-        runtime=growing(60),
+        runtime=growing(30),
     params:
         settings=settings_of(
             "report.recommendation",

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from vertegrade.settings.loading import check_settings
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def problems_of(tmp_path: Path, rows: list[ScanRow] | None = None, **sections: dict[str, str]) -> list[str]:
+def problems_of(tmp_path: Path, rows: list[ScanRow] | None = None, **sections: dict[str, Any]) -> list[str]:
     run = {"results": str(tmp_path / "results"), "logs": str(tmp_path / "logs")} | sections.pop("run", {})
     return check_machine(check_settings({"run": run} | sections), rows or [], cluster=False)
 
@@ -161,3 +162,10 @@ def test_a_profile_of_other_bytes_and_a_sinfo_that_is_no_program(
     (cluster / "mine/profile.yaml").write_bytes("# ä".encode("latin-1"))
     (problem,) = check_profile(str(cluster / "mine"), "auto")
     assert "cannot be read (UnicodeDecodeError)" in problem
+
+
+def test_pages_that_no_browser_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (problem,) = problems_of(tmp_path, report={"pdf": True})
+    assert problem.startswith("report.pdf: none of chromium, chromium-browser, google-chrome")
+    assert problems_of(tmp_path) == []
