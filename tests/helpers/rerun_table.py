@@ -11,15 +11,15 @@ FEEDS = {
     "phantom": "convert localize labels",
     "convert": "localize spine_measures crop collapse_crops localization_picture flow",
     "localize": "fit_heights measure spine_measures crop collapse_crops counterfactual rivals split "
-    "localization_picture evaluate compare figures summary flow outcome looks_at patients",
-    "localization_picture": "",
+    "localization_picture evaluate compare figures summary flow outcome looks_at patients patient_pages",
+    "localization_picture": "patient_pages",
     "fit_heights": "measure cohort_page",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints fit_novelty/keypoints grade/keypoints collapse_crops "
-    "counterfactual rivals looks_at patients",
+    "counterfactual rivals looks_at patients patient_pages",
     "collapse_crops": "fit_steps",
     "fit_steps": "counterfactual",
     "crop": "labels appearance collapse_crops train_dae encode train_pca encode_pca counterfactual rivals evaluate "
-    "compare figures montage flow looks_at looks_at_figure",
+    "compare figures montage flow looks_at looks_at_figure patient_pages",
     "appearance": "fit_novelty grade",
     "split": "labels fit_heights collapse_crops train_dae train_pca fit_hyperplane calibrate fit_novelty grade "
     "evaluate compare figures flow",
@@ -31,7 +31,7 @@ FEEDS = {
     "grades": "counterfactual_figure montage summary flow outcome patients",
     "spine_measures": "patients",
     "patients": "",
-    "counterfactual": "rivals counterfactual_figure looks_at looks_at_figure cohort_page",
+    "counterfactual": "rivals counterfactual_figure looks_at looks_at_figure cohort_page patient_pages",
     "looks_at": "looks_at_figure cohort_page",
     "looks_at_figure": "cohort_page",
     "rivals": "counterfactual_figure cohort_page",
@@ -57,7 +57,8 @@ FEEDS = {
     "evaluate_challenge": "challenge",
     "challenge": "",
     "freeze": "",
-    "scans_page": "",
+    "patient_pages": "",
+    "patient_pdfs": "",
     "metastasis": "",
     "metastasis_phantom": "convert_metastasis lesion_slices",
     "convert_metastasis": "lesion_slices",
@@ -91,7 +92,7 @@ for name in DEFAULT:
         + " counterfactual" * main
         + " looks_at" * seen,
         f"fit_novelty/{name}": f"grade/{name}",
-        f"grade/{name}": f"grades evaluate/{name} figures patients"
+        f"grade/{name}": f"grades evaluate/{name} figures patients patient_pages"
         + " compare" * compared
         + " counterfactual counterfactual_figure looks_at montage" * main,
         f"evaluate/{name}": "figures summary cohort_page",
@@ -125,6 +126,8 @@ PIXELS = {"counterfactual", "rivals"}
 DRAWN = PIXELS | {"looks_at"}
 PICTURES = {"montage", "counterfactual_figure", "looks_at_figure", "localization_picture"}
 
+WINDOW = PICTURES | {"patient_pages"}
+
 # Key or section -> rules whose params it is in. `summary` prints the hash of all settings, so every key touches it,
 # except those that change no result.
 KEYS: dict[str, set[str]] = {
@@ -150,6 +153,8 @@ KEYS: dict[str, set[str]] = {
     "localize": {"localize", "summary"},
     "localize.first_vertebra": {"localize", "patient_pages", "summary"},
     "localize.last_vertebra": {"localize", "patient_pages", "summary"},
+    "localize.first_vertebra": {"localize", "patient_pages", "summary"},
+    "localize.last_vertebra": {"localize", "patient_pages", "summary"},
     "train_localizer": {"summary"},
     "virtual_fractures": {"summary"},
     "metastasis": {"summary"},
@@ -159,8 +164,24 @@ KEYS: dict[str, set[str]] = {
     "metastasis.train.save_every_s": set(),
     "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
     "dae.model": {"train_dae", "rivals", "summary"},
-    "dae.model.hu_low": {"train_dae", "train_pca", "rivals", "counterfactual_figure", "looks_at_figure", "summary"},
-    "dae.model.hu_high": {"train_dae", "train_pca", "rivals", "counterfactual_figure", "looks_at_figure", "summary"},
+    "dae.model.hu_low": {
+        "patient_pages",
+        "train_dae",
+        "train_pca",
+        "rivals",
+        "counterfactual_figure",
+        "looks_at_figure",
+        "summary",
+    },
+    "dae.model.hu_high": {
+        "patient_pages",
+        "train_dae",
+        "train_pca",
+        "rivals",
+        "counterfactual_figure",
+        "looks_at_figure",
+        "summary",
+    },
     "dae.train": {"train_dae", "summary"},
     "dae.train.save_every_s": set(),
     "dae.encode": {"encode", "fit_steps", "summary"},
@@ -190,6 +211,8 @@ KEYS: dict[str, set[str]] = {
 OTHER_DAG = {
     "methods",
     "export.write",
+    "report.pdf",
+    "cohort.qc",
     "run.results",
     "run.model",
     "cohort.sheet",
