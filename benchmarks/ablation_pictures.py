@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from ablation_training import Run
 from vertegrade.arrays import Floats, read_array, write_array
+from vertegrade.drawn_tables import COLLAPSED_CROPS, LOSSES
 from vertegrade.evaluation.bootstrap import Metric, Metrics
 from vertegrade.evaluation.counterfactual import counterfactual_metrics, counterfactual_table, wanted_of
 from vertegrade.evaluation.metrics import mean
@@ -32,17 +33,7 @@ from vertegrade.grading.rows import stack_latents
 from vertegrade.localizer.networks import load_refiner
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.dae import CounterfactualSettings
-from vertegrade.tables import (
-    COLLAPSED_CROPS,
-    KEY,
-    LANDMARKS,
-    LOSSES,
-    MEASUREMENTS,
-    PREDICTIONS,
-    read_table,
-    read_tables,
-    write_frame,
-)
+from vertegrade.tables import KEY, LANDMARKS, MEASUREMENTS, PREDICTIONS, read_table, read_tables, write_frame
 from vertegrade.threads import fixed_threads
 
 REFINER = Path(__file__).resolve().parents[1] / "models/localizer/vertebrae.safetensors"

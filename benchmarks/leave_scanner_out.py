@@ -21,6 +21,7 @@ from sklearn.metrics import roc_auc_score
 
 from grader_cohort import LIDC, TOTALSEGMENTATOR, UNLABELLED
 from vertegrade.arrays import read_array
+from vertegrade.drawn_tables import VIRTUAL_TRUTH
 from vertegrade.grading.appearance import appearance_table
 from vertegrade.grading.calibration import calibrate
 from vertegrade.grading.hyperplane import fit_hyperplane
@@ -38,7 +39,6 @@ from vertegrade.tables import (
     MEASUREMENTS,
     PATIENT_SPLITS,
     SHAPES,
-    VIRTUAL_TRUTH,
     read_table,
     read_tables,
 )

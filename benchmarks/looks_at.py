@@ -24,6 +24,7 @@ import pandas as pd
 from scipy import ndimage
 
 from vertegrade.arrays import Floats, Floats32, read_array
+from vertegrade.drawn_tables import COLLAPSED_CROPS
 from vertegrade.evaluation.average_intact import average_intact, intact_rows
 from vertegrade.files import read_json
 from vertegrade.graders.dae.attribution import (
@@ -41,7 +42,7 @@ from vertegrade.grading.rows import stack_latents
 from vertegrade.grading.severity_direction import severity_direction
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.dae import DaeModelSettings
-from vertegrade.tables import COLLAPSED_CROPS, KEY, LATENTS, PREDICTIONS, read_table
+from vertegrade.tables import KEY, LATENTS, PREDICTIONS, read_table
 
 COUNT, BLUR_MM, CHANGED_HU, SEED = 60, 4.0, 10.0, 0
 

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import read_array
+from vertegrade.drawn_tables import VIRTUAL_CASES
 from vertegrade.files import read_json, write_text
 from vertegrade.plotting import save_figure
 from vertegrade.report.challenge.figures import all_figures
 from vertegrade.report.challenge.page import Shown, challenge_page
 from vertegrade.report.challenge.pictures import chosen_examples, picture
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import CROPS, KEY, VIRTUAL_CASES, read_table
+from vertegrade.tables import CROPS, KEY, read_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:

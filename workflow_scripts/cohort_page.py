@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from vertegrade.drawn_tables import GRADE_HEIGHTS
 from vertegrade.files import read_json, sha256_of, write_text
 from vertegrade.methods import MAIN
 from vertegrade.report.applied import applied_run
 from vertegrade.report.cohort_page import cohort_page
 from vertegrade.report.looks_at_text import looks_at_texts
-from vertegrade.tables import GRADE_HEIGHTS, GRADE_TABLE, read_table
+from vertegrade.tables import GRADE_TABLE, read_table
 from vertegrade.workflow.job import run_job
 
 

@@ -6,13 +6,12 @@ import pandas as pd
 from vertegrade.arrays import generator_of, read_array, write_array
 from vertegrade.cohort.splits import split_of
 from vertegrade.ct.volume import read_volume
+from vertegrade.drawn_tables import COLLAPSED_CROPS, LOSSES
 from vertegrade.settings.dae import CounterfactualSettings
 from vertegrade.settings.spine import CropSettings
 from vertegrade.tables import (
-    COLLAPSED_CROPS,
     CROPS,
     LANDMARKS,
-    LOSSES,
     MEASUREMENTS,
     PATIENT_SPLITS,
     SCANS,

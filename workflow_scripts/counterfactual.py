@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import read_array, write_array
+from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.evaluation.counterfactual import counterfactual_metrics, counterfactual_table, wanted_of
 from vertegrade.files import read_json, write_json
 from vertegrade.graders.dae.counterfactual import counterfactuals
@@ -18,17 +19,7 @@ from vertegrade.localizer.networks import load_refiner
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.dae import CounterfactualSettings
 from vertegrade.settings.spine import CropSettings
-from vertegrade.tables import (
-    COUNTERFACTUALS,
-    KEY,
-    LANDMARKS,
-    LATENTS,
-    MEASUREMENTS,
-    PREDICTIONS,
-    read_table,
-    read_tables,
-    write_table,
-)
+from vertegrade.tables import KEY, LANDMARKS, LATENTS, MEASUREMENTS, PREDICTIONS, read_table, read_tables, write_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from vertegrade.arrays import read_array
+from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.files import new_folder
 from vertegrade.level_texts import level_text
 from vertegrade.plotting import save_figure
@@ -12,7 +13,7 @@ from vertegrade.report.spread import spread_by_severity
 from vertegrade.report.strips import animation, counterfactual_figure, within_window
 from vertegrade.settings.dae import CounterfactualSettings, DaeModelSettings
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import COUNTERFACTUALS, GRADE_TABLE, KEY, LABELS, PREDICTIONS, empty_table, read_table
+from vertegrade.tables import GRADE_TABLE, KEY, LABELS, PREDICTIONS, empty_table, read_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job, new_folder(job.output.animations) as folder:

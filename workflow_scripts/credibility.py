@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import read_array
+from vertegrade.drawn_tables import VIRTUAL_TRUTH
 from vertegrade.evaluation.cases import patient_codes
 from vertegrade.evaluation.challenge.credibility import (
     REAL,
@@ -18,16 +19,7 @@ from vertegrade.evaluation.challenge.credibility import (
 )
 from vertegrade.files import write_json
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.tables import (
-    CROPS,
-    KEY,
-    LABELS,
-    LANDMARKS,
-    VIRTUAL_TRUTH,
-    empty_table,
-    read_table,
-    read_tables,
-)
+from vertegrade.tables import CROPS, KEY, LABELS, LANDMARKS, empty_table, read_table, read_tables
 from vertegrade.virtual_fractures.truth import found_truth
 from vertegrade.workflow.job import run_job
 

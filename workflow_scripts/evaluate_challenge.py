@@ -3,6 +3,7 @@
 import pandas as pd
 
 from vertegrade.cohort.splits import in_split
+from vertegrade.drawn_tables import VIRTUAL_CASES, VIRTUAL_TRUTH
 from vertegrade.evaluation.challenge.cases import challenge_bodies, challenge_cases
 from vertegrade.evaluation.challenge.measures import challenge_measures
 from vertegrade.files import read_json, write_json
@@ -15,8 +16,6 @@ from vertegrade.tables import (
     PATIENT_SPLITS,
     PREDICTIONS,
     SCANS,
-    VIRTUAL_CASES,
-    VIRTUAL_TRUTH,
     empty_table,
     read_table,
     read_tables,

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from vertegrade.arrays import read_array
+from vertegrade.drawn_tables import COLLAPSED_CROPS, LOSSES
 from vertegrade.graders.dae.encoding import encode
 from vertegrade.graders.dae.steps import fit_steps
 from vertegrade.graders.dae.weights import load_dae
 from vertegrade.settings.dae import DaeEncodeSettings
-from vertegrade.tables import COLLAPSED_CROPS, LOSSES, read_table
+from vertegrade.tables import read_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:

@@ -8,12 +8,13 @@ from vertegrade.annotations.overrides import read_overrides
 from vertegrade.cohort.qc import take_mark
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import read_volume
+from vertegrade.drawn_tables import VIRTUAL_TRUTH
 from vertegrade.localizer.scan import finder, localize_scan
 from vertegrade.localizer.sight.see import load_sight
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.doubt import with_flags
-from vertegrade.tables import LANDMARKS, SCANS, VIRTUAL_TRUTH, empty_table, read_table, write_table
+from vertegrade.tables import LANDMARKS, SCANS, empty_table, read_table, write_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import read_array, write_array
+from vertegrade.drawn_tables import COUNTERFACTUALS, GRADE_HEIGHTS, LOOKS_AT, LOSSES
 from vertegrade.evaluation.areas import areas_in
 from vertegrade.evaluation.average_intact import average_intact, intact_rows
 from vertegrade.evaluation.grade_heights import grade_heights
@@ -23,20 +24,7 @@ from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.dae import CounterfactualSettings
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.settings.spine import CropSettings
-from vertegrade.tables import (
-    COUNTERFACTUALS,
-    GRADE_HEIGHTS,
-    KEY,
-    LANDMARKS,
-    LATENTS,
-    LOOKS_AT,
-    LOSSES,
-    MEASUREMENTS,
-    PREDICTIONS,
-    read_table,
-    read_tables,
-    write_table,
-)
+from vertegrade.tables import KEY, LANDMARKS, LATENTS, MEASUREMENTS, PREDICTIONS, read_table, read_tables, write_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:

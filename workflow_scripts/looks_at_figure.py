@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import read_array
+from vertegrade.drawn_tables import COUNTERFACTUALS, LOOKS_AT
 from vertegrade.plotting import save_figure
 from vertegrade.report.looks_at import looks_at_figure
 from vertegrade.report.strips import within_window
 from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import COUNTERFACTUALS, CROPS, KEY, LOOKS_AT, read_table
+from vertegrade.tables import CROPS, KEY, read_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import read_array, write_array
+from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
 from vertegrade.evaluation.rival import compared_crops, rival_figures, rivals
 from vertegrade.files import write_json
 from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
@@ -13,7 +14,7 @@ from vertegrade.localizer.refiner.in_crops import heights_in_images
 from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.settings.spine import CropSettings
-from vertegrade.tables import COUNTERFACTUALS, CROPS, KEY, LANDMARKS, LOSSES, MEASUREMENTS, read_table, read_tables
+from vertegrade.tables import CROPS, KEY, LANDMARKS, MEASUREMENTS, read_table, read_tables
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:

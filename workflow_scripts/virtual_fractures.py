@@ -5,18 +5,10 @@ import pandas as pd
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import read_volume, write_volume
+from vertegrade.drawn_tables import VIRTUAL_TRUTH
 from vertegrade.files import new_folder
 from vertegrade.reasons import Refused
-from vertegrade.tables import (
-    LANDMARKS,
-    MEASUREMENTS,
-    PATIENT_SPLITS,
-    SCANS,
-    VIRTUAL_TRUTH,
-    empty_table,
-    read_table,
-    write_table,
-)
+from vertegrade.tables import LANDMARKS, MEASUREMENTS, PATIENT_SPLITS, SCANS, empty_table, read_table, write_table
 from vertegrade.virtual_fractures.make import require_tested, virtual_scan
 from vertegrade.workflow.job import run_job
 

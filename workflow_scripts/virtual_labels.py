@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from vertegrade.tables import LABELS, LANDMARKS, MEASUREMENTS, VIRTUAL_TRUTH, read_table, write_table
+from vertegrade.drawn_tables import VIRTUAL_TRUTH
+from vertegrade.tables import LABELS, LANDMARKS, MEASUREMENTS, read_table, write_table
 from vertegrade.virtual_fractures.truth import intact_labels, virtual_labels
 from vertegrade.workflow.job import run_job
 

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.drawn_tables import AREAS
 from vertegrade.evaluation.areas import areas_of, neighbours_of, part_of_spine
 from vertegrade.evaluation.average_intact import average_intact, intact_rows
 from vertegrade.levels import LABEL_OF
 from vertegrade.settings.spine import CropSettings
-from vertegrade.tables import AREAS, POINT_COLUMNS
+from vertegrade.tables import POINT_COLUMNS
 
 NAN = np.full((1, 6, 2), np.nan)
 

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.evaluation.counterfactual import _returns, counterfactual_metrics, counterfactual_table, wanted_of
 from vertegrade.graders.dae.counterfactual import Pictures, Shown
 from vertegrade.grading.counterfactual import column_losses, severity_of_grade
 from vertegrade.levels import LABEL_OF
-from vertegrade.tables import COUNTERFACTUALS, empty_table
+from vertegrade.tables import empty_table
 
 LABELS = [LABEL_OF["T7"], LABEL_OF["L4"]]
 SIX = np.array([[20, 22], [40, 22], [22, 31], [38, 31], [20, 40], [40, 40]], float)

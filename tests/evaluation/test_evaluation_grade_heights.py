@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
 from vertegrade.evaluation.grade_heights import grade_heights
 from vertegrade.levels import LABEL_OF
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.tables import COUNTERFACTUALS, LOSSES, empty_table
+from vertegrade.tables import empty_table
 
 SETTINGS = EvaluationSettings(bootstrap_resamples=100)
 KEY = ["source", "part", "shape", "step", "column"]

@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 import torch
 
+from vertegrade.drawn_tables import AREAS, LOOKS, LOOKS_AT
 from vertegrade.evaluation import maps as module
 from vertegrade.evaluation.looks_at import Map, looks_at_metrics, looks_at_table, rank_correlations
 from vertegrade.graders.dae.attribution import Sight
 from vertegrade.levels import LABEL_OF
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.tables import AREAS, LOOKS, LOOKS_AT, empty_table
+from vertegrade.tables import empty_table
 
 SETTINGS = EvaluationSettings(bootstrap_resamples=50)
 COUNT = 8

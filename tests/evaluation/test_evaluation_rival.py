@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.drawn_tables import LOSSES
 from vertegrade.evaluation.rival import groups_of, rival_figures, rivals
 from vertegrade.evaluation.warp import warped
 from vertegrade.graders.dae.counterfactual import Shown
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.tables import LOSSES
 
 SIX = np.array([[20, 22], [44, 22], [20, 31], [44, 31], [20, 40], [44, 40]], float)
 WANTED = [f"wanted_{name}" for name in LOSSES]

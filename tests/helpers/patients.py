@@ -10,20 +10,13 @@ from PIL import Image
 from helpers.drawn import drawn
 from helpers.synthetic_predictions import Cohort, make_cohort
 from vertegrade.cohort.qc import QcMark
+from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.report.patients.findings import Patient, patients_of, side_by_side
 from vertegrade.report.patients.pages import About, graded_levels, index_page, patient_page
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import (
-    COUNTERFACTUALS,
-    HEIGHTS,
-    LOSSES,
-    MEASUREMENTS,
-    POINTS,
-    check_table,
-    empty_table,
-)
+from vertegrade.tables import HEIGHTS, MEASUREMENTS, POINTS, check_table, empty_table
 
 COHORT = make_cohort(20)
 INTACT = {"anterior": 28.0, "middle": 27.0, "posterior": 29.0}

@@ -33,6 +33,17 @@ MODULES: dict[str, set[str]] = {
     "reasons.py": {"convert", "localize", "flow", "cohort_page", "montage", "counterfactual_figure", "outcome"}
     | {"looks_at_figure"},
     "tables.py": ALL,
+    "columns.py": ALL,
+    "drawn_tables.py": DRAWN
+    | {
+        "localize",
+        "collapse_crops",
+        "fit_steps",
+        "counterfactual_figure",
+        "looks_at_figure",
+        "cohort_page",
+        "patient_pages",
+    },
     "report/applied.py": {"cohort_page"},
     "report/templates.py": {"cohort_page"},
     "threads.py": {"localize", "encode", "fit_steps", "looks_at"},

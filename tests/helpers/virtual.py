@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from vertegrade.drawn_tables import VIRTUAL_CASES, VIRTUAL_TRUTH
 from vertegrade.spine.heights import genant_grade
 from vertegrade.tables import (
     CENTRE_COLUMNS,
@@ -14,8 +15,6 @@ from vertegrade.tables import (
     POINT_COLUMNS,
     PREDICTIONS,
     SCANS,
-    VIRTUAL_CASES,
-    VIRTUAL_TRUTH,
     check_table,
     is_text,
 )

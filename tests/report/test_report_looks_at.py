@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vertegrade.drawn_tables import AREAS, COUNTERFACTUALS, GRADE_HEIGHTS
 from vertegrade.report.looks_at import looks_at_figure, mean_change, over
 from vertegrade.report.looks_at_text import looks_at_texts
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import AREAS, COUNTERFACTUALS, GRADE_HEIGHTS, HEIGHTS, empty_table
+from vertegrade.tables import HEIGHTS, empty_table
 
 SETTINGS = ReportSettings()
 SIDE = 16

@@ -11,6 +11,7 @@ from PIL import Image
 
 from helpers.synthetic_crops import make_crops
 from helpers.synthetic_predictions import make_cohort
+from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
 from vertegrade.evaluation.counterfactual import wanted_of
 from vertegrade.levels import NAMES
 from vertegrade.plotting import NOTICE, save_figure
@@ -25,7 +26,7 @@ from vertegrade.report.strips import (
 )
 from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import COUNTERFACTUALS, LOSSES, check_table, empty_table
+from vertegrade.tables import check_table, empty_table
 
 SETTINGS = ReportSettings()
 PREDICTIONS = make_cohort(20).dae

@@ -22,11 +22,11 @@ from helpers.empty_page import page
 from helpers.runs import ROOT
 from vertegrade.cohort.labels import LabelError
 from vertegrade.cohort.sheet import ScanRow
-from vertegrade.files import read_json
+from vertegrade.drawn_tables import COUNTERFACTUALS
+from vertegrade.files import read_json, write_json
 from vertegrade.grading.rows import GradingError
 from vertegrade.tables import (
     APPEARANCE,
-    COUNTERFACTUALS,
     CROPS,
     GRADE_TABLE,
     LABELS,

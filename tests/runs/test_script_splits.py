@@ -16,6 +16,7 @@ from helpers.synthetic_predictions import make_cohort
 from helpers.tiny_dae import pixels
 from vertegrade.cohort.labels import LabelError
 from vertegrade.cohort.splits import LeakageError
+from vertegrade.drawn_tables import COLLAPSED_CROPS, LOSSES
 from vertegrade.evaluation.cases import EvaluationError
 from vertegrade.files import write_json
 from vertegrade.graders.crops import Crops
@@ -27,11 +28,9 @@ from vertegrade.grading.prediction import predict, with_novelty, with_patients
 from vertegrade.grading.rows import GradingError
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import (
-    COLLAPSED_CROPS,
     CROPS,
     LANDMARKS,
     LATENTS,
-    LOSSES,
     MEASUREMENTS,
     PATIENT_SPLITS,
     PREDICTIONS,

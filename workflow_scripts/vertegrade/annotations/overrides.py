@@ -15,18 +15,11 @@ import pandas as pd
 import pandera.pandas as pa
 
 from vertegrade.cohort.sheet import SheetError, delimited_rows
+from vertegrade.columns import IDENTIFIER
 from vertegrade.level_texts import parse_level
 from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.reasons import Refused
-from vertegrade.tables import (
-    CENTRE_COLUMNS,
-    IDENTIFIER,
-    LANDMARKS,
-    POINT_COLUMNS,
-    POINT_SD_COLUMNS,
-    check_table,
-    empty_table,
-)
+from vertegrade.tables import CENTRE_COLUMNS, LANDMARKS, POINT_COLUMNS, POINT_SD_COLUMNS, check_table, empty_table
 
 ACTIONS = ("replace", "delete", "add", "relabel")
 REQUIRED = ["scan_id", "vertebra", "action"]

@@ -7,13 +7,14 @@ import pandas as pd
 from scipy import ndimage
 
 from vertegrade.arrays import Floats
+from vertegrade.drawn_tables import AREAS
 from vertegrade.graders.dae.counterfactual import Shown, outlines
 from vertegrade.graders.dae.decoding import body_masks
 from vertegrade.level_texts import region
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.straighten import mm_to_crop
-from vertegrade.tables import AREAS, points_of
+from vertegrade.tables import points_of
 
 PARTS = {
     "C1-C7": "cervical",

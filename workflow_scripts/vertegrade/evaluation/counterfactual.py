@@ -13,11 +13,12 @@ import pandas as pd
 from scipy.spatial import KDTree
 
 from vertegrade.arrays import Floats, Floats32
+from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
 from vertegrade.graders.dae.counterfactual import Pictures, Shown, outlines
 from vertegrade.graders.dae.decoding import body_masks
 from vertegrade.grading.counterfactual import MIDDLE_OF_GRADE, column_losses, severity_of_grade, targets
 from vertegrade.spine.heights import SEVERE
-from vertegrade.tables import COUNTERFACTUALS, GRADES, LOSSES, PATIENT_KEY, SHAPES, check_table
+from vertegrade.tables import GRADES, PATIENT_KEY, SHAPES, check_table
 
 WITHIN = 0.08  # of the middle of a grade
 BODY_MM = 1.0  # the body and its edge, as far as a change counts as within it

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import Floats
+from vertegrade.drawn_tables import GRADE_HEIGHTS, LOSSES
 from vertegrade.evaluation.areas import part_of_spine
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
 from vertegrade.evaluation.metrics import mean, ratio
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.tables import GRADE_HEIGHTS, GRADES, HEIGHTS, LOSSES, SHAPES, check_table
+from vertegrade.tables import GRADES, HEIGHTS, SHAPES, check_table
 
 STEPS = {"0-1": (0, 1), "1-2": (1, 2), "2-3": (2, 3), "0-3": (0, 3)}
 ALL, PARTS = "all", ("all", "thoracic", "thoracolumbar", "lumbar")

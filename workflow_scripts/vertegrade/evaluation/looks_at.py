@@ -12,10 +12,11 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from vertegrade.arrays import Floats
+from vertegrade.drawn_tables import AREAS, LOOKS, LOOKS_AT
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
 from vertegrade.evaluation.metrics import mean
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.tables import AREAS, GRADES, LOOKS, LOOKS_AT, PATIENT_KEY, check_table
+from vertegrade.tables import GRADES, PATIENT_KEY, check_table
 
 SHOWN = "gradient"  # the map of the page; docs/results/counterfactuals.md says why
 FRACTURED = "1-3"

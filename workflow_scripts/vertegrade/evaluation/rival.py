@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import Floats
+from vertegrade.drawn_tables import LOSSES
 from vertegrade.evaluation.challenge.credibility import Looks, looks_of, told_apart
 from vertegrade.evaluation.warp import warped
 from vertegrade.graders.dae.counterfactual import Shown
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.spine.heights import MILD
-from vertegrade.tables import LOSSES
 
 MOST_CROPS = 500  # of CT that pictures are compared with, of each group
 

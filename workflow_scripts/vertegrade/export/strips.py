@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import read_array
+from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.levels import NAMES
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import COUNTERFACTUALS, read_table
+from vertegrade.tables import read_table
 
 
 @dataclass(frozen=True, eq=False)

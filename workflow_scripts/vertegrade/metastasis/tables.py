@@ -5,9 +5,10 @@ They have no Genant grade, and no table of the graders has a row of theirs.
 
 import pandera.pandas as pa
 
+from vertegrade.columns import IDENTIFIER
 from vertegrade.levels import NAMES
 from vertegrade.metastasis.classes import CLASSES, INVOLVED, NETWORKS, PHANTOM_LESIONS, SPINE_METS
-from vertegrade.tables import IDENTIFIER, KEY, SPLITS
+from vertegrade.tables import KEY, SPLITS
 
 
 def _text(*values: str) -> pa.Column:

@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 
 from vertegrade.arrays import Floats
+from vertegrade.drawn_tables import AREAS
 from vertegrade.plotting import STYLE, Pixels, grey_values
 from vertegrade.report.montage import canvas, mid_sagittal, say_if_empty, show
 from vertegrade.report.strips import watermarked
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import AREAS, GRADES
+from vertegrade.tables import GRADES
 
 HEADS = ("Mean CT crop", "By gradient", "By occlusion", "PCA (exact)", "Drawn for one grade")
 RAISES, LOWERS = (214, 39, 40), (31, 119, 180)

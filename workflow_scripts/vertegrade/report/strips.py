@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from vertegrade.drawn_tables import LOSSES
 from vertegrade.plotting import STYLE, Pixels, grey_values
 from vertegrade.report.montage import (
     DOUBT_COLOUR,
@@ -25,7 +26,6 @@ from vertegrade.report.montage import (
 )
 from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import LOSSES
 from vertegrade.vertebra_reasons import doubts_of
 
 WATERMARK = "SYNTHETIC"

@@ -4,18 +4,9 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import Floats
+from vertegrade.drawn_tables import VIRTUAL_TRUTH
 from vertegrade.spine.heights import genant_grade
-from vertegrade.tables import (
-    CENTRE_COLUMNS,
-    HEIGHTS,
-    KEY,
-    LABELS,
-    PATIENT_KEY,
-    POINT_COLUMNS,
-    VIRTUAL_TRUTH,
-    centres_of,
-    check_table,
-)
+from vertegrade.tables import CENTRE_COLUMNS, HEIGHTS, KEY, LABELS, PATIENT_KEY, POINT_COLUMNS, centres_of, check_table
 from vertegrade.virtual_fractures.body import INFERIOR, SUPERIOR
 from vertegrade.virtual_fractures.spine import Link
 

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.cohort.splits import split_of
+from vertegrade.drawn_tables import SOURCE, VIRTUAL_CASES
 from vertegrade.evaluation.bands import thickness_bands
 from vertegrade.evaluation.challenge.thresholds import thresholds
 from vertegrade.level_texts import region
-from vertegrade.tables import HEIGHTS, KEY, SOURCE, VIRTUAL_CASES, check_table
+from vertegrade.tables import HEIGHTS, KEY, check_table
 from vertegrade.virtual_fractures.truth import found_truth
 
 NOT_FOUND, NO_PREDICTION = "not_found", "no_prediction"

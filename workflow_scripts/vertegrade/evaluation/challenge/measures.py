@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import Floats
+from vertegrade.drawn_tables import SOURCE, VIRTUAL_KINDS
 from vertegrade.evaluation.bootstrap import Estimate, Metric, Metrics, estimate
 from vertegrade.evaluation.cases import patient_codes
 from vertegrade.evaluation.challenge.thresholds import LEAST_PATIENTS, SPECIFICITY, WANTED, loss_noticed
@@ -21,7 +22,7 @@ from vertegrade.evaluation.metrics import Flags, auc, mean, share, spearman
 from vertegrade.level_texts import REGIONS
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.spine.heights import MODERATE, genant_severity
-from vertegrade.tables import HEIGHTS, KEY, SHAPES, SOURCE, VIRTUAL_KINDS
+from vertegrade.tables import HEIGHTS, KEY, SHAPES
 
 BAND_EDGES = (0.05, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50, 0.60)  # of true loss; Genant's limits are among them
 CLEAR_LOSS = MODERATE  # from this loss on a fracture should be noticed

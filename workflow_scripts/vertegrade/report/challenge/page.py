@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from vertegrade.drawn_tables import SOURCE
 from vertegrade.evaluation.challenge.measures import BAND_EDGES, LEAST_FOR_LIMIT
 from vertegrade.evaluation.texts import estimate_text
 from vertegrade.levels import NAMES
@@ -14,7 +15,7 @@ from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.report.cohort_page import data_uri
 from vertegrade.report.templates import PHANTOM_FACT, templates
-from vertegrade.tables import HEIGHTS, SOURCE
+from vertegrade.tables import HEIGHTS
 
 VIRTUAL_NOTICE = "VIRTUAL fractures: made by a program in the scans, no patient has them"
 KINDS = {
