@@ -171,6 +171,7 @@ MODULES: dict[str, set[str]] = {
     "graders/pca_map.py": {"looks_at"},
     "graders/keypoints/": {"measure"},
     "graders/classifiers/": set(),  # of methods that only `methods` asks for
+    "graders/fusion/": set(),
     "graders/supervised/": set(),
     "graders/supcon/": set(),
     "graders/dae/": DAE,

@@ -69,6 +69,8 @@ FEEDS = {
     "bone_quality_page": "",
     "patches": "score_supervised score_supcon",
     "patches_virtual": "",
+    "fuse": "",
+    "fuse_virtual": "",
     "train_supervised": "score_supervised",
     "score_supervised": "calibrate_scores grade_scores",
     "train_supcon": "score_supcon",
@@ -108,6 +110,7 @@ ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
 # Of methods that only `methods` asks for.
+ASKED_FOR |= {"fuse", "fuse_virtual"}
 ASKED_FOR |= {"patches", "patches_virtual", "train_supervised", "score_supervised", "calibrate_scores", "grade_scores"}
 ASKED_FOR |= {
     "score_supervised_virtual",

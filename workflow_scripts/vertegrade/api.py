@@ -23,6 +23,7 @@ from vertegrade.files import read_json
 from vertegrade.frozen import SIGHT, methods_in, sight_folder
 from vertegrade.graders.dae.latents import dae_latents
 from vertegrade.graders.dae.weights import Dae, load_dae
+from vertegrade.graders.fusion.latents import fused_latents
 from vertegrade.graders.keypoints.latents import keypoint_latents
 from vertegrade.grading.appearance import appearance_table
 from vertegrade.grading.calibration import Calibration
@@ -158,8 +159,14 @@ def _of_keypoints(model: OpenModel, landmarks: pd.DataFrame, crops: pd.DataFrame
     return keypoint_latents(measure(landmarks, model.heights), points_from(model.settings), model.heights.sha256)
 
 
+def _of_both(model: OpenModel, landmarks: pd.DataFrame, crops: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
+    parts = (_of_dae, _of_keypoints)
+    return fused_latents(*(part(model, landmarks, crops, pixels) for part in parts))
+
+
 # Table LATENTS of a scan by each method that a model may have.
 LATENTS: dict[str, Callable[[OpenModel, pd.DataFrame, pd.DataFrame, np.ndarray], pd.DataFrame]] = {
     "dae": _of_dae,
     "keypoints": _of_keypoints,
+    "fusion": _of_both,
 }

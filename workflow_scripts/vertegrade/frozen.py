@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vertegrade.files import file_hashes, sha256_of, write_json, write_text
+from vertegrade.graders.fusion.definition import fusion_sha256
 from vertegrade.graders.keypoints.definition import definition_sha256
 from vertegrade.methods import BASELINES, INTACT_HEIGHTS, MAIN, METHODS, STEPS
 from vertegrade.model_files import DAE_FORMAT, FITTED_KEYS, NETWORKS, ModelFileError, check_keys, read_metadata
@@ -26,6 +27,7 @@ SIGHT = "sight.safetensors"
 SHIPPED = "models/grader"  # of the clone
 SHIPPED_NAME = "shipped"  # value of run.model that means it
 DAE_WEIGHTS = METHODS[MAIN].weights
+POINTS = ("keypoints", "fusion")  # whose latents depend on what sets the six points
 # Rules whose manifests contain settings of the model, and which.
 RECORDED_BY = {
     "localize": ("localize",),
@@ -215,12 +217,19 @@ def content_problems(model: Model, methods: Iterable[str], points_from: str) -> 
         steps = Path(model.folder, STEPS)
         if method == MAIN and read_metadata(steps).get("model_sha256") != sha256_of(Path(model.folder, weights)):
             yield f"{steps}: learned from other weights than {weights}; copy the whole folder of the model again"
-        heights = sha256_of(Path(model.folder, INTACT_HEIGHTS)) if method == "keypoints" else ""
-        if heights and its != definition_sha256(points_from, heights):
+        if method in POINTS and its != _points_sha256(model.folder, method, points_from):
             yield (
                 f"{path}: fitted to other indices than this version takes from points of {points_from}, or to other "
-                f"heights than {INTACT_HEIGHTS}; {RETRAIN}, or remove {path.parent} to grade without keypoints"
+                f"heights than {INTACT_HEIGHTS}; {RETRAIN}, or remove {path.parent} to grade without {method}"
             )
+
+
+def _points_sha256(folder: str, method: str, points_from: str) -> str:
+    """What the latents of a method that reads six points are made by."""
+    definition = definition_sha256(points_from, sha256_of(Path(folder, INTACT_HEIGHTS)))
+    if method == "keypoints":
+        return definition
+    return fusion_sha256(sha256_of(Path(folder, DAE_WEIGHTS)), definition)
 
 
 def differences(model: Model) -> list[str]:

@@ -87,6 +87,16 @@ METHODS = {
             "usual at a level is fitted to the training split.",
         ),
         Method(
+            name="fusion",
+            label="Fusion",
+            needs=frozenset({"crops", "points"}),
+            latents="latents/fusion/{shard}.parquet",
+            weights="",
+            model_files=("dae/weights.safetensors", *fitted("fusion")),
+            baseline="pca",
+            about="The DAE's latent and the indices of the six points side by side, graded as one latent.",
+        ),
+        Method(
             name="supervised",
             label="Supervised",
             needs=frozenset({"crops", "patches"}),
