@@ -1,8 +1,8 @@
 """Trabecular HU, discs, slips and curves against the truth of phantoms: python benchmarks/measures.py RESULTS.
 
 RESULTS is a finished run on phantoms (`make demo`). HU are compared with what was drawn in the same core of the true
-body, before the scanner; the rest with the same formula on the true points; scoliosis with the true tilts. Errors that
-are constants of `spine/` were set on patients of odd number; figures are of even ones.
+body, before the scanner; the rest with the same formula on the true points; scoliosis with the true tilts. Lines are
+of patients of even and of odd number apart.
 """
 
 import argparse

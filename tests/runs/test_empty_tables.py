@@ -36,6 +36,7 @@ from vertegrade.tables import (
     PREDICTIONS,
     SCANS,
     SPINES,
+    VERTEBRA_TABLE,
     read_table,
 )
 
@@ -104,6 +105,33 @@ def test_a_shard_without_a_scan_is_localized_measured_drawn_and_cropped(bare: Co
     assert np.load(pixels).shape == (0, *CROP)
     for path, schema in ((measurements, MEASUREMENTS), (latents, LATENTS), (crops, CROPS), (views["places"], SPINES)):
         assert read_table(path, schema).empty
+
+
+def test_a_patient_of_whom_nothing_is_left_has_a_record_and_an_export_that_says_why(bare: Cohort) -> None:
+    bodies, curves = bare.out("bodies.parquet"), bare.out("curves.parquet")
+    bare.run(
+        "spine_measures",
+        {"volumes": str(bare.folder / "ct/0"), "landmarks": bare.landmarks},
+        {"bodies": bodies, "curves": curves},
+    )
+    patients, vertebrae = bare.out("patients"), bare.out("vertebrae.csv")
+    bare.run(
+        "patients",
+        {
+            "scans": [bare.states],
+            "landmarks": [bare.landmarks],
+            "measurements": [bare.measurements],
+            "bodies": [bodies],
+            "curves": [curves],
+            "predictions": [bare.predictions(method) for method in METHODS],
+            "grades": bare.grades,
+        },
+        {"patients": patients, "vertebrae": vertebrae, "description": bare.out("dataset_description.json")},
+        params={"about": {"phantoms": False, "model": False}},
+    )
+    (scan,) = read_json(Path(patients, "p.json"))["scans"]
+    assert (scan["scan_id"], scan["state"], scan["vertebrae"]) == ("a", "failed", [])
+    assert read_table(vertebrae, VERTEBRA_TABLE).empty
 
 
 def test_a_shard_of_whose_scans_no_virtual_one_is_made(bare: Cohort) -> None:

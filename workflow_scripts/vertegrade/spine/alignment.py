@@ -16,7 +16,7 @@ from vertegrade.arrays import Floats
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.tables import HEIGHTS, POINT_SD_COLUMNS, centres_of, points_of
 
-# Errors that the points' own standard deviations do not contain, measured on half of the phantoms of the demo.
+# Errors that the points' own standard deviations do not contain; docs/results/measures.md says how well they fit.
 DISC_FLOOR_MM, SLIP_MM, ANGLE_FLOOR_DEG, SCOLIOSIS_DEG = 0.5, 0.8, 1.2, 2.5
 CURVES = {"kyphosis": ("T4", "T12"), "lordosis": ("L1", "L5")}
 SCOLIOSIS_LEAST = 6  # vertebrae in a row

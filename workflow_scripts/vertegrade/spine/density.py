@@ -18,7 +18,7 @@ MIDDLE, HALF_DEPTH, HALF_WIDTH = 0.66, 0.17, 0.27
 FROM_ENDPLATE_MM, FROM_ENDPLATE_SHARE = 4.5, 0.27  # of the height; the larger one counts
 LEAST_MM3 = 250.0
 VOXELS_APART = 8.0  # mm3 that count as one independent sample: grain and noise are correlated
-# Error that the spread within the core does not contain, measured on half of the phantoms of the demo.
+# Error that the spread within the core does not contain; docs/results/measures.md says how well it fits.
 FLOOR_HU = 4.0
 # Flags of a scan under which HU of bone are not those of bone alone, or not comparable.
 FORBIDDING = ("contrast", "metal", "multi_energy", "clipped")
