@@ -91,6 +91,13 @@ def test_limits_have_the_best_macro_f1_of_all_with_that_fracture_limit(fracture_
     assert f1_score(grade, found, average="macro") == pytest.approx(best)
 
 
+def test_fractures_begin_where_they_are_told_to_also_where_macro_f1_would_have_it_elsewhere() -> None:
+    value, grade = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1])
+    assert best_grade_limits(value, grade, 1, 0.5) == [pytest.approx(0.5), NEVER, NEVER]
+    assert best_grade_limits(value, grade, 1, 0.85) == [pytest.approx(0.85), NEVER, NEVER]
+    assert best_grade_limits(value, grade, 1, 0.15)[0] == pytest.approx(0.15)
+
+
 def test_a_grade_that_does_not_occur_is_never_given() -> None:
     value, grade = np.linspace(0, 3, 31), np.repeat([0, 1, 3], [10, 10, 11])
     assert set(grade_of(GradeScale(fitted_limits(value, grade, 1)).severity(value))) == {0, 1, 3}
