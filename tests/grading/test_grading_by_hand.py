@@ -248,8 +248,8 @@ def test_no_number_alone_makes_a_vertebra_unusual() -> None:
     """By hand: six spreads from the median is as far as a number counts."""
     x = np.random.default_rng(0).normal(size=(200, 3))
     distance = fit_distance(x)
-    at_limit = distance.median + [6 * distance.spread[0], 0, 0]
-    beyond = distance.median + [1e9, 0, 0]
+    at_limit = distance.median + np.array([6 * distance.spread[0], 0, 0])
+    beyond = distance.median + np.array([1e9, 0, 0])
     np.testing.assert_allclose(distance.log_of(beyond[None]), distance.log_of(at_limit[None]))
-    lower = distance.median + [5 * distance.spread[0], 0, 0]
+    lower = distance.median + np.array([5 * distance.spread[0], 0, 0])
     assert distance.log_of(lower[None]) < distance.log_of(at_limit[None])
