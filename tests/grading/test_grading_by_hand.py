@@ -22,7 +22,7 @@ from vertegrade.grading.hyperplane import (
     fit_plane,
     plane_distance,
 )
-from vertegrade.grading.novelty import LIMIT, Novelty, _excess, fit_novelty, patient_weights
+from vertegrade.grading.novelty import LIMIT, Novelty, _excess, fit_distance, fit_novelty, patient_weights
 from vertegrade.grading.novelty import appearance_of as looks_of
 from vertegrade.grading.patients import fit_patient_rule
 from vertegrade.grading.prediction import predict, with_novelty, with_patients
@@ -242,3 +242,14 @@ def test_the_most_unusual_sign_says_how_unusual_a_vertebra_is(fitted: Fitted, no
     worst = novelty.excess(z, x, severity).max(axis=1)
     found = [(novelty.scores < value).sum() / 1000 for value in worst]
     np.testing.assert_allclose(novelty.shares(z, x, severity), found)
+
+
+def test_no_number_alone_makes_a_vertebra_unusual() -> None:
+    """By hand: six spreads from the median is as far as a number counts."""
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    distance = fit_distance(x)
+    at_limit = distance.median + np.array([6 * distance.spread[0], 0, 0])
+    beyond = distance.median + np.array([1e9, 0, 0])
+    np.testing.assert_allclose(distance.log_of(beyond[None]), distance.log_of(at_limit[None]))
+    lower = distance.median + np.array([5 * distance.spread[0], 0, 0])
+    assert distance.log_of(lower[None]) < distance.log_of(at_limit[None])

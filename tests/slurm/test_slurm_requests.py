@@ -149,10 +149,13 @@ def test_check_cohort_tries_each_kind_of_job_before_the_first(cluster: Cluster, 
     threads = "threads 1, mem_mb 4000, runtime 30"
     for jobs, why in [
         (
-            f"; encode (asks for slurm_partition gpu,gpu-long, {threads}, gres gpu:h100:1)",
+            f"{refused} encode (asks for slurm_partition gpu,gpu-long, {threads}, gres gpu:h100:1)",
             "allocation failure: Requested node",
         ),
-        (f"{refused} counterfactual (asks for slurm_partition gpu, threads 2, mem_mb 99999999", "allocation failure: "),
+        (
+            "; counterfactual, fit_steps, looks_at (asks for slurm_partition gpu, threads 2, mem_mb 99999999",
+            "allocation failure: ",
+        ),
         (
             f"{refused} localize (asks for slurm_partition gpu-long, ",
             "partition gpu-long allows 60 minutes; set its runtime",
