@@ -197,10 +197,11 @@ def content_problems(model: Model, methods: Iterable[str], points_from: str) -> 
         path = Path(model.folder, "grading", method, "hyperplane.json")
         its = json.loads(path.read_text(encoding="utf-8"))["model_sha256"]
         weights = METHODS[method].weights
-        if weights and its != sha256_of(Path(model.folder, weights)):
+        found = sha256_of(Path(model.folder, weights)) if weights else ""
+        if weights and its != found:
             yield f"{path}: fitted to other weights than {weights}; copy the whole folder of the model again"
         steps = Path(model.folder, STEPS)
-        if method == MAIN and read_metadata(steps).get("model_sha256") != sha256_of(Path(model.folder, weights)):
+        if method == MAIN and read_metadata(steps).get("model_sha256") != found:
             yield f"{steps}: learned from other weights than {weights}; copy the whole folder of the model again"
         heights = sha256_of(Path(model.folder, INTACT_HEIGHTS)) if method == "keypoints" else ""
         if heights and its != definition_sha256(points_from, heights):
