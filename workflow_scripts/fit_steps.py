@@ -16,9 +16,8 @@ from vertegrade.workflow.job import run_job
 with run_job(snakemake) as job:
     dae = load_dae(job.input.weights, job.device)
     tables = [read_table(path, COLLAPSED_CROPS) for path in job.input.crops]
-    z = encode(dae, [read_array(path) for path in job.input.pixels], job.settings(DaeEncodeSettings).batch_size).astype(
-        np.float64
-    )
+    pixels = [read_array(path) for path in job.input.pixels]  # row for row those of the tables
+    z = encode(dae, pixels, job.settings(DaeEncodeSettings).batch_size).astype(np.float64)
     columns = ["patient_id", "scan_id", "vertebra", *LOSSES]
     rows = np.concatenate([table[columns].to_numpy(object) for table in tables])
     names = [f"{scan}/{vertebra}" for scan, vertebra in rows[:, 1:3]]

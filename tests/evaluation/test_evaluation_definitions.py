@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, brier_score_loss, cohen_kappa_score, f1_score, roc_auc_score
 
 from vertegrade.evaluation.bootstrap import LEAST_DEFINED, Metric, Metrics, estimate
@@ -66,6 +67,7 @@ def test_metrics_of_vertebrae_are_each_of_their_own_column() -> None:
         "macro_f1": f1_score(true_grade, grade, average="macro"),
         "qwk": cohen_kappa_score(true_grade, grade, weights="quadratic"),
         "mae": np.abs(severity - true_grade).mean(),
+        "spearman_height_loss": spearmanr(severity[ILL], GRADED["height_loss"][ILL]).statistic,
         "brier": brier_score_loss(ILL, p),
         "exact_grade": (grade == true_grade).mean(),
         "non_evaluable_rate": (~CASES["evaluable"]).mean(),
@@ -109,6 +111,15 @@ def test_metrics_of_patients_leave_out_those_without_a_grade() -> None:
     worst = table[table["evaluable"]].groupby("patient_id")[["severity", "grade"]].max()
     assert seen["severity"].tolist() == worst["severity"].tolist()
     assert seen["grade"].tolist() == worst["grade"].tolist()
+
+
+def test_patients_without_a_grade_lend_their_weight_to_nobody() -> None:
+    patients = patient_cases(CASES.assign(evaluable=CASES["evaluable"] & (CASES["patient_id"] > "p04")), 1)
+    weights = np.arange(1.0, len(patients) + 1)
+    seen = patients["evaluable"].to_numpy(dtype=bool)
+    ill, severity = (patients[name].to_numpy()[seen] for name in ("fractured", "severity"))
+    found = patient_metrics(patients)(weights[None])["auc"].values[0]
+    assert found == pytest.approx(roc_auc_score(ill, severity.astype(float), sample_weight=weights[seen]))
 
 
 def test_the_calibration_error_of_patients_is_that_of_fifths() -> None:

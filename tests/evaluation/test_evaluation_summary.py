@@ -9,7 +9,7 @@ import pytest
 
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import evaluate
-from vertegrade.evaluation.summary import summary
+from vertegrade.evaluation.summary import VERTEBRA, summary
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.workflow.cost import cost
 from vertegrade.workflow.run_facts import run_facts
@@ -43,6 +43,10 @@ def test_the_summary_keeps_the_documented_schema(schema):
     result = summary(metrics, COUNTS, FACTS, COST)
     jsonschema.validate(json.loads(json.dumps(result, allow_nan=False)), schema)
     assert result["methods"]["dae"]["vertebra_auc"] == metrics["dae"]["splits"]["test"]["vertebra"]["auc"]["value"]
+    test = metrics["dae"]["splits"]["test"]
+    assert result["methods"]["dae"]["patient_auc"] == test["patient"]["auc"]["value"]
+    for name in VERTEBRA:
+        assert result["methods"]["dae"][name] == test["vertebra"][name]["value"], name
     assert result["methods"]["pca"]["vertebra_auc"] < result["methods"]["dae"]["vertebra_auc"]
 
 

@@ -212,10 +212,11 @@ def content_problems(model: Model, methods: Iterable[str], points_from: str) -> 
         )
         its = json.loads(path.read_text(encoding="utf-8"))["model_sha256"]
         weights = METHODS[method].weights
-        if weights and its != sha256_of(Path(model.folder, weights)):
+        found = sha256_of(Path(model.folder, weights)) if weights else ""
+        if weights and its != found:
             yield f"{path}: fitted to other weights than {weights}; copy the whole folder of the model again"
         steps = Path(model.folder, STEPS)
-        if method == MAIN and read_metadata(steps).get("model_sha256") != sha256_of(Path(model.folder, weights)):
+        if method == MAIN and read_metadata(steps).get("model_sha256") != found:
             yield f"{steps}: learned from other weights than {weights}; copy the whole folder of the model again"
         if method in POINTS and its != _points_sha256(model.folder, method, points_from):
             yield (
