@@ -101,7 +101,7 @@ def _nested(where: str, location: Location) -> str:
 
 
 def _nearest(location: Location) -> str:
-    """Suggestion: the closest key of the same block, else the closest key anywhere."""
+    """Suggestion: the closest key of the same block, else the closest key wherever it stands."""
     *block, key = map(str, location)
     everywhere = list(_keys(Settings))
     siblings = {path.rsplit(".", 1)[-1]: path for path in everywhere if path.rsplit(".", 1)[:-1] == [".".join(block)]}
@@ -110,9 +110,11 @@ def _nearest(location: Location) -> str:
     close = difflib.get_close_matches(key, siblings, n=1, cutoff=0.5)
     if close:
         return f"; did you mean `{siblings[close[0]]}`?"
-    ends = {path.rsplit(".", 1)[-1]: path for path in everywhere}
-    close = difflib.get_close_matches(key, ends, n=1, cutoff=0.5)
-    return f"; did you mean `{ends[close[0]]}`?" if close else f"; valid keys here: {', '.join(sorted(siblings))}"
+    ends = [path.rsplit(".", 1)[-1] for path in everywhere]
+    if close := difflib.get_close_matches(key, ends, n=1, cutoff=0.5):
+        alike = [f"`{path}`" for path, end in zip(everywhere, ends, strict=True) if end == close[0]]
+        return f"; did you mean {' or '.join(alike)}?"
+    return f"; valid keys here: {', '.join(sorted(siblings))}"
 
 
 def _keys(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
