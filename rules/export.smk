@@ -29,7 +29,6 @@ rule export_scans:
         rows=rows_of("path", "series"),
         unlisted=unlisted("path"),
         method=MAIN,
-        model=MODEL,
         write=sorted(SETTINGS.export.write),
         settings=settings_of(
             "ct",

@@ -18,7 +18,7 @@ from vertegrade.workflow.manifest import manifest_path
 with run_job(snakemake) as job:
     method = job.params.method
     made = read_json(manifest_path(job.results, "grade", {"method": method}))["finished"]
-    maker = maker_of(method, Path(job.params.model).name, made)
+    maker = maker_of(method, Path(job.input.hyperplane).parents[2].name, made)
     least = read_json(job.input.hyperplane)["fracture_grade"]
     wanted = Wanted(frozenset(job.params.write), least, job.settings(CtSettings))
     strips = read_strips(
@@ -36,6 +36,4 @@ with run_job(snakemake) as job:
             done.append([row.scan_id, " ".join(files), why_not])
             job.log.info("%s: %d files%s", row.scan_id, len(files), f"; no DICOM: {why_not}" if why_not else "")
         with (folder / "scans.tsv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, delimiter="\t", lineterminator="\n").writerows(
-                [["scan_id", "files", "why_no_dicom"], *done]
-            )
+            csv.writer(file, delimiter="\t", lineterminator="\n").writerows(done)

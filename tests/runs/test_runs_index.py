@@ -199,6 +199,9 @@ def test_an_export_that_was_asked_for_names_the_patient(run: Run) -> None:
     drawn = {file.name for file in exported if file.name.startswith("synthetic-")}
     assert {"sr.dcm", "fhir.json", "summary.dcm"} <= named <= {"sr.dcm", "fhir.json", "summary.dcm"} | drawn
     assert {"points.mrk.json", "scans.tsv"} <= {file.name for file in exported}
+    for listed in (file.read_text().splitlines() for file in exported if file.name == "scans.tsv"):
+        assert [line.split("\t")[0] for line in listed].count("scan_id") == 1
+        assert len(listed) > 1
 
 
 def test_the_search_looks_into_what_is_packed(tmp_path: Path) -> None:
