@@ -62,7 +62,7 @@ MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
 COMPARED = [name for name in METHODS if ALL_METHODS[name].baseline in METHODS]
 SCORED_METHODS = [name for name in ALL_METHODS if ALL_METHODS[name].scores]
-LATENT_METHODS = [name for name in METHODS if ALL_METHODS[name].latents]
+LATENT_METHODS = [name for name in ALL_METHODS if ALL_METHODS[name].latents]
 MODEL_NOTES = model_notes(SETTINGS)
 # Whether vertebrae unlike those of the training get no grade. By default not within the cohort that trained the model.
 WITHHOLD = SETTINGS.grading.novel == "withhold" or (

@@ -45,7 +45,7 @@ rule cohort_page:
         heights=f"<results>/{INTACT_HEIGHTS}",
         calibrators=expand(
             "<results>/grading/{method}/calibrator.json",
-            method=LATENT_METHODS,
+            method=[name for name in METHODS if name in LATENT_METHODS],
         ),
         montage="<results>/report/montage.png",
         counterfactuals="<results>/report/counterfactuals.png",

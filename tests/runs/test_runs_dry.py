@@ -52,6 +52,13 @@ def test_phantom_cohort(tmp_path: Path) -> None:
     assert counts["evaluate"] == 3  # dae, pca and keypoints
 
 
+def test_a_run_without_the_baseline_still_draws_its_map(tmp_path: Path) -> None:
+    """What the severity comes from is shown beside the exact map of the PCA, whether or not PCA is compared."""
+    counts = jobs(dry(tmp_path, config={"methods": ["dae"]}))  # type: ignore[dict-item]
+    assert counts["evaluate"] == 1
+    assert counts["looks_at"] == counts["train_pca"] == 1
+
+
 def test_without_labels_everything_learns_from_virtual_fractures_too(tmp_path: Path) -> None:
     """All learned steps read the same vertebrae, so that none of them sees virtual bone for the first time."""
     text = dry(tmp_path, config={"cohort": {"labels": "virtual", "sheet": str(write_sheet(tmp_path, 12))}})
