@@ -142,6 +142,32 @@ def test_a_series_of_both_releases_is_one_scan(tmp_path: Path) -> None:
     assert [item["reason"] for item in found.left_out] == ["same_name"]
 
 
+# Where an image lies, and the split that its row has.
+OFFICIAL = {
+    "dataset-verse19training/rawdata/sub-verse004/sub-verse004_ct.nii.gz": "train",
+    "dataset-verse19validation/rawdata/sub-verse401/sub-verse401_split-verse201_ct.nii.gz": "validation",
+    "dataset-verse19test/rawdata/sub-verse012/sub-verse012_ct.nii.gz": "test",
+    "dataset-verse20test/rawdata/sub-verse500/sub-verse500_dir-ax_ct.nii.gz": "test",
+    "dataset-verse20training/rawdata/sub-gl003/sub-gl003_dir-ax_ct.nii.gz": "train",
+    "dataset-verse20training/rawdata/sub-verse013/sub-verse013_ct.nii.gz": "",  # the grade sheet has it in the test set
+    "my-verse20test/sub-verse502_ct.nii.gz": "",
+    "dataset-verse20test/rawdata/sub-01/sub-01_ct.nii.gz": "",
+}
+
+
+@pytest.mark.parametrize(("image", "split"), OFFICIAL.items(), ids=list(OFFICIAL))
+def test_the_official_split_is_that_of_the_release_of_the_subject(tmp_path: Path, image: str, split: str) -> None:
+    nifti(tmp_path / "in" / image)
+    rows, _ = indexed(tmp_path / "in")
+    assert [row.split for row in rows.values()] == [split]
+
+
+def test_one_release_alone_may_be_indexed(tmp_path: Path) -> None:
+    nifti(tmp_path / "dataset-verse20validation/rawdata/sub-verse500/sub-verse500_dir-ax_ct.nii.gz")
+    rows, _ = indexed(tmp_path / "dataset-verse20validation")
+    assert rows["verse500"].split == "validation"
+
+
 def test_a_folder_called_after_a_subject_says_whose_the_images_in_it_are(tmp_path: Path) -> None:
     for path in ("sub-01/first.nii.gz", "sub-01/ses-2/second.nii.gz", "sub-02/first.nii.gz"):
         nifti(tmp_path / "in" / path)

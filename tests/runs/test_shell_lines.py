@@ -66,6 +66,7 @@ EXPORT = "tests/runs/test_runs_export.py"
 AUDIT = "tests/runs/test_runs_audit.py"
 CHALLENGE = By("tests/house/test_makefile.py", "def test_demo_grades_the_public_scan_")
 GRADE = By("tests/runs/test_runs_grade.py", "def test_make_grade_")
+VERSE = "tests/runs/test_runs_verse.py"
 SLURM = By("tests/slurm/test_slurm_run.py", "def test_whole_workflow(")
 LINES: dict[str, Typed | By | Known | Absent] = {
     "make demo": By("tests/house/test_makefile.py", "def test_demo_is_snakemake_without_a_config("),
@@ -87,6 +88,10 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "make index DIR=...": Typed("1 scans of 1 patients", "again.csv"),
     "make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]": Typed("1 scans of 1 patients", "scans.index.json"),
     "make index": Typed("give the folder: make index DIR=/data/ct", status=2),
+    "make index DIR=verse SHEET=verse/scans.csv": By(VERSE, 'vertegrade(folder, "index", "verse"'),
+    'make check-cohort CONFIG="presets/verse.yaml"': By(VERSE, 'vertegrade(folder, "check"'),
+    ".venv/bin/snakemake --cores 8 --configfile presets/supervised_published.yaml presets/supcon_published.yaml "
+    "presets/dae64.yaml presets/verse.yaml": By(VERSE, "def test_the_lines_of_the_how_to_are_planned_"),
     "make check-cohort CONFIG=mine.yaml PROFILE=slurm": By(
         "tests/slurm/test_slurm_requests.py", "def test_check_cohort_tries_each_kind_of_job_before_the_first("
     ),

@@ -6,6 +6,7 @@ id; what comes before a second id is the subject. `dir-ax`, `CT-iso` mean the pl
 """
 
 import re
+from collections.abc import Iterable
 
 NAME = re.compile(
     r"(?:sub-)?((?:verse|gl)\d{3})(?:[_-](?:split-)?((?:verse|gl)\d{3}))?(?:[_-](?:ct|dir)[_-](?:iso|ax|sag|cor))?"
@@ -34,6 +35,7 @@ SERIES = {
     416: (247, 279),
     417: (277, 278),
 }
+FIRST_OF_2020 = 450  # all subjects with smaller numbers are of VerSe'19 (wiki of osf.io/b2wxj)
 SUBJECT_OF = {f"verse{one:03d}": f"verse{subject}" for subject, series in SERIES.items() for one in series}
 
 
@@ -45,3 +47,20 @@ def verse_ids(name: str) -> tuple[str, str] | None:
     first, second = (text.lower() if text else "" for text in found.groups())
     series = second or first
     return SUBJECT_OF.get(series, first), series
+
+
+# The folders of the subject-based releases, as they are downloaded.
+RELEASE = re.compile(r"dataset-verse(19|20)(training|validation|test)", re.IGNORECASE)
+
+
+def official_split(folders: Iterable[str], patient: str) -> str:
+    """Split of VerSe's release for a patient whose image lies in these folders; "" where the names do not say.
+
+    Subjects of VerSe'19 are in both releases, not always on the same side. Their split is that of VerSe'19, which the
+    grade sheet has too, so VerSe'20 counts for its own subjects alone.
+    """
+    if not verse_ids(patient):
+        return ""
+    old = patient.startswith("verse") and int(patient.removeprefix("verse")) < FIRST_OF_2020
+    found = [match for match in map(RELEASE.fullmatch, folders) if match and (match[1] == "19") == old]
+    return {"training": "train"}.get(found[-1][2].lower(), found[-1][2].lower()) if found else ""

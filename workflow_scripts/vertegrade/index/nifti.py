@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from vertegrade.annotations.verse import centroid_labels
 from vertegrade.cohort.sheet import IDENTIFIER, ScanRow
-from vertegrade.cohort.verse_names import verse_ids
+from vertegrade.cohort.verse_names import official_split, verse_ids
 from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.index.found import Found
 from vertegrade.index.headers import NiftiHeader, nifti_header
@@ -76,7 +76,8 @@ def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None
         taken[scan] = path
         keys.setdefault(header.key, path)
         mask, centroids = _beside(path, header, annotations[_scan_of(os.path.basename(path))])
-        found.rows.append(ScanRow(scan, patient, path, mask=mask, centroids=centroids))
+        split = official_split(Path(path).relative_to(top.parent).parts[:-1], patient)
+        found.rows.append(ScanRow(scan, patient, path, mask=mask, centroids=centroids, split=split))
     unnamed = sum(not _subject(path, top) for path in taken.values())
     if unnamed:
         found.notes.append(

@@ -1,0 +1,132 @@
+"""VerSe from the download to the grades, by the lines of docs/how-to/verse.md, on a release made of PHANTOMS."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from helpers.runs import ROOT, TINY, plain_environment
+from helpers.verse_release import OF_2019, OF_2020, write_release
+from vertegrade.settings.phantom import PhantomSettings
+from vertegrade.tables import LABELS, PATIENT_SPLITS, PREDICTIONS, SCANS, read_table, read_tables
+
+pytestmark = pytest.mark.slow
+
+HOW_TO = (ROOT / "docs/how-to/verse.md").read_text(encoding="utf-8")
+METHODS = ["dae", "pca", "keypoints", "fusion"]
+# What makes hours into a minute; the networks that are trained on grades have runs of their own.
+QUICK: dict[str, Any] = {
+    "run": {"device": "cpu"},
+    "methods": METHODS,
+    "cohort": {"shards": 2},
+    "dae": {"train": {"steps": 2}, "counterfactual": {"vertebrae": 2, "rounds": 1, "render_steps": 2}},
+}
+SPLIT_OF = {"training": "train", "validation": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run in `folder`, and what `make index` and `make check-cohort` printed."""
+
+    folder: Path
+    index: str
+    check: str
+
+
+def typed(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, env=plain_environment(), capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return done.stdout + done.stderr
+
+
+def vertegrade(folder: Path, *arguments: str) -> str:
+    """What `make index` and `make check-cohort` run."""
+    return typed(folder, sys.executable, "-m", "vertegrade.commands", *arguments)
+
+
+def snakemake(folder: Path, presets: list[str], *arguments: str) -> str:
+    start = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+    return typed(folder, *start, "--configfile", *presets, *arguments)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("verse")
+    write_release(folder / "verse", PhantomSettings())
+    index = vertegrade(folder, "index", "verse", "--sheet", "verse/scans.csv")
+    (folder / "quick.yaml").write_text(yaml.safe_dump(QUICK), encoding="utf-8")
+    presets = [str(TINY), str(ROOT / "presets/verse.yaml"), "quick.yaml"]
+    check = vertegrade(folder, "check", *presets)
+    snakemake(folder, presets)
+    return Run(folder, index, check)
+
+
+@pytest.fixture(scope="module")
+def results(run: Run) -> Path:
+    return run.folder / "results/verse"
+
+
+def test_every_series_is_graded_once(run: Run, results: Path) -> None:
+    scans = read_tables(sorted((results / "ct").glob("*.parquet")), SCANS)
+    assert sorted(scans["scan_id"]) == sorted(
+        [f"verse{series:03d}" for _, series, _ in OF_2019] + [n for n, _ in OF_2020]
+    )
+    assert set(scans["state"]) == {"done"}
+    left_out = json.loads((run.folder / "verse/scans.index.json").read_text())["left_out"]
+    named = [item["path"] for item in left_out if item["reason"] == "same_name"]
+    assert [Path(path).name for path in named] == ["sub-verse008_ct.nii.gz"]  # "challenge2020" comes first
+
+
+def test_the_official_split_holds_and_no_subject_is_in_two(results: Path) -> None:
+    splits = read_table(results / "cohort/splits.tsv", PATIENT_SPLITS)
+    assert splits["patient_id"].is_unique
+    official = {f"verse{subject:03d}": SPLIT_OF[folder] for subject, _, folder in OF_2019}
+    official |= {name: SPLIT_OF[folder] for name, folder in OF_2020}
+    assert dict(zip(splits["patient_id"], splits["split"], strict=True)) == official
+    assert set(splits["origin"]) == {"given"}
+
+
+def test_excluded_entries_are_left_out_with_their_reason(results: Path) -> None:
+    labels = read_table(results / "cohort/labels.parquet", LABELS)
+    excluded = labels[~labels["usable"]]
+    assert list(zip(excluded["scan_id"], excluded["reason"], strict=True)) == [("verse004", "foreign_material")]
+    assert not set(labels["scan_id"]) & {name for name, _ in OF_2020}  # nobody published their grades
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_grades_the_test_subjects(results: Path, method: str) -> None:
+    graded = read_table(results / f"predictions/{method}.parquet", PREDICTIONS)
+    assert set(graded.loc[graded["split"] == "test", "patient_id"]) == {"verse012", "verse020", "verse504"}
+    metrics = json.loads((results / f"evaluation/{method}/metrics.json").read_text())
+    assert metrics["splits"]["test"]["counts"]["vertebrae_evaluated"] > 0
+
+
+def test_the_lines_of_the_how_to_are_planned_with_the_published_sizes(run: Run) -> None:
+    line = re.search(r"^\.venv/bin/snakemake .*?--configfile ((?:\S+\.yaml ?\\?\n? *)+)", HOW_TO, re.M)
+    assert line
+    presets = [str(ROOT / name) for name in line[1].replace("\\", " ").split()]
+    assert [Path(name).stem for name in presets][-1] == "verse"
+    plan = snakemake(run.folder, presets, "-n", "--quiet", "rules")
+    assert {"train_dae", "train_supervised", "train_supcon"} <= set(re.findall(r"^(\w+) +\d+$", plan, re.M))
+
+
+def test_no_network_sees_a_test_subject(results: Path) -> None:
+    training = json.loads((results / "dae/training.json").read_text())
+    subjects = {subject for subject, _, folder in OF_2019 if folder == "training"}
+    assert training["patients"] == len(subjects) + sum(folder == "training" for _, folder in OF_2020)
+
+
+def test_tables_of_both_releases_say_the_same(run: Run) -> None:
+    sheet = pd.read_csv(run.folder / "verse/scans.csv", dtype=str).fillna("")
+    assert sheet.loc[sheet["scan_id"] == "verse504", "centroids"].tolist() == [""]  # millimetres are not used
+    assert (sheet["mask"] != "").all()
+    assert sheet.groupby("patient_id")["split"].nunique().max() == 1
+    assert "millimetres" in (run.folder / "verse/scans.index.json").read_text()
+    assert "problem" not in run.check.lower()
