@@ -75,9 +75,8 @@ def results(run: Run) -> Path:
 
 def test_every_series_is_graded_once(run: Run, results: Path) -> None:
     scans = read_tables(sorted((results / "ct").glob("*.parquet")), SCANS)
-    assert sorted(scans["scan_id"]) == sorted(
-        [f"verse{series:03d}" for _, series, _ in OF_2019] + [n for n, _ in OF_2020]
-    )
+    series = [f"verse{number:03d}" for _, number, _ in OF_2019] + [name for name, _ in OF_2020]
+    assert sorted(scans["scan_id"]) == sorted(series)
     assert set(scans["state"]) == {"done"}
     left_out = json.loads((run.folder / "verse/scans.index.json").read_text())["left_out"]
     named = [item["path"] for item in left_out if item["reason"] == "same_name"]
