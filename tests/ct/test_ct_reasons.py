@@ -29,7 +29,7 @@ def test_every_reason_and_flag_is_given_somewhere_and_tested() -> None:
     assert set(GIVEN.findall(everywhere)) == set(REASONS)
     tests = code_below(ROOT / "tests/ct")
     assert not [reason for reason in GIVEN.findall(reading) if reason not in tests]
-    tests += code_below(ROOT / "tests/spine")
+    tests += code_below(ROOT / "tests/spine") + code_below(ROOT / "tests/cohort")
     assert not [flag for flag in FLAGS if flag not in tests]
     assert not [flag for flag in FLAGS if f'"{flag}"' not in everywhere]
 

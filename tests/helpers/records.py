@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.landmarks import landmarks, normal_heights
+from helpers.landmarks import landmarks, measure, normal_heights
 from vertegrade.grading.grades import grade_table
 from vertegrade.records.patient import Tables, patient_records
-from vertegrade.spine.indices import measure
 from vertegrade.tables import PREDICTIONS, SCANS, SPINE_CURVES, SPINE_MEASURES, check_table, empty_table
 
 

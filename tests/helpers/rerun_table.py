@@ -163,6 +163,8 @@ KEYS: dict[str, set[str]] = {
     "supervised": {"summary"},
     "supcon": {"summary"},
     "metastasis.train.save_every_s": set(),
+    "supervised.train.save_every_s": set(),
+    "supcon.train.save_every_s": set(),
     "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
     "dae.model": {"train_dae", "rivals", "summary"},
     "dae.model.hu_low": {
@@ -242,6 +244,11 @@ VALUES = {
     "grading.coverage": 0.7,
     "metastasis.network.blocks": [4, 6, 8],
     "metastasis.baseline_blocks": [6, 12, 24, 32],
+    "supervised.model.windows_hu": [[-350.0, 1150.0], [-60.0, 150.0]],
+    "supervised.model.densenet.layers": [4, 4, 5],
+    "supervised.model.seresnet.layers": [1, 1, 1, 2],
+    "supcon.model.windows_hu": [[-60.0, 150.0], [-350.0, 1150.0]],
+    "supcon.model.seresnet.layers": [1, 1, 1, 2],
     "grading.novel": "withhold",
     "localize.last_vertebra": 24,
 }

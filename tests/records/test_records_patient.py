@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.landmarks import THORACOLUMBAR, landmarks, normal_heights
+from helpers.landmarks import THORACOLUMBAR, landmarks, measure, normal_heights
 from helpers.synthetic_predictions import Cohort, make_cohort
 from vertegrade.ct.volume import Volume
 from vertegrade.grading.grades import grade_table
@@ -18,7 +18,6 @@ from vertegrade.levels import LABEL_OF
 from vertegrade.records.description import dataset_description
 from vertegrade.records.patient import Tables, patient_records
 from vertegrade.records.vertebrae import vertebra_table
-from vertegrade.spine.indices import measure
 from vertegrade.spine.measures import spine_measures
 from vertegrade.tables import (
     GRADE_TABLE,

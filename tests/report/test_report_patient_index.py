@@ -16,7 +16,7 @@ from helpers.patients import CARD, COHORT, index, patients, pictures, strips_of
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.cohort.qc import QcMark
 from vertegrade.plotting import NOTICE
-from vertegrade.report.patients.printing import browser, print_pages
+from vertegrade.report.patients.printing import browser, plain, print_pages
 
 EVIL = '"><script>alert(1)</script>'
 CHROMIUM = browser()
@@ -141,6 +141,13 @@ def test_a_page_is_printed_to_the_same_bytes_each_time(tmp_path: Path) -> None:
     first, second = ((tmp_path / name / "a.pdf").read_bytes() for name in ("first", "second"))
     assert first.startswith(b"%PDF")
     assert first == second
+
+
+def test_names_of_elements_and_dates_are_those_of_no_print() -> None:
+    one = b"/ID (node00000082) /Refs [(node00000082) (node00000007)] /CreationDate (D:20261129101112"
+    two = b"/ID (node00000094) /Refs [(node00000094) (node00000019)] /CreationDate (D:20261130111213"
+    same = b"/ID (node00000000) /Refs [(node00000000) (node00000001)] /CreationDate (D:20000101000000"
+    assert plain(one) == plain(two) == same
 
 
 def test_where_no_browser_is_installed_the_error_says_what_to_do(

@@ -285,7 +285,7 @@ def of_another_series(dataset: Dataset, number: int) -> None:
 def test_fewer_methods_re_run_what_is_of_all_methods(opened: Callable[..., Any]) -> None:
     with opened({"methods": ["dae", "keypoints"]}) as workflow:
         planned = {job.rule for job in workflow.planned(TARGETS)}
-    assert planned == table.with_followers({"grades", "figures", "summary", "cohort_page"})
+    assert planned == table.with_followers({"grades", "figures", "summary", "cohort_page", "patient_pages"})
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,9 @@ def test_a_method_that_is_asked_for_runs_its_own_rules_and_no_other_is_trained(
     methods = ["dae", "pca", "keypoints", method]
     with opened({"methods": methods, "supervised": {"model": {"network": network}}}) as workflow:
         jobs = workflow.planned(TARGETS)
-    expected = table.with_followers({"patches", "train_supervised", "train_supcon", "summary"}) - others
+    expected = (
+        table.with_followers({"patches", "train_supervised", "train_supcon", "summary", "patient_pages"}) - others
+    )
     assert {job.rule for job in jobs} == expected
     assert {job.wildcards["method"] for job in jobs if "method" in job.wildcards} == {method}
 
@@ -337,7 +339,7 @@ def test_scans_with_metastases_are_no_part_of_a_usual_run(opened: Callable[..., 
     with opened({"metastasis": {"folder": str(tmp_path)}}) as workflow:
         assert {job.rule for job in workflow.planned(TARGETS)} == table.with_followers({"summary"})
         assert {job.rule for job in workflow.planned(("metastasis",))} == {
-            "metastasis", "convert_metastasis", "lesion_slices", "train_bone_quality", "predict_bone_quality",
+            "convert_metastasis", "lesion_slices", "train_bone_quality", "predict_bone_quality",
             "evaluate_bone_quality", "bone_quality_page",
         }  # fmt: skip
 
@@ -383,7 +385,7 @@ def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, t
     assert run.returncode == 0, (run.stdout + run.stderr)[-4000:]
     sheet.write_text("\n".join(rows) + "\n")
     text = dry_run(tmp_path, config=config)
-    shard = {"convert", "localize", "localization_picture", "measure", "crop", "appearance", "encode"}
+    shard = {"convert", "localize", "localization_picture", "measure", "spine_measures", "crop", "appearance", "encode"}
     cohort = {"split", "grade", "grades", "counterfactual", "patient_pages", "patients", "flow", "outcome"}
     assert rules_in(text) == shard | cohort
     assert len(set(re.findall(r"shard=(\d)", text))) == 1

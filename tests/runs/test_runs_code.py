@@ -92,8 +92,8 @@ def test_edited_training_code_trains_anew(tmp_path: Path, sheet: Config) -> None
     before = sha256_of(weights)
     module = mine / "workflow_scripts/vertegrade/graders/dae/training.py"
     text = module.read_text(encoding="utf-8")
-    assert "train.learning_rate * warm * 0.5" in text
-    module.write_text(text.replace("train.learning_rate * warm * 0.5", "train.learning_rate * warm * 0.4"))
+    assert "* rate_share" in text
+    module.write_text(text.replace("* rate_share", "* 0.9 * rate_share"))
     told = trained()
     assert "starting from nothing: the state in results/dae/state is of other code" in told
     assert "resumed" not in told

@@ -15,6 +15,8 @@ QUIET = ("--disable-background-networking", "--disable-component-update", "--dis
 OFFLINE = "--proxy-server=http://127.0.0.1:9"
 # When a file was printed is of no interest, and would make each run's bytes differ.
 DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}")
+# Elements are named by numbers of the browser, which depend on what else it did: they are numbered in turn instead.
+ELEMENT = re.compile(rb"\(node(\d{8})\)")
 
 
 def browser() -> str:
@@ -56,4 +58,11 @@ def _print(program: str, page: Path, pdf: Path, profile: str) -> None:
     if done.returncode or not pdf.is_file():
         said = done.stderr.decode("utf-8", "replace").strip()[-400:]
         raise RuntimeError(f"{page.name}: {program} did not print it (status {done.returncode}): {said}")
-    pdf.write_bytes(DATES.sub(rb"/\1 (D:20000101000000", pdf.read_bytes()))
+    pdf.write_bytes(plain(pdf.read_bytes()))
+
+
+def plain(pdf: bytes) -> bytes:
+    """A printed page without what differs from one print to the next."""
+    numbers: dict[bytes, int] = {}
+    numbered = ELEMENT.sub(lambda found: b"(node%08d)" % numbers.setdefault(found[1], len(numbers)), pdf)
+    return DATES.sub(rb"/\1 (D:20000101000000", numbered)
