@@ -11,6 +11,7 @@ from vertegrade.ct.volume import read_volume
 from vertegrade.drawn_tables import VIRTUAL_TRUTH
 from vertegrade.localizer.scan import finder, localize_scan
 from vertegrade.localizer.sight.see import load_sight
+from vertegrade.progress import progress
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.spine.doubt import with_flags
@@ -28,7 +29,7 @@ with run_job(snakemake) as job:
     truth = read_table(job.input.found_by[0], VIRTUAL_TRUTH) if moved else None
     find = finder(settings, weights, "cpu" if provided else job.device, truth)
     tables = [with_flags(empty_table(LANDMARKS))]
-    for row in (ScanRow(**plain) for plain in job.params.rows):
+    for row in progress([ScanRow(**plain) for plain in job.params.rows], job.log, "scans"):
         if scans.loc[row.scan_id, "state"] != "done":
             continue
         try:

@@ -6,6 +6,7 @@ from vertegrade.arrays import read_array
 from vertegrade.cohort.qc import read_marks
 from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.files import new_folder, read_json, write_text
+from vertegrade.progress import progress
 from vertegrade.report.patients.findings import patients_of, side_by_side
 from vertegrade.report.patients.pages import About, graded_levels, index_page, patient_page
 from vertegrade.report.patients.pictures import Pictures
@@ -49,7 +50,7 @@ with run_job(snakemake) as job, new_folder(job.output.pages) as folder:
         recommendation=settings.recommendation,
         **job.params.about,
     )
-    for patient in patients:
+    for patient in progress(patients, job.log, "pages"):
         page = patient_page(patient, landmarks.get(patient.id, nothing), pictures, about)
         (folder / f"{patient.id}.html").write_text(page, encoding="utf-8")
     write_text(job.output.index, index_page(patients, about, pictures))

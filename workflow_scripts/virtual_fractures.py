@@ -7,6 +7,7 @@ from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import read_volume, write_volume
 from vertegrade.drawn_tables import VIRTUAL_TRUTH
 from vertegrade.files import new_folder
+from vertegrade.progress import progress
 from vertegrade.reasons import Refused
 from vertegrade.tables import LANDMARKS, MEASUREMENTS, PATIENT_SPLITS, SCANS, empty_table, read_table, write_table
 from vertegrade.virtual_fractures.make import require_tested, virtual_scan
@@ -20,7 +21,7 @@ with run_job(snakemake) as job:
     splits = read_table(job.input.splits, PATIENT_SPLITS) if job.input.splits else None
     states, truths = [], [empty_table(VIRTUAL_TRUTH)]
     with new_folder(job.output.volumes) as folder:
-        for row in (ScanRow(**plain) for plain in job.params.rows):
+        for row in progress([ScanRow(**plain) for plain in job.params.rows], job.log, "scans"):
             source = row.path  # the scan that it is made of
             state = scans.loc[source].to_dict() | {"scan_id": row.scan_id, "image_sha256": ""}
             states.append(state)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vertegrade.progress import Progress
 from vertegrade.training.average import Average
 from vertegrade.training.checkpoints import load_checkpoint, save_checkpoint
 from vertegrade.training.guard import Guard
@@ -101,10 +102,13 @@ class Training:
             self.processes.require_same(self.step, f"the checkpoints in {self.folder}")
             saved = time.monotonic()
             started = saved - self.facts["seconds"]
+            told = Progress(log, "steps", steps, first=self.step)
             while self.step < steps:
                 self.train_step()
                 self.step += 1
                 self.facts["seconds"] = time.monotonic() - started
+                if first:
+                    told.at(self.step)
                 if first and self.step % self.recipe.log_every == 0:
                     self.read()
                     figures = self.facts | self.figures(self.average.network)
