@@ -70,6 +70,7 @@ MODULES: dict[str, set[str]] = {
     | {"fit_hyperplane", "collapse_crops"},
     "cohort/qc.py": {"localize"},
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
+    "cohort/months.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/splits.py": {"fit_heights", "split", "labels", "train_dae", "train_pca", "encode_pca", "fit_hyperplane"}
     | GRADERS
@@ -255,6 +256,7 @@ MODULES: dict[str, set[str]] = {
 # The pages of patients read a little of much.
 OF_PATIENT_PAGES = (
     "cohort/__init__.py",
+    "cohort/months.py",
     "cohort/qc.py",
     "cohort/sheet.py",
     "cohort/verse_names.py",
