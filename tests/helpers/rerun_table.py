@@ -221,6 +221,7 @@ OTHER_DAG = {
     "cohort.shards",
     "phantom.patients",
     "phantom.repeat_scans",
+    "phantom.follow_up",
     "localize.method",
     "localize.overrides",
     "metastasis.folder",
