@@ -48,6 +48,7 @@ for name in ALL_METHODS:
 
 include: "rules/grade.smk"
 include: "rules/records.smk"
+include: "rules/follow_up.smk"
 include: "rules/counterfactual.smk"
 include: "rules/looks_at.smk"
 include: "rules/virtual.smk"

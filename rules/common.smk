@@ -16,6 +16,7 @@ sys.path.insert(0, f"{CLONE}/workflow_scripts")
 
 from vertegrade.workflow.code_hash import packages_of, planned_code_of, run_this_clone
 from vertegrade.cohort.hashed_split import hashed_split
+from vertegrade.cohort.months import follow_up_pairs
 from vertegrade.cohort.sheet import PATTERN, ScanRow, has_splits, shard_of, splits_of
 from vertegrade.frozen import CARD, SIGHT, is_frozen, sight_folder
 from vertegrade.methods import BASELINES, INTACT_HEIGHTS, MAIN
@@ -57,6 +58,7 @@ if workflow.modifier.modify_rulename("all") != "all":
 SETTINGS, SCANS, OVERRIDES = START.settings, START.scans, START.overrides
 MARKS = {scan: said.mark for scan, said in START.marks.items() if said.mark}
 config.update(SETTINGS.model_dump())  # scripts and audit see a given model's own too
+FOLLOWED = follow_up_pairs(SCANS)
 PHANTOM = not SETTINGS.cohort.sheet
 MODEL = SETTINGS.run.model or SETTINGS.run.results
 METHODS = methods_of(SETTINGS, SCANS)
@@ -234,6 +236,12 @@ def about_pages():
     }
 
 
+def follow_up_tables():
+    """What changed between scans of one patient, where any patient has several with months."""
+    names = ["vertebrae", "scans"] if FOLLOWED else []
+    return [f"<results>/follow_up/{name}.parquet" for name in names]
+
+
 def marks_table():
     """The table of marks of quality control, where there is one."""
     return [SETTINGS.cohort.qc] if SETTINGS.cohort.qc else []
@@ -335,6 +343,7 @@ def results_wanted():
     grades, flow = "<results>/grades.csv", "<results>/report/flow.svg"
     pages = ["<results>/patients", "<results>/report/index.html"]
     pages += ["<results>/report/pdf"] if SETTINGS.report.pdf else []
+    pages += ["<results>/follow_up.csv"] if FOLLOWED else []
     if not label_files():
         return [grades, flow, *pages]
     if SETTINGS.run.model:

@@ -15,7 +15,7 @@ rule phantom:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        rows=rows_of(),
+        rows=rows_of("months"),
         settings=settings_of(
             "phantom.fractured_patients",
             "phantom.fractures_per_patient",

@@ -100,6 +100,7 @@ rule patient_pages:
         metrics="<results>/counterfactual/metrics.json",
         card=model_card(),
         marks=marks_table(),
+        follow_up=follow_up_tables(),
     output:
         index=report(
             "<results>/report/index.html",

@@ -8,6 +8,7 @@ from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.files import new_folder, read_json, write_text
 from vertegrade.progress import progress
 from vertegrade.report.patients.findings import patients_of, side_by_side
+from vertegrade.report.patients.follow_up import comparisons
 from vertegrade.report.patients.pages import About, graded_levels, index_page, patient_page
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.report.strips import within_window
@@ -15,7 +16,18 @@ from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.settings.report import ReportSettings
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.tables import CROPS, LANDMARKS, MEASUREMENTS, PREDICTIONS, SCANS, SPINES, read_table, read_tables
+from vertegrade.tables import (
+    CROPS,
+    FOLLOW_UP,
+    FOLLOW_UP_SCANS,
+    LANDMARKS,
+    MEASUREMENTS,
+    PREDICTIONS,
+    SCANS,
+    SPINES,
+    read_table,
+    read_tables,
+)
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job, new_folder(job.output.pages) as folder:
@@ -50,8 +62,17 @@ with run_job(snakemake) as job, new_folder(job.output.pages) as folder:
         recommendation=settings.recommendation,
         **job.params.about,
     )
+    compared = {}
+    if job.input.follow_up:
+        changes, pairs = (
+            read_table(path, schema)
+            for path, schema in zip(job.input.follow_up, (FOLLOW_UP, FOLLOW_UP_SCANS), strict=True)
+        )
+        for name, its in pairs.groupby("patient_id"):
+            compared[str(name)] = comparisons(changes[changes["patient_id"] == name], its)
     for patient in progress(patients, job.log, "pages"):
-        page = patient_page(patient, landmarks.get(patient.id, nothing), pictures, about)
+        of_patient = compared.get(patient.id, [])
+        page = patient_page(patient, landmarks.get(patient.id, nothing), pictures, about, of_patient)
         (folder / f"{patient.id}.html").write_text(page, encoding="utf-8")
     write_text(job.output.index, index_page(patients, about, pictures))
     job.log.info("%d pages", len(patients))

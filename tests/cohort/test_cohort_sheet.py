@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vertegrade.cohort.months import follow_up_pairs
 from vertegrade.cohort.sheet import SheetError, has_splits, read_sheet, shard_of, sheet_rows, splits_of
 
 
@@ -109,3 +110,36 @@ def test_splits_of_a_label_table_are_plain_or_left_to_the_rule_that_reads_it(
 ) -> None:
     (tmp_path / "labels.csv").write_text(text)
     assert splits_of(str(tmp_path / "labels.csv")) == found
+
+
+def sheet_with(folder: Path, *rows: str) -> Path:
+    return write(folder, "\n".join(["scan_id,patient_id,path,months", *rows]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (["a,p,x,-3"], "line 2: months '-3' must be a number, 0 or more"),
+        (["a,p,x,nan"], "line 2: months 'nan' must be a number"),
+        (["a,p,x,1e3"], "line 2: months '1e3' must be a number"),
+        (["a,p,x,12", "b,p,y,12.0"], "line 3: months 12.0 of patient 'p' is also that of line 2; "),
+        (["a,p,x,", "b,p,y,12"], "line 2: months is empty, and line 3 of the same patient 'p' has it; give it for all"),
+    ],
+)
+def test_months_that_say_nothing_are_refused_with_line_and_remedy(
+    rows: list[str], problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SheetError) as caught:
+        read_sheet(sheet_with(tmp_path, *rows))
+    assert str(caught.value).startswith(f"{tmp_path}/sheet.csv:\n{problem}")
+    assert str(caught.value).count("line 2: months") + str(caught.value).count("line 3: months") == 1
+
+
+def test_a_scan_is_compared_with_the_one_before_it_and_with_the_first(tmp_path: Path) -> None:
+    rows = read_sheet(sheet_with(tmp_path, "c,p,x,24", "a,p,y,0", "b,p,z,10", "d,q,u,0", "e,r,v,"))
+    assert [row.months for row in rows] == ["24", "0", "10", "0", ""]
+    assert follow_up_pairs(rows) == [
+        ("p", "a", "b", 0.0, 10.0),
+        ("p", "a", "c", 0.0, 24.0),
+        ("p", "b", "c", 10.0, 24.0),
+    ]

@@ -71,6 +71,7 @@ MODULES: dict[str, set[str]] = {
     | {"fit_hyperplane", "collapse_crops"},
     "cohort/qc.py": {"localize"},
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
+    "cohort/months.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/splits.py": {"fit_heights", "split", "labels", "train_dae", "train_pca", "encode_pca", "fit_hyperplane"}
     | GRADERS
@@ -130,6 +131,8 @@ MODULES: dict[str, set[str]] = {
     "spine/intact_heights.py": {"fit_heights", "measure"},
     "spine/level_statistics.py": {"phantom", "localize", "fit_heights", "measure", "collapse_crops"},
     "spine/normal_ratios.py": {"fit_heights", "measure"},
+    "follow_up/": {"patient_pages"},  # and the rule `follow_up`, where the sheet has months
+    "follow_up/table.py": set(),
     "localizer/": {"localize"},
     "localizer/refiner/in_crops.py": {"counterfactual", "rivals"},
     "localizer/__init__.py": MEASURING,
@@ -256,6 +259,7 @@ MODULES: dict[str, set[str]] = {
 # The pages of patients read a little of much.
 OF_PATIENT_PAGES = (
     "cohort/__init__.py",
+    "cohort/months.py",
     "cohort/qc.py",
     "cohort/sheet.py",
     "cohort/verse_names.py",

@@ -31,6 +31,7 @@ FEEDS = {
     "grades": "counterfactual_figure montage summary flow outcome patients",
     "spine_measures": "patients",
     "patients": "",
+    "follow_up": "patient_pages",
     "counterfactual": "rivals counterfactual_figure looks_at looks_at_figure cohort_page patient_pages",
     "looks_at": "looks_at_figure cohort_page",
     "looks_at_figure": "cohort_page",
@@ -106,6 +107,7 @@ ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_
 ASKED_FOR |= {"freeze", "patient_pdfs", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
 ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
 ASKED_FOR |= {"export_scans"}
+ASKED_FOR |= {"follow_up"}  # where the sheet has months
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
@@ -204,6 +206,7 @@ KEYS: dict[str, set[str]] = {
     "evaluation.confidence": {"evaluate", "compare", "rivals", "looks_at", "summary"},
     "evaluation.minimum_cases": {"evaluate", "compare", "rivals", "looks_at", "summary"},
     "freeze": {"summary"},
+    "follow_up": {"summary"},
     "report.montage_crops": {"montage", "summary"},
     "report.window_centre_hu": WINDOW | {"summary"},
     "report.window_width_hu": WINDOW | {"summary"},
@@ -223,6 +226,7 @@ OTHER_DAG = {
     "cohort.shards",
     "phantom.patients",
     "phantom.repeat_scans",
+    "phantom.follow_up",
     "localize.method",
     "localize.overrides",
     "metastasis.folder",

@@ -326,6 +326,11 @@ def test_more_repeated_scans_re_run_no_shard_without_one(opened: Callable[..., A
         assert {job.rule for job in workflow.planned(TARGETS)} == {"summary", "cohort_page"}
 
 
+def test_patients_with_follow_up_re_run_no_shard_where_there_is_none(opened: Callable[..., Any]) -> None:
+    with opened({"phantom": {"follow_up": 0.001}}) as workflow:  # no patient lies below
+        assert {job.rule for job in workflow.planned(TARGETS)} == {"summary", "cohort_page"}
+
+
 def test_other_labels_re_run_what_learns_from_labels(opened: Callable[..., Any], tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("patient_id,scan_id,vertebra,genant_grade\nph0001,ph0001-1,L1,1\n")

@@ -134,6 +134,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "snakemake --cores 2 metastasis": Typed(planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
+    ".venv/bin/snakemake --cores 1 --configfile presets/follow_up.yaml": Typed("follow_up", planned=True),
     ".venv/bin/vertegrade grade-latents latents.npz --out mine": By(
         "tests/house/test_latents.py", "def test_the_command_grades_and_says_what_is_wrong("
     ),
@@ -143,6 +144,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "make check": By("Makefile", "test: check"),
     "apptainer build vertegrade.sif docker-archive:vertegrade.tar": Absent("the page says that it is not tested"),
     ".venv/bin/python benchmarks/overhead.py FOLDER": Known(),
+    ".venv/bin/python benchmarks/followup.py results/follow_up": Known(),
     ".venv/bin/python benchmarks/measures.py RESULTS --scans 60": Known(),
     ".venv/bin/python benchmarks/learning_curve.py RESULTS": Known(),
     ".venv/bin/python benchmarks/ablation.py results OUT --steps 200 --precision bfloat16": Known(),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path, PurePath
 
+from vertegrade.cohort.months import month_problems
 from vertegrade.cohort.verse_names import verse_ids
 from vertegrade.settings.base import plain_path
 
@@ -30,7 +31,7 @@ class ScanRow:
     points: JSON of six points per vertebra in MosMed's layout, which only the localizer's training reads.
     labels: label table of this scan alone. split: train, validation, test or "". fingerprint: free text that
     re-runs the scan's shard when it changes. series: which series of `path` is meant where several lie there
-    (`ct.headers.series_code`).
+    (`ct.headers.series_code`). months: since the patient's first scan, a number as text, "" where nobody gave it.
     """
 
     scan_id: str
@@ -43,6 +44,7 @@ class ScanRow:
     fingerprint: str = ""
     points: str = ""
     series: str = ""
+    months: str = ""
 
     def annotation(self) -> tuple[str, str]:
         """Column and path of what the localizer's training learns from: the most detailed one; ("", "") if none."""
@@ -190,7 +192,7 @@ def _problems(rows: dict[int, ScanRow]) -> list[str]:
                 f"line {line}: patient {row.patient_id!r} is {row.split!r} here and {given!r} on line {where}; "
                 "one patient belongs to one split"
             )
-    return problems + _divided(rows)
+    return problems + _divided(rows) + month_problems(rows)
 
 
 def _divided(rows: dict[int, ScanRow]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vertegrade.cohort.months import follow_up_pairs
 from vertegrade.preflight.config import ROOT, read_settings
 from vertegrade.preflight.labels import check_labels
 from vertegrade.preflight.machine import check_machine
@@ -43,4 +44,6 @@ def check_everything(configfiles: Sequence[str], profile: str | None) -> Report:
         notes += more
     patients = len({row.patient_id for row in rows.values()})
     cohort = f"{len(rows)} scans of {patients} patients" if settings.cohort.sheet else "the phantom cohort"
+    followed = {patient for patient, *_ in follow_up_pairs(scans)} if not problems else set()
+    cohort += f", {len(followed)} of them followed up (months)" if followed else ""
     return Report(cohort, problems, notes)

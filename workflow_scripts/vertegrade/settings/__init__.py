@@ -16,6 +16,7 @@ from .ct import CtSettings
 from .dae import DaeSettings
 from .evaluation import EvaluationSettings
 from .export import ExportSettings
+from .follow_up import FollowUpSettings
 from .freeze import FreezeSettings
 from .grading import GradingSettings
 from .localizer import LocalizerTrainSettings
@@ -48,6 +49,9 @@ class Settings(Section):
     supervised: SupervisedSettings = section(SupervisedSettings, "Plain supervised classifiers.")
     supcon: SupconSettings = section(SupconSettings, "Supervised contrastive grading.")
     grading: GradingSettings = section(GradingSettings, "Hyperplane, calibration, prediction.")
+    follow_up: FollowUpSettings = section(
+        FollowUpSettings, "Several scans of one patient, with months in the sample sheet."
+    )
     virtual_fractures: VirtualSettings = section(
         VirtualSettings, "Virtual fractures in the cohort's scans (`snakemake challenge`)."
     )

@@ -13,6 +13,13 @@ class PhantomSettings(Section):
     repeat_scans: float = setting(
         0.05, "Share of patients with two scans, so that splits by scan would leak.", "fraction", ge=0, le=1
     )
+    follow_up: float = setting(
+        0.0,
+        "Share of patients with a second scan 6 to 48 months after the first, with new and progressed fractures.",
+        "fraction",
+        ge=0,
+        le=1,
+    )
     fractured_patients: float = setting(
         0.65, "Share of patients with at least one fracture (VerSe'19: 84 of 128).", "fraction", ge=0, le=1
     )

@@ -1,11 +1,14 @@
 """The fractures of a phantom patient: which vertebrae, how much height they lose, and in which shape."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from vertegrade.fractures.collapse import PLANE_HALF, draw_fracture
 from vertegrade.fractures.kinds import draw_loss, draw_shape, share_fractured
 from vertegrade.levels import craniocaudal_rank
+from vertegrade.phantom.anatomy.findings import Draft
 from vertegrade.spine.heights import genant_grade
 
 WITHIN_PATIENT = 0.5  # correlation of the severities of one patient's fractures
@@ -43,3 +46,21 @@ def _draw_sites(rng: np.random.Generator, levels: tuple[int, ...], mean_count: f
         free[site] = 0
         near[max(site - 1, 0) : site + 2] = NEIGHBOUR
     return sorted((label for label, left in zip(levels, free, strict=True) if not left), key=craniocaudal_rank)
+
+
+def fractured(rng: np.random.Generator, draft: Draft, loss: float, shape: str) -> Draft:
+    """The vertebra after a collapse; what was spongiosa fills less room, and some fractures have a dense band."""
+    plan = draft.plan
+    fracture = draw_fracture(rng, plan.half_width, plan.half_depth, plan.waist, loss, shape)
+    material = replace(draft.material, trabecular_hu=draft.material.trabecular_hu * (1 + rng.uniform(0, 0.7) * loss))
+    if rng.random() < 0.4:
+        band = rng.uniform(60, 260) * min(loss / 0.25, 1.2)
+        upper = float(fracture.superior_share[PLANE_HALF, PLANE_HALF])
+        material = replace(
+            material,
+            band_superior_hu=material.band_superior_hu + band * upper,
+            band_inferior_hu=material.band_inferior_hu + band * (1 - upper),
+            band_mm=rng.uniform(2, 5),
+        )
+    findings = draft.findings if genant_grade(loss) else ("subthreshold", *draft.findings)
+    return replace(draft, plan=replace(plan, fracture=fracture), material=material, findings=findings)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertegrade.arrays import Floats32
-from vertegrade.fractures.collapse import PLANE_HALF, draw_fracture
+from vertegrade.fractures.collapse import PLANE_HALF
 from vertegrade.fractures.kinds import draw_shape
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
 from vertegrade.phantom.anatomy.alignment import draw_discs, draw_scoliosis
@@ -15,9 +15,10 @@ from vertegrade.phantom.anatomy.body import Body, BodyPlan, build_body, radial_s
 from vertegrade.phantom.anatomy.curve import MIN_GAP_MM, Disc, Pose, stack
 from vertegrade.phantom.anatomy.ends import with_ends
 from vertegrade.phantom.anatomy.findings import Draft, Material, draw_findings, scheuermann, scheuermann_levels, uneven
-from vertegrade.phantom.anatomy.fracture import draw_fractures
+from vertegrade.phantom.anatomy.fracture import draw_fractures, fractured
 from vertegrade.phantom.anatomy.person import SACRAL, Patient, Person, Vertebra, is_graded
 from vertegrade.phantom.anatomy.posterior import lumbar_share, posterior_rods, rib_rods
+from vertegrade.phantom.anatomy.progression import progressed
 from vertegrade.phantom.anatomy.variants import draw_labels, draw_slip, sized_as
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.spine.heights import genant_grade
@@ -30,16 +31,19 @@ from vertegrade.spine.level_statistics import (
 )
 
 
-def draw_patient(patient_id: str, settings: PhantomSettings, seed: int) -> Patient:
-    """The patient of this id: always the same for the same seed and settings."""
+def draw_patient(patient_id: str, settings: PhantomSettings, seed: int, later: bool = False) -> Patient:
+    """The patient of this id: always the same for the same seed and settings.
+
+    later: at follow-up, with the fractures of `progression` and otherwise the same.
+    """
     digest = hashlib.sha256(f"{seed}/{patient_id}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:16], "big"))
-    fractured = bool(rng.random() < settings.fractured_patients)
-    person = _draw_person(rng, fractured)
+    broken = bool(rng.random() < settings.fractured_patients)
+    person = _draw_person(rng, broken)
     variant = np.random.default_rng(int.from_bytes(digest[16:], "big"))
     labels = [SACRAL, SACRAL, *draw_labels(variant, settings.variants)]
     graded = tuple(sorted((label for label in labels if is_graded(label)), key=craniocaudal_rank))
-    fractures = draw_fractures(rng, graded, settings.fractures_per_patient) if fractured else {}
+    fractures = draw_fractures(rng, graded, settings.fractures_per_patient) if broken else {}
     ill = scheuermann_levels(rng, settings.mimics)
     drafts = []
     for k, label in enumerate(labels):
@@ -49,10 +53,12 @@ def draw_patient(patient_id: str, settings: PhantomSettings, seed: int) -> Patie
             if label in ill:
                 draft = scheuermann(rng, draft)
             if label in fractures:
-                draft = _fractured(rng, draft, *fractures[label])
+                draft = fractured(rng, draft, *fractures[label])
             elif rng.random() < settings.subthreshold:
-                draft = _fractured(rng, draft, rng.uniform(0.05, 0.19), draw_shape(rng, label, 1))
+                draft = fractured(rng, draft, rng.uniform(0.05, 0.19), draw_shape(rng, label, 1))
         drafts.append(draft)
+    if later:
+        drafts = progressed(patient_id, seed, labels, drafts)
     slip = draw_slip(variant, labels, settings.slips)
     vertebrae = _assemble(rng, person, labels, drafts, slip, settings)
     tissue_seed = int(rng.integers(2**31))
@@ -157,24 +163,6 @@ def _draw_sacral(rng: np.random.Generator, person: Person, number: int) -> Draft
         waist=0.04,
     )
     return replace(draft, plan=plan)
-
-
-def _fractured(rng: np.random.Generator, draft: Draft, loss: float, shape: str) -> Draft:
-    """The vertebra after a collapse; what was spongiosa fills less room, and some fractures have a dense band."""
-    plan = draft.plan
-    fracture = draw_fracture(rng, plan.half_width, plan.half_depth, plan.waist, loss, shape)
-    material = replace(draft.material, trabecular_hu=draft.material.trabecular_hu * (1 + rng.uniform(0, 0.7) * loss))
-    if rng.random() < 0.4:
-        band = rng.uniform(60, 260) * min(loss / 0.25, 1.2)
-        upper = float(fracture.superior_share[PLANE_HALF, PLANE_HALF])
-        material = replace(
-            material,
-            band_superior_hu=material.band_superior_hu + band * upper,
-            band_inferior_hu=material.band_inferior_hu + band * (1 - upper),
-            band_mm=rng.uniform(2, 5),
-        )
-    findings = draft.findings if genant_grade(loss) else ("subthreshold", *draft.findings)
-    return replace(draft, plan=replace(plan, fracture=fracture), material=material, findings=findings)
 
 
 def _assemble(

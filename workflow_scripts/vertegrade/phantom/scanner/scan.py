@@ -26,7 +26,7 @@ def make_scan(
     Writes the series into `dicom_folder` (replacing it); `<scan_id>_seg-vert_msk.nii.gz` (VerSe labels on the grid of
     the delivered CT, RAS) and `<scan_id>_seg-vb_ctd.json` (body centres) go into `annotations_folder`.
     """
-    patient = draw_patient(row.patient_id, settings, seed)
+    patient = draw_patient(row.patient_id, settings, seed, later=float(row.months or 0) > 0)
     protocol = draw_protocol(row.scan_id, patient, settings.acquisition, seed)
     hu_fine, mask_fine = render(patient, protocol.fine_origin_mm, protocol.fine_shape, protocol.fine_spacing_mm)
     hu = acquire(hu_fine, protocol, generator(seed, "acquire", row.scan_id))

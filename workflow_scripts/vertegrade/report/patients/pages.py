@@ -25,6 +25,7 @@ from vertegrade.report.model_card import LABELS, SCANS
 from vertegrade.report.montage import GRADE_COLOURS
 from vertegrade.report.patients import words
 from vertegrade.report.patients.findings import Patient, Scan, Vertebra
+from vertegrade.report.patients.follow_up import Comparison
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.report.patients.spine import Overlay, overlay
 from vertegrade.report.templates import PHANTOM_FACT, templates
@@ -76,8 +77,17 @@ def graded_levels(first: int, last: int) -> list[int]:
     return sorted((label for label in NAMES if low <= craniocaudal_rank(label) <= high), key=craniocaudal_rank)
 
 
-def patient_page(patient: Patient, landmarks: pd.DataFrame, pictures: Pictures, about: About) -> str:
-    """The page of one patient. landmarks: LANDMARKS, at least those of the patient's scans."""
+def patient_page(
+    patient: Patient,
+    landmarks: pd.DataFrame,
+    pictures: Pictures,
+    about: About,
+    compared: Sequence[Comparison] = (),
+) -> str:
+    """The page of one patient.
+
+    landmarks: LANDMARKS, at least those of the patient's scans. compared: these, each with an earlier one.
+    """
     scans = [_scan(n, scan, landmarks, pictures, about) for n, scan in enumerate(patient.scans)]
     worst = patient.found[0][1] if patient.found else None
     fractured = bool(patient.fractured(about.fracture_grade))
@@ -99,6 +109,7 @@ def patient_page(patient: Patient, landmarks: pd.DataFrame, pictures: Pictures, 
         recommendation=about.recommendation if fractured else "",
         graded=len(patient.graded),
         scans=scans,
+        compared=compared,
         others_named=[METHODS[name].label for name in about.methods[1:]],
         meanings=_meanings(patient),
     )
