@@ -1,21 +1,23 @@
-"""Differences between a method and its baseline on the same test vertebrae, with paired intervals."""
+"""Write the page and the figure of all methods side by side."""
 
-from vertegrade.evaluation.cases import read_cohort
-from vertegrade.evaluation.evaluate import compare
-from vertegrade.files import write_json
+import logging
+from pathlib import Path
+
+from vertegrade.evaluation.comparison.figure import comparison_figure
+from vertegrade.evaluation.comparison.tables import COMPARISON, LEFT_OUT
+from vertegrade.files import write_text
+from vertegrade.plotting import save_figure
+from vertegrade.report.comparison.page import Compared, comparison_page
 from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.settings.grading import GradingSettings
-from vertegrade.tables import PREDICTIONS, read_table
+from vertegrade.tables import read_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:
-    differences = compare(
-        read_table(job.input.predictions, PREDICTIONS),
-        read_table(job.input.baseline, PREDICTIONS),
-        read_cohort(job.input),
-        job.settings(EvaluationSettings),
-        job.settings(GradingSettings).fracture_grade,
-        job.seed,
-        (job.wildcards.method, job.params.baseline),
-    )
-    write_json(job.output.differences, differences)
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # of the PDF's letters
+    comparison = read_table(job.input.comparison, COMPARISON)
+    figure = comparison_figure(comparison)
+    for path in (job.output.svg, job.output.pdf):
+        save_figure(figure, path)
+    compared = Compared(comparison, read_table(job.input.left_out, LEFT_OUT), Path(job.output.svg))
+    confidence = job.settings(EvaluationSettings).confidence
+    write_text(job.output.page, comparison_page(compared, confidence, job.params.phantom))

@@ -127,6 +127,9 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 8 challenge --configfile mine.yaml": Typed("evaluate_challenge", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
     "snakemake --cores 2 metastasis": Typed(planned=True),
+    "snakemake --cores 2 compare": By("tests/runs/test_runs_compare.py", '"compare"'),
+    ".venv/bin/snakemake --cores 2 compare": By("tests/runs/test_runs_compare.py", '"compare"'),
+    ".venv/bin/snakemake --cores 8 compare --configfile mine.yaml": Typed("compare_methods", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
     ".venv/bin/vertegrade grade-latents latents.npz --out mine": By(

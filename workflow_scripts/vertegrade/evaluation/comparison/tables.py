@@ -1,0 +1,40 @@
+"""Tables of the comparison: columns, types and units, checked when written and when read."""
+
+import pandera.pandas as pa
+
+from vertegrade.columns import EVALUABLE, VERTEBRA, contract, number, text, whole
+from vertegrade.tables import GRADES
+
+THIS_RUN, OTHER_DATA = "this run", "other data"
+VERTEBRAE, PATIENTS, NOT_SAID = "vertebra", "patient", "not said"
+METHOD = r"^[a-z0-9_]+$"
+
+# One row per figure of a method, of a difference of two (method - minus), or of a paper (other data: method is its
+# name). low, high: bootstrap over patients. delong_low, delong_high: of AUC alone. NaN where undefined.
+COMPARISON = contract(
+    {
+        "data": pa.Column(str, pa.Check.isin([THIS_RUN, OTHER_DATA])),
+        "method": text(),
+        "minus": text(),
+        "unit": pa.Column(str, pa.Check.isin([VERTEBRAE, PATIENTS, NOT_SAID])),
+        "figure": text(METHOD),
+    }
+    | {name: number(nullable=True) for name in ("value", "low", "high", "delong_low", "delong_high")}
+    | {"n": whole(), "patients": whole(), "source": text()},
+    ["data", "method", "minus", "unit", "figure", "source"],
+)
+
+# One row per labelled test vertebra and method. compared: graded by every method.
+COMPARED_CASES = contract(
+    VERTEBRA
+    | {"method": text(METHOD), "genant_grade": whole(GRADES), "shape": text()}
+    | {"height_loss": number(0, 1, nullable=True), "slice_thickness_mm": number(nullable=True)}
+    | {name: number(0, 3, nullable=True) for name in ("severity", "severity_low", "severity_high")}
+    | {"grade": whole([-1, *GRADES]), **EVALUABLE, "compared": pa.Column(bool)},
+    ["method", "scan_id", "vertebra"],
+)
+
+# One row per method and reason for which labelled test vertebrae have no grade. alone: those that all others graded.
+LEFT_OUT = contract(
+    {"method": text(METHOD), "reason": text(), "vertebrae": whole(), "alone": whole()}, ["method", "reason"]
+)

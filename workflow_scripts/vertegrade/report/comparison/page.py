@@ -1,0 +1,67 @@
+"""The page of the comparison of methods: one self-contained HTML file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from vertegrade.evaluation.comparison.figure import methods_of
+from vertegrade.evaluation.comparison.tables import PATIENTS, THIS_RUN, VERTEBRAE
+from vertegrade.methods import METHODS
+from vertegrade.plotting import NOTICE
+from vertegrade.reasons import REASONS
+from vertegrade.report.cohort_page import data_uri
+from vertegrade.report.comparison.rows import (
+    counts_text,
+    headings,
+    left_out_rows,
+    method_rows,
+    pair_rows,
+    published,
+)
+from vertegrade.report.templates import PHANTOM_FACT, templates
+from vertegrade.vertebra_reasons import VERTEBRA_REASONS
+
+MEANINGS = {code: reason.meaning for code, reason in REASONS.items()}
+MEANINGS |= {code: reason.meaning for code, reason in VERTEBRA_REASONS.items()}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the page shows. comparison: COMPARISON; left_out: LEFT_OUT; figure: an image file."""
+
+    comparison: pd.DataFrame
+    left_out: pd.DataFrame
+    figure: Path
+
+
+def comparison_page(of: Compared, confidence: float, phantom: bool) -> str:
+    """The page as HTML. confidence: of the intervals. phantom: whether the cohort is the embedded one."""
+    table = of.comparison
+    methods = methods_of(table)
+    labelled = table[(table["data"] == THIS_RUN) & (table["unit"] == VERTEBRAE) & (table["figure"] == "graded")]
+    return (
+        templates(Path(__file__).parent)
+        .get_template("page.html.j2")
+        .render(
+            notice=NOTICE,
+            phantom_fact=PHANTOM_FACT if phantom else "",
+            confidence=f"{100 * confidence:g}",
+            counts=counts_text(table),
+            labelled=int(labelled["n"].iloc[0]),
+            abouts={METHODS[name].label: METHODS[name].about for name in methods},
+            levels=[
+                {
+                    "name": name,
+                    "headings": headings(unit, table),
+                    "rows": method_rows(unit, table),
+                    "pairs": pair_rows(unit, table),
+                    "pair_headings": headings(unit, table, pairs=True),
+                }
+                for unit, name in ((VERTEBRAE, "Vertebrae"), (PATIENTS, "Patients"))
+            ],
+            figure=data_uri(of.figure),
+            left_out=left_out_rows(of.left_out, MEANINGS),
+            published=published(table),
+        )
+    )
