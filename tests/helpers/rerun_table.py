@@ -38,7 +38,9 @@ FEEDS = {
     "counterfactual_figure": "cohort_page",
     "montage": "cohort_page",
     "differences": "cohort_page",
-    "compare_methods": "compare",
+    "compare_methods": "compare_groups learning_curve compare",
+    "compare_groups": "compare",
+    "learning_curve": "compare",
     "compare": "",
     "figures": "cohort_page",
     "summary": "cohort_page",
@@ -108,7 +110,7 @@ ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_
 ASKED_FOR |= {"freeze", "patient_pdfs", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
 ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
 ASKED_FOR |= {"export_scans"}
-ASKED_FOR |= {"compare_methods", "compare"}
+ASKED_FOR |= {"compare_methods", "compare_groups", "learning_curve", "compare"}
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
@@ -205,6 +207,7 @@ KEYS: dict[str, set[str]] = {
     "evaluation.confidence": {"evaluate", "differences", "rivals", "looks_at", "summary"},
     "evaluation.minimum_cases": {"evaluate", "differences", "rivals", "looks_at", "summary"},
     "freeze": {"summary"},
+    "compare": {"summary"},
     "report.montage_crops": {"montage", "summary"},
     "report.window_centre_hu": WINDOW | {"summary"},
     "report.window_width_hu": WINDOW | {"summary"},
@@ -230,6 +233,7 @@ OTHER_DAG = {
 }
 # Another valid value, where one a little larger or another choice would not be.
 VALUES = {
+    "compare.label_shares": [0.5, 1.0],
     "crop.size": 128,
     "crop.slices": 7,
     "dae.model.slices": 3,

@@ -11,7 +11,7 @@ from helpers.runs import Config, snakemake
 from vertegrade.evaluation.comparison.tables import COMPARISON
 from vertegrade.tables import read_table
 
-RULES = {"compare_methods", "compare"}
+RULES = {"compare_methods", "compare_groups", "learning_curve", "compare"}
 
 
 def planned(folder: Path, *targets: str, config: Config | None = None) -> set[str]:
@@ -41,7 +41,15 @@ def test_the_comparison_of_a_finished_run_is_its_own_and_stands_an_audit(finishe
     run = snakemake(folder, "--cores", "2", "compare")
     assert run.returncode == 0, (run.stdout + run.stderr)[-6000:]
     made = set((folder / "results/compare").iterdir())
-    names = {"comparison.csv", "comparison.html", "comparison.svg", "comparison.pdf", "cases.parquet", "left_out.csv"}
+    names = {
+        "comparison.csv",
+        "comparison.html",
+        "comparison.svg",
+        "comparison.pdf",
+        "cases.parquet",
+        "left_out.csv",
+        "groups.csv",
+    }
     assert {path.name for path in made} >= names
     table = read_table(folder / "results/compare/comparison.csv", COMPARISON)
     assert {"dae", "pca", "keypoints"} <= set(table["method"])

@@ -142,7 +142,6 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "apptainer build vertegrade.sif docker-archive:vertegrade.tar": Absent("the page says that it is not tested"),
     ".venv/bin/python benchmarks/overhead.py FOLDER": Known(),
     ".venv/bin/python benchmarks/measures.py RESULTS --scans 60": Known(),
-    ".venv/bin/python benchmarks/learning_curve.py RESULTS": Known(),
     ".venv/bin/python benchmarks/ablation.py results OUT --steps 200 --precision bfloat16": Known(),
     ".venv/bin/python benchmarks/localization.py cohort 40 --seed 43": Known(),
     ".venv/bin/python benchmarks/real_ct.py --shared ../shared/data --pictures docs/pictures": Known(),

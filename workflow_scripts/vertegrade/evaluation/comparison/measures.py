@@ -139,7 +139,7 @@ def _rows(unit: str, cells: Mapping[str, Estimate], patients: int) -> list[dict[
     rows = []
     for name, cell in cells.items():
         method, minus, figure = name.split(SEPARATOR)
-        row = {"data": THIS_RUN, "method": method, "minus": minus, "unit": unit, "figure": figure}
+        row: dict[str, Any] = {"data": THIS_RUN, "method": method, "minus": minus, "unit": unit, "figure": figure}
         row |= {key: cell[key] for key in ("value", "low", "high")}
         row |= {"delong_low": None, "delong_high": None, "n": cell["n"], "patients": patients, "source": ""}
         rows.append(row)

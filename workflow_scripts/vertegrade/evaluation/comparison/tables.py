@@ -34,6 +34,23 @@ COMPARED_CASES = contract(
     ["method", "scan_id", "vertebra"],
 )
 
+# One row per method, share of labelled training patients, draw and figure. labelled: how many patients that were.
+# Where these were too few to fit, one row whose reason says so.
+LEARNING_CURVE = contract(
+    {"method": text(METHOD), "share": number(0, 1), "draw": whole(), "labelled": whole()}
+    | {"unit": pa.Column(str, pa.Check.isin([VERTEBRAE, PATIENTS])), "figure": text(METHOD)}
+    | {"value": number(nullable=True), "reason": text()},
+    ["method", "share", "draw", "unit", "figure"],
+)
+
+# One row per group of compared vertebrae, method and figure. hits: how many of the n were called fractured.
+COMPARED_GROUPS = contract(
+    {"kind": text(METHOD), "group": text(), "method": text(METHOD), "figure": text(METHOD)}
+    | {name: number(nullable=True) for name in ("value", "low", "high")}
+    | {"n": whole(), "hits": number(0, nullable=True), "patients": whole()},
+    ["kind", "group", "method", "figure"],
+)
+
 # One row per method and reason for which labelled test vertebrae have no grade. alone: those that all others graded.
 LEFT_OUT = contract(
     {"method": text(METHOD), "reason": text(), "vertebrae": whole(), "alone": whole()}, ["method", "reason"]

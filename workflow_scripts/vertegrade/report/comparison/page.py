@@ -11,6 +11,8 @@ from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import REASONS
 from vertegrade.report.cohort_page import data_uri
+from vertegrade.report.comparison.curves import curve_tables, unfitted
+from vertegrade.report.comparison.groups import acquisition_tables, finding_rows
 from vertegrade.report.comparison.rows import (
     counts_text,
     headings,
@@ -28,10 +30,13 @@ MEANINGS |= {code: reason.meaning for code, reason in VERTEBRA_REASONS.items()}
 
 @dataclass(frozen=True)
 class Compared:
-    """What the page shows. comparison: COMPARISON; left_out: LEFT_OUT; figure: an image file."""
+    """What the page shows. comparison: COMPARISON; left_out: LEFT_OUT; learning: LEARNING_CURVE of those that have one;
+    groups: COMPARED_GROUPS; figure: an image file."""
 
     comparison: pd.DataFrame
     left_out: pd.DataFrame
+    learning: pd.DataFrame
+    groups: pd.DataFrame
     figure: Path
 
 
@@ -63,5 +68,13 @@ def comparison_page(of: Compared, confidence: float, phantom: bool) -> str:
             figure=data_uri(of.figure),
             left_out=left_out_rows(of.left_out, MEANINGS),
             published=published(table),
+            methods=[METHODS[name].label for name in methods],
+            findings=finding_rows(of.groups),
+            acquisitions=acquisition_tables(of.groups),
+            kernels=of.groups.loc[of.groups["kind"] == "kernel", "group"].nunique(),
+            curves=curve_tables(of.learning),
+            shares=sorted(set(of.learning["share"])),
+            unfitted=unfitted(of.learning),
+            trained=[METHODS[name].label for name in methods if METHODS[name].scores],
         )
     )

@@ -35,7 +35,7 @@ def cells_of(comparison: pd.DataFrame) -> dict[tuple[str, str, str, str], Cell]:
     own = comparison[comparison["data"] == THIS_RUN]
     return {
         (row["method"], row["minus"], row["unit"], row["figure"]): {
-            key: None if pd.isna(value) else value for key, value in row.items()
+            str(key): None if pd.isna(value) else value for key, value in row.items()
         }
         for row in own.to_dict("records")
     }
