@@ -2,6 +2,7 @@
 
 # Methods whose labels enter only after their latents; a given model's own patients are not here.
 CURVED = [] if SETTINGS.run.model else LATENT_METHODS
+OWN_CHALLENGE = f"{SETTINGS.run.results}/virtual/challenge.json"
 
 
 rule compare_methods:
@@ -118,7 +119,13 @@ rule compare:
         left_out="<results>/compare/left_out.csv",
         learning=expand("<results>/compare/learning/{method}.csv", method=CURVED),
         groups="<results>/compare/groups.csv",
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        challenge=OWN_CHALLENGE if os.path.isfile(OWN_CHALLENGE) else [],
+        applied=applied_files(),
+        calibrator=f"{MODEL}/grading/{MAIN}/calibrator.json" if applied_files() else [],
     output:
+        cost="<results>/compare/cost.csv",
         page="<results>/compare/comparison.html",
         svg="<results>/compare/comparison.svg",
         pdf="<results>/compare/comparison.pdf",
@@ -134,6 +141,7 @@ rule compare:
         runtime=growing(10),
     params:
         settings=settings_of("evaluation.confidence"),
+        methods=METHODS,
         phantom=PHANTOM,
         code=code_of("compare"),
         packages=packages_of("compare"),

@@ -14,9 +14,10 @@ from vertegrade.evaluation.comparison.cases import cases_of, cases_table, left_o
 from vertegrade.evaluation.comparison.figure import comparison_figure
 from vertegrade.evaluation.comparison.groups import Acquired, groups_table
 from vertegrade.evaluation.comparison.measures import comparison_table
-from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, OTHER_DATA, THIS_RUN, VERTEBRAE
+from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, METHOD_COST, OTHER_DATA, THIS_RUN, VERTEBRAE
 from vertegrade.grading.appearance import LENGTH
 from vertegrade.plotting import save_figure
+from vertegrade.report.comparison.beside import cost_rows
 from vertegrade.report.comparison.page import Compared, comparison_page
 from vertegrade.report.comparison.rows import method_rows
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -39,6 +40,31 @@ LEARNING = pd.DataFrame(
     + [("pca", 0.5, 0, 6, VERTEBRAE, "auc", np.nan, "fitting needs at least 2 patients")],
     columns=[*LEARNING_CURVE.columns],
 )
+COST = pd.DataFrame(
+    [
+        ("dae", "training", "train_dae", 2, 600.0, 300.0, 0.0, 900.0, 4),
+        ("dae", "shared", "crop", 4, 40.0, 30.0, 0.0, 500.0, 4),
+        ("dae", "grading", "encode", 4, 10.0, 8.0, 0.0, 700.0, 4),
+    ],
+    columns=[*METHOD_COST.columns],
+)
+UNKNOWN = {"value": None, "low": None, "high": None, "n": 3}
+CHALLENGES = {
+    "lidc": {
+        "clear_loss": 0.25,
+        "vertebrae": {"fracture": 16, "sham": 16, "source": 14},
+        "patients": 1,
+        "methods": {
+            "dae": {
+                "all": {
+                    "auc": {"value": 0.924, "low": None, "high": None, "n": 27},
+                    **dict.fromkeys(("spearman", "sensitivity", "loss_noticed", "false_alarms"), UNKNOWN),
+                }
+            }
+        },
+    },
+    "old": None,
+}
 NO_LEARNING = empty_table(LEARNING_CURVE)
 
 
@@ -51,7 +77,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page_of(drawn: Path, phantom: bool = True) -> str:
-    compared = Compared(TABLE, left_out_table(CASES), LEARNING, GROUPS, drawn / "comparison.svg")
+    compared = Compared(TABLE, left_out_table(CASES), LEARNING, GROUPS, COST, CHALLENGES, drawn / "comparison.svg")
     return comparison_page(compared, 0.95, phantom)
 
 
@@ -69,6 +95,16 @@ def test_the_page_has_every_method_and_marks_papers(drawn: Path) -> None:
     rows = method_rows(VERTEBRAE, TABLE)
     assert [row["other"] for row in rows] == [False, False, True]
     assert page.count('<tr class="other">') == sum(TABLE["data"] == OTHER_DATA) + page.count(">other data</span>")
+
+
+def test_cost_is_per_scan_and_virtual_fractures_are_called_so(drawn: Path) -> None:
+    page = page_of(drawn)
+    (row,) = cost_rows(COST)
+    assert row["cells"] == ["10.0", "0.0", "900", "2.50", "12.50", "0.00", "700"]
+    assert "16 virtual fractures and 30 intact vertebrae of 1 patients" in page
+    assert "VIRTUAL fractures: made by a program" in page
+    assert "0.924" in page
+    assert "old: graded by another model" in page
 
 
 def test_curves_are_means_of_draws_and_say_what_was_not_fitted(drawn: Path) -> None:
@@ -111,7 +147,7 @@ def test_methods_with_too_few_cases_are_drawn_and_told_all_the_same(tmp_path: Pa
     table, none_of_them = comparison_table(none, SETTINGS, 1, 7), GROUPS.iloc[:0]
     save_figure(comparison_figure(table, NO_LEARNING, none_of_them, "patients"), tmp_path / "f.svg")
     page = comparison_page(
-        Compared(table, left_out_table(none), NO_LEARNING, none_of_them, tmp_path / "f.svg"), 0.95, False
+        Compared(table, left_out_table(none), NO_LEARNING, none_of_them, COST, {}, tmp_path / "f.svg"), 0.95, False
     )
     assert "n/a" in page
     assert "No curves" in page

@@ -48,6 +48,7 @@ def test_the_comparison_of_a_finished_run_is_its_own_and_stands_an_audit(finishe
         "comparison.pdf",
         "cases.parquet",
         "left_out.csv",
+        "cost.csv",
         "groups.csv",
     }
     assert {path.name for path in made} >= names

@@ -168,7 +168,8 @@ def _dot(axes: Axes, place: float, row: Mapping[Any, Any], mark: dict[str, Any])
     value, low, high = (float(row[key]) for key in ("value", "low", "high"))
     if np.isfinite([low, high]).all():
         axes.plot([low, high], [place, place], color=mark["color"], linewidth=2, solid_capstyle="butt")
-    axes.plot(value, place, **{"linestyle": "none", "markersize": 7.0} | mark)
+    look: dict[str, Any] = {"linestyle": "none", "markersize": 7} | mark
+    axes.plot(value, place, **look)
 
 
 CURVES: tuple[Panel, ...] = (

@@ -51,6 +51,15 @@ COMPARED_GROUPS = contract(
     ["kind", "group", "method", "figure"],
 )
 
+# One row per method and stage (training; of all scans what every method needs, and what is its own), summed over its
+# jobs; memory is that of the largest.
+METHOD_COST = contract(
+    {"method": text(METHOD), "stage": text("^(training|shared|grading)$"), "rules": text(), "jobs": whole()}
+    | {name: number(0) for name in ("cpu_s", "wall_s", "gpu_s", "peak_memory_mb")}
+    | {"scans": whole()},
+    ["method", "stage"],
+)
+
 # One row per method and reason for which labelled test vertebrae have no grade. alone: those that all others graded.
 LEFT_OUT = contract(
     {"method": text(METHOD), "reason": text(), "vertebrae": whole(), "alone": whole()}, ["method", "reason"]

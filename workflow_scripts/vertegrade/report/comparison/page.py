@@ -1,7 +1,9 @@
 """The page of the comparison of methods: one self-contained HTML file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +13,7 @@ from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import REASONS
 from vertegrade.report.cohort_page import data_uri
+from vertegrade.report.comparison.beside import challenge_block, cost_rows
 from vertegrade.report.comparison.curves import curve_tables, unfitted
 from vertegrade.report.comparison.groups import acquisition_tables, finding_rows
 from vertegrade.report.comparison.rows import (
@@ -30,13 +33,19 @@ MEANINGS |= {code: reason.meaning for code, reason in VERTEBRA_REASONS.items()}
 
 @dataclass(frozen=True)
 class Compared:
-    """What the page shows. comparison: COMPARISON; left_out: LEFT_OUT; learning: LEARNING_CURVE of those that have one;
-    groups: COMPARED_GROUPS; figure: an image file."""
+    """What the page shows.
+
+    comparison: COMPARISON; left_out: LEFT_OUT; learning: LEARNING_CURVE of those that have one; groups:
+    COMPARED_GROUPS; cost: METHOD_COST; challenges: challenge.json by whose scans it is of, None where another model
+    graded these; figure: an image file.
+    """
 
     comparison: pd.DataFrame
     left_out: pd.DataFrame
     learning: pd.DataFrame
     groups: pd.DataFrame
+    cost: pd.DataFrame
+    challenges: Mapping[str, Mapping[str, Any] | None]
     figure: Path
 
 
@@ -72,6 +81,10 @@ def comparison_page(of: Compared, confidence: float, phantom: bool) -> str:
             findings=finding_rows(of.groups),
             acquisitions=acquisition_tables(of.groups),
             kernels=of.groups.loc[of.groups["kind"] == "kernel", "group"].nunique(),
+            challenges=[challenge_block(name, numbers) for name, numbers in of.challenges.items() if numbers],
+            other_models=[name for name, numbers in of.challenges.items() if not numbers],
+            costs=cost_rows(of.cost),
+            scans=int(of.cost["scans"].max()) if len(of.cost) else 0,
             curves=curve_tables(of.learning),
             shares=sorted(set(of.learning["share"])),
             unfitted=unfitted(of.learning),
