@@ -99,6 +99,7 @@ rule learning_curve:
     params:
         settings=settings_of(
             "compare",
+            "evaluation.minimum_cases",
             "grading.fracture_grade",
             "grading.classifier",
             "grading.folds",

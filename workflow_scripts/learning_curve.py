@@ -3,6 +3,7 @@
 from vertegrade.evaluation.comparison.learning_curve import learning_curve
 from vertegrade.evaluation.comparison.tables import COMPARED_CASES, LEARNING_CURVE
 from vertegrade.settings.compare import CompareSettings
+from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.tables import LABELS, LATENTS, PATIENT_SPLITS, read_table, read_tables, write_table
 from vertegrade.workflow.job import run_job
@@ -15,6 +16,7 @@ with run_job(snakemake) as job:
         read_table(job.input.splits, PATIENT_SPLITS),
         cases[cases["method"] == job.wildcards.method],
         (job.settings(CompareSettings), job.settings(GradingSettings)),
+        job.settings(EvaluationSettings).minimum_cases,
         job.seed,
     )
     write_table(job.output.curve, curve, LEARNING_CURVE)

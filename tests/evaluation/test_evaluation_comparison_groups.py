@@ -111,8 +111,8 @@ def test_with_all_labels_the_curve_ends_at_the_figures_of_the_run(
 ) -> None:
     predictions, cases = simulated
     settings = CompareSettings(label_shares=[0.3, 1.0], label_draws=2)
-    curve = learning_curve(LATENTS, LABELS, SPLITS, cases, (settings, GRADING), 3)
-    known = figures_of(predictions, cases, 1)
+    curve = learning_curve(LATENTS, LABELS, SPLITS, cases, (settings, GRADING), 3, 3)
+    known = figures_of(predictions, cases, 1, 3)
     whole = curve[curve["share"] == 1].set_index(["unit", "figure"])["value"].to_dict()
     assert whole == pytest.approx(known)
     assert {(VERTEBRAE, "auc"), (PATIENTS, "auc")} <= set(whole)
@@ -122,11 +122,18 @@ def test_with_all_labels_the_curve_ends_at_the_figures_of_the_run(
     assert few["labelled"].max() < curve.loc[curve["share"] == 1, "labelled"].min() == 30
 
 
+def test_a_figure_needs_as_many_cases_as_in_the_comparison(simulated: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    predictions, cases = simulated
+    found = figures_of(predictions, cases, 1, 9)
+    assert np.isnan(found[PATIENTS, "auc"])  # of ten test patients
+    assert found[VERTEBRAE, "mae"] == figures_of(predictions, cases, 1, 3)[VERTEBRAE, "mae"]
+
+
 def test_too_few_labels_are_told_and_not_made_up(simulated: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     _, cases = simulated
     worst = LABELS.groupby("patient_id")["genant_grade"].transform("max")
     intact = LABELS[worst == 0]  # no training patient has a fracture
     settings = CompareSettings(label_shares=[1.0])
-    curve = learning_curve(LATENTS, intact, SPLITS, cases, (settings, GRADING), 3)
+    curve = learning_curve(LATENTS, intact, SPLITS, cases, (settings, GRADING), 3, 3)
     assert curve["value"].isna().all()
     assert curve["reason"].iloc[0] != ""

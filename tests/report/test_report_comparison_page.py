@@ -101,8 +101,9 @@ def test_cost_is_per_scan_and_virtual_fractures_are_called_so(drawn: Path) -> No
     page = page_of(drawn)
     (row,) = cost_rows(COST)
     assert row["cells"] == ["10.0", "0.0", "900", "2.50", "12.50", "0.00", "700"]
-    assert "16 virtual fractures and 30 intact vertebrae of 1 patients" in page
+    assert "16 virtual fractures and 30 intact vertebrae of 1 patient." in page
     assert "VIRTUAL fractures: made by a program" in page
+    assert "losses of 25 % and more" in page
     assert "0.924" in page
     assert "old: graded by another model" in page
 

@@ -31,6 +31,7 @@ def learning_curve(
     splits: pd.DataFrame,
     cases: pd.DataFrame,
     settings: tuple[CompareSettings, GradingSettings],
+    minimum_cases: int,
     seed: int,
 ) -> pd.DataFrame:
     """LEARNING_CURVE of one method on the compared vertebrae.
@@ -55,20 +56,25 @@ def learning_curve(
                 rows.append(row | {"unit": VERTEBRAE, "figure": "auc", "value": np.nan, "reason": str(error)})
                 continue
             predictions = predict(wanted, plane, calibration, splits, method)
-            for (unit, figure), value in figures_of(predictions, cases, grading.fracture_grade).items():
+            for (unit, figure), value in figures_of(predictions, cases, grading.fracture_grade, minimum_cases).items():
                 rows.append(row | {"unit": unit, "figure": figure, "value": value, "reason": ""})
     return check_table(pd.DataFrame(rows, columns=[*LEARNING_CURVE.columns]), LEARNING_CURVE, "learning curve")
 
 
-def figures_of(predictions: pd.DataFrame, cases: pd.DataFrame, fracture_grade: int) -> dict[tuple[str, str], float]:
-    """Figures by unit and name of PREDICTIONS of the compared vertebrae of COMPARED_CASES."""
+def figures_of(
+    predictions: pd.DataFrame, cases: pd.DataFrame, fracture_grade: int, minimum_cases: int
+) -> dict[tuple[str, str], float]:
+    """Figures by unit and name of PREDICTIONS of the compared vertebrae of COMPARED_CASES; NaN with too few cases."""
     graded = cases.drop(columns=PREDICTED).merge(predictions[[*KEY, *PREDICTED]], on=KEY, how="left")
     graded = graded.assign(**OF_PATIENT, evaluable=graded["compared"], grade=graded["grade"].fillna(-1).astype(int))
     patients = patient_cases(graded, fracture_grade)
     vertebrae = vertebra_figures(graded, fracture_grade)(np.ones((1, len(graded))))
     people = patient_figures(patients, patients["evaluable"].to_numpy(bool))(np.ones((1, len(patients))))
-    found = {(VERTEBRAE, name): float(vertebrae[name].values[0]) for name in OF_VERTEBRAE}
-    return found | {(PATIENTS, "auc"): float(people["auc"].values[0])}
+    found = {(VERTEBRAE, name): vertebrae[name] for name in OF_VERTEBRAE} | {(PATIENTS, "auc"): people["auc"]}
+    return {
+        name: float(metric.values[0]) if min(metric.cases) >= minimum_cases else np.nan
+        for name, metric in found.items()
+    }
 
 
 def keep_labels_of(

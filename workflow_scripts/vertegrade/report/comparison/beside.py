@@ -23,9 +23,9 @@ def challenge_block(name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
     controls = sum(count for kind, count in numbers["vertebrae"].items() if kind != "fracture")
     return {
         "name": name,
-        "clear": percent(numbers["clear_loss"]),
+        "least_loss": percent(numbers["clear_loss"]),
         "counts": f"{numbers['vertebrae']['fracture']} virtual fractures and {controls} intact vertebrae of "
-        f"{numbers['patients']} patients",
+        f"{numbers['patients']} patient{'' if numbers['patients'] == 1 else 's'}",
         "rows": rows,
     }
 
