@@ -14,9 +14,9 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ablation_variants import Variant
-from learning_curve import keep_labels_of
 from vertegrade.arrays import read_array
 from vertegrade.cohort.splits import in_split
+from vertegrade.evaluation.comparison.learning_curve import keep_labels_of
 from vertegrade.files import sha256_of, write_json
 from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.augmentation import augmented

@@ -33,7 +33,7 @@ rule evaluate:
         "../workflow_scripts/evaluate.py"
 
 
-rule compare:
+rule differences:
     """Differences between a method and its baseline on the same test vertebrae, with paired intervals."""
     input:
         predictions="<results>/predictions/{method}.parquet",
@@ -45,9 +45,9 @@ rule compare:
     output:
         differences="<results>/evaluation/{method}/differences.json",
     log:
-        "<logs>/compare/{method}.log",
+        "<logs>/differences/{method}.log",
     benchmark:
-        "<benchmarks>/compare/{method}.tsv"
+        "<benchmarks>/differences/{method}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -63,10 +63,10 @@ rule compare:
         ),
         baseline=baseline_of,
         seed=SEED,
-        code=code_of("compare"),
-        packages=packages_of("compare"),
+        code=code_of("differences"),
+        packages=packages_of("differences"),
     script:
-        "../workflow_scripts/compare.py"
+        "../workflow_scripts/differences.py"
 
 
 rule figures:

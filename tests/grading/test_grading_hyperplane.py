@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.simulated_latents import cohort
-from learning_curve import keep_labels_of
+from vertegrade.evaluation.comparison.learning_curve import keep_labels_of
 from vertegrade.grading import hyperplane
 from vertegrade.grading.hyperplane import (
     C_GRID,

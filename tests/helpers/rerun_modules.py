@@ -9,7 +9,7 @@ MODULES: dict[str, set[str]] = {
     - {"convert", "cohort_page", "figures", "flow", "grades", "labels", "outcome", "split", "summary", "patients"},
     "files.py": ALL,
     "gpus.py": {"train_dae"},
-    "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "compare", "outcome"}
+    "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "differences", "outcome"}
     | PICTURES
     | {"collapse_crops", "counterfactual", "looks_at"},
     "levels.py": {
@@ -22,7 +22,7 @@ MODULES: dict[str, set[str]] = {
         "split",
         "labels",
         "evaluate",
-        "compare",
+        "differences",
     }
     | {"grades", "collapse_crops", "patients", "spine_measures"}
     | DRAWN
@@ -204,19 +204,20 @@ MODULES: dict[str, set[str]] = {
     "grading/grades.py": {"grades"},
     "grading/counterfactual.py": {"counterfactual"},
     "grading/severity_direction.py": {"looks_at"},
-    "evaluation/": {"evaluate", "compare"},
-    "evaluation/bootstrap.py": {"evaluate", "compare", "rivals", "looks_at"},
-    "evaluation/metrics.py": {"evaluate", "compare", "rivals", "looks_at"},
+    "evaluation/": {"evaluate", "differences"},
+    "evaluation/bootstrap.py": {"evaluate", "differences", "rivals", "looks_at"},
+    "evaluation/metrics.py": {"evaluate", "differences", "rivals", "looks_at"},
     "evaluation/areas.py": {"looks_at"},
     "evaluation/average_intact.py": {"looks_at"},
     "evaluation/grade_heights.py": {"looks_at"},
     "evaluation/looks_at.py": {"looks_at"},
     "evaluation/maps.py": {"looks_at"},
     "evaluation/bone_quality.py": set(),
+    "evaluation/comparison/": set(),  # asked for alone
     "evaluation/rival.py": {"rivals"},
     "evaluation/warp.py": {"rivals"},
-    "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow"} | DRAWN,
-    "evaluation/cases.py": {"evaluate", "compare", "figures", "flow", "cohort_page"},
+    "evaluation/__init__.py": {"evaluate", "differences", "figures", "summary", "cohort_page", "flow"} | DRAWN,
+    "evaluation/cases.py": {"evaluate", "differences", "figures", "flow", "cohort_page"},
     "evaluation/figures.py": {"figures"},
     "evaluation/counterfactual.py": {"counterfactual"},
     "evaluation/challenge/__init__.py": {"rivals"},
@@ -227,6 +228,7 @@ MODULES: dict[str, set[str]] = {
     "evaluation/summary.py": {"summary"},
     "report/__init__.py": {"cohort_page", "flow", "outcome", "counterfactual", "looks_at"} | PICTURES,
     "report/challenge/": set(),
+    "report/comparison/": set(),
     "report/montage.py": {"montage", "counterfactual_figure", "looks_at_figure"},
     "report/strip_table.py": {"cohort_page"},
     "report/strips.py": {"counterfactual_figure", "looks_at_figure"},

@@ -11,7 +11,7 @@ FEEDS = {
     "phantom": "convert localize labels",
     "convert": "localize spine_measures crop collapse_crops localization_picture flow",
     "localize": "fit_heights measure spine_measures crop collapse_crops counterfactual rivals split "
-    "localization_picture evaluate compare figures summary flow outcome looks_at patients patient_pages",
+    "localization_picture evaluate differences figures summary flow outcome looks_at patients patient_pages",
     "localization_picture": "patient_pages",
     "fit_heights": "measure cohort_page",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints fit_novelty/keypoints grade/keypoints collapse_crops "
@@ -19,11 +19,11 @@ FEEDS = {
     "collapse_crops": "fit_steps",
     "fit_steps": "counterfactual",
     "crop": "labels appearance collapse_crops train_dae encode train_pca encode_pca counterfactual rivals evaluate "
-    "compare figures montage flow looks_at looks_at_figure patient_pages",
+    "differences figures montage flow looks_at looks_at_figure patient_pages",
     "appearance": "fit_novelty grade",
     "split": "labels fit_heights collapse_crops train_dae train_pca fit_hyperplane calibrate fit_novelty grade "
-    "evaluate compare figures flow",
-    "labels": "fit_heights fit_hyperplane calibrate evaluate compare figures montage counterfactual_figure flow",
+    "evaluate differences figures flow",
+    "labels": "fit_heights fit_hyperplane calibrate evaluate differences figures montage counterfactual_figure flow",
     "train_dae": "encode fit_steps counterfactual looks_at cohort_page",
     "encode": "fit_hyperplane/dae calibrate/dae fit_novelty/dae grade/dae counterfactual looks_at",
     "train_pca": "encode_pca looks_at",
@@ -38,7 +38,11 @@ FEEDS = {
     "rivals": "counterfactual_figure cohort_page",
     "counterfactual_figure": "cohort_page",
     "montage": "cohort_page",
-    "compare": "cohort_page",
+    "differences": "cohort_page",
+    "compare_methods": "compare_groups learning_curve compare",
+    "compare_groups": "compare",
+    "learning_curve": "compare",
+    "compare": "",
     "figures": "cohort_page",
     "summary": "cohort_page",
     "flow": "cohort_page",
@@ -77,7 +81,7 @@ FEEDS = {
     "train_supcon": "score_supcon",
     "score_supcon": "calibrate_scores grade_scores",
     "calibrate_scores": "grade_scores",
-    "grade_scores": "evaluate compare grades figures",
+    "grade_scores": "evaluate differences grades figures",
     "score_supervised_virtual": "",
     "score_supcon_virtual": "",
     "grade_scores_virtual": "",
@@ -96,7 +100,7 @@ for name in DEFAULT:
         + " looks_at" * seen,
         f"fit_novelty/{name}": f"grade/{name}",
         f"grade/{name}": f"grades evaluate/{name} figures patients patient_pages"
-        + " compare" * compared
+        + " differences" * compared
         + " counterfactual counterfactual_figure looks_at montage" * main,
         f"evaluate/{name}": "figures summary cohort_page",
     }
@@ -108,6 +112,7 @@ ASKED_FOR |= {"freeze", "patient_pdfs", "virtual_labels", "crop_virtual", "measu
 ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
 ASKED_FOR |= {"export_scans"}
 ASKED_FOR |= {"follow_up"}  # where the sheet has months
+ASKED_FOR |= {"compare_methods", "compare_groups", "learning_curve", "compare"}
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
@@ -151,7 +156,7 @@ KEYS: dict[str, set[str]] = {
         "evaluate",
         "collapse_crops",
     }
-    | {"compare", "summary"},
+    | {"differences", "summary"},
     "cohort.splits": {"split", "summary"},
     "phantom": {"phantom", "summary"},
     "ct": {"convert", "summary"},
@@ -194,7 +199,7 @@ KEYS: dict[str, set[str]] = {
     "dae.counterfactual.vertebrae": {"counterfactual", "looks_at", "summary"},
     "dae.counterfactual.pairs": {"collapse_crops", "summary"},
     "dae.counterfactual.shown": {"counterfactual_figure", "summary"},
-    "grading.fracture_grade": {"patient_pages", "fit_hyperplane", "calibrate", "evaluate", "compare", "summary"},
+    "grading.fracture_grade": {"patient_pages", "fit_hyperplane", "calibrate", "evaluate", "differences", "summary"},
     "grading.classifier": {"fit_hyperplane", "calibrate", "summary"},
     "grading.folds": {"fit_hyperplane", "calibrate", "summary"},
     "grading.calibration": {"calibrate", "summary"},
@@ -202,11 +207,12 @@ KEYS: dict[str, set[str]] = {
     "grading.novel": {"grade", "summary"},
     "grading.pca": {"train_pca", "summary"},
     "evaluation": {"evaluate", "summary"},
-    "evaluation.bootstrap_resamples": {"evaluate", "compare", "rivals", "looks_at", "summary"},
-    "evaluation.confidence": {"evaluate", "compare", "rivals", "looks_at", "summary"},
-    "evaluation.minimum_cases": {"evaluate", "compare", "rivals", "looks_at", "summary"},
+    "evaluation.bootstrap_resamples": {"evaluate", "differences", "rivals", "looks_at", "summary"},
+    "evaluation.confidence": {"evaluate", "differences", "rivals", "looks_at", "summary"},
+    "evaluation.minimum_cases": {"evaluate", "differences", "rivals", "looks_at", "summary"},
     "freeze": {"summary"},
     "follow_up": {"summary"},
+    "compare": {"summary"},
     "report.montage_crops": {"montage", "summary"},
     "report.window_centre_hu": WINDOW | {"summary"},
     "report.window_width_hu": WINDOW | {"summary"},
@@ -233,6 +239,7 @@ OTHER_DAG = {
 }
 # Another valid value, where one a little larger or another choice would not be.
 VALUES = {
+    "compare.label_shares": [0.5, 1.0],
     "crop.size": 128,
     "crop.slices": 7,
     "dae.model.slices": 3,

@@ -61,6 +61,6 @@ def test_modules_and_files_that_pages_name_are_there() -> None:
         for page in PAGES
         if page.name != "CHANGELOG.md"
         for name in re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|smk|yaml|sh|csv))`", page.read_text("utf-8"))
-        if "NAME" not in name
+        if "NAME" not in name and (page.name, Path(name).suffix) != ("tables.md", ".csv")  # a run writes these
     }
     assert {both for both in named if not any((folder / both[1]).exists() for folder in below)} == set()

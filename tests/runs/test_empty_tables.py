@@ -209,7 +209,7 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
         assert json.loads(Path(metrics[method]).read_text())["method"] == method
     differences, figures, summary = empty.out("differences.json"), empty.out("figures"), empty.out("summary.json")
     empty.run(
-        "compare",
+        "differences",
         empty.tables() | {"predictions": empty.predictions("dae"), "baseline": empty.predictions("pca")},
         {"differences": differences},
         sections=[

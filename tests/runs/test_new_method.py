@@ -71,7 +71,7 @@ def test_a_new_method_is_graded_compared_and_shown_by_three_files(finished: Path
     done = snakemake(run, "--cores", "2", root=mine, config=WITH_TOY)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     again = {path.parent.name for path in (run / "results/manifest").glob("*/toy.json")}
-    assert again == {"fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate", "compare"}
+    assert again == {"fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate", "differences"}
     old = (finished / "results/manifest/encode/0.json").read_bytes()
     assert (run / "results/manifest/encode/0.json").read_bytes() == old  # nothing of the others ran again
     graded = read_table(run / "results/predictions/toy.parquet", PREDICTIONS)

@@ -31,7 +31,7 @@ READS = {
     "fit_novelty": ["latents/dae/*.parquet", "appearance/*.parquet", *GRADED_BY],
     "grade": ["latents/dae/*.parquet", "appearance/*.parquet", *GRADED_BY, "grading/dae/novelty.json"],
     "evaluate": ["predictions/dae.parquet", *JUDGED_BY],
-    "compare": ["predictions/dae.parquet", "predictions/pca.parquet", *JUDGED_BY],
+    "differences": ["predictions/dae.parquet", "predictions/pca.parquet", *JUDGED_BY],
     "grades": [f"predictions/{method}.parquet" for method in ("dae", "keypoints", "pca")],
     "summary": [
         *(f"evaluation/{method}/metrics.json" for method in ("dae", "keypoints", "pca")),
@@ -111,9 +111,9 @@ def test_params_say_how_grades_are_learned_and_judged(tiny: tuple[list[Planned],
     assert set(params["fit_hyperplane"]["settings"]) == learns
     assert set(params["calibrate"]["settings"]) == learns | {"grading.calibration", "grading.coverage"}
     assert params["train_pca"]["window"] == [settings.dae.model.hu_low, settings.dae.model.hu_high]
-    seeded = ["train_dae", "train_pca", "fit_hyperplane", "calibrate", "evaluate", "compare", "counterfactual"]
+    seeded = ["train_dae", "train_pca", "fit_hyperplane", "calibrate", "evaluate", "differences", "counterfactual"]
     assert {params[rule]["seed"] for rule in [*seeded, "collapse_crops"]} == {settings.run.seed}
-    assert params["compare"]["baseline"] == "pca"
+    assert params["differences"]["baseline"] == "pca"
     assert params["grade"]["withhold"] is False
 
 

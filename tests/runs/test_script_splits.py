@@ -224,12 +224,12 @@ def test_differences_are_those_of_the_method_from_its_baseline(tmp_path: Path) -
     inputs = files | {"predictions": str(tmp_path / "dae.parquet"), "baseline": str(tmp_path / "pca.parquet")}
     outputs = {"differences": str(tmp_path / "differences.json")}
     of = {"params": {"baseline": "pca"}, "wildcards": {"method": "dae"}, "sections": sections}
-    run_script(tmp_path, "compare", inputs, outputs, **of)
+    run_script(tmp_path, "differences", inputs, outputs, **of)
     found = json.loads((tmp_path / "differences.json").read_text())
     assert found["methods"] == ["dae", "pca"]
     assert found["vertebra"]["auc"]["value"] == pytest.approx(aucs["dae"] - aucs["pca"])
     with pytest.raises(EvaluationError, match="predictions of dae where those of pca belong"):
-        run_script(tmp_path, "compare", inputs | {"baseline": inputs["predictions"]}, outputs, **of)
+        run_script(tmp_path, "differences", inputs | {"baseline": inputs["predictions"]}, outputs, **of)
 
 
 def test_the_same_image_in_two_splits_stops_the_run(tmp_path: Path) -> None:

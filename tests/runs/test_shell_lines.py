@@ -132,6 +132,9 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 8 challenge --configfile mine.yaml": Typed("evaluate_challenge", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
     "snakemake --cores 2 metastasis": Typed(planned=True),
+    "snakemake --cores 2 compare": By("tests/runs/test_runs_compare.py", '"compare"'),
+    ".venv/bin/snakemake --cores 2 compare": By("tests/runs/test_runs_compare.py", '"compare"'),
+    ".venv/bin/snakemake --cores 8 compare --configfile mine.yaml": Typed("compare_methods", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/follow_up.yaml": Typed("follow_up", planned=True),
@@ -146,7 +149,6 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/python benchmarks/overhead.py FOLDER": Known(),
     ".venv/bin/python benchmarks/followup.py results/follow_up": Known(),
     ".venv/bin/python benchmarks/measures.py RESULTS --scans 60": Known(),
-    ".venv/bin/python benchmarks/learning_curve.py RESULTS": Known(),
     ".venv/bin/python benchmarks/ablation.py results OUT --steps 200 --precision bfloat16": Known(),
     ".venv/bin/python benchmarks/localization.py cohort 40 --seed 43": Known(),
     ".venv/bin/python benchmarks/real_ct.py --shared ../shared/data --pictures docs/pictures": Known(),

@@ -30,15 +30,16 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 9,
     "svg.hashsalt": "vertegrade",  # names of SVG elements, otherwise random
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # letters stay text, as journals ask
 }
+DATELESS = {".svg": {"Date": None}, ".pdf": {"CreationDate": None, "Producer": None}, ".png": {"Software": None}}
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure as .svg or .png (by the path's suffix), without dates or versions in the file."""
+    """Write a figure as .svg, .pdf or .png (by the path's suffix), without dates or versions in the file."""
     path = Path(path)
-    dateless = {"Date": None} if path.suffix == ".svg" else {"Software": None}
     with matplotlib.rc_context(STYLE), new_file(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.removeprefix("."), dpi=150, metadata=dateless)
+        figure.savefig(temporary, format=path.suffix.removeprefix("."), dpi=150, metadata=DATELESS[path.suffix])
 
 
 def grey_values(hu: np.ndarray, settings: ReportSettings) -> Pixels:

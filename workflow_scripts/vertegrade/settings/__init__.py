@@ -12,6 +12,7 @@ from vertegrade.methods import DEFAULT, MAIN, METHODS
 
 from .base import Section, section, setting
 from .cohort import CohortSettings, SplitSettings
+from .compare import CompareSettings
 from .ct import CtSettings
 from .dae import DaeSettings
 from .evaluation import EvaluationSettings
@@ -56,6 +57,7 @@ class Settings(Section):
         VirtualSettings, "Virtual fractures in the cohort's scans (`snakemake challenge`)."
     )
     evaluation: EvaluationSettings = section(EvaluationSettings, "Metrics and figures.")
+    compare: CompareSettings = section(CompareSettings, "All methods side by side (`snakemake compare`).")
     report: ReportSettings = section(ReportSettings, "Pages for people.")
     export: ExportSettings = section(ExportSettings, "What leaves the project, with the patient's name in it.")
     freeze: FreezeSettings = section(FreezeSettings, "The card of a frozen model.")

@@ -32,7 +32,7 @@ def cost(jobs: Iterable[dict[str, Any]], scans: int) -> dict[str, Any]:
 
 def _sum(jobs: list[dict[str, Any]]) -> dict[str, Any]:
     """Hours of all jobs, the largest memory of any, and the energy of all in kWh."""
-    gpu_s = sum(_gpus(used) * used["wall_s"] for used in jobs)
+    gpu_s = sum(gpus_of(used) * used["wall_s"] for used in jobs)
     cpu_s = sum(used["cpu_s"] for used in jobs)
     gb_s = sum(used["peak_rss_mb"] / 1000 * used["wall_s"] for used in jobs)
     watt_s = cpu_s * ASSUMED["watts_per_core"] + gb_s * ASSUMED["watts_per_gb"] + gpu_s * ASSUMED["watts_per_gpu"]
@@ -46,7 +46,7 @@ def _sum(jobs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _gpus(used: dict[str, Any]) -> int:
+def gpus_of(used: dict[str, Any]) -> int:
     """GPUs that a job computed on."""
     return 0 if used["device"] == "cpu" else int(used.get("gpus", 1))
 

@@ -1,0 +1,154 @@
+"""The page and the figure of the comparison: each number of the table, papers apart, the same bytes each time."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from helpers.synthetic_predictions import make_cohort
+from vertegrade.evaluation.comparison.cases import cases_of, cases_table, left_out_table
+from vertegrade.evaluation.comparison.figure import comparison_figure
+from vertegrade.evaluation.comparison.groups import Acquired, groups_table
+from vertegrade.evaluation.comparison.measures import comparison_table
+from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, METHOD_COST, OTHER_DATA, THIS_RUN, VERTEBRAE
+from vertegrade.grading.appearance import LENGTH
+from vertegrade.plotting import save_figure
+from vertegrade.report.comparison.beside import cost_rows
+from vertegrade.report.comparison.page import Compared, comparison_page
+from vertegrade.report.comparison.rows import method_rows
+from vertegrade.settings.evaluation import EvaluationSettings
+from vertegrade.tables import KEY, PATIENT_KEY, empty_table
+
+COHORT = make_cohort(30)
+CASES = cases_of({"dae": COHORT.dae, "pca": COHORT.pca}, COHORT.tables())
+SETTINGS = EvaluationSettings(bootstrap_resamples=50)
+TABLE = comparison_table(CASES, SETTINGS, 1, 7)
+FINDINGS = COHORT.landmarks[KEY].assign(finding="schmorl+short")
+LOOKS = COHORT.crops[PATIENT_KEY].assign(x=[*np.full((len(COHORT.crops), LENGTH), 0.5)])
+GROUPS = groups_table(cases_table(CASES), Acquired(COHORT.scans, COHORT.crops, LOOKS, FINDINGS), SETTINGS, 1, 7)
+LEARNING = pd.DataFrame(
+    [
+        ("dae", share, draw, labelled, VERTEBRAE, figure, share - 0.01 * draw, "")
+        for share, labelled in ((0.5, 6), (1.0, 12))
+        for draw in range(2)
+        for figure in ("auc", "macro_f1", "spearman_grade")
+    ]
+    + [("pca", 0.5, 0, 6, VERTEBRAE, "auc", np.nan, "fitting needs at least 2 patients")],
+    columns=[*LEARNING_CURVE.columns],
+)
+COST = pd.DataFrame(
+    [
+        ("dae", "training", "train_dae", 2, 600.0, 300.0, 0.0, 900.0, 4),
+        ("dae", "shared", "crop", 4, 40.0, 30.0, 0.0, 500.0, 4),
+        ("dae", "grading", "encode", 4, 10.0, 8.0, 0.0, 700.0, 4),
+    ],
+    columns=[*METHOD_COST.columns],
+)
+UNKNOWN = {"value": None, "low": None, "high": None, "n": 3}
+CHALLENGES = {
+    "lidc": {
+        "clear_loss": 0.25,
+        "vertebrae": {"fracture": 16, "sham": 16, "source": 14},
+        "patients": 1,
+        "methods": {
+            "dae": {
+                "all": {
+                    "auc": {"value": 0.924, "low": None, "high": None, "n": 27},
+                    **dict.fromkeys(("spearman", "sensitivity", "loss_noticed", "false_alarms"), UNKNOWN),
+                }
+            }
+        },
+    },
+    "old": None,
+}
+NO_LEARNING = empty_table(LEARNING_CURVE)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("figure")
+    for suffix in ("svg", "pdf"):
+        save_figure(comparison_figure(TABLE, LEARNING, GROUPS, "phantoms"), folder / f"comparison.{suffix}")
+    return folder
+
+
+def page_of(drawn: Path, phantom: bool = True) -> str:
+    compared = Compared(TABLE, left_out_table(CASES), LEARNING, GROUPS, COST, CHALLENGES, drawn / "comparison.svg")
+    return comparison_page(compared, 0.95, phantom)
+
+
+def test_the_page_has_every_method_and_marks_papers(drawn: Path) -> None:
+    page = page_of(drawn)
+    assert page.count("Research use only, not a medical device") >= 2
+    assert "digital phantoms" in page
+    auc = TABLE[(TABLE["figure"] == "auc") & (TABLE["unit"] == VERTEBRAE) & (TABLE["minus"] == "")]
+    for row in auc[auc["data"] == THIS_RUN].to_dict("records"):
+        assert f"{row['value']:.3f}" in page
+        assert f"({row['delong_low']:.3f}–{row['delong_high']:.3f})" in page
+    assert "DAE − PCA" in page
+    for system in set(TABLE.loc[TABLE["data"] == OTHER_DATA, "method"]):
+        assert system in page
+    rows = method_rows(VERTEBRAE, TABLE)
+    assert [row["other"] for row in rows] == [False, False, True]
+    assert page.count('<tr class="other">') == sum(TABLE["data"] == OTHER_DATA) + page.count(">other data</span>")
+
+
+def test_cost_is_per_scan_and_virtual_fractures_are_called_so(drawn: Path) -> None:
+    page = page_of(drawn)
+    (row,) = cost_rows(COST)
+    assert row["cells"] == ["10.0", "0.0", "900", "2.50", "12.50", "0.00", "700"]
+    assert "16 virtual fractures and 30 intact vertebrae of 1 patient." in page
+    assert "VIRTUAL fractures: made by a program" in page
+    assert "losses of 25 % and more" in page
+    assert "0.924" in page
+    assert "old: graded by another model" in page
+
+
+def test_curves_are_means_of_draws_and_say_what_was_not_fitted(drawn: Path) -> None:
+    page = page_of(drawn)
+    assert 'class="number">0.495 <span class="keep">(0.490–0.500)' in page
+    assert "Not fitted: PCA, 50 % (1 draws): fitting needs at least 2 patients" in page
+
+
+def test_false_alarms_are_counted_by_finding(drawn: Path) -> None:
+    alarms = GROUPS[(GROUPS["kind"] == "finding") & (GROUPS["group"] == "short") & (GROUPS["method"] == "dae")].iloc[0]
+    assert f"{alarms['hits']:.0f} of {alarms['n']}: " in page_of(drawn)
+    assert "Schmorl&#39;s node" in page_of(drawn)
+    assert "Test phantoms." in matplotlib_text(comparison_figure(TABLE, LEARNING, GROUPS, "phantoms"))
+
+
+def matplotlib_text(figure: Figure) -> str:
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+def test_the_page_is_one_file_and_well_formed(drawn: Path) -> None:
+    page = page_of(drawn, phantom=False)
+    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page)
+    assert "phantom" not in page
+    for tag in ("table", "tr", "section", "figure"):
+        assert page.count(f"<{tag}") == page.count(f"</{tag}>"), tag
+
+
+def test_the_figure_has_the_same_bytes_each_time(drawn: Path, tmp_path: Path) -> None:
+    for suffix in ("svg", "pdf"):
+        save_figure(comparison_figure(TABLE, LEARNING, GROUPS, "phantoms"), tmp_path / f"again.{suffix}")
+        first, again = (
+            hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (drawn / f"comparison.{suffix}", tmp_path / f"again.{suffix}")
+        )
+        assert first == again
+
+
+def test_methods_with_too_few_cases_are_drawn_and_told_all_the_same(tmp_path: Path) -> None:
+    none = {name: rows.iloc[:2].reset_index(drop=True) for name, rows in CASES.items()}
+    table, none_of_them = comparison_table(none, SETTINGS, 1, 7), GROUPS.iloc[:0]
+    save_figure(comparison_figure(table, NO_LEARNING, none_of_them, "patients"), tmp_path / "f.svg")
+    page = comparison_page(
+        Compared(table, left_out_table(none), NO_LEARNING, none_of_them, COST, {}, tmp_path / "f.svg"), 0.95, False
+    )
+    assert "n/a" in page
+    assert "No curves" in page

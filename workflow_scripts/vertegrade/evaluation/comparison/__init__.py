@@ -1,0 +1,1 @@
+"""All methods of a run side by side, on the same vertebrae."""
