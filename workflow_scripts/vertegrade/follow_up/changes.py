@@ -17,7 +17,7 @@ from vertegrade.arrays import Floats
 from vertegrade.follow_up.matching import Match, match
 from vertegrade.follow_up.shapes import Spine, spine_of
 from vertegrade.settings.follow_up import FollowUpSettings
-from vertegrade.spine.indices import known_sds
+from vertegrade.spine.indices import known_sds, shapes_of
 from vertegrade.tables import FOLLOW_UP, FOLLOW_UP_SCANS, HEIGHTS, check_table, empty_table
 
 # Error of a height (standard deviation) that the stated one lacks, per mm of slice thickness. By it 95.6 % of the
@@ -141,6 +141,8 @@ def _vertebra(
     numbers = {"column": HEIGHTS[worst], "further_loss": loss[worst], "further_loss_error": loss_sd[worst]}
     fractured = _fractured(old, before.graded.get(labels[0]), fracture_grade)
     verdict = _verdict(loss, loss_sd[worst], p, fractured, settings.further_loss)
+    if verdict["verdict"] in (NEW, PROGRESSED) and not row["shape"]:
+        row["shape"] = str(shapes_of(loss[None])[0])
     return row | grades | numbers | {"p_further_loss": p} | verdict
 
 
