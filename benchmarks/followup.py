@@ -1,6 +1,6 @@
 """How well follow-up finds what changed between two scans: python benchmarks/followup.py RESULTS [--virtual].
 
-RESULTS is a run of presets/follow_up.yaml, finished or as far as it is: shards without measurements are left out. With
+RESULTS is what benchmarks/followup_scans.py makes, as far as it is, or a run of presets/follow_up.yaml. With
 --virtual it is a run with virtual fractures (presets/grader.yaml). Each scan is then compared with its copies, whose
 vertebrae were collapsed in the image. A copy has the noise and the slices of its scan, so errors are smaller than
 between two scans. Two scans are compared as a run does it, with the names as found and with all names of the later scan
@@ -30,7 +30,6 @@ from vertegrade.tables import (
     SCANS,
     centres_of,
     empty_table,
-    read_table,
     read_tables,
 )
 
@@ -81,8 +80,8 @@ def _phantoms(results: Path) -> tuple[Tables, pd.DataFrame, Pairs]:
             ("phantom/{}/truth.parquet", PHANTOM_TRUTH),
         )
     )
-    graded = results / "predictions/dae.parquet"
-    predictions = read_table(graded, PREDICTIONS) if graded.is_file() else empty_table(PREDICTIONS)
+    graded = [str(path) for path in sorted(results.glob("predictions/*dae.parquet"))]
+    predictions = read_tables(graded, PREDICTIONS) if graded else empty_table(PREDICTIONS)
     names = scans.groupby("patient_id")["scan_id"].apply(sorted)
     pairs = [(str(patient), *both, 0.0, 12.0) for patient, both in names.items() if len(both) == 2]
     return Tables(scans, landmarks, measurements, predictions), truth, pairs

@@ -117,7 +117,7 @@ def _numbers(
     columns |= {
         **dict(zip(INDICES, _indices(heights, intact).T, strict=True)),
         "height_loss_sd": height_loss_sd,
-        "shape": np.where(grade > 0, shapes_of(loss), ""),
+        "shape": np.where(grade > 0, _shapes(loss), ""),
         "severity": genant_severity(height_loss),
         "severity_sd": (severity_high - severity_low) / 2,
         "grade": grade,
@@ -154,7 +154,7 @@ def index_errors(heights: Floats, sds: Floats, intact: Floats) -> Floats:
     return np.where(np.isnan(sds)[:, :, None], np.nan, errors)
 
 
-def shapes_of(loss: Floats) -> NDArray[np.object_]:
+def _shapes(loss: Floats) -> NDArray[np.object_]:
     """wedge, biconcave or crush (N,) of the losses (N, 3): crush where the posterior column fell with the worst."""
     crushed = loss[:, 2] >= CRUSH_SHARE * loss.max(axis=1)
     return np.where(crushed, "crush", np.where(loss[:, 1] > loss[:, 0], "biconcave", "wedge")).astype(object)
