@@ -96,6 +96,7 @@ MODULES: dict[str, set[str]] = {
     "phantom/": {"phantom"},
     "phantom/roster.py": set(),
     "phantom/training_scan.py": set(),
+    "phantom/anatomy/canal.py": set(),
     "ct/": {"convert"},
     "ct/__init__.py": {"convert", "spine_measures", "localize", "crop", "localization_picture", "collapse_crops"}
     | PIXELS,
@@ -146,6 +147,7 @@ MODULES: dict[str, set[str]] = {
     "localizer/weights.py": MEASURING,
     "localizer/image_augmentation.py": set(),
     "localizer/own_scans.py": set(),
+    "localizer/canal/": set(),  # of methods that only `methods` asks for
     "localizer/sample_file.py": set(),
     "localizer/samples.py": set(),
     "localizer/train.py": set(),
@@ -174,6 +176,7 @@ MODULES: dict[str, set[str]] = {
     "graders/fusion/": set(),
     "graders/supervised/": set(),
     "graders/supcon/": set(),
+    "graders/seq2seq/": set(),
     "graders/dae/": DAE,
     "graders/dae/augmentation.py": {"train_dae"},
     "graders/dae/optimiser.py": {"train_dae"},
@@ -209,6 +212,7 @@ MODULES: dict[str, set[str]] = {
     "evaluation/looks_at.py": {"looks_at"},
     "evaluation/maps.py": {"looks_at"},
     "evaluation/bone_quality.py": set(),
+    "evaluation/scan_scores.py": set(),  # of methods that only `methods` asks for
     "evaluation/rival.py": {"rivals"},
     "evaluation/warp.py": {"rivals"},
     "evaluation/__init__.py": {"evaluate", "compare", "figures", "summary", "cohort_page", "flow"} | DRAWN,
