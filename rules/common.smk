@@ -18,7 +18,7 @@ from vertegrade.workflow.code_hash import packages_of, planned_code_of, run_this
 from vertegrade.cohort.hashed_split import hashed_split
 from vertegrade.cohort.months import follow_up_pairs
 from vertegrade.cohort.sheet import PATTERN, ScanRow, has_splits, shard_of, splits_of
-from vertegrade.frozen import CARD, SIGHT, is_frozen, sight_folder
+from vertegrade.frozen import CANAL, CARD, SIGHT, canal_folder, is_frozen, sight_folder
 from vertegrade.methods import BASELINES, INTACT_HEIGHTS, MAIN
 from vertegrade.methods import METHODS as ALL_METHODS
 from vertegrade.model_files import NETWORKS
@@ -335,6 +335,8 @@ def strip_files(wildcards):
 def targets():
     """What `snakemake` without a target makes: the results, and the file that says how the run ended."""
     exported = export_folders() if SETTINGS.export.write else []
+    if "seq2seq" in METHODS and label_files():
+        exported = ["<results>/evaluation/seq2seq/patients.json", *exported]
     return [*results_wanted(), *exported, "<results>/report/outcome.txt"]
 
 

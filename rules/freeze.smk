@@ -2,7 +2,7 @@ rule freeze:
     """Put what grades other scans into one folder: localizer, weights, graders, settings, hashes and a model card."""
     input:
         files=model_files,
-        networks=network_files(),
+        networks=network_files() + ([CANAL_WEIGHTS] if "seq2seq" in METHODS else []),
         sight=SIGHT_WEIGHTS,
         metrics=expand(
             "<results>/evaluation/{method}/metrics.json",

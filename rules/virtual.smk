@@ -203,6 +203,39 @@ use rule score_supcon as score_supcon_virtual with:
         "<benchmarks>/score_supcon_virtual/{shard}.tsv"
 
 
+use rule straight_spines as straight_spines_virtual with:
+    input:
+        canal=CANAL_WEIGHTS,
+        volumes="<results>/virtual/ct/{shard}",
+        scans="<results>/virtual/landmarks/{shard}_scans.parquet",
+        landmarks="<results>/virtual/landmarks/{shard}.parquet",
+        crops="<results>/virtual/crops/{shard}.parquet",
+    output:
+        voxels="<results>/virtual/straightened/{shard}.npy",
+        spines="<results>/virtual/straightened/{shard}.parquet",
+        bodies="<results>/virtual/straightened/{shard}_bodies.parquet",
+    log:
+        "<logs>/straight_spines_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/straight_spines_virtual/{shard}.tsv"
+
+
+use rule score_seq2seq as score_seq2seq_virtual with:
+    input:
+        canal=CANAL_WEIGHTS,
+        array="<results>/virtual/straightened/{shard}.npy",
+        spines="<results>/virtual/straightened/{shard}.parquet",
+        bodies="<results>/virtual/straightened/{shard}_bodies.parquet",
+        weights=f"{MODEL}/seq2seq/weights.safetensors",
+    output:
+        scores="<results>/virtual/scores/seq2seq/{shard}.parquet",
+        scans="<results>/virtual/scores/seq2seq/{shard}_scans.parquet",
+    log:
+        "<logs>/score_seq2seq_virtual/{shard}.log",
+    benchmark:
+        "<benchmarks>/score_seq2seq_virtual/{shard}.tsv"
+
+
 use rule grade_scores as grade_scores_virtual with:
     input:
         scores=virtual_scores_of,

@@ -98,6 +98,7 @@ MODULES: dict[str, set[str]] = {
     "phantom/": {"phantom"},
     "phantom/roster.py": set(),
     "phantom/training_scan.py": set(),
+    "phantom/anatomy/canal.py": set(),
     "ct/": {"convert"},
     "ct/__init__.py": {"convert", "spine_measures", "localize", "crop", "localization_picture", "collapse_crops"}
     | PIXELS,
@@ -151,6 +152,7 @@ MODULES: dict[str, set[str]] = {
     "localizer/weights.py": MEASURING,
     "localizer/image_augmentation.py": set(),
     "localizer/own_scans.py": set(),
+    "localizer/canal/": set(),  # of methods that only `methods` asks for
     "localizer/sample_file.py": set(),
     "localizer/samples.py": set(),
     "localizer/train.py": set(),
@@ -179,6 +181,7 @@ MODULES: dict[str, set[str]] = {
     "graders/fusion/": set(),
     "graders/supervised/": set(),
     "graders/supcon/": set(),
+    "graders/seq2seq/": set(),
     "graders/dae/": DAE,
     "graders/dae/augmentation.py": {"train_dae"},
     "graders/dae/optimiser.py": {"train_dae"},
@@ -215,6 +218,7 @@ MODULES: dict[str, set[str]] = {
     "evaluation/maps.py": {"looks_at"},
     "evaluation/bone_quality.py": set(),
     "evaluation/comparison/": set(),  # asked for alone
+    "evaluation/scan_scores.py": set(),  # of methods that only `methods` asks for
     "evaluation/rival.py": {"rivals"},
     "evaluation/warp.py": {"rivals"},
     "evaluation/__init__.py": {"evaluate", "differences", "figures", "summary", "cohort_page", "flow"} | DRAWN,

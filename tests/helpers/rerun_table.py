@@ -80,6 +80,12 @@ FEEDS = {
     "score_supervised": "calibrate_scores grade_scores",
     "train_supcon": "score_supcon",
     "score_supcon": "calibrate_scores grade_scores",
+    "straight_spines": "score_seq2seq",
+    "straight_spines_virtual": "",
+    "train_seq2seq": "score_seq2seq",
+    "score_seq2seq": "calibrate_scores grade_scores evaluate_seq2seq",
+    "score_seq2seq_virtual": "",
+    "evaluate_seq2seq": "",
     "calibrate_scores": "grade_scores",
     "grade_scores": "evaluate differences grades figures",
     "score_supervised_virtual": "",
@@ -126,6 +132,8 @@ ASKED_FOR |= {
     "score_supcon",
     "score_supcon_virtual",
 }
+ASKED_FOR |= {"straight_spines", "straight_spines_virtual", "train_seq2seq", "score_seq2seq", "score_seq2seq_virtual"}
+ASKED_FOR |= {"evaluate_seq2seq"}
 # All rules that leave something.
 ALL = {name for name in FEEDS if "/" not in name} - ASKED_FOR
 # All that work on latents, hyperplane or calibrator.
@@ -169,6 +177,7 @@ KEYS: dict[str, set[str]] = {
     "patches": {"summary"},
     "supervised": {"summary"},
     "supcon": {"summary"},
+    "seq2seq": {"summary"},
     "metastasis.train.save_every_s": set(),
     "supervised.train.save_every_s": set(),
     "supcon.train.save_every_s": set(),

@@ -309,6 +309,14 @@ def test_a_method_that_is_asked_for_runs_its_own_rules_and_no_other_is_trained(
     assert {job.wildcards["method"] for job in jobs if "method" in job.wildcards} == {method}
 
 
+def test_seq2seq_makes_straight_spines_and_no_patches(opened: Callable[..., Any]) -> None:
+    with opened({"methods": ["dae", "pca", "keypoints", "seq2seq"]}) as workflow:
+        jobs = workflow.planned(TARGETS)
+    expected = table.with_followers({"straight_spines", "train_seq2seq", "summary"})
+    assert {job.rule for job in jobs} == expected
+    assert {job.wildcards["method"] for job in jobs if "method" in job.wildcards} == {"seq2seq"}
+
+
 def test_another_way_to_find_vertebrae_re_runs_localization_and_what_follows(opened: Callable[..., Any]) -> None:
     with opened({"localize": {"method": "learned"}}) as workflow:
         assert {job.rule for job in workflow.planned(TARGETS)} == table.with_followers({"localize", "summary"})

@@ -1,4 +1,4 @@
-"""A method that is asked for by its name, from DICOM to the page: patches, network, scores, grades, comparison."""
+"""Methods asked for by name, from DICOM to the page: patches or spines, networks, scores, grades, comparison."""
 
 import json
 import shutil
@@ -11,17 +11,22 @@ from helpers.runs import snakemake
 from vertegrade.tables import CROPS, PREDICTIONS, read_table
 
 CONFIG: dict[str, Any] = {
-    "methods": ["dae", "pca", "keypoints", "supervised"],
+    "methods": ["dae", "pca", "keypoints", "supervised", "seq2seq"],
     "patches": {"size": 16, "voxel_mm": 3.0},
     "supervised": {
         "model": {"network": "seresnet", "bodies": "body"},
         "train": {"steps": 3, "batch_size": 8, "validate_every": 2},
     },
+    "seq2seq": {
+        "spine": {"voxel_mm": 4.0, "size": 16, "step_mm": 16.0},
+        "model": {"variants": ["recurrent", "transformer"], "features": 16, "layers": 1},
+        "train": {"steps": 2, "batch_size": 2, "validate_every": 2},
+    },
 }
 
 
 @pytest.mark.slow
-def test_supervised_is_trained_graded_and_compared(finished: Path, tmp_path: Path) -> None:
+def test_supervised_and_seq2seq_are_trained_graded_and_compared(finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     done = snakemake(run, "--cores", "2", config=CONFIG)
@@ -36,6 +41,13 @@ def test_supervised_is_trained_graded_and_compared(finished: Path, tmp_path: Pat
     others = read_table(results / "predictions/dae.parquet", PREDICTIONS)
     assert graded["evaluable"].sum() == others["evaluable"].sum() > 0  # the same vertebrae
     assert len(read_table(results / "patches/0.parquet", CROPS)) > 0
+    by_spine = read_table(results / "predictions/seq2seq.parquet", PREDICTIONS)
+    assert len(by_spine) == len(graded)
+    assert set(by_spine["reason"]) - set(graded["reason"]) <= {"no_canal", "beyond_canal"}
+    assert by_spine["evaluable"].sum() > 0.8 * graded["evaluable"].sum()
+    patients = json.loads((results / "evaluation/seq2seq/patients.json").read_text())
+    assert set(patients["networks"]) == {"recurrent-0", "transformer-1", "ensemble"}
+    assert set(json.loads((results / "seq2seq/training.json").read_text())) >= {"recurrent-0_best_step", "patients"}
     training = json.loads((results / "supervised/training.json").read_text())
     assert training["best_step"] in (2, 3)
     assert set(json.loads((results / "summary.json").read_text())["methods"]) == set(CONFIG["methods"])

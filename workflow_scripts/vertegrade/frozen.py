@@ -24,6 +24,7 @@ FORMAT = "vertegrade-model-1"
 FACTS, CARD, CARD_TEXT = "model.json", "model_card.json", "MODEL_CARD.md"
 LOCALIZER = "localizer"  # folder of the networks, and of sight, in a frozen folder
 SIGHT = "sight.safetensors"
+CANAL = "canal.safetensors"  # of seq2seq alone
 SHIPPED = "models/grader"  # of the clone
 SHIPPED_NAME = "shipped"  # value of run.model that means it
 DAE_WEIGHTS = METHODS[MAIN].weights
@@ -47,6 +48,8 @@ GRADING_RULES = (
     "patches",
     "score_supervised",
     "score_supcon",
+    "straight_spines",
+    "score_seq2seq",
     "grade_scores",
 )
 RETRAIN = "train the model again with this version"
@@ -81,6 +84,12 @@ def is_frozen(folder: str) -> bool:
 def sight_folder(model: str, shipped: str) -> str:
     """Folder of the weights that see whether a scan lies as its header says. shipped: that of the clone's localizer."""
     return f"{model}/{LOCALIZER}" if model and is_frozen(model) else shipped
+
+
+def canal_folder(model: str, shipped: str) -> str:
+    """Folder of the weights that find the spinal canal, as `sight_folder`; a model without seq2seq has none."""
+    folder = f"{model}/{LOCALIZER}"
+    return folder if model and is_frozen(model) and Path(folder, CANAL).is_file() else shipped
 
 
 def methods_in(folder: str) -> list[str]:

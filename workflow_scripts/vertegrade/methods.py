@@ -12,10 +12,11 @@ class Method:
     """One grading method. Its rules are in `rules/{name}.smk`, its code in `vertegrade/graders/`.
 
     name: in paths and tables. label: as people write it. needs: `crops` (2.5D sagittal stacks), `points` (six points
-    per vertebra), `patches` (3D patches). latents: its tables of latents below the results folder, one per shard where
-    the path has {shard}; these are graded by hyperplane and calibration. Empty: its own rule writes
-    `predictions/{name}.parquet`. scores: of a method that grades by itself its tables of log P(grade), one per shard
-    where the path has {shard}, which are calibrated on validation patients (grading/probabilities.py).
+    per vertebra), `patches` (3D patches), `spines` (whole spines, straightened). latents: its tables of latents below
+    the results folder, one per shard where the path has {shard}; these are graded by hyperplane and calibration.
+    Empty: its own rule writes `predictions/{name}.parquet`. scores: of a method that grades by itself its tables of
+    log P(grade), one per shard where the path has {shard}, which are calibrated on validation patients
+    (grading/probabilities.py).
 
     weights: file below the results folder whose SHA-256 is in its latents; empty where nothing is trained. model_files:
     all files below the results folder that other scans are graded and drawn by, of a method with latents its weights
@@ -119,6 +120,18 @@ METHODS = {
             baseline="pca",
             about="A 3D SE-ResNet on patches, trained on grades by cross-entropy and a supervised contrastive loss "
             "(Wei et al. 2022).",
+        ),
+        Method(
+            name="seq2seq",
+            label="Seq2seq",
+            needs=frozenset({"crops", "spines"}),
+            latents="",
+            scores="scores/seq2seq/{shard}.parquet",
+            weights="seq2seq/weights.safetensors",
+            model_files=("seq2seq/weights.safetensors", calibrated("seq2seq")),
+            baseline="pca",
+            about="Networks that read the whole spine as a sequence of overlapping 3D patches in front of the spinal "
+            "canal, and their average (Chettrit et al. 2020).",
         ),
     )
 }

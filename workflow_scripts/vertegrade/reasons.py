@@ -170,6 +170,11 @@ REASONS: dict[str, Reason] = {
         "The learned localizer finds no spine in the scan, or too little of one.",
         "Look at the scan; add landmarks by localize.overrides.",
     ),
+    "no_canal": Reason(
+        "excluded",
+        "No spinal canal, or too little of one, is seen in the scan. It is left out by seq2seq alone.",
+        "Look at the scan; the other methods grade its vertebrae.",
+    ),
     "no_vertebrae": Reason(
         "excluded", "The centroids or the mask contain no vertebra.", "Give the right centroids or mask."
     ),

@@ -107,6 +107,30 @@ CROPS = contract(
     KEY,
 )
 
+# One row per scan, in the order of the packed array <shard>.npy of its straightened spine: its rows there, and in how
+# many of the axial slices between its ends the spinal canal was seen. Not evaluable: no canal, no rows.
+STRAIGHT_SPINES = contract(
+    SCAN | {"first_row": whole(), "rows": whole(), "canal_seen": number(0, 1), **EVALUABLE}, ["scan_id"]
+)
+
+# One row per crop, in the same order: where the body begins and ends in its scan's straightened spine, in rows from
+# the spine's first; NaN where it does not lie in it.
+SPINE_BODIES = contract(
+    VERTEBRA
+    | {"crop": whole(), "top_row": number(nullable=True), "bottom_row": number(nullable=True), **EVALUABLE}
+    | _DOUBT,
+    KEY,
+)
+
+# One row per scan that a sequence model looked at: P(fractured) by its scan head and by
+# the worst of its patches, of each network and of all together (`ensemble`); NaN where it is not evaluable.
+SCAN_SCORES = contract(
+    SCAN
+    | {"network": text(), "p_fracture": number(0, 1, nullable=True), "p_worst_patch": number(0, 1, nullable=True)}
+    | EVALUABLE,
+    ["scan_id", "network"],
+)
+
 # One row per labelled vertebra. height_loss (fraction, 0-1) is NaN unless true (phantoms). Not usable: reason says why.
 LABELS = contract(
     VERTEBRA

@@ -57,6 +57,16 @@ VERTEBRA_REASONS: dict[str, VertebraReason] = {
         "The centreline bends so sharply that rows of the crop cross each other.",
         "Look at the picture of the scan; correct the landmarks.",
     ),
+    "no_canal": VertebraReason(
+        "straight_spines",
+        "No spinal canal was found in its scan, so `seq2seq` cannot read the spine.",
+        "Look at the scan; the other methods grade it.",
+    ),
+    "beyond_canal": VertebraReason(
+        "straight_spines",
+        "It does not lie along the spinal canal as that was found, so `seq2seq` does not see all of it.",
+        "Look at the picture of the scan: either the canal or the vertebra is somewhere else.",
+    ),
     "no_points": VertebraReason(
         "measure",
         "It has no six points: centroids alone were given, or its mask could not be measured.",

@@ -39,6 +39,14 @@ def learning_scan(seed: int, number: int) -> tuple[Volume, pd.DataFrame]:
     return training_scan(seed, number, shell=shell) if number % 2 else cohort_scan(seed, number, shell)
 
 
+def learning_patient(seed: int, number: int) -> Patient:
+    """The patient of `learning_scan`, its shells as thick as everybody's, whatever of it the scan shows."""
+    if number % 2:
+        rng = generator(seed, "training scan", str(number))
+        return _tilted(rng, _draw_patient(rng, seed, number, 1.0), 1.0)
+    return draw_patient(f"loc{number:06d}", PhantomSettings(), seed)
+
+
 def cohort_scan(seed: int, number: int, shell: float = 1.0) -> tuple[Volume, pd.DataFrame]:
     """A scan as the default phantom cohort has it, and all bodies that it shows (as `training_scan` returns them)."""
     settings = PhantomSettings()

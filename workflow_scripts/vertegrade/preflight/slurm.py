@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 GPU_RULES = ("train_dae", "localize", "encode", "fit_steps", "counterfactual", "looks_at")
 # Of methods that only `methods` asks for.
-GPU_RULES_OF = {name: (f"train_{name}", f"score_{name}") for name in ("supervised", "supcon")}
+GPU_RULES_OF = {name: [f"train_{name}", f"score_{name}"] for name in ("supervised", "supcon", "seq2seq")}
+GPU_RULES_OF["seq2seq"].insert(0, "straight_spines")
 TIMEOUT_S = 60
 
 

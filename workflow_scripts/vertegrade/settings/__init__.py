@@ -26,6 +26,7 @@ from .patches import PatchSettings
 from .phantom import PhantomSettings
 from .report import ReportSettings
 from .run import RunSettings
+from .seq2seq import Seq2seqSettings
 from .spine import CropSettings, LocalizeSettings
 from .supcon import SupconSettings
 from .supervised import SupervisedSettings
@@ -49,6 +50,7 @@ class Settings(Section):
     dae: DaeSettings = section(DaeSettings, "Diffusion autoencoder.")
     supervised: SupervisedSettings = section(SupervisedSettings, "Plain supervised classifiers.")
     supcon: SupconSettings = section(SupconSettings, "Supervised contrastive grading.")
+    seq2seq: Seq2seqSettings = section(Seq2seqSettings, "The whole spine as a sequence of 3D patches.")
     grading: GradingSettings = section(GradingSettings, "Hyperplane, calibration, prediction.")
     follow_up: FollowUpSettings = section(
         FollowUpSettings, "Several scans of one patient, with months in the sample sheet."

@@ -30,7 +30,7 @@ from vertegrade.workflow.manifest import Manifest, manifest_path
 OWN, SHARED, LEARNED, SAME_RUN = "this scan", "cohort", "learned from", "graded in the same run"
 COLUMNS = ["relation", "results", "rule", "wildcards", "kind", "name", "value"]
 LEARNING = {"train_localizer", "fit_heights", "train_dae", "train_pca", "fit_hyperplane", "calibrate", "fit_novelty"}
-LEARNING |= {"train_supervised", "train_supcon", "calibrate_scores"}
+LEARNING |= {"train_supervised", "train_supcon", "train_seq2seq", "calibrate_scores"}
 LEARNING_SPLITS = ("train", "validation")
 ALONE = 8  # files of other scans in one folder that are still listed one by one
 

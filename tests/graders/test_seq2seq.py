@@ -1,0 +1,198 @@
+"""The sequence model: patches and grades, padding that nothing sees, resume, scores, published sizes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from pydantic import ValidationError
+
+from helpers.stopped_training import stopped_after
+from helpers.tiny_spines import MODEL, SPINE, TRAIN, spine, spine_job
+from vertegrade.ct.volume import AIR_HU
+from vertegrade.graders.seq2seq.augmentation import changed
+from vertegrade.graders.seq2seq.network import DECODERS, SpineNetwork, member_names
+from vertegrade.graders.seq2seq.patches import UNKNOWN, patch_grades, patch_starts, shares, vertebra_probabilities
+from vertegrade.graders.seq2seq.scoring import ENSEMBLE, score_tables
+from vertegrade.graders.seq2seq.sequences import cut, real_patches
+from vertegrade.graders.seq2seq.training import Learning, likelihood, spine_loss
+from vertegrade.graders.seq2seq.training_job import Seq2seqTrainingJob
+from vertegrade.graders.seq2seq.weights import load_networks
+from vertegrade.grading.rows import GradingError
+from vertegrade.settings.loading import check_settings
+from vertegrade.settings.seq2seq import Seq2seqAugmentSettings, Seq2seqSettings, StraightSpineSettings
+from vertegrade.tables import SPINE_BODIES, STRAIGHT_SPINES, read_table
+from vertegrade.weights import WeightsError
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIANTS = [*DECODERS]
+SETTINGS = Seq2seqSettings(spine=SPINE, model=MODEL, train=TRAIN)
+
+
+def test_patches_fill_the_spine_and_know_what_they_show() -> None:
+    starts = patch_starts(30, 10, 5)
+    assert starts.tolist() == [0, 5, 10, 15, 20]
+    share = shares(starts, 10, np.array([[0.0, 9.0], [12.0, 16.0], [np.nan, np.nan]]))
+    assert share[0].tolist() == [1.0, 0.0, 0.0]
+    assert share[1] == pytest.approx([4.5 / 9, 2.5 / 4, 0.0])
+    assert share[2].tolist() == [0.0, 1.0, 0.0]
+    assert patch_starts(6, 10, 5, 0).tolist() == [0]
+
+
+def test_a_patch_has_the_grade_of_the_worst_body_that_it_shows_or_none_where_that_is_unclear() -> None:
+    share = np.array([[1.0, 0.6, 0.0], [0.4, 1.0, 0.0], [0.0, 0.6, 0.6], [0.0, 0.0, 0.05], [0.05, 1.0, 0.0]])
+    # The second patch cuts off the worst one, the third shows one without a grade, the fourth shows next to nothing.
+    assert patch_grades(share, np.array([2, 1, UNKNOWN]), 0.5).tolist() == [2, UNKNOWN, UNKNOWN, UNKNOWN, 1]
+    assert patch_grades(share[2:3], np.array([0, 3, UNKNOWN]), 0.5).tolist() == [3]  # no other can be worse
+
+
+def test_a_vertebra_is_no_worse_than_any_patch_that_shows_all_of_it() -> None:
+    severe, intact = [0.1, 0.1, 0.1, 0.7], [0.94, 0.02, 0.02, 0.02]
+    p = np.array([severe, severe, intact])
+    share = np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.3, 1.0, 0.5]])
+    found = vertebra_probabilities(p, share)
+    assert found.sum(axis=1) == pytest.approx(np.ones(3))
+    assert found[0] == pytest.approx(severe, abs=1e-4)
+    assert found[1] == pytest.approx(intact, abs=1e-4)  # the neighbour was the severe one
+    assert found[2] == pytest.approx(intact, abs=1e-4)  # of one that no patch shows as a whole the best patch counts
+
+
+def batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randn((sum(lengths), 2, 10, 12, 12), generator=torch.Generator().manual_seed(seed))
+    real = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return x, real
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_a_scan_is_said_to_be_does_not_depend_on_the_length_of_others(variant: str) -> None:
+    torch.manual_seed(0)
+    network = SpineNetwork(MODEL.model_copy(update={"layers": 2}), variant).eval()
+    x, real = batch([3, 7, 5])
+    with torch.inference_mode():
+        of_patches, of_scans = network(x, real)
+        first = 0
+        for scan, length in enumerate([3, 7, 5]):
+            alone, worst = network(x[first : first + length], torch.ones((1, length), dtype=torch.bool))
+            torch.testing.assert_close(of_patches[scan, :length], alone[0], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(of_scans[scan], worst[0], atol=1e-5, rtol=1e-5)
+            first += length
+    assert torch.isfinite(of_patches[real]).all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_patch_is_judged_with_its_neighbours_and_in_its_place(variant: str) -> None:
+    torch.manual_seed(0)
+    network = SpineNetwork(MODEL, variant).eval()
+    x, real = batch([5])
+    with torch.inference_mode():
+        other = torch.cat([x[:4], x[4:] + 1])
+        assert not torch.allclose(network(x, real)[0][0, 3], network(other, real)[0][0, 3], atol=1e-6)
+        turned = network(x.flip(0), real)[0][0].flip(0)
+        assert not torch.allclose(network(x, real)[0][0], turned, atol=1e-6)
+
+
+def test_unknown_grades_count_for_nothing_and_balanced_grades_alike() -> None:
+    log_p = torch.log_softmax(torch.randn((6, 4), generator=torch.Generator().manual_seed(1)), dim=1)
+    grade = torch.tensor([0, 0, 0, 2, UNKNOWN, UNKNOWN])
+    of_intact, of_moderate = -log_p[:3, 0], -log_p[3, 2]
+    assert likelihood(log_p, grade, False).item() == pytest.approx(((of_intact.sum() + of_moderate) / 4).item())
+    assert likelihood(log_p, grade, True).item() == pytest.approx(((of_intact.mean() + of_moderate) / 2).item())
+    assert likelihood(log_p, torch.full((6,), UNKNOWN), True) == 0
+
+
+def test_ends_of_bodies_move_with_the_image() -> None:
+    pixels, ends = spine(0, [0, 0, 0, 0])
+    pixels = np.where(np.abs(pixels) > 200, 300, 0).astype(np.int16)
+    settings = Seq2seqAugmentSettings(shift=0, gain=0, offset_hu=0, noise_hu=0, stretch=0.3)
+    lengths = set()
+    for seed in range(4):
+        now = changed(pixels, ends, settings, np.random.default_rng(seed))
+        middle = now.hu[:, 6, 6].numpy()
+        lengths.add(len(middle))
+        edge = len(middle) / len(pixels) / 2  # halfway to the next row of what it was
+        for top, bottom in now.ends:
+            at = np.interp([top - edge, top + 2, bottom - 2, bottom + edge], np.arange(len(middle)), middle)
+            assert at == pytest.approx([150, 300, 300, 150], abs=70)
+    assert len(lengths) > 1
+
+
+def test_patches_outside_of_the_scan_are_left_out() -> None:
+    inside = np.array([0.0] * 10 + [1.0] * 20)
+    starts = patch_starts(30, 10, 5)
+    assert real_patches(inside, starts, 10).tolist() == [5, 10, 15, 20]
+    assert real_patches(np.zeros(30), starts, 10).tolist() == starts.tolist()
+    beyond = cut(np.zeros((12, 2, 2), np.int16), np.array([0, 5]), 10)
+    assert beyond.shape == (2, 10, 2, 2)
+    assert (beyond[1, 7:] == AIR_HU).all()
+
+
+def test_a_batch_has_scans_with_and_without_fractures_and_clear_grades(tmp_path: Path) -> None:
+    scans = spine_job(Seq2seqTrainingJob, tmp_path).graded("train")
+    intact = [type(scan)(**(vars(scan) | {"grade": 0 * scan.grade})) for scan in scans]
+    learning = Learning([*scans, *intact], SETTINGS, 1, 3)
+    drawn = np.concatenate([learning.positions(step) for step in range(8)])
+    assert learning.fractured[drawn].mean() == 0.5
+    x, real, patch, worst = learning.batch(0)
+    assert x.shape == (int(real.sum()), 2, 10, 12, 12)
+    assert real.shape[1] <= TRAIN.patches
+    assert (patch[~real] == UNKNOWN).all()
+    assert worst.tolist() == patch.amax(dim=1).tolist()
+    again = learning.batch(0)
+    assert all(torch.equal(one, two) for one, two in zip((x, real, patch, worst), again, strict=True))
+    assert not torch.equal(x[:1], learning.batch(1)[0][:1])
+    loss = spine_loss(TRAIN, SpineNetwork(MODEL, "recurrent"), x, real, patch, worst)
+    assert torch.isfinite(loss)
+
+
+def test_a_stopped_training_goes_on_to_the_same_bytes_and_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = MODEL.model_copy(update={"variants": ["convolution", "transformer"]})
+    undisturbed, stopped = (spine_job(Seq2seqTrainingJob, tmp_path / name, model=model) for name in ("one", "two"))
+    undisturbed.run()
+    with stopped_after(3, monkeypatch):  # of the first network
+        stopped.run()
+    stopped.run()
+    assert stopped.weights.read_bytes() == undisturbed.weights.read_bytes()
+    figures = json.loads(stopped.metrics.read_text())
+    assert (figures["patients"], figures["validation_patients"]) == (2, 1)
+    assert figures["transformer-1_best_step"] in (2, 4)
+    trained = load_networks(stopped.weights, "cpu")
+    tables = [read_table(stopped.spines[0], STRAIGHT_SPINES), read_table(stopped.bodies[0], SPINE_BODIES)]
+    scores, scans = score_tables(trained, np.load(stopped.arrays[0]), *tables, trained.geometry, 1)
+    p = np.exp(np.stack(scores["z"])[:-1])
+    assert p.sum(axis=1) == pytest.approx(np.ones(24), abs=1e-5)
+    assert scores["evaluable"].tolist() == [True] * 24 + [False]
+    assert scores["reason"].iloc[-1] == "no_canal"
+    assert set(scans["network"]) == {"convolution-0", "transformer-1", ENSEMBLE}
+    of_one = scans[scans["scan_id"] == "P1-1"].set_index("network")["p_fracture"]
+    assert of_one[ENSEMBLE] == pytest.approx((of_one["convolution-0"] + of_one["transformer-1"]) / 2)
+    assert scans.loc[scans["scan_id"] == "P0-2", "reason"].tolist() == ["no_canal"] * 3
+    with pytest.raises(WeightsError, match="the networks were trained on"):
+        score_tables(trained, np.load(stopped.arrays[0]), *tables, "{}", 1)
+
+
+def test_splits_without_two_grades_are_reported(tmp_path: Path) -> None:
+    made = spine_job(Seq2seqTrainingJob, tmp_path)
+    splits = made.splits.read_text().replace("P2\tvalidation", "P2\ttrain")
+    made.splits.write_text(splits)
+    with pytest.raises(GradingError, match="the validation split has 0 scans with graded vertebrae"):
+        made.run()
+
+
+def test_patches_that_would_leave_gaps_are_refused() -> None:
+    with pytest.raises(ValidationError, match="would leave gaps"):
+        StraightSpineSettings(patch_mm=20.0, step_mm=30.0)
+
+
+def test_the_published_preset_builds_and_trains_a_step(tmp_path: Path) -> None:
+    settings = check_settings(yaml.safe_load((ROOT / "presets/seq2seq_published.yaml").read_text())).seq2seq
+    short = {"steps": 1, "batch_size": 1, "precision": "float32", "patches": 2}
+    train = settings.train.model_copy(update=short)
+    made = spine_job(Seq2seqTrainingJob, tmp_path, model=settings.model, train=train)
+    made.run()
+    trained = load_networks(made.weights, "cpu")
+    assert [*trained.networks] == member_names(settings.model)
+    assert {name.split("-")[0] for name in trained.networks} == set(VARIANTS)

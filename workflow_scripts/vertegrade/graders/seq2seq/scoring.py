@@ -1,0 +1,122 @@
+"""What the networks say of whole scans: of their patches, their vertebrae and their worst grade."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from vertegrade.arrays import Floats
+from vertegrade.graders.classifiers.images import channels
+from vertegrade.graders.seq2seq.patches import LEAST_P, patch_starts, shares, vertebra_probabilities
+from vertegrade.graders.seq2seq.sequences import SpineScan, cut, real_patches, row_shares, spine_scans
+from vertegrade.graders.seq2seq.spine import patch_rows
+from vertegrade.graders.seq2seq.weights import Trained
+from vertegrade.settings.seq2seq import StraightSpineSettings
+from vertegrade.tables import GRADES, LATENTS, SCAN_SCORES, check_table
+from vertegrade.threads import fixed_threads
+from vertegrade.weights import WeightsError
+
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Grade probabilities of a scan by one network, or the means over several.
+
+    vertebrae: (V, 4). patches: (P, 4). scan: (4,), of its worst grade.
+    """
+
+    vertebrae: Floats
+    patches: Floats
+    scan: Floats
+
+
+def seen(patches: Tensor, windows: list[list[float]]) -> Tensor:
+    """Patches in HU (M, H, S, W) as the networks take them: (M, windows, H, S, W), each -1 to 1."""
+    return channels(patches.float(), None, windows, 3)
+
+
+def score_scan(
+    network: nn.Module, scan: SpineScan, windows: list[list[float]], spine: StraightSpineSettings, device: torch.device
+) -> Scored:
+    """What one network says of a scan, alone and complete."""
+    height, step = patch_rows(spine)
+    starts = real_patches(row_shares(scan.pixels), patch_starts(len(scan.pixels), height, step), height)
+    patches = torch.from_numpy(np.ascontiguousarray(cut(scan.pixels, starts, height))).to(device)
+    with torch.inference_mode():
+        real = torch.ones((1, len(starts)), dtype=torch.bool, device=device)
+        of_patches, of_scan = network(seen(patches, windows), real)
+    p_patch = of_patches[0].double().exp().cpu().numpy()
+    p_scan = of_scan[0].double().exp().cpu().numpy()
+    return Scored(vertebra_probabilities(p_patch, shares(starts, height, scan.ends)), p_patch, p_scan)
+
+
+def mean_of(scored: list[Scored]) -> Scored:
+    """The average of several networks' probabilities."""
+    parts = zip(*[(one.vertebrae, one.patches, one.scan) for one in scored], strict=True)
+    return Scored(*(np.mean(part, axis=0) for part in parts))
+
+
+def score_tables(
+    trained: Trained,
+    array: np.ndarray,
+    spines: pd.DataFrame,
+    bodies: pd.DataFrame,
+    geometry: str,
+    fracture_grade: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """LATENTS, whose z is the ensemble's log P(grade), of a shard's SPINE_BODIES, and SCAN_SCORES of its scans.
+
+    WeightsError where the spines are others than those of the training. Scans and bodies that are not evaluable keep
+    their reason.
+    """
+    if geometry != trained.geometry:
+        raise WeightsError(
+            f"the spines are made with {geometry}, the networks were trained on {trained.geometry}; use the same "
+            "settings seq2seq.spine and the same networks of the localizer, or train again"
+        )
+    z = np.zeros((len(bodies), len(GRADES)), np.float32)
+    rows = []
+    with fixed_threads():
+        for scan in spine_scans(array, spines, bodies):
+            members = {
+                name: score_scan(network, scan, trained.windows, trained.spine, trained.device)
+                for name, network in trained.networks.items()
+            }
+            members[ENSEMBLE] = mean_of(list(members.values()))
+            z[scan.rows] = np.log(members[ENSEMBLE].vertebrae)
+            rows += [_row(scan, name, scored, fracture_grade) for name, scored in members.items()]
+    left_out = spines[~spines["evaluable"]]
+    rows += [
+        {
+            "patient_id": row.patient_id,
+            "scan_id": row.scan_id,
+            "network": name,
+            "evaluable": False,
+            "reason": row.reason,
+        }
+        for row in left_out.itertuples()
+        for name in [*trained.networks, ENSEMBLE]
+    ]
+    scans = pd.DataFrame(rows, columns=list(SCAN_SCORES.columns))
+    scores = bodies.assign(model_sha256=trained.sha256, z=list(z))
+    scores = scores[[name for name in LATENTS.columns if name in scores]]
+    return check_table(scores, LATENTS, "scores"), check_table(scans, SCAN_SCORES, "scores of scans")
+
+
+def _row(scan: SpineScan, name: str, scored: Scored, fracture_grade: int) -> dict[str, object]:
+    return {
+        "patient_id": scan.patient_id,
+        "scan_id": scan.scan_id,
+        "network": name,
+        "p_fracture": _fractured(scored.scan, fracture_grade),
+        "p_worst_patch": float(np.max(_fractured(scored.patches, fracture_grade))),
+        "evaluable": True,
+        "reason": "",
+    }
+
+
+def _fractured(p: Floats, fracture_grade: int) -> Floats:
+    return np.clip(p[..., fracture_grade:].sum(axis=-1), LEAST_P, 1 - LEAST_P)
