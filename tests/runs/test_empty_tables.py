@@ -239,6 +239,36 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
     page(empty, metrics, differences, figures, summary)
 
 
+def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
+    names = ("comparison.csv", "cases.parquet", "left_out.csv", "groups.csv", "cost.csv")
+    comparison, cases, left_out, groups, cost = (empty.out(name) for name in names)
+    predictions = [empty.predictions(method) for method in METHODS]
+    of_groups = {"cases": cases, "scans": [empty.states], "crops": [empty.crops], "appearance": [empty.appearance]}
+    empty.run(
+        "compare_methods",
+        empty.tables() | {"predictions": predictions},
+        {"comparison": comparison, "cases": cases, "left_out": left_out},
+        sections=["evaluation", "grading.fracture_grade"],
+        params={"methods": METHODS},
+    )
+    empty.run(
+        "compare_groups",
+        of_groups | {"truth": []},
+        {"groups": groups},
+        sections=["evaluation", "grading.fracture_grade"],
+    )
+    page, svg, pdf = (empty.out(f"comparison.{suffix}") for suffix in ("html", "svg", "pdf"))
+    read = {"comparison": comparison, "left_out": left_out, "groups": groups, "predictions": predictions}
+    empty.run(
+        "compare",
+        read | {"scans": [empty.states], "learning": [], "challenge": [], "applied": [], "calibrator": []},
+        {"page": page, "svg": svg, "pdf": pdf, "cost": cost},
+        sections=["evaluation.confidence"],
+        params={"methods": METHODS, "phantom": False},
+    )
+    assert "0 vertebrae (0 fractured) of 0 patients" in Path(page).read_text(encoding="utf-8")
+
+
 def test_a_cohort_of_which_nothing_is_left_has_pages_all_the_same(empty: Cohort) -> None:
     strips = write(empty.folder / "strips.parquet", none_of(COUNTERFACTUALS), COUNTERFACTUALS)
     measurements = write(empty.folder / "measurements/0.parquet", none_of(MEASUREMENTS), MEASUREMENTS)
