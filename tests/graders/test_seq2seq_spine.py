@@ -110,6 +110,12 @@ def test_what_the_slab_does_not_show_is_not_evaluable_and_says_why() -> None:
     assert higher["evaluable"].iloc[-1]
 
 
+def test_a_scan_without_crops_has_no_bodies() -> None:
+    _, landmarks, _ = found()
+    table = spine_bodies(crops_of(landmarks)[:0], landmarks[:0], straight().frames, SETTINGS)
+    assert len(check_table(table, SPINE_BODIES, "bodies")) == 0
+
+
 def test_a_reason_that_a_crop_has_stays() -> None:
     _, landmarks, _ = found()
     crops = crops_of(landmarks)

@@ -16,7 +16,18 @@ from vertegrade.ct.volume import Volume, mm_to_voxel, write_volume
 from vertegrade.levels import SACRUM
 from vertegrade.phantom.training_scan import cohort_scan
 from vertegrade.settings import Settings
-from vertegrade.tables import CENTRE_COLUMNS, LANDMARKS, SCANS, check_table, has_flag, read_table
+from vertegrade.tables import (
+    CENTRE_COLUMNS,
+    CROPS,
+    LANDMARKS,
+    SCANS,
+    SPINE_BODIES,
+    STRAIGHT_SPINES,
+    check_table,
+    has_flag,
+    read_table,
+    write_table,
+)
 
 SEED = 4343  # as in test_localizer_against_image.py
 SIGHT = str(ROOT / "models/localizer/sight.safetensors")
@@ -102,3 +113,41 @@ def test_points_on_a_nifti_in_capitals_are_learnt_from(tmp_path: Path, monkeypat
         sections=["train_localizer", "cohort.splits"],
     )
     assert read["scan-a"].args[2] == AXIAL
+
+
+def test_spines_are_straightened_and_a_scan_without_a_canal_is_reported(tmp_path: Path) -> None:
+    volume, truth = cohort_scan(SEED, 2)
+    truth = truth[truth["vertebra"].between(8, 24)]
+    landmarks = truth.assign(patient_id="p-good", scan_id="good", confidence=1.0, source="truth")
+    landmarks = landmarks.assign(evaluable=True, reason="", flags="", label_confidence=1.0)
+    landmarks = landmarks[[name for name in LANDMARKS.columns if name in landmarks]]
+    both = pd.concat([landmarks, landmarks.assign(patient_id="p-air", scan_id="air")])
+    write_table(tmp_path / "landmarks.parquet", both, LANDMARKS)
+    crops = both.assign(crop=range(len(both)), inside_fraction=1.0, slice_thickness_mm=1.0)
+    write_table(tmp_path / "crops.parquet", crops[[*CROPS.columns]], CROPS)
+    for scan, hu in (("good", volume.hu), ("air", np.full_like(volume.hu, -1000))):
+        write_volume(tmp_path / f"{scan}_ct.nii.gz", Volume(hu, volume.affine))
+    out = {name: str(tmp_path / name) for name in ("voxels.npy", "spines.parquet", "bodies.parquet")}
+    run_script(
+        tmp_path,
+        "straight_spines",
+        {
+            "canal": str(ROOT / "models/localizer/canal.safetensors"),
+            "volumes": str(tmp_path),
+            "scans": done(tmp_path, ["good", "air"]),
+            "landmarks": str(tmp_path / "landmarks.parquet"),
+            "crops": str(tmp_path / "crops.parquet"),
+        },
+        {name.split(".")[0]: path for name, path in out.items()},
+        sections=["seq2seq.spine"],
+    )
+    spines = read_table(out["spines.parquet"], STRAIGHT_SPINES).set_index("scan_id")
+    assert spines["reason"].to_dict() == {"good": "", "air": "no_canal"}
+    assert len(np.load(out["voxels.npy"])) == spines["rows"].sum() == spines.loc["good", "rows"]
+    assert spines.loc["good", "canal_seen"] > 0.9
+    bodies = read_table(out["bodies.parquet"], SPINE_BODIES)
+    assert set(bodies.loc[bodies["scan_id"] == "air", "reason"]) == {"no_canal"}
+    here = bodies[bodies["scan_id"] == "good"]
+    whole = truth["complete"].to_numpy()
+    assert here["evaluable"].to_numpy()[whole].all()
+    assert (here["top_row"] < here["bottom_row"]).all()

@@ -36,14 +36,19 @@ class SpineScan:
 def spine_scans(
     array: np.ndarray, spines: pd.DataFrame, bodies: pd.DataFrame, labels: pd.DataFrame | None = None
 ) -> Iterator[SpineScan]:
-    """The evaluable scans of a shard, in the order of its table; bodies are those that are evaluable."""
+    """The evaluable scans of a shard, in the order of its table.
+
+    Without labels, bodies are those that are evaluable. With labels, all that lie in the spine: one that is not
+    evaluable has no grade that could teach, but a patch that shows it must not pass for intact.
+    """
     table = bodies.assign(row=np.arange(len(bodies)))
     if labels is not None:
         usable = labels.loc[labels["usable"], [*PATIENT_KEY, "genant_grade"]]
         table = table.merge(usable, on=PATIENT_KEY, how="left", validate="one_to_one")
+        table = table.assign(genant_grade=table["genant_grade"].where(table["evaluable"]))
+        table = table[table["top_row"].notna()]
     else:
-        table = table.assign(genant_grade=np.nan)
-    table = table[table["evaluable"]]
+        table = table.assign(genant_grade=np.nan)[table["evaluable"]]
     for scan in spines[spines["evaluable"]].to_dict("records"):
         own = table[table["scan_id"] == scan["scan_id"]]
         yield SpineScan(

@@ -50,13 +50,18 @@ class Learning:
             )
             for n, place in enumerate(mine)
         ]
-        longest = max(len(grade) for _, grade in drawn)
+        longest = max(len(grade) for _, grade, _ in drawn)
         real = torch.zeros((len(drawn), longest), dtype=torch.bool)
         grades = torch.full((len(drawn), longest), UNKNOWN)
-        for n, (_, grade) in enumerate(drawn):
+        for n, (_, grade, _) in enumerate(drawn):
             real[n, : len(grade)] = True
             grades[n, : len(grade)] = torch.from_numpy(grade)
-        return torch.cat([patches for patches, _ in drawn]), real, grades, grades.amax(dim=1)
+        return (
+            torch.cat([patches for patches, _, _ in drawn]),
+            real,
+            grades,
+            torch.tensor([worst for *_, worst in drawn]),
+        )
 
     def positions(self, step: int) -> Whole:
         """Scans (batch_size,) of a step; balanced: with and without a fracture in turn."""
@@ -69,8 +74,8 @@ class Learning:
         drawn = [kind[batch_positions(step, each, len(kind), self.seed + n)] for n, kind in enumerate(kinds)]
         return np.roll(np.stack(drawn), step, axis=0).T.ravel()[:size]
 
-    def _draw(self, place: int, rng: np.random.Generator) -> tuple[Tensor, Whole]:
-        """Patches (P, C, H, S, W) of a changed scan, from a random row on, and their grades (P,)."""
+    def _draw(self, place: int, rng: np.random.Generator) -> tuple[Tensor, Whole, int]:
+        """Patches (P, C, H, S, W) of a changed scan, from a random row on, their grades (P,), and the worst in them."""
         scan, train = self.scans[place], self.settings.train
         height, step = patch_rows(self.settings.spine)
         spine = changed(scan.pixels, scan.ends, train.augment, rng)
@@ -79,9 +84,11 @@ class Learning:
         starts = real_patches(inside, patch_starts(rows, height, step, int(rng.integers(step))), height)
         first = int(rng.integers(max(len(starts) - train.patches, 0) + 1))
         starts = starts[first : first + train.patches]
-        grade = patch_grades(shares(starts, height, spine.ends), scan.grade, train.overlap)
+        share = shares(starts, height, spine.ends)
+        grade = patch_grades(share, scan.grade, train.overlap)
+        worst = int(scan.grade[share.max(axis=0) >= train.overlap].max(initial=UNKNOWN))
         patches = torch.from_numpy(cut(spine.hu.numpy(), starts, height))
-        return seen(patches, self.settings.model.windows_hu), grade
+        return seen(patches, self.settings.model.windows_hu), grade, worst
 
 
 def spine_loss(
