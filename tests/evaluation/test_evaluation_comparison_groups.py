@@ -1,5 +1,7 @@
 """Groups of the compared vertebrae, and learning curves: right members, right counts, no label of another patient."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,6 +122,24 @@ def test_with_all_labels_the_curve_ends_at_the_figures_of_the_run(
     assert set(few["draw"]) == {0, 1}
     assert few.groupby("draw")["value"].apply(tuple).nunique() == 2  # other patients, other figures
     assert few["labelled"].max() < curve.loc[curve["share"] == 1, "labelled"].min() == 30
+
+
+def test_what_is_fitted_sees_the_kept_labels_alone(
+    simulated: tuple[pd.DataFrame, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    training = set(SPLITS.loc[SPLITS["split"] == "train", "patient_id"])
+    for name, fit in (("fit_hyperplane", fit_hyperplane), ("calibrate", calibrate)):
+
+        def watched(latents: pd.DataFrame, labels: pd.DataFrame, *rest: Any, fit: Any = fit) -> Any:
+            seen.append(len(training & set(labels["patient_id"])))
+            return fit(latents, labels, *rest)
+
+        monkeypatch.setattr(f"vertegrade.evaluation.comparison.learning_curve.{name}", watched)
+    settings = CompareSettings(label_shares=[0.3], label_draws=1)
+    curve = learning_curve(LATENTS, LABELS, SPLITS, simulated[1], (settings, GRADING), 3, 3)
+    assert set(seen) == set(curve["labelled"])
+    assert max(seen) < len(training) / 2
 
 
 def test_a_figure_needs_as_many_cases_as_in_the_comparison(simulated: tuple[pd.DataFrame, pd.DataFrame]) -> None:

@@ -248,7 +248,7 @@ OTHER_DAG = {
 }
 # Another valid value, where one a little larger or another choice would not be.
 VALUES = {
-    "compare.label_shares": [0.5, 1.0],
+    "compare.label_shares": [0.25, 1.0],
     "crop.size": 128,
     "crop.slices": 7,
     "dae.model.slices": 3,

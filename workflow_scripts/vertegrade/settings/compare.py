@@ -9,7 +9,7 @@ from .base import Section, setting
 
 
 class CompareSettings(Section):
-    """The learning curves of `snakemake compare`; its intervals are those of `evaluation`."""
+    """The learning curves of the comparison (docs/how-to/compare.md). Its intervals are those of `evaluation`."""
 
     label_shares: list[float] = setting(
         [0.05, 0.10, 0.25, 0.50, 1.0],
