@@ -70,7 +70,7 @@ class Seq2seqAugmentSettings(Section):
 class Seq2seqTrainSettings(ClassifierTrainSettings):
     """The training of each variant. Validation patients choose the step whose weights are kept."""
 
-    steps: int = setting(300, "Optimiser steps.", ge=1)
+    steps: int = setting(800, "Optimiser steps.", ge=1)
     batch_size: int = setting(6, "Scans per step.", "scans", ge=1)
     balanced: bool = setting(
         True, "As many scans with a fracture as without in a batch, and all grades count alike in the loss."
