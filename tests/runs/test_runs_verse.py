@@ -25,7 +25,7 @@ METHODS = ["dae", "pca", "keypoints", "fusion"]
 QUICK: dict[str, Any] = {
     "run": {"device": "cpu"},
     "methods": METHODS,
-    "cohort": {"shards": 2},
+    "cohort": {"shards": 1},
     "dae": {"train": {"steps": 2}, "counterfactual": {"vertebrae": 2, "rounds": 1, "render_steps": 2}},
 }
 SPLIT_OF = {"training": "train", "validation": "validation", "test": "test"}
