@@ -32,8 +32,8 @@ def scan(heights: dict[int, np.ndarray], seed: int, named: int = 0, confidence: 
     return table.assign(vertebra=table["vertebra"] + named)
 
 
-@pytest.mark.parametrize("named", [-1, 0, 1])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("named", [-2, -1, 0, 1, 2])
+@pytest.mark.parametrize("seed", range(2))
 def test_scans_are_matched_whatever_the_names_of_the_later_one(named: int, seed: int) -> None:
     heights = person(seed)
     before, after = spine_of(scan(heights, 10 + seed)), spine_of(scan(heights, 20 + seed, named))
@@ -56,7 +56,7 @@ def test_few_vertebrae_and_names_that_contradict_them_are_doubtful() -> None:
     heights = {label: height for label, height in person().items() if label >= LABEL_OF["L3"]}
     sure = match(spine_of(scan(heights, 1)), spine_of(scan(heights, 2, 0)))
     doubtful = match(spine_of(scan(heights, 1, 0)), spine_of(scan(heights, 2, 1)))
-    assert sure.p > 0.97
+    assert sure.p > 0.95
     assert doubtful.p < 0.9
 
 

@@ -81,7 +81,7 @@ def test_names_that_differ_are_said_in_the_row_and_above_the_table() -> None:
     shifted = CHANGES.assign(vertebra_before=CHANGES["vertebra_after"] - 1)
     (compared,) = comparisons(shifted, pair(shifted, shift=-1))
     assert compared.rows[1].level == "L1 (month 0: T12)"
-    assert "differ by one level" in compared.notes[0]
+    assert "differ by 1 level between" in compared.notes[0]
     assert "further up by the names of scan a (probability 0.99)" in compared.notes[0]
 
 

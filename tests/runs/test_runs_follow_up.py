@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from helpers.runs import ROOT, plain_environment
+from vertegrade.levels import LABEL_OF
 from vertegrade.tables import FOLLOW_UP, FOLLOW_UP_SCANS, FOLLOW_UP_TABLE, PHANTOM_TRUTH, read_table
 
 SHIPPED = {"run": {"model": "shipped"}, "cohort": {"shards": 1}}
@@ -64,7 +65,7 @@ def test_a_run_does_not_start_where_a_scan_lacks_its_month(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_phantom_with_two_scans_has_its_changes_in_tables_and_on_its_page(tmp_path: Path) -> None:
-    run = typed(tmp_path, {"run": {"seed": 0}, "phantom": {"patients": 1, "follow_up": 1.0}}, "--cores", "2")
+    run = typed(tmp_path, {"run": {"seed": 3}, "phantom": {"patients": 1, "follow_up": 1.0}}, "--cores", "2")
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     results = tmp_path / "results"
     changes = read_table(results / "follow_up/vertebrae.parquet", FOLLOW_UP)
@@ -78,6 +79,9 @@ def test_a_phantom_with_two_scans_has_its_changes_in_tables_and_on_its_page(tmp_
         if row["verdict"] != "unclear" and label in before.index and label in after.index:
             true = after["height_anterior_mm"][label] - before["height_anterior_mm"][label]
             assert abs(row["change_anterior_mm"] - true) < 2.5
+    verdicts = dict(zip(changes["vertebra_after"], changes["verdict"], strict=True))
+    assert (verdicts[LABEL_OF["L2"]], verdicts[LABEL_OF["L4"]]) == ("progressed", "new")  # by 29 and 20 %
     page = (results / "report/patients/ph0001.html").read_text(encoding="utf-8")
     assert "Vertebrae in both scans, worst change first" in page
+    assert re.search(r"<li><strong>L4: new \w+ fracture since month 0: ", page)
     assert set(pd.unique(people["research_use_only"])) == {"not a medical device"}

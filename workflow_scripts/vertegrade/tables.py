@@ -276,7 +276,7 @@ FOLLOW_UP = contract(
 # One row per pair of scans that was compared. shift: what to add to the later scan's levels for the earlier one's.
 FOLLOW_UP_SCANS = contract(
     _PAIR
-    | {"reason": text(), "shift": whole([-1, 0, 1]), "match_probability": number(0, 1, nullable=True)}
+    | {"reason": text(), "shift": whole([-2, -1, 0, 1, 2]), "match_probability": number(0, 1, nullable=True)}
     | {name: whole() for name in ("compared", "new", "progressed", "stable", "unclear")},
     ["scan_before", "scan_after"],
 )

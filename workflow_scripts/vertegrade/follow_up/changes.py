@@ -17,7 +17,7 @@ from vertegrade.arrays import Floats
 from vertegrade.follow_up.matching import Match, match
 from vertegrade.follow_up.shapes import Spine, spine_of
 from vertegrade.settings.follow_up import FollowUpSettings
-from vertegrade.spine.indices import known_sds
+from vertegrade.spine.indices import CRUSH_SHARE, known_sds
 from vertegrade.tables import FOLLOW_UP, FOLLOW_UP_SCANS, HEIGHTS, check_table, empty_table
 
 # Error of a height (standard deviation) that the stated one lacks, per mm of slice thickness. By it 95.6 % of the
@@ -141,6 +141,8 @@ def _vertebra(
     numbers = {"column": HEIGHTS[worst], "further_loss": loss[worst], "further_loss_error": loss_sd[worst]}
     fractured = _fractured(old, before.graded.get(labels[0]), fracture_grade)
     verdict = _verdict(loss, loss_sd[worst], p, fractured, settings.further_loss)
+    if verdict["verdict"] in (NEW, PROGRESSED) and not row["shape"]:
+        row["shape"] = _shape(loss)
     return row | grades | numbers | {"p_further_loss": p} | verdict
 
 
@@ -159,6 +161,13 @@ def _verdict(loss: Floats, error: float, p: float, fractured: bool, limit: float
     if p < 0.5:
         return {"verdict": STABLE, "reason": ""}
     return {"verdict": PROGRESSED if fractured else NEW, "reason": ""}
+
+
+def _shape(loss: Floats) -> str:
+    """wedge, biconcave or crush by losses (3,), as `spine.indices` names fractures."""
+    if loss[2] >= CRUSH_SHARE * loss.max():
+        return "crush"
+    return "biconcave" if loss[1] > loss[0] else "wedge"
 
 
 def _unclear(reason: str) -> Row:

@@ -108,11 +108,12 @@ def _summary(pair: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
 def _notes(pair: Mapping[str, Any]) -> list[str]:
     if not pair["shift"] or not pair["compared"]:
         return []
-    way = "down" if pair["shift"] > 0 else "up"
+    way, levels = "down" if pair["shift"] > 0 else "up", plural(abs(pair["shift"]), "level")
     return [
-        f"The names of the vertebrae differ by one level between the scans: those of scan {pair['scan_after']} lie one "
-        f"level further {way} by the names of scan {pair['scan_before']} (probability {pair['match_probability']:.2f})."
-        " Vertebrae were matched by what they look like. Which of the names are right is not known: count them."
+        f"The names of the vertebrae differ by {levels} between the scans: those of scan {pair['scan_after']} lie "
+        f"{levels} further {way} by the names of scan {pair['scan_before']} "
+        f"(probability {pair['match_probability']:.2f}). Vertebrae were matched by what they look like. Which of the "
+        "names are right is not known: count them."
     ]
 
 
