@@ -17,7 +17,8 @@ import pandas as pd
 import pandera.pandas as pa
 
 from vertegrade.drawn_tables import VIRTUAL_TRUTH
-from vertegrade.follow_up.changes import NEW, PROGRESSED, UNCLEAR, Tables, follow_up
+from vertegrade.follow_up.changes import Tables, follow_up
+from vertegrade.follow_up.verdicts import NEW, PROGRESSED, UNCLEAR
 from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.settings.follow_up import FollowUpSettings
 from vertegrade.tables import (

@@ -16,6 +16,7 @@ from scipy.stats import norm
 from vertegrade.arrays import Floats
 from vertegrade.follow_up.matching import Match, match
 from vertegrade.follow_up.shapes import Spine, spine_of
+from vertegrade.follow_up.verdicts import NEW, PROGRESSED, STABLE, UNCLEAR
 from vertegrade.settings.follow_up import FollowUpSettings
 from vertegrade.spine.indices import CRUSH_SHARE, known_sds
 from vertegrade.tables import FOLLOW_UP, FOLLOW_UP_SCANS, HEIGHTS, check_table, empty_table
@@ -27,7 +28,6 @@ THICKNESS_MM = 1.5  # where the header does not tell
 # Nothing is said where the error could make up the limit, unless the loss is beyond doubt either way.
 ERROR_SHARE, DOUBT = 0.5, 0.05
 
-NEW, PROGRESSED, STABLE, UNCLEAR = "new", "progressed", "stable", "unclear"
 Row = dict[str, Any]
 
 

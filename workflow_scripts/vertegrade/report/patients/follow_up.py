@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from vertegrade.follow_up.changes import NEW, PROGRESSED, UNCLEAR
+from vertegrade.follow_up.verdicts import NEW, PROGRESSED, UNCLEAR
 from vertegrade.levels import NAMES
 from vertegrade.report.patients.words import plural, spans
 from vertegrade.tables import HEIGHTS
