@@ -1,7 +1,7 @@
 """Phantoms with two scans each, found, measured and graded: python benchmarks/followup_scans.py FOLDER 30.
 
 The scans of presets/follow_up.yaml without the workflow around them, patient by patient, into tables that
-benchmarks/followup.py reads. A second call goes on where the first one ended. Needs about 20 s of CPU per patient.
+benchmarks/followup.py reads. A second call goes on where the first one ended. Needs about 6 s of CPU per patient.
 """
 
 import argparse

@@ -138,6 +138,7 @@ def test_months_that_say_nothing_are_refused_with_line_and_remedy(
 def test_a_scan_is_compared_with_the_one_before_it_and_with_the_first(tmp_path: Path) -> None:
     rows = read_sheet(sheet_with(tmp_path, "c,p,x,24", "a,p,y,0", "b,p,z,10", "d,q,u,0", "e,r,v,"))
     assert [row.months for row in rows] == ["24", "0", "10", "0", ""]
+    assert rows[0].plain(["path"])["months"] == ""  # so that no scan is read again
     assert follow_up_pairs(rows) == [
         ("p", "a", "b", 0.0, 10.0),
         ("p", "a", "c", 0.0, 24.0),
