@@ -129,7 +129,6 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "snakemake --cores 4 --set-resources train_dae:gpu=4": Typed(planned=True),
     "snakemake --cores 1 train_localizer": Typed(planned=True),
     ".venv/bin/snakemake --cores 8 challenge": Typed("evaluate_challenge", planned=True),
-    "snakemake --cores 8 challenge": Typed("evaluate_challenge", planned=True),
     "snakemake compare": Typed("compare_methods", planned=True),
     ".venv/bin/snakemake --cores 8 challenge --configfile mine.yaml": Typed("evaluate_challenge", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
