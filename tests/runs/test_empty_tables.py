@@ -294,6 +294,7 @@ def test_a_cohort_of_which_nothing_is_left_has_pages_all_the_same(empty: Cohort)
             "metrics": empty.out("drawn.json"),
             "card": [],
             "marks": [str(marks)],
+            "follow_up": [],
         },
         {"index": index, "pages": str(pages)},
         params={"about": {"own": True, "notes": [], "phantom": False}},
