@@ -181,6 +181,7 @@ KEYS: dict[str, set[str]] = {
     "metastasis.train.save_every_s": set(),
     "supervised.train.save_every_s": set(),
     "supcon.train.save_every_s": set(),
+    "seq2seq.train.save_every_s": set(),
     "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
     "dae.model": {"train_dae", "rivals", "summary"},
     "dae.model.hu_low": {
@@ -269,6 +270,10 @@ VALUES = {
     "supervised.model.seresnet.layers": [1, 1, 1, 2],
     "supcon.model.windows_hu": [[-60.0, 150.0], [-350.0, 1150.0]],
     "supcon.model.seresnet.layers": [1, 1, 1, 2],
+    "seq2seq.model.variants": ["recurrent", "convolution"],
+    "seq2seq.model.windows_hu": [[-350.0, 1150.0], [-60.0, 150.0]],
+    "seq2seq.model.features": 72,
+    "seq2seq.model.seresnet.layers": [1, 1, 1, 2],
     "grading.novel": "withhold",
     "localize.last_vertebra": 24,
 }
