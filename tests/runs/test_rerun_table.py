@@ -312,7 +312,7 @@ def test_a_method_that_is_asked_for_runs_its_own_rules_and_no_other_is_trained(
 def test_seq2seq_makes_straight_spines_and_no_patches(opened: Callable[..., Any]) -> None:
     with opened({"methods": ["dae", "pca", "keypoints", "seq2seq"]}) as workflow:
         jobs = workflow.planned(TARGETS)
-    expected = table.with_followers({"straight_spines", "train_seq2seq", "summary"})
+    expected = table.with_followers({"straight_spines", "train_seq2seq", "summary", "patient_pages"})
     assert {job.rule for job in jobs} == expected
     assert {job.wildcards["method"] for job in jobs if "method" in job.wildcards} == {"seq2seq"}
 

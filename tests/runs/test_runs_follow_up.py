@@ -85,3 +85,11 @@ def test_a_phantom_with_two_scans_has_its_changes_in_tables_and_on_its_page(tmp_
     assert "Vertebrae in both scans, worst change first" in page
     assert re.search(r"<li><strong>L4: new \w+ fracture since month 0: ", page)
     assert set(pd.unique(people["research_use_only"])) == {"not a medical device"}
+
+
+def test_the_preset_is_planned(tmp_path: Path) -> None:
+    line = ["-m", "snakemake", "-n", "--cores", "1", "--directory", str(tmp_path)]
+    line += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(ROOT / "presets/follow_up.yaml")]
+    run = subprocess.run([sys.executable, *line], cwd=ROOT, env=plain_environment(), capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "rule follow_up" in run.stdout + run.stderr

@@ -138,7 +138,9 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 8 compare --configfile mine.yaml": Typed("compare_methods", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
-    ".venv/bin/snakemake --cores 1 --configfile presets/follow_up.yaml": Typed("follow_up", planned=True),
+    ".venv/bin/snakemake --cores 1 --configfile presets/follow_up.yaml": By(
+        "tests/runs/test_runs_follow_up.py", "presets/follow_up.yaml"
+    ),
     ".venv/bin/vertegrade grade-latents latents.npz --out mine": By(
         "tests/house/test_latents.py", "def test_the_command_grades_and_says_what_is_wrong("
     ),
