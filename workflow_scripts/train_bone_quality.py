@@ -6,8 +6,7 @@ from vertegrade.metastasis.network.learning import PLAIN
 from vertegrade.metastasis.network.model import shape_of
 from vertegrade.metastasis.network.training_job import BoneTrainingJob
 from vertegrade.settings.metastasis import MetastasisSettings
-from vertegrade.training.states import States
-from vertegrade.workflow.code_hash import packages_of
+from vertegrade.training.launch import common_fields
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:
@@ -20,11 +19,5 @@ with run_job(snakemake) as job:
         slices=list(job.input.slices),
         shape=shape_of(network, settings),
         train=settings.train.model_copy(update=PLAIN if network == BASELINE else {}),
-        states=States(folder=job.params.state_dir, code=job.params.code, packages=packages_of(job.rule)),
-        weights=job.output.weights,
-        metrics=job.output.metrics,
-        log=job.log_file,
-        seed=job.seed,
-        device=job.device,
-        threads=job.threads,
+        **common_fields(job),
     ).run()

@@ -72,7 +72,6 @@ class ToyJob(TrainingJob):
     """The toy's training by torchrun, which takes its code for that of train_dae."""
 
     method: ClassVar[str] = "dae"
-    weights: Path
     steps: int = STEPS
     save_every_s: float = 1e-9
     broken: bool = False

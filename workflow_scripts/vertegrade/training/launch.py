@@ -27,8 +27,8 @@ from vertegrade.files import write_text
 from vertegrade.gpus import check_together, gpus_asked_for
 from vertegrade.training.interruption import Interruption, TrainingInterrupted
 from vertegrade.training.states import States
-from vertegrade.workflow.code_hash import LoadedCode
-from vertegrade.workflow.job import continue_log
+from vertegrade.workflow.code_hash import LoadedCode, packages_of
+from vertegrade.workflow.job import Job, continue_log
 
 log = logging.getLogger(__name__)
 PATIENCE = timedelta(minutes=30)  # for another process that validates, saves or reads
@@ -39,10 +39,12 @@ class TrainingJob(BaseModel, ABC):
 
     method: whose training it is, that of rule `train_{method}`, with the settings `{method}.train`.
     metrics: written last, so that the training is complete where they are. log: of the rule. threads: of each process.
+    These and the other fields here are what `common_fields` takes from the workflow's job.
     """
 
     method: ClassVar[str]
     states: States
+    weights: Path
     metrics: Path
     log: Path
     seed: int
@@ -88,6 +90,19 @@ class TrainingJob(BaseModel, ABC):
         if reason or status == 0:
             raise TrainingInterrupted(reason or "the processes stopped before the end")
         raise RuntimeError(f"training in {processes} processes failed (status {status}); the log above says why")
+
+
+def common_fields(job: Job) -> dict[str, Any]:
+    """The fields that every TrainingJob has, of a job of the workflow."""
+    return {
+        "states": States(folder=job.params.state_dir, code=job.params.code, packages=packages_of(job.rule)),
+        "weights": job.output.weights,
+        "metrics": job.output.metrics,
+        "log": job.log_file,
+        "seed": job.seed,
+        "device": job.device,
+        "threads": job.threads,
+    }
 
 
 def join(kind: type[TrainingJob], description: Path) -> None:

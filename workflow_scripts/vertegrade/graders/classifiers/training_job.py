@@ -21,7 +21,6 @@ class ClassifierTrainingJob(TrainingJob):
     labels: list[Path]
     splits: Path
     geometry: dict[str, Any]
-    weights: Path
 
     def graded(self, split: str) -> Graded:
         """The graded images of a split's patients."""

@@ -24,7 +24,6 @@ class DaeTrainingJob(TrainingJob):
     crop_settings: dict[str, Any]
     model: DaeModelSettings
     train: DaeTrainSettings
-    weights: Path
 
     def run(self) -> None:
         """Train on the training patients' crops, look at the validation patients', and write weights and metrics."""

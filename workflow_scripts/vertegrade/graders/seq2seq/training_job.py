@@ -39,7 +39,6 @@ class Seq2seqTrainingJob(TrainingJob):
     model: Seq2seqModelSettings
     train: Seq2seqTrainSettings
     fracture_grade: int
-    weights: Path
 
     def run(self) -> None:
         """Train on the training patients; the validation patients choose the step of each network."""

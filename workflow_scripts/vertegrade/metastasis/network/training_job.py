@@ -23,7 +23,6 @@ class BoneTrainingJob(TrainingJob):
     slices: list[Path]
     shape: NetworkShape
     train: BoneTrainSettings
-    weights: Path
 
     def run(self) -> None:
         """Train and write weights and metrics."""
