@@ -2,20 +2,10 @@
 
 from vertegrade.follow_up.changes import Tables, follow_up
 from vertegrade.follow_up.table import table_for_people
+from vertegrade.follow_up.tables import FOLLOW_UP, FOLLOW_UP_SCANS, FOLLOW_UP_TABLE
 from vertegrade.settings.follow_up import FollowUpSettings
 from vertegrade.settings.grading import GradingSettings
-from vertegrade.tables import (
-    FOLLOW_UP,
-    FOLLOW_UP_SCANS,
-    FOLLOW_UP_TABLE,
-    LANDMARKS,
-    MEASUREMENTS,
-    PREDICTIONS,
-    SCANS,
-    read_table,
-    read_tables,
-    write_table,
-)
+from vertegrade.tables import LANDMARKS, MEASUREMENTS, PREDICTIONS, SCANS, read_table, read_tables, write_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:

@@ -6,6 +6,7 @@ from vertegrade.arrays import read_array
 from vertegrade.cohort.qc import read_marks
 from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.files import new_folder, read_json, write_text
+from vertegrade.follow_up.tables import FOLLOW_UP, FOLLOW_UP_SCANS
 from vertegrade.progress import progress
 from vertegrade.report.patients.findings import patients_of, side_by_side
 from vertegrade.report.patients.follow_up import comparisons
@@ -16,18 +17,7 @@ from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.settings.report import ReportSettings
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.tables import (
-    CROPS,
-    FOLLOW_UP,
-    FOLLOW_UP_SCANS,
-    LANDMARKS,
-    MEASUREMENTS,
-    PREDICTIONS,
-    SCANS,
-    SPINES,
-    read_table,
-    read_tables,
-)
+from vertegrade.tables import CROPS, LANDMARKS, MEASUREMENTS, PREDICTIONS, SCANS, SPINES, read_table, read_tables
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job, new_folder(job.output.pages) as folder:

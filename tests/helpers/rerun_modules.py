@@ -132,6 +132,7 @@ MODULES: dict[str, set[str]] = {
     "spine/intact_heights.py": {"fit_heights", "measure"},
     "spine/level_statistics.py": {"phantom", "localize", "fit_heights", "measure", "collapse_crops"},
     "spine/normal_ratios.py": {"fit_heights", "measure"},
+    "follow_up/tables.py": {"patient_pages"},
     "follow_up/": set(),  # of the rule `follow_up`, where the sheet has months
     "follow_up/__init__.py": {"patient_pages"},
     "follow_up/verdicts.py": {"patient_pages"},

@@ -9,12 +9,14 @@ import pytest
 
 from vertegrade import drawn_tables, tables
 from vertegrade.evaluation.comparison import tables as comparison_tables
+from vertegrade.follow_up import tables as follow_up_tables
 from vertegrade.metastasis import tables as bone_tables
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs/reference"
 PAGE = (REFERENCE / "tables.md").read_text(encoding="utf-8")
 COLUMNS = REFERENCE / "columns.json"
-ALL = vars(tables) | vars(drawn_tables) | vars(comparison_tables) | vars(bone_tables)
+ROOMS = (tables, drawn_tables, comparison_tables, follow_up_tables, bone_tables)
+ALL = {name: value for room in ROOMS for name, value in vars(room).items()}
 SCHEMAS = {name: value for name, value in ALL.items() if isinstance(value, pa.DataFrameSchema)}
 TYPES = {"float64": "number", "int64": "integer", "Int64": "integer", "bool": "boolean", "object": "list"}
 

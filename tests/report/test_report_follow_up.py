@@ -8,10 +8,11 @@ import pandas as pd
 
 from helpers.page import Outline
 from helpers.patients import COHORT, about, page, patients, pictures, placed
+from vertegrade.follow_up.tables import FOLLOW_UP, FOLLOW_UP_SCANS
 from vertegrade.levels import LABEL_OF
 from vertegrade.report.patients.follow_up import comparisons, finding
 from vertegrade.report.patients.pages import patient_page
-from vertegrade.tables import FOLLOW_UP, FOLLOW_UP_SCANS, HEIGHTS, check_table
+from vertegrade.tables import HEIGHTS, check_table
 
 PAIR = {"patient_id": "p1", "scan_before": "a", "scan_after": "b", "months_before": 0.0, "months_after": 18.5}
 

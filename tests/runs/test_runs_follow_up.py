@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from helpers.runs import ROOT, plain_environment
+from vertegrade.follow_up.tables import FOLLOW_UP, FOLLOW_UP_SCANS, FOLLOW_UP_TABLE
 from vertegrade.levels import LABEL_OF
-from vertegrade.tables import FOLLOW_UP, FOLLOW_UP_SCANS, FOLLOW_UP_TABLE, PHANTOM_TRUTH, read_table
+from vertegrade.tables import PHANTOM_TRUTH, read_table
 
 SHIPPED = {"run": {"model": "shipped"}, "cohort": {"shards": 1}}
 

@@ -16,10 +16,11 @@ from scipy.stats import norm
 from vertegrade.arrays import Floats
 from vertegrade.follow_up.matching import Match, match
 from vertegrade.follow_up.shapes import Spine, spine_of
+from vertegrade.follow_up.tables import FOLLOW_UP, FOLLOW_UP_SCANS
 from vertegrade.follow_up.verdicts import NEW, PROGRESSED, STABLE, UNCLEAR
 from vertegrade.settings.follow_up import FollowUpSettings
 from vertegrade.spine.indices import CRUSH_SHARE, known_sds
-from vertegrade.tables import FOLLOW_UP, FOLLOW_UP_SCANS, HEIGHTS, check_table, empty_table
+from vertegrade.tables import HEIGHTS, check_table, empty_table
 
 # Error of a height (standard deviation) that the stated one lacks, per mm of slice thickness. By it 95.6 % of the
 # heights of training and validation phantoms of the demo lie within two errors of the truth, and 88.5 % without it.

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from vertegrade.follow_up.tables import FOLLOW_UP_TABLE
 from vertegrade.levels import NAMES
-from vertegrade.tables import FOLLOW_UP_TABLE, check_table
+from vertegrade.tables import check_table
 
 NOTICE = "not a medical device"
 
