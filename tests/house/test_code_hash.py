@@ -33,6 +33,7 @@ def forget() -> None:
     code_hash._parse.cache_clear()
     code_hash._memory.cache_clear()
     code_hash._module_file.cache_clear()
+    code_hash._ours.cache_clear()
 
 
 def hash_after(scripts: Path, file: str, text: str) -> str:

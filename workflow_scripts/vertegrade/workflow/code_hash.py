@@ -17,7 +17,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ class Parsed(NamedTuple):
     """One file: digest of its syntax tree and of the data files of its folder, and the modules that it imports."""
 
     digest: str
-    imports: list[str]
+    imports: tuple[str, ...]
 
 
 @cache
@@ -81,7 +81,8 @@ def _parse(file: Path) -> Parsed:
         for path, content in zip(_data_files(file), data[1:], strict=True):
             digest.update(path.name.encode() + content)
         _memory()[key] = [digest.hexdigest(), imports]
-    return Parsed(*_memory()[key])
+    digest, names = _memory()[key]
+    return Parsed(digest, tuple(names))
 
 
 def _dump_without_docstrings(tree: ast.Module) -> str:
@@ -116,14 +117,15 @@ def _imports(tree: ast.Module, file: Path) -> list[str]:
     return sorted(names)
 
 
-def _ours(names: list[str]) -> Iterator[Path]:
-    """Files of the vertegrade modules among dotted names, and of the packages that they are in."""
+@cache
+def _ours(names: tuple[str, ...]) -> tuple[Path, ...]:
+    """Files of the vertegrade modules among dotted names, and of the packages that they are in.
+
+    Kept, since each module is behind many rules.
+    """
     parents = {".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2)}
-    for name in parents:
-        if name.split(".")[0] == PACKAGE and not f"{name}.".startswith(NOT_COUNTED):
-            file = _module_file(name)
-            if file is not None:
-                yield file
+    ours = (name for name in parents if name.split(".")[0] == PACKAGE and not f"{name}.".startswith(NOT_COUNTED))
+    return tuple(file for file in map(_module_file, ours) if file is not None)
 
 
 def _data_files(file: Path) -> list[Path]:
