@@ -145,6 +145,8 @@ DRAWN = PIXELS | {"looks_at"}
 PICTURES = {"montage", "counterfactual_figure", "looks_at_figure", "localization_picture"}
 
 WINDOW = PICTURES | {"patient_pages"}
+# Crops as the encoder sees them: between dae.model.hu_low and hu_high.
+CLIPPED = {"patient_pages", "train_dae", "train_pca", "rivals", "counterfactual_figure", "looks_at_figure"}
 
 # Key or section -> rules whose params it is in. `summary` prints the hash of all settings, so every key touches it,
 # except those that change no result.
@@ -184,24 +186,8 @@ KEYS: dict[str, set[str]] = {
     "seq2seq.train.save_every_s": set(),
     "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
     "dae.model": {"train_dae", "rivals", "summary"},
-    "dae.model.hu_low": {
-        "patient_pages",
-        "train_dae",
-        "train_pca",
-        "rivals",
-        "counterfactual_figure",
-        "looks_at_figure",
-        "summary",
-    },
-    "dae.model.hu_high": {
-        "patient_pages",
-        "train_dae",
-        "train_pca",
-        "rivals",
-        "counterfactual_figure",
-        "looks_at_figure",
-        "summary",
-    },
+    "dae.model.hu_low": CLIPPED | {"summary"},
+    "dae.model.hu_high": CLIPPED | {"summary"},
     "dae.train": {"train_dae", "summary"},
     "dae.train.save_every_s": set(),
     "dae.encode": {"encode", "fit_steps", "summary"},

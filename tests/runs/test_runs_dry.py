@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from helpers.planned import assert_reads, write_sheet
 from helpers.runs import ROOT, snakemake
 from helpers.series import body_hu, write_series
 from vertegrade.workflow.code_hash import script_of
@@ -28,20 +29,6 @@ def dry(folder: Path, *arguments: str, config: dict[str, dict[str, object]] | No
 def jobs(text: str) -> dict[str, int]:
     """Jobs by rule, from the table that a dry run prints."""
     return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", text, re.MULTILINE)}
-
-
-def write_sheet(folder: Path, scans: int, **columns: str) -> Path:
-    sheet = folder / "sheet.csv"
-    names = ["scan_id", "patient_id", "path", *columns]
-    with sheet.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, names)
-        writer.writeheader()
-        for number in range(scans):
-            (folder / f"scan{number}.nii.gz").touch()
-            row = {"scan_id": f"s{number}", "patient_id": f"p{number}", "path": str(folder / f"scan{number}.nii.gz")}
-            writer.writerow(row | columns)
-    (folder / "labels.csv").write_text("patient_id,scan_id,vertebra,genant_grade\n")
-    return sheet
 
 
 def test_phantom_cohort(tmp_path: Path) -> None:
@@ -71,9 +58,7 @@ def test_without_labels_everything_learns_from_virtual_fractures_too(tmp_path: P
         ("calibrate", "virtual/labels/"),
         ("fit_novelty", "virtual/appearance/"),
     ):
-        inputs = re.findall(rf"^rule {rule}:\n    input: (.*)$", text, re.MULTILINE)
-        assert inputs, rule
-        assert all(read in files for files in inputs), rule
+        assert_reads(text, rule, read)
 
 
 def test_each_rule_runs_the_script_that_its_name_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

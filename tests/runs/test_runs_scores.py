@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.planned import assert_reads, write_sheet
 from helpers.runs import snakemake
 from helpers.script_jobs import run_script
 from helpers.tiny_classifier import images, write_files
@@ -50,12 +51,10 @@ def test_all_methods_have_their_jobs_also_for_virtual_fractures(tmp_path: Path) 
 
 
 def test_where_virtual_fractures_teach_they_teach_networks_too(tmp_path: Path) -> None:
-    sheet = tmp_path / "sheet.csv"
-    rows = [f"s{n},p{n},{tmp_path}/s{n}.nii.gz" for n in range(12)]
-    for row in rows:
-        Path(row.split(",")[2]).touch()
-    sheet.write_text("\n".join(["scan_id,patient_id,path", *rows]) + "\n")
-    config: dict[str, Any] = {"methods": "all", "cohort": {"labels": "virtual", "sheet": str(sheet)}}
+    config: dict[str, Any] = {
+        "methods": "all",
+        "cohort": {"labels": "virtual", "sheet": str(write_sheet(tmp_path, 12))},
+    }
     config["localize"] = {"method": "learned"}
     _, text = planned(tmp_path, config)
     for rule, read in (
@@ -64,10 +63,8 @@ def test_where_virtual_fractures_teach_they_teach_networks_too(tmp_path: Path) -
         ("train_seq2seq", "virtual/straightened/"),
         ("calibrate_scores", "virtual/scores/"),
     ):
-        found = re.findall(rf"^rule {rule}:\n    input: (.*)$", text, re.MULTILINE)
-        assert found, rule
-        assert all(read in files for files in found), rule
-        assert all("virtual/labels/" in files for files in found), rule
+        assert_reads(text, rule, read)
+        assert_reads(text, rule, "virtual/labels/")
 
 
 @pytest.mark.parametrize("method", ["supervised", "supcon"])
