@@ -64,7 +64,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (folder / "quick.yaml").write_text(yaml.safe_dump(QUICK), encoding="utf-8")
     presets = [str(TINY), str(ROOT / "presets/verse.yaml"), "quick.yaml"]
     check = vertegrade(folder, "check", *presets)
-    snakemake(folder, presets)
+    snakemake(folder, presets, "--", "all", "compare")
     return Run(folder, index, check)
 
 
@@ -107,13 +107,20 @@ def test_each_method_grades_the_test_subjects(results: Path, method: str) -> Non
     assert metrics["splits"]["test"]["counts"]["vertebrae_evaluated"] > 0
 
 
+def test_it_ends_in_the_comparison(results: Path) -> None:
+    rows = pd.read_csv(results / "compare/comparison.csv")
+    assert set(METHODS) <= set(rows.loc[rows["data"] == "this run", "method"])
+    assert (results / "compare/comparison.html").stat().st_size > 10_000
+
+
 def test_the_lines_of_the_how_to_are_planned_with_the_published_sizes(run: Run) -> None:
     line = re.search(r"^\.venv/bin/snakemake .*?--configfile ((?:\S+\.yaml ?\\?\n? *)+)", HOW_TO, re.M)
     assert line
     presets = [str(ROOT / name) for name in line[1].replace("\\", " ").split()]
     assert [Path(name).stem for name in presets][-1] == "verse"
-    plan = snakemake(run.folder, presets, "-n", "--quiet", "rules")
-    assert {"train_dae", "train_supervised", "train_supcon"} <= set(re.findall(r"^(\w+) +\d+$", plan, re.M))
+    plan = snakemake(run.folder, presets, "-n", "--quiet", "rules", "--", "all", "compare")
+    rules = set(re.findall(r"^(\w+) +\d+$", plan, re.M))
+    assert {"train_dae", "train_supervised", "train_supcon", "train_seq2seq", "compare"} <= rules
 
 
 def test_no_network_sees_a_test_subject(results: Path) -> None:
