@@ -139,8 +139,23 @@ def test_key(key: str, opened: Callable[..., Any], params_before: dict[str, Any]
         check(workflow, params_before, touched)
 
 
+@pytest.fixture(scope="module")
+def rules_behind() -> dict[Path, set[str]]:
+    """The rules that depend on each file of code."""
+    found: dict[Path, set[str]] = {}
+    for rule in table.ALL:
+        for file in code_hash.code_files(code_hash.script_of(rule)):
+            found.setdefault(file, set()).add(rule)
+    return found
+
+
 @pytest.mark.parametrize("module", MODULES)
-def test_module(
+def test_module(module: str, rules_behind: dict[Path, set[str]]) -> None:
+    assert rules_behind.get(ROOM / module, set()) == table.row_of(module, rerun_modules.MODULES)
+
+
+@pytest.mark.parametrize("module", ["tables.py", "grading/calibration.py", "report/templates.py", "workflow/plan.py"])
+def test_an_edited_module_re_runs_the_rules_that_depend_on_it(
     module: str, opened: Callable[..., Any], params_before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touched = table.row_of(module, rerun_modules.MODULES)
@@ -149,6 +164,11 @@ def test_module(
     monkeypatch.setattr(code_hash, "_parse", edited)
     with opened() as workflow:
         check(workflow, params_before, touched)
+
+
+def test_each_rule_has_the_hash_of_all_code_that_it_depends_on(params_before: dict[str, Any]) -> None:
+    hashes = {rule: code_hash.code_of(code_hash.script_of(rule)) for rule in table.ALL}
+    assert {rule: params["code"] for rule, params in params_before.items()} == hashes
 
 
 @pytest.mark.parametrize("rule", sorted(table.ALL))
