@@ -20,12 +20,13 @@ from vertegrade.tables import LABELS, PATIENT_SPLITS, PREDICTIONS, SCANS, read_t
 pytestmark = pytest.mark.slow
 
 HOW_TO = (ROOT / "docs/how-to/verse.md").read_text(encoding="utf-8")
-METHODS = ["dae", "pca", "keypoints", "fusion"]
+METHODS = ["dae", "keypoints"]
 # What makes hours into a minute; the networks that are trained on grades have runs of their own.
 QUICK: dict[str, Any] = {
     "run": {"device": "cpu"},
     "methods": METHODS,
     "cohort": {"shards": 1},
+    "compare": {"label_draws": 1},
     "dae": {"train": {"steps": 2}, "counterfactual": {"vertebrae": 2, "rounds": 1, "render_steps": 2}},
 }
 SPLIT_OF = {"training": "train", "validation": "validation", "test": "test"}
