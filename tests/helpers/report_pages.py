@@ -11,7 +11,7 @@ from PIL import Image
 from helpers import bone_page, challenge_page, comparison_page
 from helpers.changes import CHANGES, pair
 from helpers.drawn import drawn
-from helpers.patients import COHORT, about, index, patients, pictures, placed, strips_of
+from helpers.patients import COHORT, about, index, measurements, patients, pictures, placed, strips_of
 from helpers.small_run import write_run
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.cohort.qc import QcMark
@@ -21,7 +21,7 @@ from vertegrade.grading.grades import grade_table
 from vertegrade.report.applied import applied_run
 from vertegrade.report.cohort_page import cohort_page
 from vertegrade.report.flow import cohort_flow
-from vertegrade.report.patients.findings import Patient
+from vertegrade.report.patients.findings import Patient, patients_of, side_by_side
 from vertegrade.report.patients.follow_up import comparisons
 from vertegrade.report.patients.pages import patient_page
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -30,6 +30,7 @@ from vertegrade.workflow.manifest import read_manifests
 
 INDEX_OF_500 = "index of 500"
 FIGURES = ("roc", "pr", "calibration", "confusion", "height_loss", "levels", "montage", "counterfactuals", "looks_at")
+METHODS = ("dae", "keypoints", "pca")
 # What a page shows at its widest: flags, a note, a level that is not sure.
 DOUBT: dict[str, Any] = {"flags": "doubtful_points uncertain_level", "label_confidence": 0.5}
 LOOKED: dict[str, Any] = {
@@ -47,8 +48,10 @@ def write_report(folder: Path) -> dict[str, Path]:
     report = folder / "report"
     (report / "patients").mkdir(parents=True)
     (folder / "spines").mkdir()
-    own = about(own=True, phantom=True, recommendation="Please assess bone density.")
-    people = patients(marks={COHORT.scans["scan_id"][0]: QcMark("doubt", "levels?")}, **DOUBT)
+    own = about(own=True, phantom=True, methods=[*METHODS], recommendation="Please assess bone density.")
+    marks = {COHORT.scans["scan_id"][0]: QcMark("doubt", "levels?")}
+    grades = side_by_side({name: _predictions(name).assign(**DOUBT) for name in METHODS})
+    people = patients_of(COHORT.scans, grades, measurements(), marks)
     scan, vertebra = people[0].found[0]
     people[0] = _with_a_second_scan(people[0], people[1])
     shown = pictures(folder / "spines", strips=strips_of(scan.id, vertebra.label))
@@ -62,6 +65,10 @@ def write_report(folder: Path) -> dict[str, Path]:
     ids = {"findings": people[0], "follow-up": people[1], "no finding": healthy, "not evaluable": people[-1]}
     pages = {f"patient, {name}": report / f"patients/{patient.id}.html" for name, patient in ids.items()}
     return {"cohort": report / "cohort.html", "index": report / "index.html"} | pages
+
+
+def _predictions(method: str) -> pd.DataFrame:
+    return COHORT.dae if method == "dae" else COHORT.pca.assign(method=method)
 
 
 def _with_a_second_scan(first: Patient, other: Patient) -> Patient:
@@ -82,7 +89,7 @@ def cohort(folder: Path) -> str:
         Image.new("L", (1400, 500), 128).save(file)
     settings = EvaluationSettings(bootstrap_resamples=20)
     tables = COHORT.tables()
-    metrics = {name: evaluate(getattr(COHORT, name), tables, settings, 1, 7, name) for name in ("dae", "pca")}
+    metrics = {name: evaluate(_predictions(name), tables, settings, 1, 7, name) for name in METHODS}
     flow = cohort_flow([scan for scan, _ in COHORT.sheet], COHORT.scans, COHORT.landmarks, tables, COHORT.dae)
     flow["flags"] = [{"flag": "resampled_tilt", "scans": 3, "vertebrae": 41}]
     difference = compare(COHORT.dae, COHORT.pca, tables, settings, 1, 7, ("dae", "pca"))
