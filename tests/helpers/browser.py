@@ -17,6 +17,7 @@ AXE = files("axe_playwright_python").joinpath("axe.min.js")
 # Levels A and AA of WCAG 2.0 to 2.2; what axe calls best practice is looked at as well, but fails nothing.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SERIOUS = ("serious", "critical")
+PATIENCE_MS = 120_000  # on a machine that does much else
 
 
 @dataclass
@@ -42,7 +43,7 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # containers may have little shared memory
         arguments = ["--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", *QUIET, OFFLINE, *sandbox]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=PATIENCE_MS)
         yield started
         started.close()
 
@@ -52,6 +53,7 @@ def opened(program: Browser, path: Path, width: int = 1440) -> Iterator[Opened]:
     """The page of a file in a window of this width, with storage of its own."""
     address = path.resolve().as_uri()
     context = program.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE_MS)
     shown = Opened(context.new_page())
     shown.page.on("console", lambda line: shown.said.append(line.text) if line.type in ("error", "warning") else None)
     shown.page.on("pageerror", lambda error: shown.said.append(str(error)))
