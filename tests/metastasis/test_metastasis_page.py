@@ -8,28 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.bone_page import DATA, WHOLE, page
 from helpers.bone_predictions import all_tables
-from vertegrade.evaluation.bone_quality import bone_metrics
 from vertegrade.metastasis.classes import CLASSES, MULTITASK, NETWORKS, PHANTOM_NOTICE
 from vertegrade.metastasis.phantoms.paint import BLASTIC, LYTIC
 from vertegrade.metastasis.slices import CODES
-from vertegrade.report.metastasis.page import Example, bone_quality_page
 from vertegrade.report.metastasis.pictures import LESIONS, answers_text, chosen_vertebrae, picture, shown_slice
-from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.settings.report import ReportSettings
-
-DATA, LABELS, KNOWN, WHOLE, SLICES = all_tables()
-TRAINING = dict.fromkeys(
-    NETWORKS,
-    {"chosen_step": 5.0, "steps": 12.0, "validation_loss": 0.5, "training_vertebrae": 40.0, "training_patients": 10.0}
-    | {"fusion_patients": 0.0, "seconds": 60.0},
-)
-
-
-def page(drawn: bool = True) -> str:
-    metrics = bone_metrics(LABELS, KNOWN, WHOLE, SLICES, EvaluationSettings(bootstrap_resamples=20), 0.9, 1)
-    examples = [Example("mp0001-1, L1", "data:image/png;base64,AA", "lytic", {"Two tasks": "lytic (0.90)"})]
-    return bone_quality_page(metrics, TRAINING, examples, {"done": 3, "failed": 1}, drawn)
 
 
 def test_what_it_says() -> None:

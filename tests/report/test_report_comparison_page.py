@@ -4,81 +4,28 @@ import hashlib
 import re
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from helpers.synthetic_predictions import make_cohort
-from vertegrade.evaluation.comparison.cases import cases_of, cases_table, left_out_table
+from helpers.comparison_page import CASES, COST, GROUPS, LEARNING, SETTINGS, TABLE, draw, page_of
+from vertegrade.evaluation.comparison.cases import left_out_table
 from vertegrade.evaluation.comparison.figure import comparison_figure
-from vertegrade.evaluation.comparison.groups import Acquired, groups_table
 from vertegrade.evaluation.comparison.measures import comparison_table
-from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, METHOD_COST, OTHER_DATA, THIS_RUN, VERTEBRAE
-from vertegrade.grading.appearance import LENGTH
+from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, OTHER_DATA, THIS_RUN, VERTEBRAE
 from vertegrade.plotting import save_figure
 from vertegrade.report.comparison.beside import cost_rows
 from vertegrade.report.comparison.page import Compared, comparison_page
 from vertegrade.report.comparison.rows import method_rows
-from vertegrade.settings.evaluation import EvaluationSettings
-from vertegrade.tables import KEY, PATIENT_KEY, empty_table
+from vertegrade.tables import empty_table
 
-COHORT = make_cohort(30)
-CASES = cases_of({"dae": COHORT.dae, "pca": COHORT.pca}, COHORT.tables())
-SETTINGS = EvaluationSettings(bootstrap_resamples=50)
-TABLE = comparison_table(CASES, SETTINGS, 1, 7)
-FINDINGS = COHORT.landmarks[KEY].assign(finding="schmorl+short")
-LOOKS = COHORT.crops[PATIENT_KEY].assign(x=[*np.full((len(COHORT.crops), LENGTH), 0.5)])
-GROUPS = groups_table(cases_table(CASES), Acquired(COHORT.scans, COHORT.crops, LOOKS, FINDINGS), SETTINGS, 1, 7)
-LEARNING = pd.DataFrame(
-    [
-        ("dae", share, draw, labelled, VERTEBRAE, figure, share - 0.01 * draw, "")
-        for share, labelled in ((0.5, 6), (1.0, 12))
-        for draw in range(2)
-        for figure in ("auc", "macro_f1", "spearman_grade")
-    ]
-    + [("pca", 0.5, 0, 6, VERTEBRAE, "auc", np.nan, "fitting needs at least 2 patients")],
-    columns=[*LEARNING_CURVE.columns],
-)
-COST = pd.DataFrame(
-    [
-        ("dae", "training", "train_dae", 2, 600.0, 300.0, 0.0, 900.0, 4),
-        ("dae", "shared", "crop", 4, 40.0, 30.0, 0.0, 500.0, 4),
-        ("dae", "grading", "encode", 4, 10.0, 8.0, 0.0, 700.0, 4),
-    ],
-    columns=[*METHOD_COST.columns],
-)
-UNKNOWN = {"value": None, "low": None, "high": None, "n": 3}
-CHALLENGES = {
-    "lidc": {
-        "clear_loss": 0.25,
-        "vertebrae": {"fracture": 16, "sham": 16, "source": 14},
-        "patients": 1,
-        "methods": {
-            "dae": {
-                "all": {
-                    "auc": {"value": 0.924, "low": None, "high": None, "n": 27},
-                    **dict.fromkeys(("spearman", "sensitivity", "loss_noticed", "false_alarms"), UNKNOWN),
-                }
-            }
-        },
-    },
-    "old": None,
-}
 NO_LEARNING = empty_table(LEARNING_CURVE)
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("figure")
-    for suffix in ("svg", "pdf"):
-        save_figure(comparison_figure(TABLE, LEARNING, GROUPS, "phantoms"), folder / f"comparison.{suffix}")
+    draw(folder, "svg", "pdf")
     return folder
-
-
-def page_of(drawn: Path, phantom: bool = True) -> str:
-    compared = Compared(TABLE, left_out_table(CASES), LEARNING, GROUPS, COST, CHALLENGES, drawn / "comparison.svg")
-    return comparison_page(compared, 0.95, phantom)
 
 
 def test_the_page_has_every_method_and_marks_papers(drawn: Path) -> None:
@@ -134,11 +81,10 @@ def test_the_page_is_one_file_and_well_formed(drawn: Path) -> None:
 
 
 def test_the_figure_has_the_same_bytes_each_time(drawn: Path, tmp_path: Path) -> None:
+    draw(tmp_path, "svg", "pdf")
     for suffix in ("svg", "pdf"):
-        save_figure(comparison_figure(TABLE, LEARNING, GROUPS, "phantoms"), tmp_path / f"again.{suffix}")
         first, again = (
-            hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in (drawn / f"comparison.{suffix}", tmp_path / f"again.{suffix}")
+            hashlib.sha256((folder / f"comparison.{suffix}").read_bytes()).hexdigest() for folder in (drawn, tmp_path)
         )
         assert first == again
 

@@ -3,23 +3,20 @@
 import base64
 import hashlib
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from helpers.drawn import drawn
+from helpers.needed import NO_CHROMIUM, lacking
 from helpers.page import Outline
 from helpers.patients import CARD, COHORT, index, patients, pictures, strips_of
-from helpers.synthetic_predictions import make_cohort
 from vertegrade.cohort.qc import QcMark
 from vertegrade.plotting import NOTICE
 from vertegrade.report.patients.printing import browser, plain, print_pages
 
 EVIL = '"><script>alert(1)</script>'
-CHROMIUM = browser()
 
 
 def test_it_is_well_formed_and_runs_its_own_script_alone() -> None:
@@ -92,47 +89,9 @@ def test_no_scan_done_gives_a_page_all_the_same() -> None:
     assert "Not evaluable. A DICOM or NIfTI file is empty, cut short or damaged." in text
 
 
-@pytest.fixture(scope="module")
-def of_500(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    page = tmp_path_factory.mktemp("index") / "index.html"
-    page.write_text(index(patients(make_cohort(500))), encoding="utf-8")
-    return page
-
-
-def test_500_patients_are_less_than_3_megabytes(of_500: Path) -> None:
-    assert of_500.stat().st_size < 3e6
-
-
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium or Chrome is installed")
-def test_the_script_of_500_patients_runs_in_a_browser(of_500: Path, tmp_path: Path) -> None:
-    """Filter, sort and marks are driven by a second script, which another policy allows."""
-    text = of_500.read_text(encoding="utf-8")
-    drive = (
-        'const pick = document.querySelector(".mark select"), note = document.querySelector(".mark input");'
-        'pick.value = "fail"; note.value = "a\\tb \\"c\\""; note.dispatchEvent(new Event("change"));'
-        "const shown = (text) => { document.title = JSON.stringify(text); };"
-        'URL.createObjectURL = (blob) => { blob.text().then(shown); return "#"; };'
-        'document.getElementById("export").click();'
-        'document.querySelector("[data-key=patient] button").click();'
-        'const show = document.getElementById("show"); show.value = "out"; show.dispatchEvent(new Event("change"));'
-    )
-    text, allowed = re.subn(r"script-src &#39;sha256-[^&]*&#39;", "script-src 'unsafe-inline'", text)
-    assert allowed == 1
-    driven = tmp_path / "driven.html"
-    driven.write_text(text.replace("</body>", f"<script>{drive}</script></body>"), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path}/profile"]
-    dump = [CHROMIUM, *options, "--virtual-time-budget=5000", "--dump-dom", driven.as_uri()]
-    dom = subprocess.run(dump, capture_output=True, text=True, timeout=120, check=True).stdout
-    worst = patients(make_cohort(500))[0].scans[0].id
-    assert f'<title>"scan_id\\tmark\\tnote\\n{worst}\\tfail\\t\\"a b \\"\\"c\\"\\"\\"\\n"</title>' in dom
-    assert "2 of 500 patients" in dom
-    rows = re.findall(r'<a href="patients/(P\d+)\.html">', dom)
-    assert rows == sorted(rows)
-    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
-
-
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium or Chrome is installed")
 def test_a_page_is_printed_to_the_same_bytes_each_time(tmp_path: Path) -> None:
+    if not browser():
+        lacking(NO_CHROMIUM)
     page = tmp_path / "a.html"
     page.write_text(index(patients()[:2]), encoding="utf-8")
     for name in ("first", "second"):

@@ -1,6 +1,7 @@
 """The page of one patient: finding, spine, table, strips; self-contained, escaped, of all that was left out why."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,14 @@ def test_the_points_lie_where_the_picture_shows_them(tmp_path: Path) -> None:
     x, y = 60.0 - row[POINT_COLUMNS[1]], 600.0 - row[POINT_COLUMNS[2]]
     assert f'cx="{x}" cy="{y}"' in text
     assert 'transform="translate(1.5 1.5)"' in text
+
+
+def test_words_of_a_vertebra_above_the_picture_stand_in_it(tmp_path: Path) -> None:
+    shown, scan = pictures(tmp_path), WORST.scans[0]
+    lower = replace(shown, spines={scan.id: {**shown.spines[scan.id], "top_mm": 400.0}})
+    heights = re.findall(r'<text x="[\d.]+" y="([-\d.]+)">', page(WORST, lower))
+    assert len(heights) == len(scan.vertebrae)
+    assert min(map(float, heights)) > 5.0
 
 
 def test_the_table_has_every_vertebra_worst_first_with_all_that_is_known(shown: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.links import broken_links
 from helpers.model_folder import write_model
 from helpers.runs import ROOT, Config, finished_tiny, snakemake
 from vertegrade.files import sha256_of
@@ -117,6 +118,7 @@ def test_the_challenge_grades_virtual_fractures_to_a_page(finished: tuple[Path, 
     assert keypoints["kinds"]["fracture"]["found"]["value"] == 1  # given landmarks moved with the bone
     errors = [numbers["heights"][kind]["all"]["mae"]["value"] for kind in ("fracture", "sham", "untouched")]
     assert max(errors) < 0.01
+    assert broken_links(results / "challenge.html") == []
     page = (results / "challenge.html").read_text(encoding="utf-8")
     assert "VIRTUAL fractures" in page
     assert "Research use only, not a medical device" in page

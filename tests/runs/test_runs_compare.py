@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers.copies import copy_of
+from helpers.links import broken_links
 from helpers.runs import Config, snakemake
 from vertegrade.evaluation.comparison.tables import COMPARISON
 from vertegrade.tables import read_table
@@ -54,6 +55,7 @@ def test_the_comparison_of_a_finished_run_is_its_own_and_stands_an_audit(finishe
     assert {path.name for path in made} >= names
     table = read_table(folder / "results/compare/comparison.csv", COMPARISON)
     assert {"dae", "pca", "keypoints"} <= set(table["method"])
+    assert broken_links(folder / "results/compare/comparison.html") == []
     page = (folder / "results/compare/comparison.html").read_text(encoding="utf-8")
     assert "Research use only, not a medical device" in page
     assert planned(folder, "all", "compare") == set()  # nothing of the default was touched

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from helpers.links import broken_links
 from helpers.runs import ROOT, plain_environment
 from vertegrade.follow_up.tables import FOLLOW_UP, FOLLOW_UP_SCANS, FOLLOW_UP_TABLE
 from vertegrade.levels import LABEL_OF
@@ -82,6 +83,7 @@ def test_a_phantom_with_two_scans_has_its_changes_in_tables_and_on_its_page(tmp_
             assert abs(row["change_anterior_mm"] - true) < 2.5
     verdicts = dict(zip(changes["vertebra_after"], changes["verdict"], strict=True))
     assert (verdicts[LABEL_OF["L2"]], verdicts[LABEL_OF["L4"]]) == ("progressed", "new")  # by 29 and 20 %
+    assert broken_links(results / "report/patients/ph0001.html") == []
     page = (results / "report/patients/ph0001.html").read_text(encoding="utf-8")
     assert "Vertebrae in both scans, worst change first" in page
     assert re.search(r"<li><strong>L4: new \w+ fracture since month 0: ", page)

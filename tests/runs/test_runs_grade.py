@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from helpers.copies import copy_of
+from helpers.links import broken_links
 from helpers.runs import plain_environment, snakemake
 from vertegrade.api import LATENTS, grade_volume, open_model
 from vertegrade.cohort.sheet import ScanRow
@@ -116,7 +117,8 @@ def test_make_grade_writes_page_and_table_and_leaves_the_broken_scan_out(graded:
     assert "2 scans of 2 patients: 1 done, 0 excluded, 1 failed" in page
     assert "A DICOM or NIfTI file is empty, cut short or damaged." in page
     assert "which learned from digital phantoms" in page
-    files = (graded / "results/grade/report/patients").glob("*.html")
+    files = sorted((graded / "results/grade/report/patients").glob("*.html"))
+    assert [broken_links(file) for file in [graded / "results/grade/report/index.html", *files]] == [[], [], []]
     pages = {file.stem: file.read_text(encoding="utf-8") for file in files}
     assert len(pages) == 2
     of_sound = pages[table["patient_id"].iloc[0]]

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from helpers.lidc import lidc_folder
+from helpers.links import broken_links
 from helpers.runs import ROOT, finished_tiny, snakemake
 from vertegrade.annotations.masks import body_centres
 from vertegrade.levels import LABEL_OF, craniocaudal_rank
@@ -134,6 +135,12 @@ def test_page_says_what_it_is_not(tiny: Path) -> None:
     page = (tiny / "results/report/cohort.html").read_text(encoding="utf-8")
     assert "Research use only, not a medical device" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_every_link_of_the_pages_leads_somewhere(tiny: Path) -> None:
+    pages = sorted((tiny / "results/report").rglob("*.html"))
+    assert len(pages) == 2 + 18
+    assert {page.name: links for page in pages if (links := broken_links(page))} == {}
 
 
 def test_second_run_does_nothing(tiny: Path) -> None:

@@ -149,6 +149,9 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "make config": Typed(leaves="docs/reference/config.schema.json"),
     "make clean": Typed("Caches are removed", ".venv/ready"),
     "make test": By(".ci/run", "make test"),
+    ".venv/bin/python -m pytest -rP tests/browser": By(
+        "tests/browser/test_browser_pages.py", "def test_it_is_small_and_soon_usable("
+    ),
     "make check": By("Makefile", "test: check"),
     "apptainer build vertegrade.sif docker-archive:vertegrade.tar": Absent("the page says that it is not tested"),
     ".venv/bin/python benchmarks/overhead.py FOLDER": Known(),
@@ -158,6 +161,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/python benchmarks/measures.py RESULTS --scans 60": Known(),
     ".venv/bin/python benchmarks/ablation.py results OUT --steps 200 --precision bfloat16": Known(),
     ".venv/bin/python benchmarks/localization.py cohort 40 --seed 43": Known(),
+    ".venv/bin/python benchmarks/localization_examples.py docs/pictures": Known(),
     ".venv/bin/python benchmarks/real_ct.py --shared ../shared/data --pictures docs/pictures": Known(),
     ".venv/bin/python benchmarks/own_scans.py FOLDER --steps 60": Known(),
     ".venv/bin/python benchmarks/against_image.py real": Known(),

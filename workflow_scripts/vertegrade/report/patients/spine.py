@@ -82,8 +82,8 @@ def _in_picture(points: Floats, place: Mapping[str, Any]) -> Floats:
 
 
 def _lines(y: Floats) -> list[float]:
-    """Heights of the words, downwards: those of the centres, but no two nearer than a line."""
-    heights = [float(y[0])]
+    """Heights of the words, downwards: those of the centres, but none above the picture, nor two nearer than a line."""
+    heights = [max(float(y[0]), LINE_MM / 2)]
     for value in y[1:]:
         heights.append(max(float(value), heights[-1] + LINE_MM))
     return heights
