@@ -29,10 +29,12 @@ with run_job(snakemake) as job, new_folder(job.output[0]) as folder:
     crops = [read_table(path, CROPS) for path in job.input.crops]
     pixels = [read_array(path) for path in job.input.pixels]
     charts = all_charts(drawn, methods, places, job.params.phantom)
-    for figure in (figure for chart in charts for figure in chart.figures):
+    figures = [figure for chart in charts for figure in chart.figures]
+    for figure in figures:
         write_json(folder / f"{figure.name}.vl.json", figure.spec)
         write_text(folder / f"{figure.name}.svg", chart_svg(figure.spec))
-    write_text(folder / SCRIPT, vega_script())
+    if figures:
+        write_text(folder / SCRIPT, vega_script())
     index = {
         "charts": [chart.to_dict() for chart in charts],
         "methods": list(methods.values()),
