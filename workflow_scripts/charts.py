@@ -25,7 +25,7 @@ with run_job(snakemake) as job, new_folder(job.output[0]) as folder:
     )
     plane = Hyperplane.from_dict(read_json(job.input.hyperplane))
     places = latent_map(read_tables(job.input.latents, LATENTS), plane, predictions[main], drawn)
-    shown = pictured(drawn)
+    shown = pictured(drawn, main)
     crops = [read_table(path, CROPS) for path in job.input.crops]
     pixels = [read_array(path) for path in job.input.pixels]
     charts = all_charts(drawn, methods, places, job.params.phantom)

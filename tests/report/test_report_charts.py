@@ -122,8 +122,11 @@ def test_more_vertebrae_than_a_page_holds_are_drawn_in_part_and_counted(monkeypa
     assert few["severity_dae"].max() > 2  # spread over the severity
     graded = (COHORT.dae["evaluable"] & (COHORT.dae["split"] == "test")).sum()
     assert f"{graded - 10} graded ones are left out" in rows.left_out(PREDICTIONS, few, "DAE")
-    shown = crops.pictured(few)
+    shown = crops.pictured(few, "dae")
     assert crops.pictured_text(few, shown).startswith("The crops of 10 of 10 test, 1 of 2 validation, 0 of 3 train")
+    monkeypatch.setattr(crops, "MOST", 2)  # the least and the most severe one
+    ends = few.loc[few["split"] == "test", "severity_dae"].agg(["min", "max"])
+    assert sorted(crops.pictured(few, "dae")["severity_dae"]) == ends.tolist()
 
 
 def test_pictures_are_those_of_their_vertebrae(section: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from vertegrade.plotting import Pixels, grey_values
 from vertegrade.report.montage import mid_sagittal
+from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import KEY
 
@@ -17,9 +18,16 @@ MOST = 600  # pictures: about 1 MB of the page
 SIDE = 64  # px
 
 
-def pictured(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that get a picture: of the test split first, and up to MOST. Their index tells which they are."""
-    return rows.head(MOST)  # rows are in the order of the splits, test first
+def pictured(rows: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Up to MOST of the rows of `drawn_vertebrae`: of the test split first, and spread over a method's severity.
+
+    Their index tells which they are.
+    """
+    graded = rows.reset_index().assign(severity=rows[f"severity_{method}"], evaluable=True)
+    chosen: list[int] = []
+    for split in ("test", "validation", "train"):
+        chosen += spread_by_severity(graded, MOST - len(chosen), split)["index"].tolist()
+    return rows.loc[sorted(chosen)]
 
 
 def pictured_text(rows: pd.DataFrame, shown: pd.DataFrame) -> str:

@@ -139,6 +139,6 @@ def _by_loss(rows: pd.DataFrame, method: str) -> str:
     loss, parts = 100 * rows["height_loss"], []
     for low, high in LOSS_BANDS:
         band = rows.loc[(loss >= low) & (loss < high), f"severity_{method}"]
-        name = f"below {high} %" if np.isinf(low) else f"from {low} %" if np.isinf(high) else f"{low} to {high} %"
+        name = f"below {high} %" if np.isinf(low) else f"from {low} %" if np.isinf(high) else f"at {low} to {high} %"
         parts.append(f"{band.median():.2f} {name} (n = {len(band)})" if len(band) else "")
     return ", ".join(filter(None, parts))
