@@ -18,7 +18,8 @@
     panel.head.textContent = `${row.level} of scan ${row.scan}, ${row.split} split`;
     const truth = row.grade + (row.shape ? `, ${row.shape}` : "") + (row.loss ? `, ${row.loss} of height lost` : "");
     const lines = [["True grade", truth]];
-    for (const [method, of] of Object.entries(row.of)) {
+    for (const method of data.methods) {
+      const of = row.of[method];
       const range = of && of.interval ? ` (${of.interval})` : "", p = of && of.p ? `, P(fracture) ${of.p}` : "";
       lines.push([method, of ? `grade ${of.grade}, severity ${of.severity}${range}${p}` : "no grade"]);
     }

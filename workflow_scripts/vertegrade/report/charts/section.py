@@ -28,7 +28,7 @@ def charts_section(folder: Path) -> dict[str, Any]:
         "rows": [_row(row) for row in index["vertebrae"] if row["split"] == "test"],
         "mapped": any("place" in row for row in index["vertebrae"]),
         "images": {figure["name"]: svg_uri(folder / f"{figure['name']}.svg") for figure in figures},
-        "data": {"vertebrae": index["vertebrae"], "pictures": index["pictures"], "specs": specs},
+        "data": {name: index[name] for name in ("methods", "vertebrae", "pictures")} | {"specs": specs},
         "scripts": scripts,
         "policy": content_policy(scripts),
     }
