@@ -35,6 +35,37 @@ rule flow:
         "../workflow_scripts/flow.py"
 
 
+rule charts:
+    """The charts of the cohort's page: vertebrae against the truth, their intervals, and a map of the latent space."""
+    input:
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        grades="<results>/grades.csv",
+        labels="<results>/cohort/labels.parquet",
+        latents=expand(f"<results>/{ALL_METHODS[MAIN].latents}", shard=SHARDS),
+        hyperplane=f"{MODEL}/grading/{MAIN}/hyperplane.json",
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
+    output:
+        directory("<results>/report/charts"),
+    log:
+        "<logs>/charts.log",
+    benchmark:
+        "<benchmarks>/charts.tsv"
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        phantom=PHANTOM,
+        settings=settings_of(*WINDOW),
+        code=code_of("charts"),
+        packages=packages_of("charts"),
+    script:
+        "../workflow_scripts/charts.py"
+
+
 rule cohort_page:
     """The page of the cohort: what came in, what was left out, how good the grades are, and pictures of why."""
     input:
@@ -59,6 +90,7 @@ rule cohort_page:
             "<results>/evaluation/{method}/differences.json", method=COMPARED
         ),
         summary="<results>/summary.json",
+        charts="<results>/report/charts",
         applied=applied_files(),
     output:
         report(

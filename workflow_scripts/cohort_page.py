@@ -7,6 +7,7 @@ from vertegrade.drawn_tables import GRADE_HEIGHTS
 from vertegrade.files import read_json, sha256_of, write_text
 from vertegrade.methods import MAIN
 from vertegrade.report.applied import applied_run
+from vertegrade.report.charts.section import charts_section
 from vertegrade.report.cohort_page import cohort_page
 from vertegrade.report.looks_at_text import looks_at_texts
 from vertegrade.tables import GRADE_TABLE, read_table
@@ -52,6 +53,7 @@ with run_job(snakemake) as job:
         "counterfactuals": read_json(job.input.strips),
         "rivals": read_json(job.input.told_apart),
         "looked": looks_at_texts(read_json(job.input.looked), read_table(job.input.grade_heights, GRADE_HEIGHTS)),
+        "charts": charts_section(Path(job.input.charts)),
         "applied": [
             applied(path, set(job.input.applied), calibrator)
             for path in job.input.applied

@@ -122,6 +122,16 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
         {"": montage},
         sections=["report.montage_crops", *window],
     )
+    charts = empty.out("charts")
+    empty.run(
+        "charts",
+        pixels
+        | {"predictions": [empty.predictions(method) for method in METHODS], "latents": [empty.latents]}
+        | {"grades": empty.grades, "labels": empty.labels, "hyperplane": empty.hyperplane()},
+        {"": charts},
+        params={"phantom": False},
+        sections=window,
+    )
     training = {"steps": 1, "seconds": 1.0, "patients": 1}
     write_json(empty.out("training.json"), training)
     empty.run(
@@ -143,6 +153,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "grade_heights": heights,
             "differences": [differences],
             "summary": summary,
+            "charts": charts,
             "applied": [],
         },
         {"": empty.out("cohort.html")},

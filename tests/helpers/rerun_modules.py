@@ -234,6 +234,10 @@ MODULES: dict[str, set[str]] = {
     "evaluation/summary.py": {"summary"},
     "report/__init__.py": {"cohort_page", "flow", "outcome", "counterfactual", "looks_at"} | PICTURES,
     "report/challenge/": set(),
+    "report/charts/": {"charts"},
+    "report/charts/__init__.py": {"charts", "cohort_page"},
+    "report/charts/names.py": {"charts", "cohort_page"},
+    "report/charts/section.py": {"cohort_page"},
     "report/comparison/": set(),
     "report/montage.py": {"montage", "counterfactual_figure", "looks_at_figure"},
     "report/strip_table.py": {"cohort_page"},
@@ -245,6 +249,7 @@ MODULES: dict[str, set[str]] = {
     "records/": {"patients"},
     "report/rivals.py": {"counterfactual_figure"},
     "report/rival_table.py": {"cohort_page"},
+    "report/sorting/": {"cohort_page", "patient_pages"},
     "report/spread.py": {"montage", "counterfactual", "counterfactual_figure", "looks_at"},
     "report/model_card.py": set(),
     "report/patients/": {"patient_pages"},
@@ -292,3 +297,23 @@ OF_PATIENT_PAGES = (
     "vertebra_reasons.py",
 )
 MODULES |= {name: MODULES[name] | {"patient_pages"} for name in OF_PATIENT_PAGES}
+# So do the charts.
+OF_CHARTS = (
+    "cohort/__init__.py",
+    "cohort/hashed_split.py",
+    "cohort/splits.py",
+    "grading/__init__.py",
+    "grading/hyperplane.py",
+    "grading/rows.py",
+    "level_texts.py",
+    "levels.py",
+    "methods.py",
+    "model_files.py",
+    "plotting.py",
+    "reasons.py",
+    "report/__init__.py",
+    "report/montage.py",
+    "report/spread.py",
+    "vertebra_reasons.py",
+)
+MODULES |= {name: MODULES[name] | {"charts"} for name in OF_CHARTS}

@@ -19,16 +19,17 @@ FEEDS = {
     "collapse_crops": "fit_steps",
     "fit_steps": "counterfactual",
     "crop": "labels appearance collapse_crops train_dae encode train_pca encode_pca counterfactual rivals evaluate "
-    "differences figures montage flow looks_at looks_at_figure patient_pages",
+    "differences figures montage flow looks_at looks_at_figure patient_pages charts",
     "appearance": "fit_novelty grade",
     "split": "labels fit_heights collapse_crops train_dae train_pca fit_hyperplane calibrate fit_novelty grade "
     "evaluate differences figures flow",
-    "labels": "fit_heights fit_hyperplane calibrate evaluate differences figures montage counterfactual_figure flow",
+    "labels": "fit_heights fit_hyperplane calibrate evaluate differences figures montage counterfactual_figure flow "
+    "charts",
     "train_dae": "encode fit_steps counterfactual looks_at cohort_page",
-    "encode": "fit_hyperplane/dae calibrate/dae fit_novelty/dae grade/dae counterfactual looks_at",
+    "encode": "fit_hyperplane/dae calibrate/dae fit_novelty/dae grade/dae counterfactual looks_at charts",
     "train_pca": "encode_pca looks_at",
     "encode_pca": "fit_hyperplane/pca calibrate/pca fit_novelty/pca grade/pca looks_at",
-    "grades": "counterfactual_figure montage summary flow outcome patients",
+    "grades": "counterfactual_figure montage summary flow outcome patients charts",
     "spine_measures": "patients",
     "patients": "",
     "follow_up": "patient_pages",
@@ -38,6 +39,7 @@ FEEDS = {
     "rivals": "counterfactual_figure cohort_page",
     "counterfactual_figure": "cohort_page",
     "montage": "cohort_page",
+    "charts": "cohort_page",
     "differences": "cohort_page",
     "compare_methods": "compare_groups learning_curve compare",
     "compare_groups": "compare",
@@ -87,7 +89,7 @@ FEEDS = {
     "score_seq2seq_virtual": "",
     "evaluate_seq2seq": "",
     "calibrate_scores": "grade_scores",
-    "grade_scores": "evaluate differences grades figures",
+    "grade_scores": "evaluate differences grades figures charts",
     "score_supervised_virtual": "",
     "score_supcon_virtual": "",
     "grade_scores_virtual": "",
@@ -99,13 +101,13 @@ for name in DEFAULT:
     compared = name in BASELINES or bool(method.baseline)
     FEEDS |= {
         f"fit_hyperplane/{name}": f"calibrate/{name} fit_novelty/{name} grade/{name}"
-        + " counterfactual" * main
+        + " counterfactual charts" * main
         + " looks_at" * seen,
         f"calibrate/{name}": f"fit_novelty/{name} grade/{name} cohort_page"
         + " counterfactual" * main
         + " looks_at" * seen,
         f"fit_novelty/{name}": f"grade/{name}",
-        f"grade/{name}": f"grades evaluate/{name} figures patients patient_pages"
+        f"grade/{name}": f"grades evaluate/{name} figures patients patient_pages charts"
         + " differences" * compared
         + " counterfactual counterfactual_figure looks_at montage" * main,
         f"evaluate/{name}": "figures summary cohort_page",
@@ -144,7 +146,7 @@ PIXELS = {"counterfactual", "rivals"}
 DRAWN = PIXELS | {"looks_at"}
 PICTURES = {"montage", "counterfactual_figure", "looks_at_figure", "localization_picture"}
 
-WINDOW = PICTURES | {"patient_pages"}
+WINDOW = PICTURES | {"patient_pages", "charts"}
 # Crops as the encoder sees them: between dae.model.hu_low and hu_high.
 CLIPPED = {"patient_pages", "train_dae", "train_pca", "rivals", "counterfactual_figure", "looks_at_figure"}
 

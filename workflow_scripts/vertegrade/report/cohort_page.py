@@ -83,6 +83,7 @@ def cohort_page(
     counterfactuals: dict[str, Any] | None = None,
     rivals: dict[str, Any] | None = None,
     looked: dict[str, Any] | None = None,
+    charts: dict[str, Any] | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -92,7 +93,7 @@ def cohort_page(
     their order. differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded
     one. cost: that of summary.json. applied: `applied_run` of each run that graded other scans by this model.
     counterfactuals: metrics.json of the pictures at other grades. looked: `looks_at_texts`. rivals: rivals.json beside
-    the pictures. Raises PageError when flow and metrics count different vertebrae.
+    the pictures. charts: `charts_section`. Raises PageError when flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
     counted = flow["splits"]["test"]["vertebrae"]["evaluated"]
@@ -128,6 +129,7 @@ def cohort_page(
             rivals=rival_rows(rivals) if rivals else [],
             verdict=rival_verdict(rivals) if rivals else "",
             looked=looked,
+            charts=charts,
             pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
             abouts={METHODS[method].label: METHODS[method].about for method in metrics},
             estimate_text=estimate_text,

@@ -37,6 +37,7 @@ COMPUTING = {
     "scipy": "scipy",
     "sklearn": "scikit-learn",
     "torch": "torch",
+    "vl_convert": "vl-convert-python",
 }
 
 

@@ -48,17 +48,6 @@
     document.getElementById("shown").textContent = `${count} of ${rows.length} patients`;
   }
 
-  function sort(head) {
-    const down = head.getAttribute("aria-sort") === "ascending", place = head.cellIndex;
-    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const value = (row) => row.cells[place].dataset.v ?? row.cells[place].textContent.trim();
-    const compare = new Intl.Collator("en", { numeric: true }).compare;
-    const number = (row) => row.cells[place].dataset.v !== undefined;
-    rows.sort((a, b) => (number(a) ? value(a) - value(b) : compare(value(a), value(b))) * (down ? -1 : 1));
-    body.append(...rows);
-  }
-
   function save() {
     const cell = (text) => {
       const flat = text.replace(/\s+/g, " ").trim();
@@ -74,13 +63,7 @@
   }
 
   boxes.forEach(controls);
-  for (const head of table.tHead.rows[0].querySelectorAll("[data-key]")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = head.textContent;
-    button.addEventListener("click", () => sort(head));
-    head.replaceChildren(button);
-  }
+  sortable(table, table.tHead.rows[0].querySelectorAll("[data-key]"));
   search.addEventListener("input", filter);
   show.addEventListener("change", filter);
   document.getElementById("export").addEventListener("click", save);

@@ -5,8 +5,6 @@ policy lets the browser load nothing and run nothing else. All texts pass throug
 message of a scan is on a page, since both may name a person; what went wrong is told by its code (reasons.py).
 """
 
-import base64
-import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +26,8 @@ from vertegrade.report.patients.findings import Patient, Scan, Vertebra
 from vertegrade.report.patients.follow_up import Comparison
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.report.patients.spine import Overlay, overlay
-from vertegrade.report.templates import PHANTOM_FACT, templates
+from vertegrade.report.sorting.script import sort_script
+from vertegrade.report.templates import PHANTOM_FACT, content_policy, templates
 from vertegrade.tables import HEIGHTS
 from vertegrade.vertebra_reasons import doubts_of
 
@@ -117,7 +116,7 @@ def patient_page(
 
 def index_page(patients: Sequence[Patient], about: About, pictures: Pictures) -> str:
     """The page of all patients, in their order."""
-    script = (HERE / "index.js").read_text(encoding="utf-8")
+    script = sort_script() + (HERE / "index.js").read_text(encoding="utf-8")
     scans = [scan for patient in patients for scan in patient.scans]
     vertebrae = [vertebra for scan in scans for vertebra in scan.vertebrae]
     return _template("index.html.j2").render(
@@ -142,7 +141,6 @@ def _template(name: str) -> Any:
 
 def _shared(about: About, scripts: Iterable[str]) -> dict[str, Any]:
     """What both templates ask for. scripts: those that the page may run."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
     return {
         "notice": NOTICE,
         "phantom_fact": PHANTOM_FACT if about.phantom else "",
@@ -153,10 +151,7 @@ def _shared(about: About, scripts: Iterable[str]) -> dict[str, Any]:
         "colours": GRADE_COLOURS,
         "columns": HEIGHTS,
         "coverage": f"{100 * about.coverage:g}",
-        "policy": " ".join(
-            ["default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src"]
-            + ([f"'sha256-{text}'" for text in hashes] or ["'none'"])
-        ),
+        "policy": content_policy(scripts),
     }
 
 

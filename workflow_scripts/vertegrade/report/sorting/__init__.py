@@ -1,0 +1,1 @@
+"""Tables whose heads sort them, on any page: `sortable.js` and `sortable.css`."""
