@@ -4,12 +4,13 @@
 
 `counterfactual` corrects its pictures by the network that measures heights, and reports what that network measures.
 Here each endplate is found again without a network: the profile along a column of the vertebra, across the endplate, is
-looked for in the picture (normalised cross-correlation, to a tenth of a pixel), and how far it moved is what the column
-lost. What that is worth is measured first, on the crops of training vertebrae before and after a VIRTUAL collapse
-(`collapsed/`), whose loss is known, beside the network on the same crops. Results: docs/results/counterfactuals.md.
+looked for in the picture (normalised cross-correlation, in steps of 0.1 mm), and how far it moved is what the column
+lost. What that is worth is measured first, on VIRTUAL collapses of the run's own intact vertebrae, whose loss is known,
+beside the network on the same crops. Results: docs/results/counterfactuals.md.
 """
 
 import argparse
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,29 @@ import numpy as np
 import pandas as pd
 import yaml
 from scipy import ndimage, stats
+from torch import nn
 
 from trained_on_grades import merged
-from vertegrade.arrays import Floats, read_array
-from vertegrade.drawn_tables import COLLAPSED_CROPS, COUNTERFACTUALS, LOSSES
+from vertegrade.arrays import Floats, generator_of, read_array
+from vertegrade.ct.volume import read_volume
+from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
 from vertegrade.files import write_json
 from vertegrade.grading.counterfactual import MIDDLE_OF_GRADE
 from vertegrade.localizer.networks import load_refiner
 from vertegrade.localizer.refiner.in_crops import heights_in_images
 from vertegrade.report.montage import mid_sagittal
-from vertegrade.settings import Settings
 from vertegrade.settings.loading import check_settings
+from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.straighten import mm_to_crop
-from vertegrade.tables import CROPS, GRADES, HEIGHTS, KEY, LANDMARKS, MEASUREMENTS, points_of, read_table
+from vertegrade.tables import CROPS, GRADES, HEIGHTS, KEY, LANDMARKS, MEASUREMENTS, SCANS, points_of, read_table
+from vertegrade.virtual_fractures.crops import CollapsedCrop, collapsed_crops
 
 STEP_MM = 0.1
 OUTSIDE_MM, INSIDE_MM = 4.0, 3.0  # of the profile that is looked for, beyond the endplate and within the body
 HALF_WIDTH_MM = 2.0  # of the band that is averaged, across the column
 RISES_MM, FALLS = 2.0, 0.75  # how far an endplate may seem to move outwards, and inwards as a share of the height
 WITHIN = 0.08
+COLLAPSED = 6  # vertebrae per scan
 
 
 def band(image: np.ndarray, end: Floats, inwards: Floats, reach: Floats, pixel_mm: float) -> Floats:
@@ -69,9 +74,8 @@ def lost_mm(before: np.ndarray, after: np.ndarray, points: Floats, pixel_mm: flo
     )
 
 
-def points_in_crops(results: Path, shard: str, settings: Settings) -> pd.DataFrame:
-    """KEY, `points` (6, 2: row, column) and measured heights of a shard's vertebrae whose crop is good."""
-    crop = settings.crop
+def points_in_crops(results: Path, shard: str, crop: CropSettings) -> pd.DataFrame:
+    """KEY, `points` (6, 2: row, column), place and measured heights of a shard's vertebrae whose crop is good."""
     shape = (crop.slices, crop.size, crop.size)
     frames = read_array(results / f"crops/{shard}_frames.npy")
     measured = read_table(results / f"measurements/{shard}.parquet", MEASUREMENTS)
@@ -85,26 +89,44 @@ def points_in_crops(results: Path, shard: str, settings: Settings) -> pd.DataFra
     return table
 
 
-def collapsed(results: Path, shard: str, known: pd.DataFrame, settings: Settings, refiner: Any) -> pd.DataFrame:
-    """A row per collapsed crop and column: true loss, by profiles, and by the network."""
-    table = read_table(results / f"collapsed/{shard}.parquet", COLLAPSED_CROPS)
-    images = mid_sagittal(read_array(results / f"collapsed/{shard}.npy"))
-    if table.empty:
-        return pd.DataFrame()
-    table = table.merge(known[[*KEY, "points"]], on=KEY)
-    pixel = settings.crop.pixel_mm
-    seen = heights_in_images(images[table["crop"]], np.stack(list(table["points"])), pixel, refiner, "cpu")
-    rows = []
-    for (scan_id, vertebra), of in table.assign(seen=list(seen)).groupby(KEY):
-        whole = of[of["shape"] == ""].iloc[0]
-        own = np.linalg.norm(np.diff(whole["points"].reshape(3, 2, 2), axis=1)[:, 0], axis=1) * pixel
-        for row in of[of["shape"] != ""].itertuples():
-            profile = lost_mm(images[whole["crop"]], images[row.crop], whole["points"], pixel) / own
-            network = 1 - row.seen / whole["seen"]
-            for column, name in enumerate(LOSSES):
-                values = {"true": getattr(row, name), "profiles": profile[column], "network": network[column]}
-                rows.append({"scan_id": scan_id, "vertebra": vertebra, "shape": row.shape, "column": name} | values)
+def known_losses(
+    results: Path, shard: str, known: pd.DataFrame, crop: CropSettings, refiner: nn.Module
+) -> pd.DataFrame:
+    """A row per VIRTUAL collapse and column: the true loss, and what profiles and network measure."""
+    scans = read_table(results / f"ct/{shard}.parquet", SCANS).set_index("scan_id")
+    landmarks = read_table(results / f"landmarks/{shard}.parquet", LANDMARKS)
+    frames = read_array(results / f"crops/{shard}_frames.npy")
+    rows: list[dict[str, Any]] = []
+    for scan_id, of in known.groupby("scan_id", sort=True):
+        made = collapsed_crops(
+            generator_of(f"picture heights/{scan_id}"),
+            read_volume(results / f"ct/{shard}/{scan_id}_ct.nii.gz"),
+            landmarks[landmarks["scan_id"] == scan_id],
+            of,
+            {row.vertebra: frames[row.crop] for row in of.itertuples()},
+            crop,
+            float(scans.loc[scan_id, "slice_thickness_mm"]),
+            COLLAPSED,
+        )
+        points = dict(zip(of["vertebra"], of["points"], strict=True))
+        for vertebra, pair in groupby(made, lambda crop: crop.vertebra):
+            rows += measured_pairs(list(pair), points[vertebra], crop.pixel_mm, refiner)
     return pd.DataFrame(rows)
+
+
+def measured_pairs(
+    made: list[CollapsedCrop], points: Floats, pixel_mm: float, refiner: nn.Module
+) -> list[dict[str, Any]]:
+    """Rows of `known_losses` of one vertebra, as it is (first) and collapsed."""
+    images = mid_sagittal(np.stack([crop.pixels for crop in made]))
+    seen = heights_in_images(images, np.stack([points] * len(made)), pixel_mm, refiner, "cpu")
+    own = np.linalg.norm(np.diff(points.reshape(3, 2, 2), axis=1)[:, 0], axis=1) * pixel_mm
+    rows = []
+    for crop, image, heights in zip(made[1:], images[1:], seen[1:], strict=True):
+        ways = {"true": crop.loss, "profiles": lost_mm(images[0], image, points, pixel_mm) / own}
+        ways["network"] = 1 - heights / seen[0]
+        rows += [{"shape": crop.shape} | {by: of[column] for by, of in ways.items()} for column in range(len(HEIGHTS))]
+    return rows
 
 
 def pictures(results: Path, known: pd.DataFrame, pixel_mm: float) -> pd.DataFrame:
@@ -177,12 +199,13 @@ if __name__ == "__main__":
         config = merged(config, yaml.safe_load(file.read_text(encoding="utf-8")))
     of_run = check_settings(config)
     network = load_refiner("models/localizer/vertebrae.safetensors", "cpu")
-    shards = sorted(path.stem for path in (given.results / "collapsed").glob("*.parquet"))
-    all_points = [points_in_crops(given.results, shard, of_run) for shard in shards]
+    shards = sorted({path.stem.removesuffix("_scans") for path in (given.results / "landmarks").glob("*.parquet")})
+    vertebrae = [points_in_crops(given.results, shard, of_run.crop) for shard in shards]
+    drawn = pictures(given.results, pd.concat(vertebrae), of_run.crop.pixel_mm)
+    shown = [of[of["scan_id"].isin(drawn["scan_id"])] for of in vertebrae]
     tested = pd.concat(
-        [collapsed(given.results, n, points, of_run, network) for n, points in zip(shards, all_points, strict=True)]
+        known_losses(given.results, shard, of, of_run.crop, network) for shard, of in zip(shards, shown, strict=True)
     )
-    drawn = pictures(given.results, pd.concat(all_points), of_run.crop.pixel_mm)
     found = {
         "known_losses": {
             "crops": len(tested) // len(HEIGHTS),

@@ -1,9 +1,10 @@
 /*!
 Vega, Vega-Lite, Vega-Embed and what they need, bundled by vl-convert (BSD-3-Clause). Their licences:
 
-Vega: Copyright (c) 2015-2023, University of Washington Interactive Data Lab; Copyright (c) 2013, Trifacta Inc.
-Vega-Lite, Vega-Embed, vega-tooltip, vega-themes, vega-interpreter, vega-schema-url-parser: Copyright (c) 2015,
-University of Washington Interactive Data Lab. All rights reserved.
+Vega, vega-interpreter: Copyright (c) 2015-2023, University of Washington Interactive Data Lab; Vega also: Copyright (c)
+2013, Trifacta Inc. vega-tooltip: Copyright 2016 Interactive Data Lab and contributors. Vega-Lite, Vega-Embed,
+vega-themes, vega-schema-url-parser: Copyright (c) 2015, University of Washington Interactive Data Lab. All rights
+reserved.
 
 Redistribution and use in source and binary forms, with or without modification, are permitted provided that the
 following conditions are met:
@@ -34,7 +35,8 @@ INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS
 ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF
 THIS SOFTWARE.
 
-fast-json-patch: Copyright (c) 2013 Joachim Wester. json-stringify-pretty-compact: Copyright (c) Simon Lydell.
+fast-json-patch: Copyright (c) 2013 Joachim Wester. json-stringify-pretty-compact: Copyright (c)
+2014, 2016, 2017, 2019, 2021, 2022 Simon Lydell.
 integrate-adaptive-simpson (in d3-geo-projection): Copyright (c) 2015 Ricky Reusser.
 
 Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
