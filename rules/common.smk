@@ -242,6 +242,11 @@ def follow_up_tables():
     return [f"<results>/follow_up/{name}.parquet" for name in names]
 
 
+def subjects():
+    """Sex and age band of each scan of which the sample sheet gives any, for figures by group."""
+    return {row.scan_id: [row.sex, row.age_band] for row in SCANS if row.sex or row.age_band}
+
+
 def marks_table():
     """The table of marks of quality control, where there is one."""
     return [SETTINGS.cohort.qc] if SETTINGS.cohort.qc else []
