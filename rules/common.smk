@@ -227,24 +227,10 @@ def applied_files():
     return [str(path) for path in found]
 
 
-def about_pages():
-    """What the pages of the patients tell beside the findings."""
-    return {
-        "own": not SETTINGS.run.model,
-        "notes": MODEL_NOTES,
-        "phantom": PHANTOM,
-    }
-
-
 def follow_up_tables():
     """What changed between scans of one patient, where any patient has several with months."""
     names = ["vertebrae", "scans"] if FOLLOWED else []
     return [f"<results>/follow_up/{name}.parquet" for name in names]
-
-
-def subjects():
-    """Sex and age band of each scan of which the sample sheet gives any, for figures by group."""
-    return {row.scan_id: [row.sex, row.age_band] for row in SCANS if row.sex or row.age_band}
 
 
 def marks_table():

@@ -28,7 +28,7 @@ class Described(Protocol):
 
 
 def subject_problems(rows: Mapping[int, Described]) -> list[str]:
-    """What is wrong with sex and age band of rows by their line; each problem names its line, the fault and the remedy."""
+    """What is wrong with sex and age band of rows by their line; each names its line, the fault and the remedy."""
     problems = []
     first: dict[str, tuple[str, int]] = {}
     for line, row in rows.items():
