@@ -37,6 +37,9 @@ def _study(run: Run) -> dict[str, Answer]:
             "for the DAE",
             TEXT,
         ),
+        "predictors": Answer(
+            "the CT alone: crops of vertebrae, and heights between six points; no age, sex or clinical data", TEXT
+        ),
         "privacy": Answer(
             "no UID, date, name or description of a header reaches an output; sex and age only as the sheet gives "
             "them, age as a band of ten years",
