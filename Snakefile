@@ -13,6 +13,7 @@ include: "rules/common.smk"
 include: "rules/found_by.smk"
 include: "rules/taught.smk"
 include: "rules/lesions.smk"
+include: "rules/told.smk"
 
 
 report: "report/workflow.rst"

@@ -227,15 +227,6 @@ def applied_files():
     return [str(path) for path in found]
 
 
-def about_pages():
-    """What the pages of the patients tell beside the findings."""
-    return {
-        "own": not SETTINGS.run.model,
-        "notes": MODEL_NOTES,
-        "phantom": PHANTOM,
-    }
-
-
 def follow_up_tables():
     """What changed between scans of one patient, where any patient has several with months."""
     names = ["vertebrae", "scans"] if FOLLOWED else []

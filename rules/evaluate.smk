@@ -26,6 +26,7 @@ rule evaluate:
         runtime=growing(60),
     params:
         settings=settings_of("evaluation", "grading.fracture_grade"),
+        subjects=subjects(),
         seed=SEED,
         code=code_of("evaluate"),
         packages=packages_of("evaluate"),

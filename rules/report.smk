@@ -67,7 +67,7 @@ rule charts:
 
 
 rule cohort_page:
-    """The page of the cohort: what came in, what was left out, how good the grades are, and pictures of why."""
+    """The page of the cohort: what came in, how good the grades are, pictures of why; and texts for a paper."""
     input:
         metrics=expand("<results>/evaluation/{method}/metrics.json", method=METHODS),
         figures="<results>/evaluation/figures",
@@ -89,15 +89,26 @@ rule cohort_page:
         differences=expand(
             "<results>/evaluation/{method}/differences.json", method=COMPARED
         ),
+        comparison="<results>/compare/comparison.csv",
+        predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        labels="<results>/cohort/labels.parquet",
+        grades="<results>/grades.csv",
+        scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
+        pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
+        drawn="<results>/counterfactual/strips.parquet",
         summary="<results>/summary.json",
         charts="<results>/report/charts",
         applied=applied_files(),
     output:
-        report(
+        page=report(
             "<results>/report/cohort.html",
             category="Cohort",
             caption="../report/cohort_page.rst",
         ),
+        methods="<results>/report/methods.md",
+        claim="<results>/report/claim.md",
+        tripod_ai="<results>/report/tripod_ai.md",
     log:
         "<logs>/cohort_page.log",
     benchmark:
@@ -109,7 +120,23 @@ rule cohort_page:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        phantom=PHANTOM,
+        settings=settings_of(
+            "cohort.splits",
+            "localize.method",
+            "localize.first_vertebra",
+            "localize.last_vertebra",
+            "localize.min_confidence",
+            "crop",
+            "dae.model",
+            "dae.train",
+            "dae.counterfactual.shown",
+            "grading",
+            "evaluation",
+            "report.montage_crops",
+            *WINDOW,
+        ),
+        about=about_paper(),
+        versions=versions_used(),
         code=code_of("cohort_page"),
         packages=packages_of("cohort_page"),
     script:

@@ -9,20 +9,19 @@ from vertegrade.level_texts import level_text
 from vertegrade.plotting import save_figure
 from vertegrade.report.montage import mid_sagittal, true_grades, with_doubts
 from vertegrade.report.rivals import rivals_figure
-from vertegrade.report.spread import spread_by_severity
+from vertegrade.report.spread import shown_strips
 from vertegrade.report.strips import animation, counterfactual_figure, within_window
 from vertegrade.settings.dae import CounterfactualSettings, DaeModelSettings
 from vertegrade.settings.report import ReportSettings
-from vertegrade.tables import GRADE_TABLE, KEY, LABELS, PREDICTIONS, empty_table, read_table
+from vertegrade.tables import GRADE_TABLE, LABELS, PREDICTIONS, empty_table, read_table
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job, new_folder(job.output.animations) as folder:
     settings = within_window(job.settings(ReportSettings), job.settings(DaeModelSettings))
     images = read_array(job.input.images)
     pictures = read_table(job.input.strips, COUNTERFACTUALS)
-    drawn = pictures[[*KEY, "row"]].drop_duplicates()
-    predictions = read_table(job.input.predictions, PREDICTIONS).merge(drawn, on=KEY)
-    rows = spread_by_severity(predictions, job.settings(CounterfactualSettings).shown)
+    predictions = read_table(job.input.predictions, PREDICTIONS)
+    rows = shown_strips(predictions, pictures, job.settings(CounterfactualSettings).shown)
     rows = with_doubts(rows, read_table(job.input.grades, GRADE_TABLE)).reset_index(drop=True)
     place = {int(row): n for n, row in enumerate(rows["row"])}
     shown = pictures[pictures["row"].isin(place)].assign(row=lambda table: table["row"].map(place))

@@ -1,5 +1,7 @@
 """Measure a method against the labels, with intervals by bootstrap over patients."""
 
+from dataclasses import replace
+
 from vertegrade.evaluation.cases import read_cohort
 from vertegrade.evaluation.evaluate import evaluate, metrics_table
 from vertegrade.files import write_json
@@ -11,7 +13,7 @@ from vertegrade.workflow.job import run_job
 with run_job(snakemake) as job:
     metrics = evaluate(
         read_table(job.input.predictions, PREDICTIONS),
-        read_cohort(job.input),
+        replace(read_cohort(job.input), subjects=job.params.subjects),
         job.settings(EvaluationSettings),
         job.settings(GradingSettings).fracture_grade,
         job.seed,

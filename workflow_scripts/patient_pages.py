@@ -8,6 +8,7 @@ from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.files import new_folder, read_json, write_text
 from vertegrade.follow_up.tables import FOLLOW_UP, FOLLOW_UP_SCANS
 from vertegrade.progress import progress
+from vertegrade.report.crop_pictures import crops_of
 from vertegrade.report.patients.findings import patients_of, side_by_side
 from vertegrade.report.patients.follow_up import comparisons
 from vertegrade.report.patients.pages import About, graded_levels, index_page, patient_page
@@ -17,7 +18,7 @@ from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.grading import GradingSettings
 from vertegrade.settings.report import ReportSettings
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.tables import CROPS, LANDMARKS, MEASUREMENTS, PREDICTIONS, SCANS, SPINES, read_table, read_tables
+from vertegrade.tables import LANDMARKS, MEASUREMENTS, PREDICTIONS, SCANS, SPINES, read_table, read_tables
 from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job, new_folder(job.output.pages) as folder:
@@ -29,12 +30,8 @@ with run_job(snakemake) as job, new_folder(job.output.pages) as folder:
     patients = patients_of(scans, side_by_side(predictions), read_tables(job.input.measurements, MEASUREMENTS), marks)
     found = read_tables(job.input.landmarks, LANDMARKS)
     landmarks, nothing = dict(list(found.groupby("patient_id"))), found[:0]
-    crops = [read_table(path, CROPS) for path in job.input.crops]
     pictures = Pictures(
-        crops=[read_array(path) for path in job.input.pixels],
-        place_of_crop={
-            (row.scan_id, row.vertebra): (n, row.crop) for n, table in enumerate(crops) for row in table.itertuples()
-        },
+        **crops_of(job.input),
         spines={row["scan_id"]: row for row in read_tables(job.input.places, SPINES).to_dict("records")},
         folders=[Path(path) for path in job.input.spines],
         strips=read_table(job.input.strips, COUNTERFACTUALS),

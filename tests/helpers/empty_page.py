@@ -9,6 +9,8 @@ from helpers.empty_cohort import METHODS, Cohort
 from helpers.runs import ROOT
 from vertegrade.files import write_json
 
+TEXTS = ("methods", "claim", "tripod_ai")
+
 
 def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str, summary: str) -> None:
     """The flow, the pictures and the page of the same cohort."""
@@ -132,6 +134,15 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
         params={"phantom": False},
         sections=window,
     )
+    comparison = empty.out("comparison.csv")
+    predictions = [empty.predictions(method) for method in METHODS]
+    empty.run(
+        "compare_methods",
+        empty.tables() | {"predictions": predictions},
+        {"comparison": comparison, "cases": empty.out("cases.parquet"), "left_out": empty.out("left_out.csv")},
+        sections=["evaluation", "grading.fracture_grade"],
+        params={"methods": METHODS},
+    )
     training = {"steps": 1, "seconds": 1.0, "patients": 1}
     write_json(empty.out("training.json"), training)
     empty.run(
@@ -152,11 +163,32 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "looked": found,
             "grade_heights": heights,
             "differences": [differences],
+            "comparison": comparison,
+            "predictions": predictions,
+            "labels": empty.labels,
+            "grades": empty.grades,
+            "scans": [empty.states],
+            "drawn": strips,
             "summary": summary,
             "charts": charts,
             "applied": [],
-        },
-        {"": empty.out("cohort.html")},
-        params={"phantom": False},
+        }
+        | pixels,
+        {"page": empty.out("cohort.html")} | {name: empty.out(f"{name}.md") for name in TEXTS},
+        sections=[
+            "cohort.splits",
+            "localize",
+            "crop",
+            "dae.model",
+            "dae.train",
+            "dae.counterfactual.shown",
+            "grading",
+            "evaluation",
+            "report.montage_crops",
+            *window,
+        ],
+        params={"about": {"phantom": False, "labels": "people", "seed": 1}, "versions": {}},
     )
+    for name in TEXTS:
+        assert "Research use only" in Path(empty.out(f"{name}.md")).read_text(encoding="utf-8")
     assert "path_missing" in Path(empty.out("cohort.html")).read_text(encoding="utf-8")

@@ -5,14 +5,14 @@ from helpers.rerun_table import ALL, DAE, DRAWN, GRADERS, MEASURING, PICTURES, P
 # Module or room (ends in /) below workflow_scripts/vertegrade/ -> rules whose code it is.
 MODULES: dict[str, set[str]] = {
     "__init__.py": ALL,
-    "arrays.py": ALL
-    - {"convert", "cohort_page", "figures", "flow", "grades", "labels", "outcome", "split", "summary", "patients"},
+    "arrays.py": ALL - {"convert", "figures", "flow", "grades", "labels", "outcome", "split", "summary", "patients"},
     "files.py": ALL,
     "gpus.py": {"train_dae"},
-    "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "differences", "outcome"}
+    "level_texts.py": {"phantom", "localize", "split", "labels", "evaluate", "differences", "outcome", "cohort_page"}
     | PICTURES
     | {"collapse_crops", "counterfactual", "looks_at"},
     "levels.py": {
+        "cohort_page",
         "outcome",
         "phantom",
         "localize",
@@ -68,10 +68,11 @@ MODULES: dict[str, set[str]] = {
         "encode_pca",
     }
     | GRADERS
-    | {"fit_hyperplane", "collapse_crops"},
+    | {"fit_hyperplane", "collapse_crops", "evaluate", "differences"},
     "cohort/qc.py": {"localize"},
     "cohort/sheet.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/months.py": {"phantom", "convert", "localize", "split", "labels"},
+    "cohort/subjects.py": {"phantom", "convert", "localize", "split", "labels", "evaluate", "differences"},
     "cohort/verse_names.py": {"phantom", "convert", "localize", "split", "labels"},
     "cohort/splits.py": {"fit_heights", "split", "labels", "train_dae", "train_pca", "encode_pca", "fit_hyperplane"}
     | GRADERS
@@ -210,8 +211,9 @@ MODULES: dict[str, set[str]] = {
     "grading/counterfactual.py": {"counterfactual"},
     "grading/severity_direction.py": {"looks_at"},
     "evaluation/": {"evaluate", "differences"},
-    "evaluation/bootstrap.py": {"evaluate", "differences", "rivals", "looks_at"},
-    "evaluation/metrics.py": {"evaluate", "differences", "rivals", "looks_at"},
+    "evaluation/bootstrap.py": {"evaluate", "differences", "rivals", "looks_at", "compare_methods"},
+    "evaluation/definitions.py": {"evaluate", "differences", "compare_methods"},
+    "evaluation/metrics.py": {"evaluate", "differences", "rivals", "looks_at", "compare_methods"},
     "evaluation/areas.py": {"looks_at"},
     "evaluation/average_intact.py": {"looks_at"},
     "evaluation/grade_heights.py": {"looks_at"},
@@ -219,11 +221,27 @@ MODULES: dict[str, set[str]] = {
     "evaluation/maps.py": {"looks_at"},
     "evaluation/bone_quality.py": set(),
     "evaluation/comparison/": set(),  # asked for alone
+    "evaluation/comparison/__init__.py": {"compare_methods", "cohort_page"},
+    "evaluation/comparison/tables.py": {"compare_methods", "cohort_page"},
+    "evaluation/comparison/figure.py": {"cohort_page"},
+    "evaluation/comparison/cases.py": {"compare_methods"},
+    "evaluation/comparison/delong.py": {"compare_methods"},
+    "evaluation/comparison/measures.py": {"compare_methods"},
+    "evaluation/comparison/published.py": {"compare_methods"},
     "evaluation/scan_scores.py": set(),  # of methods that only `methods` asks for
     "evaluation/rival.py": {"rivals"},
     "evaluation/warp.py": {"rivals"},
-    "evaluation/__init__.py": {"evaluate", "differences", "figures", "summary", "cohort_page", "flow"} | DRAWN,
-    "evaluation/cases.py": {"evaluate", "differences", "figures", "flow", "cohort_page"},
+    "evaluation/__init__.py": {
+        "evaluate",
+        "differences",
+        "figures",
+        "summary",
+        "cohort_page",
+        "flow",
+        "compare_methods",
+    }
+    | DRAWN,
+    "evaluation/cases.py": {"evaluate", "differences", "figures", "flow", "cohort_page", "compare_methods"},
     "evaluation/figures.py": {"figures"},
     "evaluation/counterfactual.py": {"counterfactual"},
     "evaluation/challenge/__init__.py": {"rivals"},
@@ -239,7 +257,17 @@ MODULES: dict[str, set[str]] = {
     "report/charts/names.py": {"charts", "cohort_page"},
     "report/charts/section.py": {"cohort_page"},
     "report/comparison/": set(),
-    "report/montage.py": {"montage", "counterfactual_figure", "looks_at_figure"},
+    "report/comparison/__init__.py": {"cohort_page"},
+    "report/comparison/rows.py": {"cohort_page"},
+    "report/crop_pictures.py": {"cohort_page", "patient_pages"},
+    "report/data_uris.py": {"cohort_page", "patient_pages"},
+    "report/headline.py": {"cohort_page"},
+    "report/links.py": {"cohort_page"},
+    "report/paper/": {"cohort_page"},
+    "report/plain_words.py": {"cohort_page", "patient_pages"},
+    "report/subgroup_tables.py": {"cohort_page"},
+    "report/tiles.py": {"cohort_page"},
+    "report/montage.py": {"montage", "counterfactual_figure", "looks_at_figure", "cohort_page"},
     "report/strip_table.py": {"cohort_page"},
     "report/strips.py": {"counterfactual_figure", "looks_at_figure"},
     "report/looks_at.py": {"looks_at_figure"},
@@ -250,7 +278,7 @@ MODULES: dict[str, set[str]] = {
     "report/rivals.py": {"counterfactual_figure"},
     "report/rival_table.py": {"cohort_page"},
     "report/sorting/": {"cohort_page", "patient_pages"},
-    "report/spread.py": {"montage", "counterfactual", "counterfactual_figure", "looks_at"},
+    "report/spread.py": {"montage", "counterfactual", "counterfactual_figure", "looks_at", "cohort_page"},
     "report/model_card.py": set(),
     "report/patients/": {"patient_pages"},
     "report/patients/printing.py": set(),
@@ -275,6 +303,7 @@ OF_PATIENT_PAGES = (
     "cohort/months.py",
     "cohort/qc.py",
     "cohort/sheet.py",
+    "cohort/subjects.py",
     "cohort/verse_names.py",
     "ct/__init__.py",
     "ct/volume.py",

@@ -11,7 +11,8 @@ FEEDS = {
     "phantom": "convert localize labels",
     "convert": "localize spine_measures crop collapse_crops localization_picture flow",
     "localize": "fit_heights measure spine_measures crop collapse_crops counterfactual rivals split "
-    "localization_picture evaluate differences figures summary flow outcome looks_at patients patient_pages",
+    "localization_picture evaluate differences figures summary flow outcome looks_at patients patient_pages "
+    "compare_methods cohort_page",
     "localization_picture": "patient_pages",
     "fit_heights": "measure cohort_page",
     "measure": "fit_hyperplane/keypoints calibrate/keypoints fit_novelty/keypoints grade/keypoints collapse_crops "
@@ -19,17 +20,17 @@ FEEDS = {
     "collapse_crops": "fit_steps",
     "fit_steps": "counterfactual",
     "crop": "labels appearance collapse_crops train_dae encode train_pca encode_pca counterfactual rivals evaluate "
-    "differences figures montage flow looks_at looks_at_figure patient_pages charts",
+    "differences figures montage flow looks_at looks_at_figure patient_pages charts compare_methods cohort_page",
     "appearance": "fit_novelty grade",
     "split": "labels fit_heights collapse_crops train_dae train_pca fit_hyperplane calibrate fit_novelty grade "
-    "evaluate differences figures flow",
+    "evaluate differences figures flow compare_methods",
     "labels": "fit_heights fit_hyperplane calibrate evaluate differences figures montage counterfactual_figure flow "
-    "charts",
+    "charts compare_methods cohort_page",
     "train_dae": "encode fit_steps counterfactual looks_at cohort_page",
     "encode": "fit_hyperplane/dae calibrate/dae fit_novelty/dae grade/dae counterfactual looks_at charts",
     "train_pca": "encode_pca looks_at",
     "encode_pca": "fit_hyperplane/pca calibrate/pca fit_novelty/pca grade/pca looks_at",
-    "grades": "counterfactual_figure montage summary flow outcome patients charts",
+    "grades": "counterfactual_figure montage summary flow outcome patients charts cohort_page",
     "spine_measures": "patients",
     "patients": "",
     "follow_up": "patient_pages",
@@ -41,7 +42,7 @@ FEEDS = {
     "montage": "cohort_page",
     "charts": "cohort_page",
     "differences": "cohort_page",
-    "compare_methods": "compare_groups learning_curve compare",
+    "compare_methods": "cohort_page",  # and what `compare` asks for
     "compare_groups": "compare",
     "learning_curve": "compare",
     "compare": "",
@@ -107,7 +108,7 @@ for name in DEFAULT:
         + " counterfactual" * main
         + " looks_at" * seen,
         f"fit_novelty/{name}": f"grade/{name}",
-        f"grade/{name}": f"grades evaluate/{name} figures patients patient_pages charts"
+        f"grade/{name}": f"grades evaluate/{name} figures patients patient_pages charts compare_methods cohort_page"
         + " differences" * compared
         + " counterfactual counterfactual_figure looks_at montage" * main,
         f"evaluate/{name}": "figures summary cohort_page",
@@ -120,7 +121,7 @@ ASKED_FOR |= {"freeze", "patient_pdfs", "virtual_labels", "crop_virtual", "measu
 ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
 ASKED_FOR |= {"export_scans"}
 ASKED_FOR |= {"follow_up"}  # where the sheet has months
-ASKED_FOR |= {"compare_methods", "compare_groups", "learning_curve", "compare"}
+ASKED_FOR |= {"compare_groups", "learning_curve", "compare"}
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}
 ASKED_FOR |= {"metastasis", "metastasis_phantom", "convert_metastasis", "lesion_slices", "train_bone_quality"}
 ASKED_FOR |= {"predict_bone_quality", "evaluate_bone_quality", "bone_quality_page"}
@@ -146,9 +147,19 @@ PIXELS = {"counterfactual", "rivals"}
 DRAWN = PIXELS | {"looks_at"}
 PICTURES = {"montage", "counterfactual_figure", "looks_at_figure", "localization_picture"}
 
-WINDOW = PICTURES | {"patient_pages", "charts"}
+WINDOW = PICTURES | {"patient_pages", "charts", "cohort_page"}
+# How grades are held against labels; the page tells how.
+JUDGES = {"evaluate", "differences", "compare_methods", "cohort_page"}
 # Crops as the encoder sees them: between dae.model.hu_low and hu_high.
-CLIPPED = {"patient_pages", "train_dae", "train_pca", "rivals", "counterfactual_figure", "looks_at_figure"}
+CLIPPED = {
+    "cohort_page",
+    "patient_pages",
+    "train_dae",
+    "train_pca",
+    "rivals",
+    "counterfactual_figure",
+    "looks_at_figure",
+}
 
 # Key or section -> rules whose params it is in. `summary` prints the hash of all settings, so every key touches it,
 # except those that change no result.
@@ -168,13 +179,14 @@ KEYS: dict[str, set[str]] = {
         "evaluate",
         "collapse_crops",
     }
-    | {"differences", "summary"},
-    "cohort.splits": {"split", "summary"},
+    | {"differences", "summary", "compare_methods", "cohort_page"},
+    "cohort.splits": {"split", "cohort_page", "summary"},
     "phantom": {"phantom", "summary"},
     "ct": {"convert", "summary"},
     "localize": {"localize", "summary"},
-    "localize.first_vertebra": {"localize", "patient_pages", "summary"},
-    "localize.last_vertebra": {"localize", "patient_pages", "summary"},
+    "localize.min_confidence": {"localize", "cohort_page", "summary"},
+    "localize.first_vertebra": {"localize", "patient_pages", "cohort_page", "summary"},
+    "localize.last_vertebra": {"localize", "patient_pages", "cohort_page", "summary"},
     "train_localizer": {"summary"},
     "virtual_fractures": {"summary"},
     "metastasis": {"summary"},
@@ -186,32 +198,32 @@ KEYS: dict[str, set[str]] = {
     "supervised.train.save_every_s": set(),
     "supcon.train.save_every_s": set(),
     "seq2seq.train.save_every_s": set(),
-    "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "summary"},
-    "dae.model": {"train_dae", "rivals", "summary"},
+    "crop": {"crop", "collapse_crops", "train_dae", "counterfactual", "rivals", "looks_at", "cohort_page", "summary"},
+    "dae.model": {"train_dae", "rivals", "cohort_page", "summary"},
     "dae.model.hu_low": CLIPPED | {"summary"},
     "dae.model.hu_high": CLIPPED | {"summary"},
-    "dae.train": {"train_dae", "summary"},
+    "dae.train": {"train_dae", "cohort_page", "summary"},
     "dae.train.save_every_s": set(),
     "dae.encode": {"encode", "fit_steps", "summary"},
     "dae.counterfactual": {"counterfactual", "summary"},
     "dae.counterfactual.vertebrae": {"counterfactual", "looks_at", "summary"},
     "dae.counterfactual.pairs": {"collapse_crops", "summary"},
-    "dae.counterfactual.shown": {"counterfactual_figure", "summary"},
-    "grading.fracture_grade": {"patient_pages", "fit_hyperplane", "calibrate", "evaluate", "differences", "summary"},
-    "grading.classifier": {"fit_hyperplane", "calibrate", "summary"},
-    "grading.folds": {"fit_hyperplane", "calibrate", "summary"},
-    "grading.calibration": {"calibrate", "summary"},
-    "grading.coverage": {"patient_pages", "calibrate", "summary"},
-    "grading.novel": {"grade", "summary"},
-    "grading.pca": {"train_pca", "summary"},
-    "evaluation": {"evaluate", "summary"},
-    "evaluation.bootstrap_resamples": {"evaluate", "differences", "rivals", "looks_at", "summary"},
-    "evaluation.confidence": {"evaluate", "differences", "rivals", "looks_at", "summary"},
-    "evaluation.minimum_cases": {"evaluate", "differences", "rivals", "looks_at", "summary"},
+    "dae.counterfactual.shown": {"counterfactual_figure", "cohort_page", "summary"},
+    "grading.fracture_grade": {"patient_pages", "fit_hyperplane", "calibrate", "summary"} | JUDGES,
+    "grading.classifier": {"fit_hyperplane", "calibrate", "cohort_page", "summary"},
+    "grading.folds": {"fit_hyperplane", "calibrate", "cohort_page", "summary"},
+    "grading.calibration": {"calibrate", "cohort_page", "summary"},
+    "grading.coverage": {"patient_pages", "calibrate", "cohort_page", "summary"},
+    "grading.novel": {"grade", "cohort_page", "summary"},
+    "grading.pca": {"train_pca", "cohort_page", "summary"},
+    "evaluation": {"evaluate", "cohort_page", "summary"},
+    "evaluation.bootstrap_resamples": {"rivals", "looks_at", "summary"} | JUDGES,
+    "evaluation.confidence": {"rivals", "looks_at", "summary"} | JUDGES,
+    "evaluation.minimum_cases": {"rivals", "looks_at", "summary"} | JUDGES,
     "freeze": {"summary"},
     "follow_up": {"summary"},
     "compare": {"summary"},
-    "report.montage_crops": {"montage", "summary"},
+    "report.montage_crops": {"montage", "cohort_page", "summary"},
     "report.window_centre_hu": WINDOW | {"summary"},
     "report.window_width_hu": WINDOW | {"summary"},
     "report.recommendation": {"patient_pages", "summary"},

@@ -17,7 +17,9 @@ CODE = [
 ]
 BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 # Documents that a reader does not have, and words of no plain English.
-NOT_HERE = re.compile(r"methods\.md|field test|\bissue \d|design \d\.\d|\b(?:anew|wholly)\b", re.IGNORECASE)
+NOT_HERE = re.compile(
+    r"(?<!report/)\bmethods\.md|field test|\bissue \d|design \d\.\d|\b(?:anew|wholly)\b", re.IGNORECASE
+)
 # "6 jobs a shard" for "6 jobs per shard".
 RATE = re.compile(
     r"\b(?:\d+|once|one \w+|jobs?|files?|rows?|bytes|steps|seconds|minutes) a (?:shard|scan|job|slice|row|step)\b"

@@ -18,7 +18,7 @@ METRICS = {"dae": evaluate(COHORT.dae, TABLES, EvaluationSettings(bootstrap_resa
 
 def page(tmp_path: Path, **more: Any) -> str:
     flow = cohort_flow([s for s, _ in COHORT.sheet], COHORT.scans, COHORT.landmarks, TABLES, COHORT.dae)
-    figures = {name: tmp_path / f"{name}.png" for name in ("montage", "counterfactuals", "rivals")}
+    figures = {name: tmp_path / f"{name}.png" for name in ("counterfactuals", "rivals")}
     for path in figures.values():
         path.write_bytes(b"png")
     return cohort_page(METRICS, flow, figures, {}, **more)

@@ -204,6 +204,7 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
             empty.tables() | {"predictions": empty.predictions(method)},
             {"metrics": metrics[method], "table": empty.out(f"{method}.tsv")},
             sections=["evaluation", "grading.fracture_grade"],
+            params={"subjects": {}},
             wildcards={"method": method},
         )
         assert json.loads(Path(metrics[method]).read_text())["method"] == method

@@ -135,6 +135,9 @@ def test_page_says_what_it_is_not(tiny: Path) -> None:
     page = (tiny / "results/report/cohort.html").read_text(encoding="utf-8")
     assert "Research use only, not a medical device" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+    for name in ("methods", "claim", "tripod_ai"):
+        assert f'href="{name}.md"' in page
+        assert "Research use only" in (tiny / f"results/report/{name}.md").read_text(encoding="utf-8")
 
 
 def test_every_link_of_the_pages_leads_somewhere(tiny: Path) -> None:

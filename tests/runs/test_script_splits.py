@@ -217,7 +217,15 @@ def test_differences_are_those_of_the_method_from_its_baseline(tmp_path: Path) -
     for method in ("dae", "pca"):
         outputs = {"metrics": str(tmp_path / f"{method}.json"), "table": str(tmp_path / f"{method}.tsv")}
         inputs = files | {"predictions": str(tmp_path / f"{method}.parquet")}
-        run_script(tmp_path, "evaluate", inputs, outputs, wildcards={"method": method}, sections=sections)
+        run_script(
+            tmp_path,
+            "evaluate",
+            inputs,
+            outputs,
+            params={"subjects": {}},
+            wildcards={"method": method},
+            sections=sections,
+        )
         metrics = json.loads((tmp_path / f"{method}.json").read_text())
         assert metrics["method"] == method
         aucs[method] = metrics["splits"]["test"]["vertebra"]["auc"]["value"]

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path, PurePath
 
 from vertegrade.cohort.months import month_problems
+from vertegrade.cohort.subjects import subject_problems
 from vertegrade.cohort.verse_names import verse_ids
 from vertegrade.settings.base import plain_path
 
@@ -32,6 +33,7 @@ class ScanRow:
     labels: label table of this scan alone. split: train, validation, test or "". fingerprint: free text that
     re-runs the scan's shard when it changes. series: which series of `path` is meant where several lie there
     (`ct.headers.series_code`). months: since the patient's first scan, a number as text, "" where nobody gave it.
+    sex, age_band: of the patient when the scan was made (`subjects`), by which figures are grouped.
     """
 
     scan_id: str
@@ -45,6 +47,8 @@ class ScanRow:
     points: str = ""
     series: str = ""
     months: str = ""
+    sex: str = ""
+    age_band: str = ""
 
     def annotation(self) -> tuple[str, str]:
         """Column and path of what the localizer's training learns from: the most detailed one; ("", "") if none."""
@@ -192,7 +196,7 @@ def _problems(rows: dict[int, ScanRow]) -> list[str]:
                 f"line {line}: patient {row.patient_id!r} is {row.split!r} here and {given!r} on line {where}; "
                 "one patient belongs to one split"
             )
-    return problems + _divided(rows) + month_problems(rows)
+    return problems + _divided(rows) + month_problems(rows) + subject_problems(rows)
 
 
 def _divided(rows: dict[int, ScanRow]) -> list[str]:

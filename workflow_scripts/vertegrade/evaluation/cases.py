@@ -1,6 +1,7 @@
 """Cases: every labelled vertebra of the cohort with what a method predicted for it, or why there is no prediction."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,16 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True)
 class Cohort:
-    """What predictions are compared with: LABELS, SCANS after localization, CROPS of all shards, PATIENT_SPLITS."""
+    """What predictions are compared with: LABELS, SCANS after localization, CROPS of all shards, PATIENT_SPLITS.
+
+    subjects: sex and age band of scans by their id, where the sample sheet gives any.
+    """
 
     labels: pd.DataFrame
     scans: pd.DataFrame
     crops: pd.DataFrame
     splits: pd.DataFrame
+    subjects: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_cohort(files: Any) -> Cohort:

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import Floats
-from vertegrade.evaluation.bands import thickness_bands
 from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
 from vertegrade.evaluation.cases import Cohort, check_method, labelled_cases, patient_cases, patient_codes, split_cases
 from vertegrade.evaluation.definitions import (
@@ -22,6 +21,7 @@ from vertegrade.evaluation.definitions import (
     vertebra_metrics,
 )
 from vertegrade.evaluation.metrics import confusion, share
+from vertegrade.evaluation.subgroups import subgroups
 from vertegrade.level_texts import REGIONS, region
 from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -29,6 +29,7 @@ from vertegrade.tables import SHAPES, SPLITS
 
 SHAPE_NOT_GIVEN = "not given"  # of a fracture in labels without shapes
 NOT_OF_SHAPES = ("pr_auc", "specificity", "interval_coverage", "interval_width")
+STRATA = ("by_shape", "by_region", "by_level", "by_sex", "by_age", "by_maker", "by_kernel", "by_thickness")
 CALIBRATION_BINS = 10  # of the calibration curve, each with as many vertebrae as the next
 
 
@@ -54,17 +55,18 @@ def evaluate(
         "resamples": settings.bootstrap_resamples,
         "seed": seed,
         "splits": {
-            split: _evaluate_split(split_cases(cases, split), fracture_grade, settings, seed) for split in SPLITS
+            split: _evaluate_split(split_cases(cases, split), cohort, fracture_grade, settings, seed)
+            for split in SPLITS
         },
     }
 
 
 def _evaluate_split(
-    cases: pd.DataFrame, fracture_grade: int, settings: EvaluationSettings, seed: int
+    cases: pd.DataFrame, cohort: Cohort, fracture_grade: int, settings: EvaluationSettings, seed: int
 ) -> dict[str, Any]:
     graded = cases[cases["evaluable"]].reset_index(drop=True)
+    groups = subgroups(graded, cohort.scans, cohort.subjects, settings)
     patients = patient_cases(cases, fracture_grade)
-    bands = thickness_bands(graded["slice_thickness_mm"], settings.thickness_bands_mm)
     counts = confusion(graded["genant_grade"].to_numpy(), graded["grade"].to_numpy(), np.ones((1, len(graded))))[0]
     return {
         "counts": _counts(cases, patients, fracture_grade),
@@ -77,7 +79,7 @@ def _evaluate_split(
         "by_level": _strata(
             graded, graded["vertebra"].map(NAMES.get), _level_names(graded), fracture_grade, settings, seed
         ),
-        "by_thickness": _strata(graded, *bands, fracture_grade, settings, seed),
+        **{f"by_{kind}": _strata(graded, *of, fracture_grade, settings, seed) for kind, of in groups.items()},
     }
 
 
@@ -207,7 +209,7 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
     rows = []
     for split, block in metrics["splits"].items():
         groups = {"vertebra": block["vertebra"], "patient": block["patient"]}
-        for kind in ("by_shape", "by_region", "by_level", "by_thickness"):
+        for kind in STRATA:
             groups |= {f"{kind.removeprefix('by_')} {name}": stratum for name, stratum in block[kind].items()}
         for group, estimates in groups.items():
             for name, cell in estimates.items():

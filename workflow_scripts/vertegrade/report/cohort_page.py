@@ -4,24 +4,28 @@ Images are data URIs and nothing is loaded from anywhere, so that the page can b
 through jinja2's autoescape: a reason or fact that looks like HTML is shown, not run.
 """
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from vertegrade.evaluation.texts import estimate_text
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS
+from vertegrade.report import headline
+from vertegrade.report.data_uris import data_uri
 from vertegrade.report.flow import flow_steps
+from vertegrade.report.plain_words import plain, reason_text, remedy_text
 from vertegrade.report.rival_table import rival_rows, rival_verdict
 from vertegrade.report.strip_table import strip_rows
+from vertegrade.report.subgroup_tables import FEWEST_PATIENTS, subgroup_tables
 from vertegrade.report.templates import PHANTOM_FACT, templates
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 
 Metrics = dict[str, dict[str, Any]]
-
-MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 # Key figures: level, metric, name, what it says.
 KEY_FIGURES = [
@@ -61,14 +65,43 @@ CALIBRATION = [
     ("patient", "ece", "Expected calibration error, patients", "mean distance from the diagonal, five bins"),
 ]
 OVERFIT = [("auc", "ROC AUC"), ("macro_f1", "Macro-F1"), ("mae", "Mean absolute error"), ("brier", "Brier score")]
-STRATA = [("by_shape", "Shape"), ("by_region", "Region"), ("by_level", "Level"), ("by_thickness", "Slice thickness")]
-STRATUM_COLUMNS = [("auc", "ROC AUC"), ("sensitivity", "Sensitivity"), ("specificity", "Specificity")]
-STRATUM_COLUMNS += [("mean_error", "Mean error"), ("interval_coverage", "Interval coverage")]
-NOT_OF_SHAPES = ("specificity", "interval_coverage")
+STEPS = (
+    ("Scans in the sample sheet", "scans", "in_sheet"),
+    ("Scans converted", "scans", "converted"),
+    ("Scans localized", "scans", "localized"),
+    ("Vertebrae found", "vertebrae", "found"),
+    ("Vertebrae with a usable crop", "vertebrae", "cropped"),
+    ("Vertebrae graded", "vertebrae", "graded"),
+    ("Graded and labelled", "vertebrae", "evaluated"),
+)
 
 
 class PageError(ValueError):
     """The parts of the page contradict each other."""
+
+
+@dataclass(frozen=True)
+class Vertebrae:
+    """Single vertebrae of the test split, each list as `tiles` makes them.
+
+    galleries: errors by method (`galleries`). montage, strips: the vertebrae of these pictures, in their order.
+    """
+
+    galleries: Sequence[dict[str, Any]] = ()
+    montage: Sequence[dict[str, Any]] = ()
+    strips: Sequence[dict[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a paper on the run needs: sections of its methods, numbered references, and files beside the page."""
+
+    sections: Sequence[tuple[str, Sequence[str]]] = ()
+    references: Sequence[str] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_VERTEBRAE, NO_PAPER = Vertebrae(), Paper()
 
 
 def cohort_page(
@@ -84,22 +117,28 @@ def cohort_page(
     rivals: dict[str, Any] | None = None,
     looked: dict[str, Any] | None = None,
     charts: dict[str, Any] | None = None,
+    comparison: pd.DataFrame | None = None,
+    coverage: float = 0.9,
+    vertebrae: Vertebrae = NO_VERTEBRAE,
+    paper: Paper = NO_PAPER,
 ) -> str:
     """The page as HTML.
 
     metrics: by method what `evaluate` returned, the main method first. flow: `cohort_flow` of that method.
-    figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, montage,
-    counterfactuals, looks_at, rivals; a missing one leaves its section out. facts: what was run, shown unchanged and in
-    their order. differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded
-    one. cost: that of summary.json. applied: `applied_run` of each run that graded other scans by this model.
-    counterfactuals: metrics.json of the pictures at other grades. looked: `looks_at_texts`. rivals: rivals.json beside
-    the pictures. charts: `charts_section`. Raises PageError when flow and metrics count different vertebrae.
+    figures: image files (.svg, .png) by name: roc, pr, calibration, confusion, height_loss, levels, counterfactuals,
+    looks_at, rivals; a missing one leaves its section out. facts: what was run, shown unchanged and in their order.
+    differences: `compare` of each method that has a baseline. phantom: whether the cohort is the embedded one. cost:
+    that of summary.json. applied: `applied_run` of each run that graded other scans by this model. counterfactuals:
+    metrics.json of the pictures at other grades. looked: `looks_at_texts`. rivals: rivals.json beside the pictures.
+    comparison: COMPARISON of all methods. coverage: of the intervals. charts: `charts_section`. Raises PageError when
+    flow and metrics count different vertebrae.
     """
     main = next(iter(metrics.values()))
     counted = flow["splits"]["test"]["vertebrae"]["evaluated"]
     evaluated = main["splits"]["test"]["counts"]["vertebrae_evaluated"]
     if counted != evaluated:
         raise PageError(f"the flow has {counted} evaluated test vertebrae, the metrics {evaluated}: run evaluate again")
+    labels = [METHODS[method].label for method in metrics]
     return (
         templates()
         .get_template("cohort_page.html.j2")
@@ -107,18 +146,33 @@ def cohort_page(
             notice=NOTICE,
             phantom_fact=PHANTOM_FACT if phantom else "",
             main=main,
-            methods=[METHODS[method].label for method in metrics],
+            methods=labels,
             test=main["splits"]["test"],
-            key_figures=_figure_rows(KEY_FIGURES, metrics, differences),
-            calibration=_figure_rows(CALIBRATION, metrics),
-            recalls=_of_grades(metrics, "recall"),
-            coverages=_of_grades(metrics, "interval_coverage"),
-            widths=_of_grades(metrics, "interval_width"),
-            strata=[_stratum_table(metrics, kind, title) for kind, title in STRATA],
+            cards=headline.method_cards(metrics),
+            trust="" if comparison is None else headline.trust(comparison, main["confidence"]),
+            method_pairs=[] if comparison is None else headline.pair_rows(comparison),
+            coverage=f"{100 * coverage:g}",
+            key_figures=_figure_rows(KEY_FIGURES, metrics),
+            calibration=_figure_rows(CALIBRATION, metrics, counted=False),
+            differences=_difference_rows(differences),
+            pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
+            of_grades=[
+                (title, _of_grades(metrics, name))
+                for title, name in (
+                    ("Recall", "recall"),
+                    ("Coverage of the intervals", "interval_coverage"),
+                    ("Width of the intervals", "interval_width"),
+                )
+            ],
+            strata=subgroup_tables(metrics),
+            fewest=FEWEST_PATIENTS,
             overfit=_overfit(metrics),
             flow=flow,
             steps=flow_steps(flow),
-            flags=[row | {"meaning": (FLAGS | VERTEBRA_FLAGS)[row["flag"]]} for row in flow["flags"]],
+            by_split=_by_split(flow),
+            reasons=_reasons(flow, main["splits"]["test"]),
+            reason_text=reason_text,
+            flags=[_flag_row(row) for row in flow["flags"]],
             images={name: data_uri(path) for name, path in figures.items()},
             facts=facts,
             taken=_taken(cost) if cost else [],
@@ -130,16 +184,12 @@ def cohort_page(
             verdict=rival_verdict(rivals) if rivals else "",
             looked=looked,
             charts=charts,
-            pairs=[" − ".join(METHODS[method].label for method in pair["methods"]) for pair in differences],
             abouts={METHODS[method].label: METHODS[method].about for method in metrics},
+            vertebrae=vertebrae,
+            paper=paper,
             estimate_text=estimate_text,
         )
     )
-
-
-def data_uri(path: Path) -> str:
-    """An image file as data URI."""
-    return f"data:{MEDIA_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def _test(block: dict[str, Any], level: str, metric: str) -> dict[str, Any]:
@@ -148,30 +198,43 @@ def _test(block: dict[str, Any], level: str, metric: str) -> dict[str, Any]:
 
 
 def _figure_rows(
-    listed: list[tuple[str, str, str, str]], metrics: Metrics, differences: Sequence[dict[str, Any]] = ()
+    listed: list[tuple[str, str, str, str]], metrics: Metrics, counted: bool = True
 ) -> list[dict[str, Any]]:
+    """Figures with what they mean; counted: with the number of cases of the first method."""
     rows = []
     for level, metric, name, meaning in listed:
         cells = [_test(block, level, metric) for block in metrics.values()]
-        row = {
-            "name": name,
-            "meaning": meaning,
-            "n": cells[0]["n"],
-            "cells": [estimate_text(cell, 3) for cell in cells],
-            "differences": [_difference(pair[level][metric]) for pair in differences],
-        }
-        rows.append(row)
+        count = [str(cells[0]["n"])] if counted else []
+        rows.append({"name": name, "meaning": meaning, "cells": [*count, *(estimate_text(cell, 3) for cell in cells)]})
     return rows
 
 
-def _difference(cell: dict[str, Any]) -> str:
-    """Signed, with its interval."""
-    if cell["value"] is None:
-        return "n/a"
-    text = f"{cell['value']:+.3f}"
-    if cell["low"] is not None:
-        text += f" ({cell['low']:+.3f} to {cell['high']:+.3f})"
-    return text.replace("-", "−")
+def _difference_rows(differences: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same figures as paired differences of each method from its baseline."""
+    return [
+        {"name": name, "cells": [headline.signed(pair[level][metric]) for pair in differences]}
+        for level, metric, name, _ in KEY_FIGURES
+    ]
+
+
+def _by_split(flow: dict[str, Any]) -> list[dict[str, Any]]:
+    """Patients, scans and vertebrae of all and of each split."""
+    blocks = [flow["all"], *(flow["splits"][split] for split in ("train", "validation", "test"))]
+    rows = [{"name": "Patients", "cells": [str(block["patients"]) for block in blocks]}]
+    return rows + [{"name": name, "cells": [str(block[kind][key]) for block in blocks]} for name, kind, key in STEPS]
+
+
+def _flag_row(row: dict[str, Any]) -> dict[str, Any]:
+    meaning = plain((FLAGS | VERTEBRA_FLAGS)[row["flag"]])
+    return {"name": row["flag"].replace("_", " "), "cells": [meaning, str(row["scans"]), str(row["vertebrae"])]}
+
+
+def _reasons(flow: dict[str, Any], test: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every reason on the page with its meaning and what to do."""
+    lost = {reason.split(" ")[0] for step in flow_steps(flow) for reason, _ in step["lost"]}
+    lost |= {row["reason"] for row in flow["exclusions"]} | set(test["counts"]["not_evaluable"])
+    known = {code: (reason_text(code), remedy_text(code)) for code in sorted(lost)}
+    return [{"name": code.replace("_", " "), "cells": [*texts]} for code, texts in known.items() if texts[1]]
 
 
 def _of_grades(metrics: Metrics, name: str) -> list[dict[str, Any]]:
@@ -179,24 +242,8 @@ def _of_grades(metrics: Metrics, name: str) -> list[dict[str, Any]]:
     rows = []
     for grade in range(4):
         cells = [_test(block, "vertebra", f"{name}_grade_{grade}") for block in metrics.values()]
-        rows.append({"name": f"Grade {grade}", "n": cells[0]["n"], "cells": [estimate_text(cell) for cell in cells]})
+        rows.append({"name": f"Grade {grade}", "cells": [str(cells[0]["n"]), *map(estimate_text, cells)]})
     return rows
-
-
-def _stratum_table(metrics: Metrics, kind: str, title: str) -> dict[str, Any]:
-    """Rows are the strata of the main method: its detection metrics, then the AUC of the other methods."""
-    columns = [(method, *column) for method in metrics for column in STRATUM_COLUMNS]
-    main = next(iter(metrics))
-    columns = [(method, metric, name) for method, metric, name in columns if method == main or metric == "auc"]
-    if kind == "by_shape":
-        columns = [column for column in columns if column[1] not in NOT_OF_SHAPES]
-    blocks = {method: block["splits"]["test"][kind] for method, block in metrics.items()}
-    rows = []
-    for stratum, numbers in blocks[main].items():
-        present = [(blocks[method].get(stratum), metric) for method, metric, _ in columns]
-        texts = [estimate_text(numbers[metric]) if numbers else "n/a" for numbers, metric in present]
-        rows.append({"name": stratum, "counts": numbers["counts"], "cells": texts})
-    return {"title": title, "heads": [f"{METHODS[method].label}: {name}" for method, _, name in columns], "rows": rows}
 
 
 def _overfit(metrics: Metrics) -> list[dict[str, Any]]:
@@ -217,7 +264,7 @@ def _taken(cost: dict[str, Any]) -> list[dict[str, Any]]:
         rows.append(("All, for each scan", cost["per_scan"]))
     shown = []
     for name, used in rows:
-        jobs, memory = used.get("jobs", ""), used.get("peak_memory_mb")
+        jobs, memory = str(used.get("jobs", "")), used.get("peak_memory_mb")
         hours = [_amount(used[key]) for key in ("cpu_h", "gpu_h")]
         cells = [jobs, *hours, "" if memory is None else f"{memory:.0f}", _amount(1000 * used["energy_kwh"])]
         shown.append({"name": name, "cells": cells})

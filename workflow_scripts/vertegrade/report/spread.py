@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from vertegrade.tables import KEY
+
 
 def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test") -> pd.DataFrame:
     """Up to `count` evaluable vertebrae of a split, spread evenly over the range of severity, least severe first.
@@ -16,3 +18,9 @@ def spread_by_severity(predictions: pd.DataFrame, count: int, split: str = "test
     for wanted in np.linspace(severity.min(initial=3), severity.max(initial=0), min(count, len(rows))):
         left[np.argmin(np.where(left, np.abs(severity - wanted), np.inf))] = False
     return rows[~left].reset_index(drop=True)
+
+
+def shown_strips(predictions: pd.DataFrame, drawn: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The drawn vertebrae (COUNTERFACTUALS) that the picture shows: rows of predictions, with `row` in the images."""
+    rows = drawn[[*KEY, "row"]].drop_duplicates()
+    return spread_by_severity(predictions.merge(rows, on=KEY), count)

@@ -21,7 +21,7 @@ class CohortSettings(Section):
     sheet: PlainPath = setting(
         "",
         "Sample sheet (CSV): scan_id, patient_id, path[, labels, mask, centroids, split, fingerprint, points, "
-        "series, months]; `make index DIR=...` writes one (docs/how-to/own-data.md).",
+        "series, months, sex, age_band]; `make index DIR=...` writes one (docs/how-to/own-data.md).",
     )
     labels: PlainPath = setting(
         "",

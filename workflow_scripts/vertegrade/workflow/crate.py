@@ -26,6 +26,7 @@ MEDIA_TYPES = {
     ".dcm": "application/dicom",
     ".html": "text/html",
     ".json": "application/json",
+    ".md": "text/markdown",
     ".png": "image/png",
     ".svg": "image/svg+xml",
     ".tsv": "text/tab-separated-values",

@@ -18,13 +18,13 @@ from vertegrade.evaluation.cases import patient_codes
 from vertegrade.evaluation.comparison.tables import COMPARED_GROUPS
 from vertegrade.evaluation.definitions import numbers, size
 from vertegrade.evaluation.metrics import auc, share
+from vertegrade.evaluation.subgroups import UNKNOWN, kernels, makers
 from vertegrade.grading.appearance import CORRELATION, NOISE
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.tables import KEY, check_table, has_flag
 
 FINDING, METAL = "finding", "metal"
 NO_FINDING = "none"  # of the findings that phantoms have
-UNKNOWN = "unknown"
 Group = tuple[str, str, pd.Series]
 
 
@@ -83,8 +83,8 @@ def groups_of(rows: pd.DataFrame, acquired: Acquired, settings: EvaluationSettin
     yield from _named("smoothness", *thirds(rows, _looks(acquired.appearance, "smoothness"), ""))
     inside = rows[KEY].merge(acquired.crops[[*KEY, "inside_fraction"]], on=KEY, how="left")["inside_fraction"]
     yield from _named("field", (inside < 1).map({False: "whole crop in the scan", True: "crop cut by the scan"}))
-    yield from _named("maker", scans["manufacturer"].replace("", UNKNOWN))
-    yield from _named("kernel", (scans["manufacturer"] + " " + scans["kernel"]).str.strip().replace("", UNKNOWN))
+    yield from _named("maker", makers(scans))
+    yield from _named("kernel", kernels(scans))
 
 
 def _named(kind: str, names: pd.Series, order: list[str] | None = None) -> Iterator[Group]:

@@ -13,7 +13,7 @@ from vertegrade.evaluation.texts import estimate_text
 from vertegrade.levels import NAMES
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
-from vertegrade.report.cohort_page import data_uri
+from vertegrade.report.data_uris import data_uri
 from vertegrade.report.templates import PHANTOM_FACT, templates
 from vertegrade.tables import HEIGHTS
 

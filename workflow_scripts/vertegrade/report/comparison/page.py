@@ -12,7 +12,6 @@ from vertegrade.evaluation.comparison.tables import PATIENTS, THIS_RUN, VERTEBRA
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import REASONS
-from vertegrade.report.cohort_page import data_uri
 from vertegrade.report.comparison.beside import challenge_block, cost_rows
 from vertegrade.report.comparison.curves import curve_tables, unfitted
 from vertegrade.report.comparison.groups import acquisition_tables, finding_rows
@@ -24,6 +23,7 @@ from vertegrade.report.comparison.rows import (
     pair_rows,
     published,
 )
+from vertegrade.report.data_uris import data_uri
 from vertegrade.report.templates import PHANTOM_FACT, templates
 from vertegrade.vertebra_reasons import VERTEBRA_REASONS
 

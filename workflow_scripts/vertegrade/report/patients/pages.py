@@ -26,6 +26,7 @@ from vertegrade.report.patients.findings import Patient, Scan, Vertebra
 from vertegrade.report.patients.follow_up import Comparison
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.report.patients.spine import Overlay, overlay
+from vertegrade.report.plain_words import flag_meaning, flag_text
 from vertegrade.report.sorting.script import sort_script
 from vertegrade.report.templates import PHANTOM_FACT, content_policy, templates
 from vertegrade.tables import HEIGHTS
@@ -162,7 +163,7 @@ def _scan(n: int, scan: Scan, landmarks: pd.DataFrame, pictures: Pictures, about
     return {
         "n": n,
         "about": scan,
-        "flags": [(flag, words.flag_text(flag), words.flag_meaning(flag)) for flag in scan.flags],
+        "flags": [(flag, flag_text(flag), flag_meaning(flag)) for flag in scan.flags],
         "spine": pictures.spine(scan.id),
         "overlay": _overlay(scan, landmarks, pictures),
         "rows": [_vertebra(scan, vertebra, pictures, about) for vertebra in rows],
@@ -193,7 +194,7 @@ def _vertebra(scan: Scan, vertebra: Vertebra, pictures: Pictures, about: About) 
         "novelty": _number(vertebra.novelty, 2),
         "confidence": "given" if math.isnan(confidence) else f"{confidence:.2f}",
         # those of the scan stand above the table, once
-        "flags": [(flag, words.flag_text(flag)) for flag in vertebra.flags if flag not in scan.flags],
+        "flags": [(flag, flag_text(flag)) for flag in vertebra.flags if flag not in scan.flags],
         "why": words.reason_text(vertebra.reason) if vertebra.reason else "",
     }
 
@@ -217,7 +218,7 @@ def _meanings(patient: Patient) -> dict[str, tuple[str, str]]:
     """The flags on a patient's page: in a few words, and in a sentence."""
     used = {flag for scan in patient.scans for flag in scan.flags}
     used |= {flag for _, vertebra in patient.found for flag in vertebra.flags}
-    return {flag: (words.flag_text(flag), words.flag_meaning(flag)) for flag in sorted(used)}
+    return {flag: (flag_text(flag), flag_meaning(flag)) for flag in sorted(used)}
 
 
 def _drawn(patients: Sequence[Patient], pictures: Pictures) -> list[tuple[str, str, str]]:
@@ -253,7 +254,7 @@ def _row(patient: Patient, about: About) -> dict[str, Any]:
         "looks": len(patient.looks),
         "graded": len(patient.graded),
         "found": len(patient.found),
-        "flags": [words.flag_text(flag) for flag in flags],
+        "flags": [flag_text(flag) for flag in flags],
     }
 
 

@@ -1,7 +1,5 @@
 """The pictures of the pages, as data URIs: crops, spines, and vertebrae at other grades."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,8 @@ import pandas as pd
 from PIL import Image
 
 from vertegrade.plotting import Pixels, grey_values
+from vertegrade.report.crop_pictures import CropPictures
+from vertegrade.report.data_uris import data_uri, png_uri
 from vertegrade.report.montage import mid_sagittal
 from vertegrade.report.patients.findings import Vertebra
 from vertegrade.report.strips import watermarked
@@ -30,34 +30,23 @@ class StripPicture:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Pictures(CropPictures):
     """Where the pictures of a run are, read when they are asked for.
 
-    crops: arrays `(N, S, H, W)` HU, mapped from files, and where in which a vertebra's crop is, by scan and label.
     spines: rows of SPINES by scan, and folders in which SCAN.png may be. strips: COUNTERFACTUALS, and their images
     `(M, 2 + T, C, H, W)` HU. drawn: the display window of what the DAE draws.
     """
 
-    crops: Sequence[np.ndarray]
-    place_of_crop: Mapping[tuple[str, int], tuple[int, int]]
     spines: Mapping[str, Mapping[str, Any]]
     folders: Sequence[Path]
     strips: pd.DataFrame
     images: np.ndarray
-    window: ReportSettings
     drawn: ReportSettings
-
-    def crop(self, scan: str, label: int) -> str:
-        """The crop of a vertebra, "" where it has none."""
-        place = self.place_of_crop.get((scan, label))
-        if place is None:
-            return ""
-        return png_uri(grey_values(mid_sagittal(self.crops[place[0]][place[1]]), self.window))
 
     def spine(self, scan: str) -> str:
         """The spine from the side, "" where there is no picture of it."""
         files = [folder / f"{scan}.png" for folder in self.folders]
-        return next((file_uri(file) for file in files if file.is_file()), "")
+        return next((data_uri(file) for file in files if file.is_file()), "")
 
     def strip(self, scan: str, vertebra: Vertebra) -> list[StripPicture]:
         """The vertebra at other grades, each SYNTHETIC one marked in its pixels; empty where none were drawn."""
@@ -91,19 +80,3 @@ def _scaled(image: Pixels) -> str:
     """A crop as large as what is drawn beside it."""
     size = watermarked(image).shape[:2]
     return png_uri(np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)))
-
-
-def png_uri(image: Pixels) -> str:
-    """Grey values `(H, W)` as data URI."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", optimize=True)
-    return _uri(file.getvalue())
-
-
-def file_uri(file: Path) -> str:
-    """A PNG file as data URI."""
-    return _uri(file.read_bytes())
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

@@ -4,12 +4,11 @@ A report on the spine is to say whether bone is intact, use the term vertebral f
 what could not be evaluated. Nothing here was read by a person: the pages say so.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from vertegrade.levels import NAMES, craniocaudal_rank
-from vertegrade.reasons import FLAGS, REASONS
 from vertegrade.report.patients.findings import Height, Patient, Scan, Vertebra
-from vertegrade.vertebra_reasons import VERTEBRA_FLAGS, VERTEBRA_REASONS
+from vertegrade.report.plain_words import joined, plural, reason_text, remedy_text
 
 GRADE_WORDS = ("no vertebral fracture", "mild", "moderate", "severe")
 # Levels that not everybody has: that they were not found says nothing.
@@ -127,41 +126,3 @@ def spans(labels: Iterable[int]) -> str:
         else:
             parts.append([label])
     return ", ".join(NAMES[part[0]] if len(part) == 1 else f"{NAMES[part[0]]}–{NAMES[part[-1]]}" for part in parts)
-
-
-def joined(texts: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
-
-
-def plural(count: int, word: str) -> str:
-    """`1 scan`, `2 scans`, `3 vertebrae`."""
-    many = f"{word}e" if word.endswith("vertebra") else f"{word}s"
-    return f"{count} {word if count == 1 else many}"
-
-
-def reason_text(code: str) -> str:
-    """Why a scan or a vertebra was left out."""
-    known = VERTEBRA_REASONS.get(code) or REASONS.get(code)
-    return plain(known.meaning) if known else code.replace("_", " ")
-
-
-def remedy_text(code: str) -> str:
-    """What to do about it."""
-    known = VERTEBRA_REASONS.get(code) or REASONS.get(code)
-    return plain(known.remedy) if known else ""
-
-
-def flag_text(flag: str) -> str:
-    """A flag in a few words."""
-    return flag.replace("_", " ")
-
-
-def flag_meaning(flag: str) -> str:
-    """A flag in a sentence."""
-    return plain(VERTEBRA_FLAGS.get(flag) or FLAGS.get(flag) or "")
-
-
-def plain(text: str) -> str:
-    """A text of Markdown without its marks of code."""
-    return text.replace("`", "")

@@ -1,0 +1,1 @@
+"""What a paper on a run needs: its methods in words with references, and prefilled reporting checklists."""
