@@ -155,6 +155,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "make check": By("Makefile", "test: check"),
     "apptainer build vertegrade.sif docker-archive:vertegrade.tar": Absent("the page says that it is not tested"),
     ".venv/bin/python benchmarks/overhead.py FOLDER": Known(),
+    ".venv/bin/python benchmarks/picture_heights.py results/real picture_heights.json": Known(),
     ".venv/bin/python benchmarks/followup.py results/grader --virtual": Known(),
     ".venv/bin/python benchmarks/followup.py results/follow_up": Known(),
     ".venv/bin/python benchmarks/followup_scans.py results/follow_up 30": Known(),
