@@ -187,7 +187,7 @@ def test_another_package_version_re_runs_what_computes_with_it(
 ) -> None:
     monkeypatch.setitem(code_hash._installed(), "diffusers", "0.0.1")
     with opened() as workflow:
-        check(workflow, params_before, table.DAE)
+        check(workflow, params_before, table.DAE | {"cohort_page"})  # which names the versions
 
 
 # What was learned is new, so that all shards are encoded again; who is of the training split may be other patients, and
@@ -305,7 +305,8 @@ def of_another_series(dataset: Dataset, number: int) -> None:
 def test_fewer_methods_re_run_what_is_of_all_methods(opened: Callable[..., Any]) -> None:
     with opened({"methods": ["dae", "keypoints"]}) as workflow:
         planned = {job.rule for job in workflow.planned(TARGETS)}
-    assert planned == table.with_followers({"grades", "figures", "summary", "cohort_page", "patient_pages"})
+    of_all = {"grades", "compare_methods", "figures", "summary", "cohort_page", "patient_pages"}
+    assert planned == table.with_followers(of_all)
 
 
 @pytest.mark.parametrize(
@@ -322,9 +323,8 @@ def test_a_method_that_is_asked_for_runs_its_own_rules_and_no_other_is_trained(
     methods = ["dae", "pca", "keypoints", method]
     with opened({"methods": methods, "supervised": {"model": {"network": network}}}) as workflow:
         jobs = workflow.planned(TARGETS)
-    expected = (
-        table.with_followers({"patches", "train_supervised", "train_supcon", "summary", "patient_pages"}) - others
-    )
+    of_all = {"compare_methods", "summary", "patient_pages"}
+    expected = table.with_followers({"patches", "train_supervised", "train_supcon"} | of_all) - others
     assert {job.rule for job in jobs} == expected
     assert {job.wildcards["method"] for job in jobs if "method" in job.wildcards} == {method}
 
@@ -332,7 +332,7 @@ def test_a_method_that_is_asked_for_runs_its_own_rules_and_no_other_is_trained(
 def test_seq2seq_makes_straight_spines_and_no_patches(opened: Callable[..., Any]) -> None:
     with opened({"methods": ["dae", "pca", "keypoints", "seq2seq"]}) as workflow:
         jobs = workflow.planned(TARGETS)
-    expected = table.with_followers({"straight_spines", "train_seq2seq", "summary", "patient_pages"})
+    expected = table.with_followers({"straight_spines", "train_seq2seq", "compare_methods", "summary", "patient_pages"})
     assert {job.rule for job in jobs} == expected
     assert {job.wildcards["method"] for job in jobs if "method" in job.wildcards} == {"seq2seq"}
 
