@@ -4,6 +4,8 @@ import csv
 import re
 from pathlib import Path
 
+TARGETS = ("all", "localization_pictures")  # that plans of everything ask for; they have no script
+
 
 def write_sheet(folder: Path, scans: int, **columns: str) -> Path:
     sheet = folder / "sheet.csv"
@@ -24,3 +26,13 @@ def assert_reads(text: str, rule: str, part: str) -> None:
     found = re.findall(rf"^rule {rule}:\n    input: (.*)$", text, re.MULTILINE)
     assert found, rule
     assert all(part in inputs for inputs in found), rule
+
+
+def shards_of(rule: str, text: str) -> set[str]:
+    """Shards of a rule's jobs in a printed dry run."""
+    return set(re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    wildcards: shard=(\d+)", text, re.MULTILINE))
+
+
+def rules_in(text: str) -> set[str]:
+    """Rules of the jobs in a printed run, without the targets."""
+    return set(re.findall(r"^(?:local)?rule (\w+):", text, re.MULTILINE)) - set(TARGETS)
