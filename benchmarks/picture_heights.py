@@ -24,6 +24,7 @@ from trained_on_grades import merged
 from vertegrade.arrays import Floats, generator_of, read_array
 from vertegrade.ct.volume import read_volume
 from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
+from vertegrade.evaluation.counterfactual import WITHIN
 from vertegrade.files import write_json
 from vertegrade.grading.counterfactual import MIDDLE_OF_GRADE
 from vertegrade.localizer.networks import load_refiner
@@ -40,7 +41,6 @@ STEP_MM = 0.1
 OUTSIDE_MM, INSIDE_MM = 1.5, 2.0  # of the profile that is looked for, beyond the endplate and within the body
 HALF_WIDTH_MM = 1.5  # of the band that is averaged, across the column
 RISES_MM, FALLS = 2.0, 0.45  # how far an endplate may seem to move outwards, and inwards as a share of the height
-WITHIN = 0.08
 COLLAPSED = 6  # vertebrae per scan
 
 
@@ -158,8 +158,7 @@ def worth(pairs: pd.DataFrame, by: str) -> dict[str, float]:
 
 
 def grades_of(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By grade asked: the largest loss as both ways measure it."""
-    largest = table[[f"profiles_{name}" for name in LOSSES]].max(axis=1)
+    """By grade asked: the loss as both ways measure it."""
     wanted = table[[f"wanted_{name}" for name in LOSSES]].to_numpy()
     # the column that was asked to lose most, so that noise of the two others cannot pass for loss
     asked = table[[f"profiles_{name}" for name in LOSSES]].to_numpy()[np.arange(len(table)), wanted.argmax(axis=1)]
@@ -173,7 +172,6 @@ def grades_of(table: pd.DataFrame) -> dict[str, dict[str, float]]:
             "network_mean": float(table["height_loss"][of].mean()),
             "profiles_mean": float(asked[of].mean()),
             "profiles_median": float(np.median(asked[of])),
-            "profiles_largest_mean": float(largest[of].mean()),
             "network_within_8_points": float((table["height_loss"][of] - middle).abs().le(WITHIN).mean()),
             "profiles_within_8_points": float((np.abs(asked[of] - middle) <= WITHIN).mean()),
             "profiles_at_least_40_percent": float((asked[of] >= 0.40).mean()),

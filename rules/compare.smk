@@ -1,4 +1,4 @@
-# All methods side by side: `snakemake compare`. Not part of the default target.
+# All methods side by side: `snakemake compare`. Of it only `compare_methods` is part of the default target.
 
 # Methods whose labels enter only after their latents; a given model's own patients are not here.
 CURVED = [name for name in METHODS if name in LATENT_METHODS and not SETTINGS.run.model]
