@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vertegrade.cohort.sheet import SheetError, read_sheet
-from vertegrade.cohort.subjects import AGE_BANDS
+from vertegrade.cohort.subjects import AGE_BANDS, dicom_age_band, dicom_sex
 
 
 def sheet_with(folder: Path, *rows: str) -> Path:
@@ -42,3 +42,18 @@ def test_what_cannot_be_is_refused_with_line_and_remedy(rows: list[str], problem
 def test_bands_are_ten_years_in_order_and_one_from_ninety_on() -> None:
     assert len(AGE_BANDS) == 10
     assert [int(band.strip("+").split("-")[0]) for band in AGE_BANDS] == [*range(0, 100, 10)]
+
+
+@pytest.mark.parametrize(
+    ("text", "band"),
+    [
+        *(("009Y", "0-9"), ("010Y", "10-19"), ("089Y", "80-89"), ("090Y", "90+"), ("119M", "0-9"), ("120M", "10-19")),
+        *(("200D", "0-9"), ("000Y", ""), ("63", ""), ("63Y", ""), ("063y", ""), ("", "")),
+    ],
+)
+def test_an_age_of_dicom_is_its_decade_or_unknown(text: str, band: str) -> None:
+    assert dicom_age_band(text) == band
+
+
+def test_a_sex_of_dicom() -> None:
+    assert [dicom_sex(text) for text in ("F", "M", "O", "", "female", "U")] == ["F", "M", "O", "", "", ""]

@@ -291,6 +291,25 @@ def test_a_key_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
             path.rmdir()
 
 
+def test_sex_and_decade_come_from_the_headers_and_the_age_in_years_does_not(tmp_path: Path) -> None:
+    top = tmp_path / "in"
+    series(top / "a", "1.1", "ANN", PatientSex="F", PatientAge="063Y")
+    series(top / "b", "1.2", "ANN", PatientAge="070Y")
+    series(top / "c", "1.3", "BOB", PatientSex="M", PatientAge="101Y")
+    series(top / "d", "1.4", "BOB", PatientSex="F", PatientAge="000Y")
+    series(top / "e", "1.5", "CAT", PatientSex="X", PatientAge="018M")
+    rows, found = indexed(top)
+    assert [(row.sex, row.age_band) for row in rows] == [
+        ("F", "60-69"),
+        ("", "70-79"),
+        ("", "90+"),
+        ("", ""),
+        ("", "0-9"),
+    ]
+    assert found.notes == ["1 patient(s) whose series name different sexes: left empty; fill in `sex`"]
+    assert "063" not in (tmp_path / "scans.csv").read_text() + report_of(tmp_path / "scans.csv").read_text()
+
+
 def test_series_without_patient_id_are_told(tmp_path: Path) -> None:
     series(tmp_path / "in/a", "1.1", patient="")
     series(tmp_path / "in/b", "1.2")

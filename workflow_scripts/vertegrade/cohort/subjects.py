@@ -3,12 +3,15 @@
 An age is never asked for in years, and no date is: a band of ten years names nobody. What is not given is not known.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
 SEXES = ("F", "M", "O")  # as in DICOM: female, male, other
 # From 90 years on there is one band, as ages above are so rare that they may tell who it is.
 AGE_BANDS = ("0-9", *(f"{n}0-{n}9" for n in range(1, 9)), "90+")
+DICOM_AGE = re.compile(r"(\d{3})([DWMY])")
+PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 
 
 class Described(Protocol):
@@ -45,3 +48,20 @@ def subject_problems(rows: Mapping[int, Described]) -> list[str]:
                     f"line {line}: patient {row.patient_id!r} has sex {row.sex!r} here and {sex!r} on line {where}"
                 )
     return problems
+
+
+def dicom_sex(text: str) -> str:
+    """One of SEXES from a PatientSex (0010,0040); "" where it says anything else."""
+    return text if text in SEXES else ""
+
+
+def dicom_age_band(text: str) -> str:
+    """One of AGE_BANDS from a PatientAge (0010,1010), such as 063Y; "" where it is none.
+
+    An age of 0 years is not known: some anonymisers write it for everybody.
+    """
+    found = DICOM_AGE.fullmatch(text)
+    if not found or not int(found[1]):
+        return ""
+    years = int(found[1]) / PER_YEAR[found[2]]
+    return AGE_BANDS[min(int(years / 10), len(AGE_BANDS) - 1)]

@@ -23,7 +23,10 @@ from vertegrade.ct.nifti_file import load_nifti
 from vertegrade.reasons import Refused
 
 Kind = Literal["ct", "localizer", "not_ct", "dicomdir", "not_dicom", "empty", "unreadable"]
-TEXTS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "StudyDate", "AccessionNumber"]
+TEXTS = [
+    *("PatientID", "PatientSex", "PatientAge", "StudyDate", "AccessionNumber"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+]
 READ_TAGS = [Tag(name) for name in (*TEXTS, "SOPClassUID", "Modality", "ImageType")]
 LAST_TAG = Tag("SeriesInstanceUID")  # the last of them; elements are in the order of their tags
 FRAMES_TAG = Tag("NumberOfFrames")

@@ -3,10 +3,11 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from vertegrade.cohort.sheet import ScanRow
+from vertegrade.cohort.subjects import dicom_age_band, dicom_sex
 from vertegrade.ct.headers import series_code
 from vertegrade.index.found import Found
 from vertegrade.index.headers import DicomHeader
@@ -80,11 +81,25 @@ def add_series(series: dict[str, Series], min_slices: int, key: bytes, found: Fo
         patient = pseudonym(key, "p", original or f"study {item.first.text('StudyInstanceUID') or uid}")
         scan = pseudonym(key, "s", uid)
         code = series_code(uid) if below[place.path] > 1 else ""
-        found.rows.append(ScanRow(scan, patient, place.path, series=code))
+        sex, age = (item.first.text(name) for name in ("PatientSex", "PatientAge"))
+        described = {"sex": dicom_sex(sex), "age_band": dicom_age_band(age)}
+        found.rows.append(ScanRow(scan, patient, place.path, series=code, **described))
         texts = {name: item.first.text(name) for name in TEXTS}
         found.links.append({"scan_id": scan, "patient_id": patient} | texts)
     if unnamed:
         found.notes.append(f"{unnamed} series without PatientID: each study counts as a patient; correct patient_id")
+    _leave_out_contradictory_sexes(found)
+
+
+def _leave_out_contradictory_sexes(found: Found) -> None:
+    """A patient whose series name two sexes has none in the sheet, which would not be read with both."""
+    sexes: dict[str, set[str]] = defaultdict(set)
+    for row in found.rows:
+        sexes[row.patient_id] |= {row.sex} - {""}
+    unsure = {patient for patient, named in sexes.items() if len(named) > 1}
+    found.rows = [replace(row, sex="") if row.patient_id in unsure else row for row in found.rows]
+    if unsure:
+        found.notes.append(f"{len(unsure)} patient(s) whose series name different sexes: left empty; fill in `sex`")
 
 
 def _joined(series: dict[str, Series], min_slices: int) -> dict[str, Series]:
