@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from monai.networks.nets import DenseNet121, SEResNet50
+from monai.networks.nets import DenseNet121, SENet, SEResNet50
 
 from helpers.stopped_training import stopped_after
 from helpers.tiny_classifier import GRADES, images, job_of
+from vertegrade.graders.classifiers.networks import seresnet
 from vertegrade.graders.classifiers.samples import Graded, graded_images
 from vertegrade.graders.classifiers.scoring import log_probabilities, score_table
 from vertegrade.graders.classifiers.training import selection_score
@@ -149,6 +150,20 @@ def test_weights_of_another_method_are_refused(tmp_path: Path) -> None:
 
 def shapes(network: torch.nn.Module, without: str) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items() if not name.startswith(without)}
+
+
+def test_on_a_cpu_the_channels_of_a_voxel_lie_together_and_change_nothing() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 16, 16, 16)
+    network, _ = seresnet(3, RESNET.seresnet)
+    network.eval()
+    together = []
+    network.layer0.register_forward_pre_hook(
+        lambda layer, given: together.append(given[0].is_contiguous(memory_format=torch.channels_last_3d))
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), SENet.forward(network, x))
+    assert together == [True, False]
 
 
 @pytest.mark.parametrize("network", ["densenet", "seresnet"])

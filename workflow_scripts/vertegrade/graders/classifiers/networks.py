@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import torch
 from monai.networks.nets import DenseNet, SENet
 from torch import Tensor, nn
 
@@ -46,6 +47,13 @@ class SeResNet(SENet):
             self.layer0 = nn.Sequential(stem, nn.BatchNorm3d(sizes.channels), nn.ReLU(inplace=True))
         self.last_linear = nn.Identity()
         self.features_out = self.inplanes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features. On a CPU a step takes half of the time where the channels of a voxel lie together."""
+        if x.device.type == "cpu":
+            x = x.contiguous(memory_format=torch.channels_last_3d)
+        features: Tensor = super().forward(x)
+        return features
 
     def _make_layer(self, block, planes, *arguments, **named):  # type: ignore[no-untyped-def]
         return super()._make_layer(block, planes * self.width // PUBLISHED_CHANNELS, *arguments, **named)
