@@ -1,8 +1,9 @@
 """Trabecular HU, discs, slips and curves against the truth of phantoms: python benchmarks/measures.py RESULTS.
 
 RESULTS is a finished run on phantoms (`make demo`). HU are compared with what was drawn in the same core of the true
-body, before the scanner; the rest with the same formula on the true points; scoliosis with the true tilts. Lines are
-of patients of even and of odd number apart.
+body, before the scanner, and with what the scan shows there, which leaves the error of the place alone; the rest with
+the same formula on the true points; scoliosis with the true tilts. Lines are of patients of even and of odd number
+apart.
 """
 
 import argparse
@@ -11,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vertegrade.ct.volume import read_volume
+from vertegrade.ct.volume import Volume, read_volume
 from vertegrade.phantom.anatomy.patient import draw_patient
 from vertegrade.phantom.anatomy.person import Vertebra
 from vertegrade.phantom.anatomy.render import _grain, _spongiosa
 from vertegrade.settings import Settings
 from vertegrade.spine.alignment import curves_of, disc_and_slip, neighbours
-from vertegrade.spine.density import core_of, in_core
+from vertegrade.spine.density import core_of, core_values, in_core
 from vertegrade.spine.measures import spine_measures
 from vertegrade.tables import LANDMARKS, PHANTOM_TRUTH, points_of, read_table
 
@@ -46,7 +47,7 @@ def main() -> None:
         bodies, curves = spine_measures(landmarks, lambda _, found=volume: found)
         parity = int(patient[2:]) % 2
         for name, found, true, error in [
-            *_of_bodies(bodies, truth, {v.label: v for v in drawn.vertebrae}),
+            *_of_bodies(bodies, truth, {v.label: v for v in drawn.vertebrae}, volume),
             *_of_curves(curves, truth, drawn.vertebrae),
         ]:
             errors.append((name, parity, found - true, error))
@@ -67,7 +68,7 @@ def _scans(results: Path) -> list[tuple[str, str]]:
 
 
 def _of_bodies(
-    bodies: pd.DataFrame, truth: pd.DataFrame, drawn: dict[int, Vertebra]
+    bodies: pd.DataFrame, truth: pd.DataFrame, drawn: dict[int, Vertebra], volume: Volume
 ) -> list[tuple[str, float, float, float]]:
     truth = truth.reset_index(drop=True)
     points, labels = points_of(truth), truth["vertebra"].to_numpy(int)
@@ -82,6 +83,8 @@ def _of_bodies(
         if np.isfinite(found["trabecular_hu"]):
             true = drawn_hu(drawn[found["vertebra"]], points[row])
             rows.append(("hu", found["trabecular_hu"], true, found["trabecular_hu_error"]))
+            shown = float(core_values(volume, points[row]).mean())
+            rows.append(("hu, place", found["trabecular_hu"], shown, found["trabecular_hu_error"]))
         if row in below:
             true_disc = disc_and_slip(points, sds, row, below[row])
             for name in ("anterior", "middle", "posterior"):

@@ -141,8 +141,8 @@ if __name__ == "__main__":
     rows = [
         {"variant": name, "seed": seed}
         | measured(arguments.results, name, seed, config, arguments.threads)
-        for name in arguments.variants.split(",")
         for seed in range(arguments.seeds)
+        for name in arguments.variants.split(",")
     ]  # fmt: skip
     table = pd.DataFrame(rows)
     print(table.round(3).to_string(index=False))

@@ -20,6 +20,7 @@ from vertegrade.files import read_json, sha256_of
 from vertegrade.grading.grades import grade_table
 from vertegrade.plotting import NOTICE
 from vertegrade.report.charts import crops, rows
+from vertegrade.report.charts.drawing import LONG, PLACES, chart_svg
 from vertegrade.report.charts.figures import NO_INTERVALS, NO_LABELS, NO_MAP, all_charts
 from vertegrade.report.charts.section import charts_section
 from vertegrade.report.templates import templates
@@ -57,6 +58,16 @@ def test_every_chart_is_a_figure_for_papers_too(folder: Path) -> None:
 
 def test_the_same_inputs_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     assert sha256_of(write_charts(tmp_path)) == sha256_of(folder)
+
+
+def test_places_have_two_decimals_and_texts_keep_theirs() -> None:
+    values = [{"x": n / 3, "name": "0.12345"} for n in range(3)]
+    encoding = {"x": {"field": "x", "type": "quantitative"}, "text": {"field": "name"}}
+    svg = chart_svg({"data": {"values": values}, "mark": "text", "encoding": encoding})
+    root = ElementTree.fromstring(svg)
+    assert [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")].count("0.12345") == 3
+    assert len(PLACES.findall(svg)) > 10
+    assert not any(LONG.search(place) for place in PLACES.findall(svg))
 
 
 def test_points_are_the_graded_and_labelled_test_vertebrae(folder: Path) -> None:
