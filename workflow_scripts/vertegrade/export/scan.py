@@ -12,7 +12,7 @@ from vertegrade.cohort.sheet import ScanRow
 from vertegrade.export.about import Maker
 from vertegrade.export.capture import captures_of, strip_picture, summary_picture
 from vertegrade.export.fhir import bundle_of
-from vertegrade.export.findings import findings_of
+from vertegrade.export.findings import curves_found, findings_of
 from vertegrade.export.markups import markups_of
 from vertegrade.export.report import report_of
 from vertegrade.export.seg import segmentation_of
@@ -76,16 +76,18 @@ def _write_dicom(
     strips: DrawnStrips,
 ) -> None:
     source = read_source(row, wanted.ct)
-    findings = findings_of(scan, maker.method, wanted.fracture_grade, str(source.first.SeriesInstanceUID))
+    series_uid = str(source.first.SeriesInstanceUID)
+    findings = findings_of(scan, maker.method, wanted.fracture_grade, series_uid)
     if not findings:
         raise NotExported("no vertebra of it was looked at")
+    groups = [*findings, *curves_found(scan, series_uid)]
     bodies = segmentation_of(findings, source, maker) if "seg" in wanted.kinds else None
     if bodies is not None:
         bodies[0].save_as(folder / "seg.dcm")
     if "sr" in wanted.kinds:
-        report_of(findings, source, maker, bodies).save_as(folder / "sr.dcm")
+        report_of(groups, source, maker, bodies).save_as(folder / "sr.dcm")
     if "fhir" in wanted.kinds:
-        write_json(folder / "fhir.json", bundle_of(findings, source, maker), sort_keys=False)
+        write_json(folder / "fhir.json", bundle_of(groups, source, maker), sort_keys=False)
     if "capture" in wanted.kinds:
         pictures = list(_pictures(row.scan_id, scan, maker.method, picture, strips))
         for name, dataset in captures_of(pictures, source, maker):
