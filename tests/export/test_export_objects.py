@@ -25,6 +25,7 @@ from helpers.exported_words import (
     wanted,
 )
 from vertegrade.export.codes import SYSTEMS
+from vertegrade.export.scan import Missing
 from vertegrade.tables import POINTS
 
 
@@ -34,7 +35,8 @@ def dicom_files(exported: Exported) -> list[Path]:
 
 def test_all_that_was_asked_for_is_written(exported: Exported) -> None:
     names = {file.name for file in exported.folder.iterdir()}
-    assert names == {"seg.dcm", "sr.dcm", "fhir.json", "points.mrk.json", "summary.dcm", "synthetic-L1.dcm"}
+    dicom = {"seg.dcm", "sr.dcm", "summary.dcm", "synthetic-L1.dcm"}
+    assert names == dicom | {"fhir.json", "points.mrk.json", "totalsegmentator.nii.gz", "spineps.nii.gz"}
 
 
 def test_the_report_is_read_back_to_the_same_numbers(exported: Exported) -> None:
@@ -45,7 +47,7 @@ def test_the_report_is_read_back_to_the_same_numbers(exported: Exported) -> None
 
 def test_a_report_without_a_segmentation_says_the_same(exported: Exported, tmp_path: Path) -> None:
     alone = replace(exported.wanted, kinds=frozenset({"sr"}))
-    assert exported.again(tmp_path / "out", wanted=alone) == ""
+    assert exported.again(tmp_path / "out", wanted=alone) == Missing()
     found = [in_report(group) for group in groups_of_scan(tmp_path / "out/sr.dcm")]
     both = [*groups(exported), *groups_of_scan(exported.folder / "sr.dcm")]
     assert found == [in_report(group) for group in both]
@@ -159,7 +161,7 @@ def test_dciodvfy_would_find_one(exported: Exported, tmp_path: Path) -> None:
 
 
 def test_the_same_grades_give_the_same_bytes(exported: Exported, tmp_path: Path) -> None:
-    assert exported.again(tmp_path / "again") == ""
+    assert exported.again(tmp_path / "again") == Missing()
     for file in exported.folder.iterdir():
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
     assert L1  # the scan has a withheld vertebra

@@ -13,15 +13,16 @@ from helpers.person import UID_ROOT, UMLAUT, WORD, plant
 from helpers.records import record_of
 from helpers.series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow
+from vertegrade.ct.convert import convert_scan
 from vertegrade.export.about import Maker, maker_of
-from vertegrade.export.scan import Wanted, export_scan
+from vertegrade.export.scan import Missing, Wanted, export_scan
 from vertegrade.export.strips import DrawnStrips
 from vertegrade.levels import LABEL_OF
 from vertegrade.settings.ct import CtSettings
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import HEIGHTS, KEY, SPINE_CURVES, SPINE_MEASURES, check_table
 
-KINDS = frozenset({"seg", "sr", "capture", "fhir", "markups"})
+KINDS = frozenset({"seg", "sr", "capture", "fhir", "markups", "totalsegmentator", "spineps"})
 T12, L1, L2 = (LABEL_OF[name] for name in ("T12", "L1", "L2"))
 ORIGIN = (-30.0, -8.0, -95.0)  # LPS mm; bodies stand at z = 0, -35, -70 (RAS), 0 to 28 mm behind y = 0
 
@@ -33,13 +34,14 @@ class Exported:
     scan: dict[str, Any]
     maker: Maker
     wanted: Wanted
+    volume: Path
     picture: Path
     strips: DrawnStrips
 
-    def again(self, folder: Path, **changes: Any) -> str:
+    def again(self, folder: Path, **changes: Any) -> Missing:
         """Export into another folder."""
-        given = {"row": self.row, "scan": self.scan, "wanted": self.wanted, "maker": self.maker} | changes
-        return export_scan(folder=folder, picture=self.picture, strips=self.strips, **given)
+        given = {"row": self.row, "scan": self.scan, "wanted": self.wanted, "maker": self.maker, "volume": self.volume}
+        return export_scan(folder=folder, picture=self.picture, strips=self.strips, **(given | changes))
 
 
 def with_person(dataset: Dataset, index: int) -> None:
@@ -84,14 +86,17 @@ def export_into(base: Path) -> Exported:
     picture = base / "s1.png"
     Image.new("RGB", (120, 80), "grey").save(picture)
     row = ScanRow("s1", "p1", str(base / "dicom"))
+    converted = convert_scan(row, base / "ct", CtSettings())
+    assert converted["state"] == "done", converted
     made = Exported(
         folder=base / "out",
         row=row,
         scan=record["scans"][0],
         maker=maker_of("dae", "test", "2026-11-29T01:02:03+00:00"),
         wanted=Wanted(KINDS, 1, CtSettings()),
+        volume=base / "ct/s1_ct.nii.gz",
         picture=picture,
         strips=strips_of("s1"),
     )
-    assert made.again(made.folder) == ""
+    assert made.again(made.folder) == Missing()
     return made
