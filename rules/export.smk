@@ -5,9 +5,10 @@ rule export:
 
 
 rule export_scans:
-    """Write a shard's results as DICOM, FHIR and markups; patient and study are read again from the user's DICOM."""
+    """Write a shard's results as DICOM, FHIR, markups, label maps; the patient is read again from the user's DICOM."""
     input:
         scan_files,
+        volumes="<results>/ct/{shard}",
         patients="<results>/patients",
         pictures="<results>/localization/{shard}",
         strips=strip_files,

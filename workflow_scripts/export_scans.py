@@ -1,4 +1,4 @@
-"""Write a shard's results as DICOM, FHIR and markups, for those who may know who the patients are."""
+"""Write a shard's results as DICOM, FHIR, markups and label maps, for those who may know who the patients are."""
 
 import csv
 from pathlib import Path
@@ -24,16 +24,18 @@ with run_job(snakemake) as job:
     strips = read_strips(
         list(job.input.strips), within_window(job.settings(ReportSettings), job.settings(DaeModelSettings))
     )
-    done = [["scan_id", "files", "why_no_dicom"]]
+    done = [["scan_id", "files", "why_no_dicom", "not_in_label_maps"]]
     with new_folder(job.output.folder) as folder:
         for row in (ScanRow(**values) for values in job.params.rows):
             record = read_json(Path(job.input.patients, f"{row.patient_id}.json"))
             scan = next(scan for scan in record["scans"] if scan["scan_id"] == row.scan_id)
+            volume = Path(job.input.volumes, f"{row.scan_id}_ct.nii.gz")
             picture = Path(job.input.pictures, f"{row.scan_id}.png")
             own = folder / row.scan_id
-            why_not = export_scan(row, scan, own, wanted, maker, picture if picture.is_file() else None, strips)
+            missing = export_scan(row, scan, own, wanted, maker, volume, picture if picture.is_file() else None, strips)
             files = sorted(file.name for file in own.glob("*"))
-            done.append([row.scan_id, " ".join(files), why_not])
-            job.log.info("%s: %d files%s", row.scan_id, len(files), f"; no DICOM: {why_not}" if why_not else "")
+            done.append([row.scan_id, " ".join(files), *missing])
+            said = f"; no DICOM: {missing.dicom}" if missing.dicom else ""
+            job.log.info("%s: %d files%s", row.scan_id, len(files), said)
         with (folder / "scans.tsv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows(done)

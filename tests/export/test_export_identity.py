@@ -12,7 +12,7 @@ from helpers.person import PLANTED, UMLAUT, WORD, found_in
 from helpers.series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.export import scan as scan_module
-from vertegrade.export.scan import Wanted
+from vertegrade.export.scan import Missing, Wanted
 from vertegrade.settings import Settings
 from vertegrade.settings.ct import CtSettings
 
@@ -56,17 +56,18 @@ def test_an_error_does_not_quote_the_header(
 def test_markups_alone_read_no_dicom(exported: Exported, tmp_path: Path) -> None:
     gone = ScanRow("s1", "p1", str(tmp_path / "gone"))
     wanted = Wanted(frozenset({"markups"}), 1, CtSettings())
-    assert exported.again(tmp_path / "out", row=gone, wanted=wanted) == ""
+    assert exported.again(tmp_path / "out", row=gone, wanted=wanted) == Missing()
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["points.mrk.json"]
 
 
 def test_a_scan_without_a_study_says_why(exported: Exported, tmp_path: Path) -> None:
     nifti = ScanRow("s1", "p1", str(tmp_path / "scan.nii.gz"))
-    assert "a NIfTI" in exported.again(tmp_path / "nifti", row=nifti)
+    assert "a NIfTI" in exported.again(tmp_path / "nifti", row=nifti).dicom
     places = np.array([0.0, 0.0, 0.0]) + np.arange(20)[:, None] * [0.0, 0.0, 2.0]
     folder = write_series(
         tmp_path / "bare", body_hu(20), places, change=lambda dataset, _: dataset.__delattr__("FrameOfReferenceUID")
     )
-    assert "FrameOfReferenceUID is missing" in exported.again(tmp_path / "out", row=ScanRow("s1", "p1", str(folder)))
+    bare = exported.again(tmp_path / "out", row=ScanRow("s1", "p1", str(folder)))
+    assert "FrameOfReferenceUID is missing" in bare.dicom
     left_out = exported.scan | {"state": "failed", "reason": "bad_pixels"}
-    assert exported.again(tmp_path / "failed", scan=left_out) == "the scan is failed: bad_pixels"
+    assert exported.again(tmp_path / "failed", scan=left_out) == Missing("the scan is failed: bad_pixels")

@@ -45,6 +45,6 @@ def test_the_command_asks_for_everything_or_for_what_is_named(monkeypatch: pytes
         monkeypatch.setattr("sys.argv", ["vertegrade", "export", "mine.yaml", "--cores", "2", *more])
         with pytest.raises(SystemExit):
             commands.main()
-    everything = "export={write: [seg, sr, capture, fhir, markups]}"
+    everything = "export={write: [seg, sr, capture, fhir, markups, totalsegmentator, spineps]}"
     assert called[0][-6:] == ["--configfile", "mine.yaml", "--config", everything, "--", "export"]
     assert called[1][-3] == "export={write: [sr, fhir]}"

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from helpers.fake_tools import install, install_fake
 from vertegrade.annotations.tools import TOTALSEGMENTATOR_IDS, tool_mask
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume
@@ -15,13 +16,6 @@ from vertegrade.spine.landmarks import tool_landmarks
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 ROW = ScanRow("scan-1", "patient-1", "ct.nii.gz")
-# A fake tool: it notes how it was called and copies a mask that the test made to where the real one writes.
-FAKE = """#!/bin/sh
-echo "$HTTPS_PROXY|$NO_PROXY|$*" > {folder}/seen
-/bin/mkdir -p segmentation
-/bin/cp {folder}/made.nii.gz {target}
-"""
-BESIDE_CT = "segmentation/sub-scan_mod-ct_seg-vert_msk.nii.gz"
 
 
 def volume() -> Volume:
@@ -34,19 +28,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def install(folder: Path, name: str, text: str) -> None:
-    program = folder / name
-    program.write_text(text)
-    program.chmod(0o755)
-
-
-def fake(folder: Path, ids: list[int], target: str) -> str:
-    """Text of a tool that makes boxes of 20 x 15 x 12 voxels with the given ids, head to feet."""
+def install_boxes(folder: Path, name: str, ids: list[int]) -> None:
+    """A tool that makes boxes of 20 x 15 x 12 voxels with the given ids, head to feet."""
     labels = np.zeros((40, 50, 70), np.uint8)
     for place, number in enumerate(ids):
         labels[10:30, 20:35, 52 - 18 * place : 64 - 18 * place] = number
     nib.save(nib.Nifti1Image(labels, AFFINE), folder / "made.nii.gz")
-    return FAKE.format(folder=folder, target=target)
+    install_fake(folder, name, folder / "made.nii.gz")
 
 
 def settings(method: str, minutes: float = 1.0) -> LocalizeSettings:
@@ -54,7 +42,7 @@ def settings(method: str, minutes: float = 1.0) -> LocalizeSettings:
 
 
 def test_totalsegmentator_s_ids_become_verse_s(folder: Path) -> None:
-    install(folder, "TotalSegmentator", fake(folder, [33, 32, 31], "$4"))
+    install_boxes(folder, "TotalSegmentator", [33, 32, 31])
     table = tool_landmarks(ROW, volume(), settings("totalsegmentator"), "cpu")
     assert table["vertebra"].tolist() == [18, 19, 20]
     assert set(table["source"]) == {"totalsegmentator"}
@@ -68,12 +56,12 @@ def test_the_ids_of_totalsegmentator_run_from_l5_27_to_c1_50() -> None:
 
 
 def test_spineps_s_discs_and_endplates_are_left_out(folder: Path) -> None:
-    install(folder, "spineps", fake(folder, [19, 119, 20], BESIDE_CT))
+    install_boxes(folder, "spineps", [19, 119, 20])
     assert np.unique(tool_mask("scan-1", volume(), settings("spineps"), "cpu")).tolist() == [0, 19, 20]
 
 
 def test_the_tool_s_way_to_the_network_is_closed_and_it_is_told_of_no_patient(folder: Path) -> None:
-    install(folder, "spineps", fake(folder, [19, 20], BESIDE_CT))
+    install_boxes(folder, "spineps", [19, 20])
     tool_mask("scan-1", volume(), settings("spineps"), "cpu")
     seen = (folder / "seen").read_text()
     assert seen.startswith("http://127.0.0.1:9||sample -i")
@@ -107,7 +95,7 @@ def test_a_tool_that_writes_nothing_is_refused(folder: Path) -> None:
 
 
 def test_a_tool_that_finds_no_vertebra_is_refused_by_the_scan_s_name(folder: Path) -> None:
-    install(folder, "spineps", fake(folder, [], BESIDE_CT))
+    install_boxes(folder, "spineps", [])
     with pytest.raises(Refused, match="scan-1: the mask of spineps") as caught:
         tool_landmarks(ROW, volume(), settings("spineps"), "cpu")
     assert caught.value.reason == "no_vertebrae"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXPORTS = ["seg", "sr", "capture", "fhir", "markups"]
+EXPORTS = ["seg", "sr", "capture", "fhir", "markups", "totalsegmentator", "spineps"]
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
         command.add_argument("--model", default="shipped", help="frozen model, or results of a run (%(default)s)")
         command.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")
         command.set_defaults(run=grade_folder, targets=targets)
-    export = commands.add_parser("export", help="write what a run found as DICOM, FHIR and markups, with names")
+    export = commands.add_parser("export", help="write what a run found as DICOM, FHIR, markups and label maps")
     export.add_argument("configfiles", nargs="*", help="as for snakemake's --configfile, such as results/grade.yaml")
     export.add_argument("--write", nargs="+", choices=EXPORTS, default=EXPORTS, help="what to write (all)")
     export.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")

@@ -1,4 +1,4 @@
-"""Vertebral bodies drawn from their six points onto the slices of a series.
+"""Vertebral bodies drawn from their six points onto the slices of a series or volume.
 
 A body is what lies between the two lines through the upper and the lower ends of its three heights (continued to the
 walls), inside an upright elliptic cylinder. Its depth follows from the points (`spine.morphometry.SHARES`), its width
@@ -12,13 +12,43 @@ import numpy as np
 
 from vertegrade.arrays import Floats
 from vertegrade.export.findings import Finding
-from vertegrade.export.source import Source
 from vertegrade.levels import craniocaudal_rank
 from vertegrade.spine.level_statistics import level_sizes
 from vertegrade.spine.morphometry import SHARES
 
 ROUND = 2.0  # exponent of the outline, which is an ellipse
 LPS_RAS = np.array([-1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """A stack of slices in LPS mm.
+
+    origins (n, 3), row and column (3,): place of the first pixel of each slice, and directions along a row and along a
+    column; spacing: (2,) mm between rows, between columns; shape: rows and columns.
+    """
+
+    origins: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    spacing: np.ndarray
+    shape: tuple[int, int]
+
+
+def planes_of(shape: tuple[int, ...], affine: Floats) -> Planes:
+    """The slices of a volume of axes (i, j, k), one per k: i runs along a row, j along a column.
+
+    affine: (4, 4) from voxel indices to RAS mm.
+    """
+    steps = affine[:3].T * LPS_RAS
+    spacing = np.linalg.norm(steps[:2], axis=1)
+    return Planes(
+        origins=steps[3] + np.arange(shape[2])[:, None] * steps[2],
+        row=steps[0] / spacing[0],
+        column=steps[1] / spacing[1],
+        spacing=spacing[::-1],
+        shape=(shape[1], shape[0]),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,25 +116,38 @@ def _along(where: Floats, places: Floats, ends: Floats) -> Floats:
     return inner + before * slopes[0] + after * slopes[1]
 
 
-def label_maps(bodies: list[DrawnBody], source: Source) -> np.ndarray:
-    """Numbers of bodies (from 1; 0: none), uint8 (slices, rows, columns), in the order of the source's slices."""
-    maps = np.zeros((len(source.origins), *source.shape), dtype=np.uint8)
-    normal = np.cross(source.row, source.column)
+def drawn_bodies(findings: list[Finding], planes: Planes) -> tuple[np.ndarray, list[Finding]]:
+    """The bodies of findings in slices, and whose they are: numbers from 1 (0: none), uint8 (slices, rows, columns).
+
+    A finding without six points, or without a voxel in the slices, has no number.
+    """
+    drawn = [(finding, body) for finding in findings if (body := drawn_body(finding)) is not None]
+    maps = _numbered([body for _, body in drawn], planes)
+    kept = [number for number in range(1, len(drawn) + 1) if (maps == number).any()]
+    numbers = np.zeros(len(drawn) + 1, dtype=np.uint8)
+    numbers[kept] = np.arange(1, len(kept) + 1)
+    return numbers[maps], [drawn[number - 1][0] for number in kept]
+
+
+def _numbered(bodies: list[DrawnBody], planes: Planes) -> np.ndarray:
+    """Numbers of bodies (from 1; 0: none), uint8 (slices, rows, columns), in the order of the slices."""
+    maps = np.zeros((len(planes.origins), *planes.shape), dtype=np.uint8)
+    normal = np.cross(planes.row, planes.column)
     for number, body in enumerate(bodies, start=1):
-        for k in np.flatnonzero(np.abs((body.middle - source.origins) @ normal) <= body.reach_mm):
-            away = body.middle - source.origins[k]
+        for k in np.flatnonzero(np.abs((body.middle - planes.origins) @ normal) <= body.reach_mm):
+            away = body.middle - planes.origins[k]
             rows, columns = (
                 _range(away @ direction, body.reach_mm, spacing, size)
                 for direction, spacing, size in zip(
-                    (source.column, source.row), source.spacing, source.shape, strict=True
+                    (planes.column, planes.row), planes.spacing, planes.shape, strict=True
                 )
             )
             if not (rows.size and columns.size):
                 continue
             grid = (
-                source.origins[k]
-                + rows[:, None, None] * source.spacing[0] * source.column
-                + columns[None, :, None] * source.spacing[1] * source.row
+                planes.origins[k]
+                + rows[:, None, None] * planes.spacing[0] * planes.column
+                + columns[None, :, None] * planes.spacing[1] * planes.row
             )
             part = maps[k, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             part[body.holds(grid) & (part == 0)] = number

@@ -1,13 +1,17 @@
-"""The same findings as a FHIR R4 bundle: patient, study, the algorithm as a device, one observation per vertebra."""
+"""The same findings as a FHIR R4 bundle: patient, study, the algorithm as a device, and observations.
+
+There is one observation per vertebra, and one per curve of the spine.
+"""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
 
 from vertegrade.export.about import NAME, NOTICE, Maker
 from vertegrade.export.codes import SYSTEMS, CodeRow, code
-from vertegrade.export.findings import Coded, Finding, Number, uid_of
+from vertegrade.export.findings import Coded, Finding, Group, Number, uid_of
 from vertegrade.export.source import Source
 
 GENDERS = {"M": "male", "F": "female", "O": "other"}
@@ -15,7 +19,7 @@ ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 TRACKING = "urn:dicom:uid"
 
 
-def bundle_of(findings: list[Finding], source: Source, maker: Maker) -> dict[str, Any]:
+def bundle_of(groups: Sequence[Group], source: Source, maker: Maker) -> dict[str, Any]:
     """A Bundle of type `collection`, as plain values for JSON (hl7.org/fhir/R4/bundle.html)."""
     first = source.first
     names = {kind: _urn(kind, first.SeriesInstanceUID) for kind in ("patient", "study", "device")}
@@ -23,10 +27,7 @@ def bundle_of(findings: list[Finding], source: Source, maker: Maker) -> dict[str
         (names["patient"], _patient(first)),
         (names["study"], _study(first, names)),
         (names["device"], _device(maker)),
-        *(
-            (_urn("observation", first.SeriesInstanceUID, finding.level), _observation(finding, names, maker))
-            for finding in findings
-        ),
+        *((_urn("observation", group.tracking_uid), _observation(group, names, maker)) for group in groups),
     ]
     return {
         "resourceType": "Bundle",
@@ -91,31 +92,31 @@ def _device(maker: Maker) -> dict[str, Any]:
     }
 
 
-def _observation(finding: Finding, names: dict[str, str], maker: Maker) -> dict[str, Any]:
-    """The Genant grade of one vertebra, or that it is not evaluable; all other numbers and codes as components."""
+def _observation(group: Group, names: dict[str, str], maker: Maker) -> dict[str, Any]:
+    """The Genant grade of a vertebra, or that it is not evaluable; all other numbers and codes as components."""
     resource: dict[str, Any] = {
         "resourceType": "Observation",
-        "identifier": [{"system": TRACKING, "value": f"urn:oid:{finding.tracking_uid}"}],
+        "identifier": [{"system": TRACKING, "value": f"urn:oid:{group.tracking_uid}"}],
         "status": "preliminary",
         "category": [
             {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "imaging"}]}
         ],
-        "code": _concept(code("assessment")),
+        "code": _concept(code(group.topic)),
         "subject": {"reference": names["patient"]},
         "effectiveDateTime": _instant(maker),
         "device": {"reference": names["device"]},
         "derivedFrom": [{"reference": names["study"]}],
-        "bodySite": _concept(finding.site),
+        "bodySite": _concept(group.site),
         "note": [{"text": f"{NOTICE}."}],
     }
-    grades = [coded for coded in finding.coded if coded.concept == "genant"]
+    grades = [coded for coded in group.coded if coded.concept == "genant"]
     if grades:
         resource["valueCodeableConcept"] = _concept(grades[0].value)
-    else:
+    elif isinstance(group, Finding):
         unknown = {"system": ABSENT, "code": "unknown", "display": "Unknown"}
         resource["dataAbsentReason"] = {"coding": [unknown], "text": code("not-evaluable").meaning}
-    others = [coded for coded in finding.coded if coded.concept != "genant"]
-    resource["component"] = [*map(_component, others), *map(_quantity, finding.numbers)]
+    others = [coded for coded in group.coded if coded.concept != "genant"]
+    resource["component"] = [*map(_component, others), *map(_quantity, group.numbers)]
     return resource
 
 
@@ -124,12 +125,12 @@ def _component(coded: Coded) -> dict[str, Any]:
 
 
 def _quantity(number: Number) -> dict[str, Any]:
-    """A number; of one height, the code has that part of the body as its second coding."""
+    """A number; of one part of the body, the code has that part as its second coding."""
     unit = code(number.unit)
     about = _concept(code(number.concept))
-    if number.column:
-        about["coding"].append(_coding(code(number.column)))
-        about["text"] = f"{code(number.concept).meaning}, {number.column}"
+    if number.part:
+        about["coding"].append(_coding(code(number.part)))
+        about["text"] = f"{code(number.concept).meaning}, {number.part}"
     value = {"value": number.value, "unit": unit.meaning, "system": SYSTEMS["UCUM"], "code": unit.value}
     return {"code": about, "valueQuantity": value}
 

@@ -1,5 +1,6 @@
-"""A DICOM structured report by template TID 1500: one measurement group per vertebra."""
+"""A DICOM structured report by template TID 1500: one measurement group per vertebra, and per curve of the spine."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from highdicom.seg import Segmentation
@@ -24,12 +25,12 @@ from pydicom.sr.codedict import codes
 
 from vertegrade.export.about import NAME, NOTICE, Maker, coding_schemes, concept, dated, series_of
 from vertegrade.export.codes import code
-from vertegrade.export.findings import Coded, Finding, Number, uid_of
+from vertegrade.export.findings import Coded, Finding, Group, Number, uid_of
 from vertegrade.export.source import Source
 
 
 def report_of(
-    findings: list[Finding], source: Source, maker: Maker, bodies: tuple[Segmentation, dict[str, int]] | None
+    groups: Sequence[Group], source: Source, maker: Maker, bodies: tuple[Segmentation, dict[str, int]] | None
 ) -> Comprehensive3DSR:
     """The report. bodies: the segmentation that groups refer to, and the segment of each level; None without one.
 
@@ -50,7 +51,7 @@ def report_of(
             )
         ),
         procedure_reported=concept(code("ct")),
-        imaging_measurements=[_group(finding, source, maker, bodies) for finding in findings],
+        imaging_measurements=[_group(group, source, maker, bodies) for group in groups],
         title=concept(code("report")),
     )
     dataset = Comprehensive3DSR(
@@ -65,30 +66,30 @@ def report_of(
     return dated(dataset, maker)
 
 
-def _group(finding: Finding, source: Source, maker: Maker, bodies: tuple[Segmentation, dict[str, int]] | None) -> Any:
-    site = concept(finding.site)
+def _group(group: Group, source: Source, maker: Maker, bodies: tuple[Segmentation, dict[str, int]] | None) -> Any:
+    site = concept(group.site)
     shared = {
-        "tracking_identifier": TrackingIdentifier(uid=finding.tracking_uid, identifier=finding.tracking_id),
-        "finding_type": concept(code("assessment")),
+        "tracking_identifier": TrackingIdentifier(uid=group.tracking_uid, identifier=group.tracking_id),
+        "finding_type": concept(code(group.topic)),
         "algorithm_id": AlgorithmIdentification(NAME, maker.version, parameters=maker.parameters),
         "finding_sites": [FindingSite(anatomic_location=site)],
-        "measurements": [_measurement(number, site) for number in finding.numbers],
-        "qualitative_evaluations": [_evaluation(coded) for coded in finding.coded],
+        "measurements": [_measurement(number, site) for number in group.numbers],
+        "qualitative_evaluations": [_evaluation(coded) for coded in group.coded],
     }
-    if bodies is None or finding.level not in bodies[1]:
+    if bodies is None or not isinstance(group, Finding) or group.level not in bodies[1]:
         return MeasurementsAndQualitativeEvaluations(**shared)
     segment = ReferencedSegment(
         sop_class_uid=bodies[0].SOPClassUID,
         sop_instance_uid=bodies[0].SOPInstanceUID,
-        segment_number=bodies[1][finding.level],
+        segment_number=bodies[1][group.level],
         source_series=SourceSeriesForSegmentation(source.first.SeriesInstanceUID),
     )
     return VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **shared)
 
 
 def _measurement(number: Number, site: CodedConcept) -> Measurement:
-    """A number; where it is of one height, its site is the vertebra with that part of it as its modifier."""
-    sites = [FindingSite(site, topographical_modifier=concept(code(number.column)))] if number.column else None
+    """A number; where it is of one part of the body, its site is the vertebra with that part as its modifier."""
+    sites = [FindingSite(site, topographical_modifier=concept(code(number.part)))] if number.part else None
     return Measurement(
         name=concept(code(number.concept)), value=number.value, unit=concept(code(number.unit)), finding_sites=sites
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,8 @@ from vertegrade.cohort.sheet import ScanRow
 from vertegrade.export.about import Maker
 from vertegrade.export.capture import captures_of, strip_picture, summary_picture
 from vertegrade.export.fhir import bundle_of
-from vertegrade.export.findings import findings_of
+from vertegrade.export.findings import curves_found, findings_of
+from vertegrade.export.label_maps import write_label_maps
 from vertegrade.export.markups import markups_of
 from vertegrade.export.report import report_of
 from vertegrade.export.seg import segmentation_of
@@ -34,36 +35,46 @@ class Wanted:
     ct: CtSettings
 
 
+class Missing(NamedTuple):
+    """Why none of DICOM and FHIR was written, and which vertebrae are not in the label maps; each "" where all is."""
+
+    dicom: str = ""
+    labels: str = ""
+
+
 def export_scan(
     row: ScanRow,
     scan: dict[str, Any],
     folder: Path,
     wanted: Wanted,
     maker: Maker,
+    volume: Path,
     picture: Path | None,
     strips: DrawnStrips,
-) -> str:
-    """Write the files of a scan into `folder`; return why none of DICOM and FHIR was written, "" where all were.
+) -> Missing:
+    """Write the files of a scan into `folder`; return what is missing.
 
-    scan: of a patient's record. picture: the localization picture, None where there is none.
+    scan: of a patient's record. volume: the converted one. picture: of the localization, None where there is none.
     """
     if scan["state"] != "done":
-        return f"the scan is {scan['state']}: {scan['reason']}"
+        return Missing(f"the scan is {scan['state']}: {scan['reason']}")
     folder.mkdir()
-    if "markups" in wanted.kinds:  # has no patient, so it needs no study
-        write_json(folder / "points.mrk.json", markups_of(findings_of(scan, maker.method, wanted.fracture_grade, "")))
+    findings = findings_of(scan, maker.method, wanted.fracture_grade, "")  # what has no patient needs no study
+    if "markups" in wanted.kinds:
+        write_json(folder / "points.mrk.json", markups_of(findings))
+    labels = write_label_maps(findings, wanted.kinds, Path(row.path), volume, folder)
     if not wanted.kinds & DICOM:
-        return ""
+        return Missing(labels=labels)
     try:
         with silent():
             _write_dicom(row, scan, folder, wanted, maker, picture, strips)
     except NotExported as why:
-        return str(why)
+        return Missing(str(why), labels)
     except (MemoryError, OSError):
         raise
     except Exception as error:  # the text of an error may quote a header
         raise RuntimeError(f"scan {row.scan_id}: {place_of(error)}; please report it with the type of scan") from None
-    return ""
+    return Missing(labels=labels)
 
 
 def _write_dicom(
@@ -76,16 +87,18 @@ def _write_dicom(
     strips: DrawnStrips,
 ) -> None:
     source = read_source(row, wanted.ct)
-    findings = findings_of(scan, maker.method, wanted.fracture_grade, str(source.first.SeriesInstanceUID))
+    series_uid = str(source.first.SeriesInstanceUID)
+    findings = findings_of(scan, maker.method, wanted.fracture_grade, series_uid)
     if not findings:
         raise NotExported("no vertebra of it was looked at")
+    groups = [*findings, *curves_found(scan, series_uid)]
     bodies = segmentation_of(findings, source, maker) if "seg" in wanted.kinds else None
     if bodies is not None:
         bodies[0].save_as(folder / "seg.dcm")
     if "sr" in wanted.kinds:
-        report_of(findings, source, maker, bodies).save_as(folder / "sr.dcm")
+        report_of(groups, source, maker, bodies).save_as(folder / "sr.dcm")
     if "fhir" in wanted.kinds:
-        write_json(folder / "fhir.json", bundle_of(findings, source, maker), sort_keys=False)
+        write_json(folder / "fhir.json", bundle_of(groups, source, maker), sort_keys=False)
     if "capture" in wanted.kinds:
         pictures = list(_pictures(row.scan_id, scan, maker.method, picture, strips))
         for name, dataset in captures_of(pictures, source, maker):

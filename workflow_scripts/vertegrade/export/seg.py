@@ -6,7 +6,7 @@ from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.uid import ExplicitVRLittleEndian
 
 from vertegrade.export.about import NAME, NOTICE, Maker, concept, dated, series_of
-from vertegrade.export.bodies import drawn_body, label_maps
+from vertegrade.export.bodies import drawn_bodies
 from vertegrade.export.codes import code
 from vertegrade.export.findings import Finding, uid_of
 from vertegrade.export.source import Source
@@ -18,21 +18,16 @@ def segmentation_of(
     findings: list[Finding], source: Source, maker: Maker
 ) -> tuple[Segmentation, dict[str, int]] | None:
     """The object and the segment number of each level; None where no body has six points within the slices."""
-    drawn = [(finding, body) for finding in findings if (body := drawn_body(finding)) is not None]
-    maps = label_maps([body for _, body in drawn], source)
-    kept = [number for number in range(1, len(drawn) + 1) if (maps == number).any()]
-    if not kept:
+    maps, named = drawn_bodies(findings, source)
+    if not named:
         return None
-    numbers = np.zeros(len(drawn) + 1, dtype=np.uint8)
-    numbers[kept] = np.arange(1, len(kept) + 1)
     algorithm = AlgorithmIdentificationSequence(
         name=NAME, family=concept(code("artificial-intelligence")), version=maker.version, parameters={"how": HOW}
     )
-    named = [drawn[number - 1][0] for number in kept]
     segments = [_segment(number, finding, algorithm) for number, finding in enumerate(named, start=1)]
     dataset = Segmentation(
         source_images=source.images,
-        pixel_array=_in_order_of_images(numbers[maps], source),
+        pixel_array=_in_order_of_images(maps, source),
         segmentation_type="BINARY",
         segment_descriptions=segments,
         content_label="VERTEBRAL_BODIES",

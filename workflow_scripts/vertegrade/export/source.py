@@ -21,6 +21,7 @@ from vertegrade.ct.headers import read_series
 from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.slices import forget_kept
 from vertegrade.ct.stack import build_stack
+from vertegrade.export.bodies import Planes
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.ct import CtSettings
 
@@ -43,21 +44,15 @@ class NotExported(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class Source(Planes):
     """A CT series.
 
     images: datasets without pixels, one per slice from the lowest position on, or one multi-frame image. frames: for
-    each slice its image and frame number (0 in a single-frame image). origins (n, 3), row and column (3,): place of the
-    first pixel and directions in LPS mm; spacing: (2,) mm between rows, between columns; shape: rows and columns.
+    each slice its image and frame number (0 in a single-frame image).
     """
 
     images: list[Dataset]
     frames: list[tuple[int, int]]
-    origins: np.ndarray
-    row: np.ndarray
-    column: np.ndarray
-    spacing: np.ndarray
-    shape: tuple[int, int]
 
     @property
     def first(self) -> Dataset:
