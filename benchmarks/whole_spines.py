@@ -4,7 +4,8 @@
 
 Straightens the run's scans, trains every network of the ensemble on the training patients, and measures them on the
 test patients: whole patients by each network and by all together, and vertebrae by the calibrated ensemble. The
-settings are the defaults but for `--config`. Everything is written into FOLDER; a stopped one goes on.
+settings are the defaults but for `--config`. With `--further N` the training also sees N phantoms that are in no run,
+drawn as the settings say. Everything is written into FOLDER; a stopped one goes on.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from further_phantoms import further_spines, read_spine
 from trained_on_grades import METRICS, merged
 from vertegrade.arrays import read_array, write_array
 from vertegrade.ct.volume import read_volume
@@ -23,6 +25,7 @@ from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.evaluation.scan_scores import READINGS, scan_metrics
 from vertegrade.files import sha256_of, write_json
 from vertegrade.graders.seq2seq.scoring import score_tables
+from vertegrade.graders.seq2seq.sequences import SpineScan
 from vertegrade.graders.seq2seq.straighten import straight_spines
 from vertegrade.graders.seq2seq.training_job import Seq2seqTrainingJob
 from vertegrade.graders.seq2seq.weights import geometry_text, load_networks
@@ -50,6 +53,17 @@ from vertegrade.workflow.job import continue_log
 CANAL = Path("models/localizer/canal.safetensors")
 
 
+class WithFurther(Seq2seqTrainingJob):
+    """The training of the workflow with further phantoms."""
+
+    further: list[Path]
+
+    def graded(self, split: str) -> list[SpineScan]:
+        """The run's scans of a split, and for training all further ones."""
+        own = super().graded(split)
+        return [*own, *map(read_spine, self.further)] if split == "train" else own
+
+
 def straighten(results: Path, folder: Path, shard: str, settings: Settings) -> None:
     """The straight spines of a shard, unless they are there."""
     if (folder / f"{shard}_bodies.parquet").is_file():
@@ -68,10 +82,13 @@ def straighten(results: Path, folder: Path, shard: str, settings: Settings) -> N
     write_table(folder / f"{shard}_bodies.parquet", bodies, SPINE_BODIES)
 
 
-def train(results: Path, folder: Path, shards: list[str], settings: Settings, seed: int, threads: int) -> Path:
+def train(
+    results: Path, folder: Path, shards: list[str], settings: Settings, seed: int, threads: int, further: list[Path]
+) -> Path:
     """The weights of the ensemble; a training that was stopped goes on."""
     block, rule = settings.seq2seq, "train_seq2seq"
-    job = Seq2seqTrainingJob(
+    job = WithFurther(
+        further=further,
         arrays=[folder / f"{shard}.npy" for shard in shards],
         spines=[folder / f"{shard}.parquet" for shard in shards],
         bodies=[folder / f"{shard}_bodies.parquet" for shard in shards],
@@ -133,6 +150,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=31415)
     parser.add_argument("--config", type=Path, nargs="*", default=[], help="config files over the defaults")
+    parser.add_argument("--further", type=int, default=0, help="phantoms that the training sees beside the run's")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +162,8 @@ if __name__ == "__main__":
     shards = sorted(path.stem for path in (given.results / "crops").glob("*.parquet"))
     for shard in shards:
         straighten(given.results, given.folder, shard, settings)
-    train(given.results, given.folder, shards, settings, given.seed, given.threads)
+    further = further_spines(given.folder / "further", given.further, settings, load_canal(CANAL, "cpu"))
+    train(given.results, given.folder, shards, settings, given.seed, given.threads, further)
     figures = measured(given.results, given.folder, shards, settings, given.seed)
     write_json(given.folder / "figures.json", figures)
     for network, own in figures["patients"]["networks"].items():
