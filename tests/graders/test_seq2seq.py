@@ -13,7 +13,7 @@ from helpers.stopped_training import stopped_after
 from helpers.tiny_spines import MODEL, SPINE, TRAIN, spine, spine_job
 from vertegrade.ct.volume import AIR_HU
 from vertegrade.graders.seq2seq.augmentation import changed
-from vertegrade.graders.seq2seq.network import DECODERS, SpineNetwork, member_names
+from vertegrade.graders.seq2seq.network import DECODERS, FIRST_PLACES, SpineNetwork, member_names, places
 from vertegrade.graders.seq2seq.patches import UNKNOWN, patch_grades, patch_starts, shares, vertebra_probabilities
 from vertegrade.graders.seq2seq.scoring import ENSEMBLE, score_tables
 from vertegrade.graders.seq2seq.sequences import cut, real_patches
@@ -91,6 +91,27 @@ def test_a_patch_is_judged_with_its_neighbours_and_in_its_place(variant: str) ->
         assert not torch.allclose(network(x, real)[0][0, 3], network(other, real)[0][0, 3], atol=1e-6)
         turned = network(x.flip(0), real)[0][0].flip(0)
         assert not torch.allclose(network(x, real)[0][0], turned, atol=1e-6)
+
+
+def test_a_training_knows_all_places_of_a_long_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step sees a few patches; those of a whole scan are more, and their places were learned too."""
+    seen: list[int] = []
+
+    def watched(first: int, count: int, features: int) -> torch.Tensor:
+        seen.append(first)
+        return places(first, count, features)
+
+    monkeypatch.setattr("vertegrade.graders.seq2seq.network.places", watched)
+    network = SpineNetwork(MODEL, "transformer")
+    x, real = batch([4])
+    for _ in range(40):
+        network(x, real)
+    assert len(set(seen)) > 20
+    assert max(seen) >= FIRST_PLACES // 2
+    seen.clear()
+    network.eval()(x, real)
+    assert seen == [0]
+    torch.testing.assert_close(places(3, 2, 8), places(0, 5, 8)[3:])
 
 
 def test_unknown_grades_count_for_nothing_and_balanced_grades_alike() -> None:

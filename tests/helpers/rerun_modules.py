@@ -186,7 +186,6 @@ MODULES: dict[str, set[str]] = {
     "graders/seq2seq/": set(),
     "graders/dae/": DAE,
     "graders/dae/augmentation.py": {"train_dae"},
-    "graders/dae/optimiser.py": {"train_dae"},
     "graders/dae/training.py": {"train_dae"},
     "graders/dae/training_job.py": {"train_dae"},
     "graders/dae/validation.py": {"train_dae"},

@@ -26,7 +26,9 @@ class ClassifierTrainSettings(Section):
     balanced: bool = setting(
         True, "As many vertebrae of each grade in a batch. False: as they come, so that most are intact."
     )
-    optimiser: Literal["adamw", "sgd"] = setting("adamw", "AdamW, or SGD with a momentum of 0.9.")
+    optimiser: Literal["muon", "adamw", "sgd"] = setting(
+        "adamw", "`muon` for weight matrices and AdamW for the rest, AdamW, or SGD with a momentum of 0.9."
+    )
     learning_rate: float = setting(1.0e-3, "Learning rate after warm-up.", gt=0)
     learning_rate_schedule: Literal["cosine", "constant"] = setting(
         "cosine", "`cosine` falls to zero at the last step; `constant` stays."

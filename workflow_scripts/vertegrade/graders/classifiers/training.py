@@ -22,13 +22,13 @@ from vertegrade.settings.base import Section
 from vertegrade.settings.classifiers import ClassifierAugmentSettings, ClassifierTrainSettings
 from vertegrade.training.average import moving_average
 from vertegrade.training.loop import Recipe, Training, shown
+from vertegrade.training.optimisers import optimisers
 from vertegrade.training.processes import Processes
 from vertegrade.training.schedule import rate_share
 from vertegrade.training.seeds import own_generators, step_seed
 from vertegrade.training.states import States
 
 log = logging.getLogger(__name__)
-MOMENTUM = 0.9
 
 
 class Learning:
@@ -64,18 +64,11 @@ class Learning:
 
 def recipe(network: nn.Module, train: ClassifierTrainSettings, method: str) -> Recipe:
     """How the weights follow from their gradients."""
-    weights = network.parameters()
-    rate, decay = train.learning_rate, train.weight_decay
-    optimiser: torch.optim.Optimizer = (
-        torch.optim.AdamW(weights, rate, weight_decay=decay)
-        if train.optimiser == "adamw"
-        else torch.optim.SGD(weights, rate, momentum=MOMENTUM, weight_decay=decay)
-    )
     return Recipe(
         steps=train.steps,
-        optimisers=[optimiser],
+        optimisers=optimisers(network, train),
         learning_rate=lambda step: (
-            rate * rate_share(step, train.steps, train.warmup_steps, train.learning_rate_schedule)
+            train.learning_rate * rate_share(step, train.steps, train.warmup_steps, train.learning_rate_schedule)
         ),
         average=moving_average(train.ema_decay),
         gradient_clip=train.gradient_clip,

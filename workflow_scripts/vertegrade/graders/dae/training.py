@@ -12,7 +12,6 @@ from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.augmentation import augmented
 from vertegrade.graders.dae.diffusion import NOISE_LEVELS, Diffusion
 from vertegrade.graders.dae.network import DaeNetwork
-from vertegrade.graders.dae.optimiser import optimisers
 from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.graders.dae.validation import Validation
 from vertegrade.graders.dae.weights import save_dae
@@ -20,6 +19,7 @@ from vertegrade.settings.dae import DaeModelSettings, DaeTrainSettings
 from vertegrade.training.average import moving_average
 from vertegrade.training.interruption import Interruption
 from vertegrade.training.loop import Recipe, Training, shown
+from vertegrade.training.optimisers import optimisers
 from vertegrade.training.processes import Processes
 from vertegrade.training.schedule import rate_share
 from vertegrade.training.seeds import batch_positions, own_generators, step_seed
@@ -123,7 +123,7 @@ def recipe(network: nn.Module, train: DaeTrainSettings) -> Recipe:
     """How the DAE's weights follow from its gradients."""
     return Recipe(
         steps=train.steps,
-        optimisers=optimisers(network, train),
+        optimisers=optimisers(network, train, train.fused),
         learning_rate=lambda step: learning_rate(step, train),
         average=moving_average(train.ema_decay),
         gradient_clip=train.gradient_clip,

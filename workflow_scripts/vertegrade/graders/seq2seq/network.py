@@ -18,6 +18,7 @@ from vertegrade.settings.seq2seq import Seq2seqModelSettings
 
 ATTENTION_HEADS = 4
 LONGEST = 10_000.0  # of the sines of a patch's place (Vaswani et al. 2017)
+FIRST_PLACES = 64  # places at which a sequence may begin in training: those of the longest scan are all learned
 
 
 class Recurrent(nn.Module):
@@ -55,7 +56,11 @@ class Convolution(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Attention between all patches of a scan, with sines for their places."""
+    """Attention between all patches of a scan, with sines for their places.
+
+    A step of a training sees a few patches of a scan, so that places beyond these would be new to the network. There
+    the sequence begins at a random place.
+    """
 
     def __init__(self, features: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -66,7 +71,8 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         """See `Recurrent`."""
-        found: Tensor = self.layers(x + places(x.shape[1], x.shape[2]).to(x), src_key_padding_mask=~real)
+        first = int(torch.randint(FIRST_PLACES, ())) if self.training else 0
+        found: Tensor = self.layers(x + places(first, x.shape[1], x.shape[2]).to(x), src_key_padding_mask=~real)
         return found
 
 
@@ -99,10 +105,10 @@ class SpineNetwork(nn.Module):
         return log_p, self.scan_head(torch.cat([worst, mean], dim=1))
 
 
-def places(count: int, features: int) -> Tensor:
-    """Sines and cosines (count, features) of the places of a sequence."""
+def places(first: int, count: int, features: int) -> Tensor:
+    """Sines and cosines (count, features) of the places `first` and following."""
     rate = torch.exp(torch.arange(0, features, 2) * (-math.log(LONGEST) / features))
-    angle = torch.arange(count)[:, None] * rate
+    angle = torch.arange(first, first + count)[:, None] * rate
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
 
 

@@ -1,25 +1,47 @@
-"""What changes the weights: AdamW for all of them, or Muon for matrices and AdamW for the rest.
+"""What changes the weights: AdamW or SGD for all of them, or Muon for matrices and AdamW for the rest.
 
 Muon (Jordan et al. 2024; torch.optim.Muon) moves a matrix of weights by its gradient made orthogonal, so that all
-directions are learned at the same pace; a convolution counts as the matrix (out, in * rows * columns).
+directions are learned at the same pace; a convolution counts as the matrix (out, all else).
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from vertegrade.settings.dae import DaeTrainSettings
+MOMENTUM = 0.9  # of SGD
 
 
-def optimisers(network: nn.Module, train: DaeTrainSettings) -> list[torch.optim.Optimizer]:
-    """AdamW, or AdamW and Muon, over the weights of a network on its device."""
+class Optimisation(Protocol):
+    """What is asked of the settings of a training. optimiser: `adamw`, `muon` or `sgd`."""
+
+    @property
+    def optimiser(self) -> str:
+        """Which one."""
+
+    @property
+    def learning_rate(self) -> float:
+        """After warm-up."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Share of a weight that a step takes away, times the rate."""
+
+
+def optimisers(network: nn.Module, train: Optimisation, fused: bool = False) -> list[torch.optim.Optimizer]:
+    """All that changes the weights of a network on its device. fused: AdamW in one kernel."""
+    if train.optimiser == "sgd":
+        return [
+            torch.optim.SGD(
+                network.parameters(), train.learning_rate, momentum=MOMENTUM, weight_decay=train.weight_decay
+            )
+        ]
     muon = train.optimiser == "muon"
     weights = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
     matrices = [weight for name, weight in weights if muon and is_matrix(name, weight)]
     others = [weight for name, weight in weights if not (muon and is_matrix(name, weight))]
     rate, decay = train.learning_rate, train.weight_decay
-    adamw = torch.optim.AdamW(others, rate, weight_decay=decay, fused=train.fused or None)
+    adamw = torch.optim.AdamW(others, rate, weight_decay=decay, fused=fused or None)
     return [adamw, _muon(matrices, rate, decay)] if matrices else [adamw]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from helpers.tiny_dae import MODEL, TRAIN
 from vertegrade.graders.dae.network import DaeNetwork
-from vertegrade.graders.dae.optimiser import is_matrix, optimisers
+from vertegrade.training.optimisers import is_matrix, optimisers
 
 
 def stepped(kind: str) -> tuple[DaeNetwork, DaeNetwork]:
@@ -25,7 +25,7 @@ def stepped(kind: str) -> tuple[DaeNetwork, DaeNetwork]:
     return before, after
 
 
-@pytest.mark.parametrize("kind", ["muon", "adamw"])
+@pytest.mark.parametrize("kind", ["muon", "adamw", "sgd"])
 def test_every_weight_moves(kind: str) -> None:
     before, after = stepped(kind)
     assert all(not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
@@ -49,7 +49,7 @@ def test_maps_of_the_position_are_no_matrix() -> None:
     assert "unet.stem.weight" not in names
 
 
-@pytest.mark.parametrize("kind", ["muon", "adamw"])
+@pytest.mark.parametrize("kind", ["muon", "adamw", "sgd"])
 def test_weights_decay_as_asked(kind: str) -> None:
     """Where nothing is to be learned, each weight becomes smaller by the rate times the decay."""
     torch.manual_seed(0)
