@@ -85,14 +85,24 @@ def trust(comparison: pd.DataFrame, confidence: float) -> str:
             "of ROC AUC leaves out 0."
         )
     tied = [pair for pair in combinations(methods, 2) if _is_open(pair, better) and not beaten.issuperset(pair)]
-    told = [f"{METHODS[one].label} ranks vertebrae better than {METHODS[other].label}" for one, other in sorted(better)]
+    unbeaten = [name for name in methods if name not in beaten]
     return " ".join(
         [
-            f"No method can be trusted above all others. The {interval} of the paired difference of ROC AUC contains "
-            f"0, so these cannot be told apart: {'; '.join(_tie(pair, cells) for pair in tied)}.",
-            *([f"Beyond chance, {joined(told)}."] if told else []),
+            "No method can be trusted above all others.",
+            *([f"None ranks vertebrae better than {_either(unbeaten)} beyond chance."] if better and unbeaten else []),
+            f"The {interval} of the paired difference of ROC AUC contains 0, so these cannot be told apart: "
+            f"{'; '.join(_tie(pair, cells) for pair in tied)}.",
+            *([f"Beyond chance, {_order(methods, better)}."] if better else []),
         ]
     )
+
+
+def _order(methods: list[str], better: set[tuple[str, str]]) -> str:
+    """`DAE ranks vertebrae better than PCA and SupCon; Keypoints better than PCA`: who beats most comes first."""
+    worse = {name: [other for other in methods if (name, other) in better] for name in methods}
+    most_first = sorted((name for name in methods if worse[name]), key=lambda name: -len(worse[name]))
+    told = [f"{METHODS[name].label} better than {_names(worse[name])}" for name in most_first]
+    return "; ".join([told[0].replace(" better", " ranks vertebrae better", 1), *told[1:]])
 
 
 def _better(one: str, other: str, cells: Mapping[tuple[str, str, str, str], Cell]) -> tuple[str, str] | None:
@@ -112,6 +122,10 @@ def _tie(pair: tuple[str, str], cells: Mapping[tuple[str, str, str, str], Cell])
     cell = cells[(*pair, VERTEBRAE, DECIDES)]
     difference = signed(cell).replace(" (", ", ").removesuffix(")")
     return f"{_names(list(pair))} (difference {difference}{', no interval' * (cell['low'] is None)})"
+
+
+def _either(methods: list[str]) -> str:
+    return _names(methods).replace(" and ", " or ")
 
 
 def _names(methods: list[str]) -> str:
