@@ -17,7 +17,7 @@ from vertegrade.graders.seq2seq.network import DECODERS, FIRST_PLACES, SpineNetw
 from vertegrade.graders.seq2seq.patches import UNKNOWN, patch_grades, patch_starts, shares, vertebra_probabilities
 from vertegrade.graders.seq2seq.scoring import ENSEMBLE, score_tables
 from vertegrade.graders.seq2seq.sequences import cut, real_patches
-from vertegrade.graders.seq2seq.training import Learning, likelihood, spine_loss
+from vertegrade.graders.seq2seq.training import Learning, concordance, likelihood, spine_loss
 from vertegrade.graders.seq2seq.training_job import Seq2seqTrainingJob
 from vertegrade.graders.seq2seq.weights import load_networks
 from vertegrade.grading.rows import GradingError
@@ -121,6 +121,18 @@ def test_unknown_grades_count_for_nothing_and_balanced_grades_alike() -> None:
     assert likelihood(log_p, grade, False).item() == pytest.approx(((of_intact.sum() + of_moderate) / 4).item())
     assert likelihood(log_p, grade, True).item() == pytest.approx(((of_intact.mean() + of_moderate) / 2).item())
     assert likelihood(log_p, torch.full((6,), UNKNOWN), True) == 0
+
+
+def test_the_step_is_chosen_by_ranks_so_that_one_who_knows_something_wins() -> None:
+    grade = np.array([0, 0, 0, 1, 2, 3])
+    knows_nothing = np.full((6, 4), 0.25)
+    knows_but_says_intact = np.array([[0.9, 0.1, 0, 0]] * 3 + [[0.8, 0.2, 0, 0], [0.7, 0.3, 0, 0], [0.6, 0.4, 0, 0]])
+    assert concordance(knows_nothing, grade) == 0.5
+    assert concordance(knows_but_says_intact, grade) == 1
+    assert concordance(knows_but_says_intact[::-1], grade) == 0.25
+    assert concordance(knows_but_says_intact[:3], grade[:3]) == 0.5
+    one_swap = knows_but_says_intact[[0, 1, 2, 3, 5, 4]]
+    assert concordance(one_swap, grade) == pytest.approx(5 / 6)  # each two grades alike, however many have them
 
 
 def test_ends_of_bodies_move_with_the_image() -> None:

@@ -71,18 +71,23 @@ class Seq2seqTrainSettings(ClassifierTrainSettings):
     """The training of each variant. Validation patients choose the step whose weights are kept."""
 
     steps: int = setting(800, "Optimiser steps.", ge=1)
-    batch_size: int = setting(6, "Scans per step.", "scans", ge=1)
+    batch_size: int = setting(
+        24, "Scans per step. Many scans with few patches each teach more than few with many.", "scans", ge=1
+    )
     balanced: bool = setting(
         True, "As many scans with a fracture as without in a batch, and all grades count alike in the loss."
     )
-    validate_every: int = setting(50, "Steps between looks at the validation patients.", ge=1)
+    optimiser: Literal["muon", "adamw", "sgd"] = setting(
+        "muon", "`muon` for weight matrices and AdamW for the rest, AdamW, or SGD with a momentum of 0.9."
+    )
+    learning_rate: float = setting(5.0e-3, "Learning rate after warm-up.", gt=0)
     patches: int = setting(
-        16, "Patches of a scan that a step sees at most, one after the other; the others at other steps.", ge=1
+        4, "Patches of a scan that a step sees at most, one after the other; the others at other steps.", ge=1
     )
     overlap: float = setting(
-        0.5, "Share of a body's height that a patch needs to have its grade.", "fraction", gt=0, le=1
+        0.9, "Share of a body's height that a patch needs to have its grade.", "fraction", gt=0, le=1
     )
-    scan_loss: float = setting(0.5, "Weight of the loss of the scan's worst grade beside that of the patches'.", ge=0)
+    scan_loss: float = setting(0.2, "Weight of the loss of the scan's worst grade beside that of the patches'.", ge=0)
     augment: Seq2seqAugmentSettings = section(Seq2seqAugmentSettings, "Random changes of training scans.")
 
 

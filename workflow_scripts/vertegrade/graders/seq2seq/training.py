@@ -4,14 +4,16 @@ import hashlib
 import logging
 from contextlib import nullcontext
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vertegrade.graders.classifiers.training import recipe, selection_score
+from vertegrade.graders.classifiers.training import recipe
 from vertegrade.graders.seq2seq.augmentation import changed
 from vertegrade.graders.seq2seq.network import SpineNetwork
 from vertegrade.graders.seq2seq.patches import UNKNOWN, patch_grades, patch_starts, shares
@@ -114,18 +116,34 @@ def likelihood(log_p: Tensor, grade: Tensor, balanced: bool) -> Tensor:
 
 
 def validation_score(network: nn.Module, scans: list[SpineScan], settings: Seq2seqSettings) -> float:
-    """How good a network is on validation scans: higher is better, 0 perfect; vertebrae and whole scans count alike."""
+    """How well a network ranks validation scans, 0.5 to 1; their vertebrae and their worst grades count alike.
+
+    Ranks, and not probabilities: of the patches that show a vertebra the best one counts, so that a network that knows
+    something says "intact" too often until it is calibrated, and would lose to one that knows nothing.
+    """
     device = next(network.parameters()).device
-    log_p, grades, of_scans, worst = [], [], [], []
+    vertebrae, grades, of_scans, worst = [], [], [], []
     for scan in scans:
         scored = score_scan(network, scan, settings.model.windows_hu, settings.spine, device)
         known = scan.grade != UNKNOWN
-        log_p.append(np.log(scored.vertebrae[known]))
+        vertebrae.append(scored.vertebrae[known])
         grades.append(scan.grade[known])
-        of_scans.append(np.log(scored.scan))
+        of_scans.append(scored.scan)
         worst.append(int(scan.grade.max()))
-    of_vertebrae = selection_score(np.concatenate(log_p), np.concatenate(grades))
-    return (of_vertebrae + selection_score(np.stack(of_scans), np.array(worst))) / 2
+    of_vertebrae = concordance(np.concatenate(vertebrae), np.concatenate(grades))
+    return (of_vertebrae + concordance(np.stack(of_scans), np.array(worst))) / 2
+
+
+def concordance(p: np.ndarray, grade: np.ndarray) -> float:
+    """How often the higher of two grades has the higher expected grade: mean AUC of each two grades, these alike.
+
+    p: probabilities (N, 4). grade: (N,). Where all have one grade nothing can be ranked, which counts as chance.
+    """
+    if len(np.unique(grade)) < 2:
+        return 0.5
+    expected = p @ np.array(GRADES)
+    pairs = [np.isin(grade, pair) for pair in combinations(np.unique(grade), 2)]
+    return float(np.mean([roc_auc_score(grade[two] == grade[two].max(), expected[two]) for two in pairs]))
 
 
 def train_member(
