@@ -140,6 +140,8 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 8 compare --configfile mine.yaml": Typed("compare_methods", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/hard_phantoms.yaml -- "
     "results/hard_phantoms/evaluation/keypoints/metrics.json": Typed(planned=True),
+    ".venv/bin/snakemake --cores 2 --configfile presets/hard_phantoms.yaml presets/all_methods.yaml -- "
+    "all compare": Typed(planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/follow_up.yaml": By(
         "tests/runs/test_runs_follow_up.py", "presets/follow_up.yaml"
     ),
