@@ -12,9 +12,10 @@ from helpers.bone_vertebrae import SHAPE, SOFTMAX, TRAIN, vertebrae
 from helpers.stopped_training import stopped_after
 from vertegrade.metastasis.classes import ANSWERS, BASELINE, CLASSES, MULTITASK
 from vertegrade.metastasis.network.augmentation import augmented
+from vertegrade.metastasis.network.fusion import DECAYS, FOLDS, best_decay, fit_fusion, fit_mlp
 from vertegrade.metastasis.network.learning import BoneLearning, fusion_patients, train_network
 from vertegrade.metastasis.network.losses import class_of, main_losses, side_losses
-from vertegrade.metastasis.network.model import Answers, BoneNetwork, NetworkShape, answers_of, shape_of
+from vertegrade.metastasis.network.model import Answers, BoneNetwork, NetworkShape, answers_of, fusion_mlp, shape_of
 from vertegrade.metastasis.network.pacing import pace, pace_share
 from vertegrade.metastasis.network.predict import predict
 from vertegrade.metastasis.network.vertebrae import Vertebrae, network_input
@@ -223,3 +224,31 @@ def test_the_best_look_is_kept(tmp_path: Path) -> None:
     assert again.look(layer, 7) == {"loss": 1.0}  # as good is no better
     step, figure, tensors = again.best()
     assert (step, figure, tensors["weight"].item()) == (1, 1.0, 1.0)
+
+
+def test_the_mlp_of_few_patients_learns_what_holds_and_the_many_do_not_teach_the_rare() -> None:
+    """What smoothing gives to other classes is not weighed by how rare they are: 950 normal ones stay normal."""
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.tensor([0] * 950 + [1] * 20 + [2] * 10 + [3] * 20)
+    where = torch.tensor([[-3.0, -3.0], [3.0, -3.0], [3.0, 3.0], [-3.0, 3.0]])
+    logits = where[classes] + 0.5 * torch.randn((len(classes), 2), generator=generator)
+    torch.manual_seed(0)
+    mlp = fusion_mlp(8)
+    loss = fit_mlp(mlp, logits, classes, 1e-3, 0.1)
+    assert loss < 0.6
+    assert (mlp(logits).argmax(dim=1) == classes).float().mean() > 0.97
+
+
+def test_patients_left_out_choose_the_penalty_of_the_mlp() -> None:
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.arange(40) % 4
+    where = torch.tensor([[-3.0, -3.0], [3.0, -3.0], [3.0, 3.0], [-3.0, 3.0]])
+    noise = torch.randn((40, 2), generator=generator)
+    folds = np.arange(40) // 4 % FOLDS
+    torch.manual_seed(0)
+    mlp = fusion_mlp(8)
+    assert best_decay(mlp, noise, classes, folds, 0.1) == DECAYS[-1]
+    assert best_decay(mlp, where[classes] + 0.1 * noise, classes, folds, 0.1) < DECAYS[-1]
+    assert best_decay(mlp, noise, classes, np.zeros(40, np.int64), 0.1) == DECAYS[-1]
+    figures = fit_fusion(BoneNetwork(SHAPE), vertebrae(), "cpu", 0.1)
+    assert {figures["fusion_decay_slices"], figures["fusion_decay_vertebrae"]} <= set(DECAYS)

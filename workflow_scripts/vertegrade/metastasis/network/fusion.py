@@ -1,9 +1,11 @@
 """The MLP that makes four classes of two answers, fitted to patients from whom the network did not learn."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from vertegrade.metastasis.classes import CLASSES
@@ -13,48 +15,87 @@ from vertegrade.metastasis.network.predict import logits_of
 from vertegrade.metastasis.network.vertebrae import Vertebrae
 
 ITERATIONS = 200
-DECAY = 1e-3  # keeps logits of separable classes finite
+# Penalties of the squared weights, of which patients left out choose one: these patients are few, and an MLP of a small
+# penalty learns them by heart.
+DECAYS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+FOLDS = 5
 
 
 def fit_fusion(network: BoneNetwork, vertebrae: Vertebrae, device: str, smoothing: float) -> dict[str, float]:
-    """Fit the MLPs of slices and of vertebrae in place; returns their losses. Classes count equally.
+    """Fit the MLPs of slices and of vertebrae in place; returns their losses and penalties. Classes count equally.
 
     ValueError where the vertebrae lack a class.
     """
     found = logits_of(network, vertebrae, device)
-    levels: dict[str, tuple[Tensor, Tensor]] = {
-        "slices": (found.slices.flatten(0, 1), class_of(torch.from_numpy(vertebrae.slice_answers)).flatten()),
-        "vertebrae": (network.of_vertebrae(found.slices), torch.from_numpy(vertebrae.classes)),
+    _, patients = np.unique(vertebrae.labels["patient_id"], return_inverse=True)
+    each = vertebrae.slice_answers.shape[1]
+    levels: dict[str, tuple[Tensor, Tensor, NDArray[np.int64]]] = {
+        "slices": (
+            found.slices.flatten(0, 1),
+            class_of(torch.from_numpy(vertebrae.slice_answers)).flatten(),
+            np.repeat(patients, each),
+        ),
+        "vertebrae": (network.of_vertebrae(found.slices), torch.from_numpy(vertebrae.classes), patients),
     }
-    losses = {}
-    for level, (logits, classes) in levels.items():
+    figures: dict[str, float] = {}
+    for level, (logits, classes, patient) in levels.items():
         known = classes >= 0
         counts = np.bincount(classes[known].numpy(), minlength=len(CLASSES))
         if not counts.all() and level == "vertebrae":
             _refuse(counts)
-        losses[f"fusion_loss_{level}"] = _fit(network, level, logits[known], classes[known], counts, smoothing)
-    return losses
+        mlp = network.fusions[level].cpu()
+        decay = best_decay(mlp, logits[known], classes[known], patient[known.numpy()] % FOLDS, smoothing)
+        loss = fit_mlp(mlp, logits[known], classes[known], decay, smoothing)
+        figures |= {f"fusion_loss_{level}": loss, f"fusion_decay_{level}": decay}
+    return figures
 
 
-def _fit(
-    network: BoneNetwork, level: str, logits: Tensor, classes: Tensor, counts: NDArray[np.int64], smoothing: float
-) -> float:
-    mlp = network.fusions[level].cpu().requires_grad_(True)
-    present = torch.from_numpy(counts).clamp(min=1)
-    weights = (len(classes) / present / int((counts > 0).sum())).float()
+def fit_mlp(mlp: nn.Module, logits: Tensor, classes: Tensor, decay: float, smoothing: float) -> float:
+    """Fit an MLP in place to logits (N, 2) and classes (N,), each class as much as the others; returns its loss."""
+    mlp.requires_grad_(True)
+    weights = _weights(classes)
     optimiser = torch.optim.LBFGS(mlp.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
-    def loss() -> Tensor:
+    def penalised() -> Tensor:
         optimiser.zero_grad()
-        cost = functional.cross_entropy(mlp(logits), classes, weight=weights, label_smoothing=smoothing)
-        cost = cost + DECAY * sum((weight**2).sum() for weight in mlp.parameters())
+        cost = _loss(mlp(logits), classes, weights, smoothing)
+        cost = cost + decay * sum((weight**2).sum() for weight in mlp.parameters())
         cost.backward()
         return cost
 
-    optimiser.step(loss)
-    last = float(loss().detach())
+    optimiser.step(penalised)
     mlp.requires_grad_(False)
-    return last
+    return float(_loss(mlp(logits), classes, weights, smoothing))
+
+
+def best_decay(mlp: nn.Module, logits: Tensor, classes: Tensor, folds: NDArray[np.int64], smoothing: float) -> float:
+    """The penalty with the least loss of patients who were left out; the largest of one patient alone."""
+    weights, losses = _weights(classes), {}
+    if len(np.unique(folds)) < 2:
+        return DECAYS[-1]
+    for decay in DECAYS:
+        answers = torch.zeros(len(classes), len(CLASSES))
+        for fold in np.unique(folds):
+            left_out = torch.from_numpy(folds == fold)
+            fitted = deepcopy(mlp)
+            fit_mlp(fitted, logits[~left_out], classes[~left_out], decay, smoothing)
+            answers[left_out] = fitted(logits[left_out])
+        losses[decay] = float(_loss(answers, classes, weights, smoothing))
+    return min(losses, key=lambda decay: losses[decay])
+
+
+def _weights(classes: Tensor) -> Tensor:
+    return (1 / torch.bincount(classes, minlength=len(CLASSES)).clamp(min=1))[classes]
+
+
+def _loss(logits: Tensor, classes: Tensor, weights: Tensor, smoothing: float) -> Tensor:
+    """Mean cross-entropy, weighted by answer (N,).
+
+    Not by torch's `weight`, which also weighs what smoothing gives to the other classes: the many normal slices would
+    teach the rare classes more than their own.
+    """
+    each = functional.cross_entropy(logits, classes, label_smoothing=smoothing, reduction="none")
+    return (weights * each).sum() / weights.sum()
 
 
 def _refuse(counts: NDArray[np.int64]) -> None:
