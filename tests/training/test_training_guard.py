@@ -9,15 +9,15 @@ from torch import nn
 from helpers.tiny_dae import MODEL, TRAIN, pixels, states
 from helpers.toy_training import toy_network, trained
 from vertegrade.graders.crops import Crops
-from vertegrade.graders.dae import optimiser
 from vertegrade.graders.dae.training import train_dae
+from vertegrade.training import optimisers
 from vertegrade.training.guard import STEPS, Guard
 
 CHANNELS_LAST = TRAIN.model_copy(update={"channels_last": True})
 
 
 def test_weights_flattened_in_channels_last_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimiser, "_as_matrix", lambda weight, order: weight.detach().flatten(1))
+    monkeypatch.setattr(optimisers, "_as_matrix", lambda weight, order: weight.detach().flatten(1))
     train_dae(Crops([pixels()]), MODEL, TRAIN, states(tmp_path / "a"), tmp_path / "a.safetensors", 0, "cpu", 1)
     with pytest.raises(RuntimeError, match=r"% of the weights\) had a gradient in 3 steps and did not move"):
         train_dae(Crops([pixels()]), MODEL, CHANNELS_LAST, states(tmp_path), tmp_path / "w.safetensors", 0, "cpu", 1)
