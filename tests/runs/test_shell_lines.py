@@ -135,6 +135,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/snakemake --cores 8 challenge --configfile mine.yaml": Typed("evaluate_challenge", planned=True),
     ".venv/bin/snakemake --cores 1 --configfile presets/shipped_localizer.yaml -- train_localizer": Typed(planned=True),
     "snakemake --cores 2 metastasis": Typed(planned=True),
+    ".venv/bin/snakemake --cores 2 --configfile presets/metastasis_cpu.yaml -- metastasis": Typed(planned=True),
     "snakemake --cores 2 compare": By("tests/runs/test_runs_compare.py", '"compare"'),
     ".venv/bin/snakemake --cores 2 compare": By("tests/runs/test_runs_compare.py", '"compare"'),
     ".venv/bin/snakemake --cores 8 compare --configfile mine.yaml": Typed("compare_methods", planned=True),
@@ -172,7 +173,8 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/python benchmarks/gpu.py OUT": Known(),
     ".venv/bin/python benchmarks/canal.py --shared ../shared/data --phantoms 8": Known(),
     ".venv/bin/python benchmarks/train_canal.py FOLDER": Known(),
-    ".venv/bin/python benchmarks/whole_spines.py results FOLDER": Known(),
+    ".venv/bin/python benchmarks/whole_spines.py results/all_methods FOLDER --further 600 --config "
+    "presets/hard_phantoms.yaml presets/all_methods.yaml": Known(),
     ".venv/bin/python benchmarks/mutants.py": Known(),
     ".venv/bin/python benchmarks/crops_memory.py FOLDER train_pca": Known(),
     ".venv/bin/python benchmarks/looks_at.py RESULTS": Known(),
