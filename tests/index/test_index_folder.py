@@ -307,7 +307,7 @@ def test_sex_and_decade_come_from_the_headers_and_the_age_in_years_does_not(tmp_
         ("", "0-9"),
     ]
     assert found.notes == ["1 patient(s) whose series name different sexes: left empty; fill in `sex`"]
-    assert "063" not in (tmp_path / "scans.csv").read_text() + report_of(tmp_path / "scans.csv").read_text()
+    assert "063Y" not in (tmp_path / "scans.csv").read_text() + report_of(tmp_path / "scans.csv").read_text()
 
 
 def test_series_without_patient_id_are_told(tmp_path: Path) -> None:
