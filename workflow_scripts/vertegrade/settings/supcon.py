@@ -47,7 +47,7 @@ class SupconAugmentSettings(ClassifierAugmentSettings):
 class SupconTrainSettings(ClassifierTrainSettings):
     """The training. Validation patients choose the step whose weights are kept."""
 
-    steps: int = setting(400, "Optimiser steps.", ge=1)
+    steps: int = setting(800, "Optimiser steps.", ge=1)
     batch_size: int = setting(
         24, "Vertebrae per step, each in two changed views (published: 12 on each of two GPUs).", "vertebrae", ge=1
     )
@@ -55,7 +55,6 @@ class SupconTrainSettings(ClassifierTrainSettings):
         "muon", "`muon` for weight matrices and AdamW for the rest, AdamW, or SGD with a momentum of 0.9 (released)."
     )
     learning_rate: float = setting(5.0e-3, "Learning rate after warm-up.", gt=0)
-    validate_every: int = setting(50, "Steps between looks at the validation patients.", ge=1)
     reading: Literal["joint", "detached"] = setting(
         "joint",
         "`joint`: cross-entropy and contrastive loss train the network together, as the paper says. `detached`: the "
