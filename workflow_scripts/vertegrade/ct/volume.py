@@ -93,8 +93,13 @@ def write_volume(path: str | Path, volume: Volume, description: str = "") -> Non
     more than all the rest of a conversion.
     """
     image = nib.Nifti1Image(volume.hu, None, dtype=np.int16)
-    image.set_sform(volume.affine, code="scanner")
-    image.set_qform(volume.affine, code="scanner")
+    save_nifti(path, image, volume.affine, description)
+
+
+def save_nifti(path: str | Path, image: nib.Nifti1Image, affine: np.ndarray, description: str) -> None:
+    """Write an image with its affine to RAS mm, compressed: same values, same bytes."""
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description
     with (

@@ -10,16 +10,15 @@ from xml.etree import ElementTree
 
 import nibabel as nib
 import numpy as np
-from isal import igzip
 
 from vertegrade.annotations.masks import DAMAGE
 from vertegrade.annotations.tools import SPINEPS_IDS, TOTALSEGMENTATOR_IDS
 from vertegrade.arrays import Floats
 from vertegrade.ct.nifti_file import NIFTI_NAME, load_nifti
+from vertegrade.ct.volume import save_nifti
 from vertegrade.export.about import NAME, NOTICE
 from vertegrade.export.bodies import drawn_bodies, planes_of
 from vertegrade.export.findings import Finding
-from vertegrade.files import new_file
 
 # By kind of export: VerSe's label -> id of the tool, whose own maps are read by `annotations.tools`.
 IDS = {
@@ -60,18 +59,9 @@ def write_label_maps(findings: list[Finding], kinds: frozenset[str], path: Path,
 def _write(path: Path, labels: np.ndarray, affine: Floats, names: dict[int, str]) -> None:
     """Write labels, uint8 (i, j, k), with their affine to RAS mm and the names of ids: same labels, same bytes."""
     image = nib.Nifti1Image(labels, None, dtype=np.uint8)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner")
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = f"{NAME}: {NOTICE}"
     if names:
         image.header.extensions.append(_names(names))
-    with (
-        new_file(path) as temporary,
-        temporary.open("wb") as handle,
-        igzip.IGzipFile(filename="", mode="wb", compresslevel=1, fileobj=handle, mtime=0) as packed,
-    ):
-        image.to_stream(packed)
+    save_nifti(path, image, affine, f"{NAME}: {NOTICE}")
 
 
 def _names(names: dict[int, str]) -> nib.nifti1.Nifti1Extension:
