@@ -11,7 +11,7 @@ import pytest
 from helpers.drawn import drawn
 from helpers.needed import NO_CHROMIUM, lacking
 from helpers.page import Outline
-from helpers.patients import CARD, COHORT, index, patients, pictures, strips_of
+from helpers.patients import CARD, COHORT, FRACTURE, index, page, patient, patients, pictures, strips_of, without
 from vertegrade.cohort.qc import QcMark
 from vertegrade.plotting import NOTICE
 from vertegrade.report.patients.printing import browser, plain, print_pages
@@ -57,6 +57,19 @@ def test_marks_that_were_given_are_there_without_a_script() -> None:
     text = index(patients(marks={scan: QcMark("fail", "wrong scan")}))
     assert f'data-scan="{scan}" data-image="' in text
     assert f"{scan}: fail wrong scan</span>" in text
+
+
+def test_the_grade_beside_a_finding_is_that_of_the_vertebra_it_names() -> None:
+    """A withheld vertebra stands before a mild one, and takes no grade from it."""
+    mild = replace(FRACTURE, grade=1, severity=1.2)
+    withheld = without("T9", "unlike_training", "look_at_this", "unlike_training")
+    for vertebrae, grade in (((withheld, mild), None), ((withheld, FRACTURE), "3"), ((mild,), "1")):
+        (cell,) = re.findall(r'<td data-head="Worst finding"[^>]*>(.*?)</td>', index([patient(*vertebrae)]))
+        assert re.findall(r'class="chip"[^>]*><b>(\d)</b>', cell) == ([grade] if grade else [])
+    (cell,) = re.findall(r'<td data-head="Worst finding"[^>]*>(.*?)</td>', index([patient(mild)], fracture_grade=2))
+    assert cell == "No vertebral fracture in 1 evaluable vertebra, L1"
+    text = page(patient(withheld, mild))
+    assert text.count("T9: not evaluable by the program") == 1
 
 
 def test_it_says_which_model_graded_and_who_taught_it() -> None:

@@ -89,19 +89,20 @@ def patient_page(
     landmarks: LANDMARKS, at least those of the patient's scans. compared: these, each with an earlier one.
     """
     scans = [_scan(n, scan, landmarks, pictures, about) for n, scan in enumerate(patient.scans)]
-    worst = patient.found[0][1] if patient.found else None
+    told = words.told_of(patient, about.fracture_grade)
     fractured = bool(patient.fractured(about.fracture_grade))
     return _template("patient.html.j2").render(
         **_shared(about, []),
         patient=patient,
         headline=words.headline(patient, about.fracture_grade),
         alarm="fracture" if fractured else "look" if patient.looks else "",
-        doubts=doubts_of(" ".join(worst.flags)) if worst and (fractured or patient.looks) else [],
+        doubts=doubts_of(" ".join(told[1].flags)) if told else [],
         integrity=words.bone_integrity(patient, about.fracture_grade),
         others=[
             (scan.id, words.finding(vertebra, about.fracture_grade))
             for scan, vertebra in patient.found
-            if vertebra.look and not (vertebra is worst and not fractured)
+            # the headline asks for a look at its own one, unless that has a grade
+            if vertebra.look and not (told and vertebra is told[1] and vertebra.grade is None)
         ],
         not_evaluable=words.not_evaluable(patient),
         not_found=words.not_found(patient, about.graded),
@@ -242,12 +243,12 @@ def _row(patient: Patient, about: About) -> dict[str, Any]:
     )
     out = [scan for scan in patient.scans if scan.state != "done"]
     tags = {"fracture": fractured, "look": patient.looks, "none": not patient.graded, "out": out, "flag": flags}
-    worst = patient.graded[0][1] if patient.graded else None
+    told = words.told_of(patient, about.fracture_grade)
     return {
         "patient": patient,
         "tags": " ".join(name for name, has in tags.items() if has),
         "state": _state(patient),
-        "worst": worst,
+        "grade": told[1].grade if told else None,
         "headline": words.headline(patient, about.fracture_grade),
         "urgency": f"{patient.found[0][1].urgency if patient.found else -2:.2f}",
         "fractured": len(fractured),

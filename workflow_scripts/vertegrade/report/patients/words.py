@@ -55,10 +55,16 @@ def height_text(height: Height) -> str:
     return f"{height.column} height {height.mm:.0f} mm, {f'{below} % below' if below > 0 else 'not below'} expected"
 
 
+def told_of(patient: Patient, least: int) -> tuple[Scan, Vertebra] | None:
+    """The vertebra that the headline is about, with its scan; None where it is about none."""
+    return patient.found[0] if patient.fractured(least) or patient.looks else None
+
+
 def headline(patient: Patient, least: int) -> str:
     """The worst finding of a patient."""
-    if patient.found and (patient.fractured(least) or patient.looks):
-        scan, worst = patient.found[0]
+    about = told_of(patient, least)
+    if about:
+        scan, worst = about
         where = f" (scan {scan.id})" if len(patient.scans) > 1 else ""
         return f"{finding(worst, least)}{where}"
     if patient.graded:
