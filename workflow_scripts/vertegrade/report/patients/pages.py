@@ -27,6 +27,7 @@ from vertegrade.report.patients.follow_up import Comparison
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.report.patients.spine import Overlay, overlay
 from vertegrade.report.plain_words import flag_meaning, flag_text
+from vertegrade.report.severities import severity_text
 from vertegrade.report.sorting.script import sort_script
 from vertegrade.report.templates import PHANTOM_FACT, content_policy, templates
 from vertegrade.tables import HEIGHTS
@@ -188,7 +189,7 @@ def _vertebra(scan: Scan, vertebra: Vertebra, pictures: Pictures, about: About) 
         "about": vertebra,
         "crop": pictures.crop(scan.id, vertebra.label),
         "grade": words.grade_text(vertebra, about.fracture_grade),
-        "severity": _number(vertebra.severity, 1),
+        "severity": severity_text(vertebra.severity),
         "p_fracture": _number(vertebra.p_fracture, 2),
         "heights": [(f"{height.mm:.1f}", _against(height.loss)) for height in vertebra.heights],
         "others": [(METHODS[name].label, other) for name in about.methods[1:] if (other := _other(vertebra, name))],
@@ -202,7 +203,7 @@ def _vertebra(scan: Scan, vertebra: Vertebra, pictures: Pictures, about: About) 
 
 def _other(vertebra: Vertebra, method: str) -> str:
     grade, severity = vertebra.others.get(method, (None, math.nan))
-    return "" if grade is None else f"{grade} ({_number(severity, 1)})"
+    return "" if grade is None else f"{grade} ({severity_text(severity)})"
 
 
 def _number(value: float, decimals: int) -> str:

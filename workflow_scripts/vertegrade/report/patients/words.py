@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.report.patients.findings import Height, Patient, Scan, Vertebra
 from vertegrade.report.plain_words import joined, plural, reason_text, remedy_text
+from vertegrade.report.severities import interval_text
 
 GRADE_WORDS = ("no vertebral fracture", "mild", "moderate", "severe")
 # Levels that not everybody has: that they were not found says nothing.
@@ -41,7 +42,7 @@ def grade_text(vertebra: Vertebra, least: int) -> str:
 
 def interval(vertebra: Vertebra) -> str:
     """The interval of the severity."""
-    return f"{vertebra.severity_low:.1f} to {vertebra.severity_high:.1f}"
+    return interval_text(vertebra.severity_low, vertebra.severity_high)
 
 
 def worst_height(vertebra: Vertebra) -> Height:
