@@ -42,7 +42,8 @@ WHOSE = {
 }
 # Ways to choose among patients on the page of all, and their names there.
 TAGS = {
-    "fracture": "with a vertebral fracture",
+    "fracture": "with a vertebra graded as a fracture",
+    "differs": "whose patient limit says otherwise",
     "look": "with a vertebra to look at",
     "none": "without any grade",
     "out": "with a scan left out",
@@ -98,6 +99,7 @@ def patient_page(
         headline=words.headline(patient, about.fracture_grade),
         alarm="fracture" if fractured else "look" if patient.looks else "",
         doubts=doubts_of(" ".join(told[1].flags)) if told else [],
+        limit=words.patient_limit(patient, about.fracture_grade),
         integrity=words.bone_integrity(patient, about.fracture_grade),
         others=[
             (scan.id, words.finding(vertebra, about.fracture_grade))
@@ -131,6 +133,8 @@ def index_page(patients: Sequence[Patient], about: About, pictures: Pictures) ->
         found=len(vertebrae),
         graded=sum(vertebra.evaluable for vertebra in vertebrae),
         fractured=sum(bool(patient.fractured(about.fracture_grade)) for patient in patients),
+        limited=any(patient.called is not None for patient in patients),
+        called=sum(bool(patient.called) for patient in patients),
         tags=TAGS,
         marks=MARKS,
         drawn=_drawn(patients, pictures),
@@ -243,7 +247,15 @@ def _row(patient: Patient, about: About) -> dict[str, Any]:
         | {flag for _, vertebra in patient.found for flag in vertebra.flags}
     )
     out = [scan for scan in patient.scans if scan.state != "done"]
-    tags = {"fracture": fractured, "look": patient.looks, "none": not patient.graded, "out": out, "flag": flags}
+    differs = patient.differs(about.fracture_grade)
+    tags = {
+        "fracture": fractured,
+        "differs": differs,
+        "look": patient.looks,
+        "none": not patient.graded,
+        "out": out,
+        "flag": flags,
+    }
     told = words.told_of(patient, about.fracture_grade)
     return {
         "patient": patient,
@@ -253,6 +265,8 @@ def _row(patient: Patient, about: About) -> dict[str, Any]:
         "headline": words.headline(patient, about.fracture_grade),
         "urgency": f"{patient.found[0][1].urgency if patient.found else -2:.2f}",
         "fractured": len(fractured),
+        "limit": "" if patient.called is None else "fracture" if patient.called else "no fracture",
+        "differs": differs,
         "looks": len(patient.looks),
         "graded": len(patient.graded),
         "found": len(patient.found),

@@ -92,6 +92,14 @@ def bone_integrity(patient: Patient, least: int) -> str:
     return "Not evaluable: no vertebra has a grade."
 
 
+def patient_limit(patient: Patient, least: int) -> str:
+    """What the limit of patients says, and whether the grades of the vertebrae say otherwise; "" for nothing."""
+    if patient.called is None:
+        return ""
+    text = "fracture." if patient.called else "no fracture."
+    return f"{text} This differs from the grades of the vertebrae." if patient.differs(least) else text
+
+
 def not_evaluable(patient: Patient) -> list[str]:
     """Levels without a grade by reason: `T4: The body does not lie completely in the scan.`"""
     by_reason = _by_reason(vertebra for _, vertebra in patient.found)
