@@ -28,7 +28,7 @@ MODULES: dict[str, set[str]] = {
     | DRAWN
     | PICTURES,
     "methods.py": {"figures", "cohort_page", "grades"},
-    "model_files.py": DAE | GRADERS | {"fit_hyperplane", "fit_heights", "measure"},
+    "model_files.py": DAE | GRADERS | {"fit_hyperplane", "fit_heights", "measure", "cohort_page"},
     "plotting.py": {"figures", "flow", "cohort_page"} | PICTURES,
     "progress.py": {"localize", "localization_picture", "patient_pages", "train_dae"},
     "reasons.py": {"convert", "localize", "flow", "cohort_page", "montage", "counterfactual_figure", "outcome"}
