@@ -73,6 +73,7 @@ rule cohort_page:
         figures="<results>/evaluation/figures",
         flow="<results>/report/flow.json",
         training="<results>/dae/training.json",
+        localizer=network_files(),
         heights=f"<results>/{INTACT_HEIGHTS}",
         calibrators=expand(
             "<results>/grading/{method}/calibrator.json",

@@ -7,6 +7,7 @@ from vertegrade.drawn_tables import COUNTERFACTUALS, GRADE_HEIGHTS
 from vertegrade.evaluation.comparison.tables import COMPARISON
 from vertegrade.files import read_json, sha256_of, write_text
 from vertegrade.methods import MAIN
+from vertegrade.model_files import read_metadata
 from vertegrade.report.applied import applied_run
 from vertegrade.report.charts.section import charts_section
 from vertegrade.report.cohort_page import Paper, Vertebrae, cohort_page
@@ -59,6 +60,7 @@ with run_job(snakemake) as job:
         flow=flow,
         metrics=metrics,
         training=training,
+        localizer={Path(path).stem: read_metadata(Path(path)).get("facts", {}) for path in job.input.localizer},
         calibrators=calibrators,
         heights=read_json(job.input.heights)["about"],
         versions=job.params.versions,

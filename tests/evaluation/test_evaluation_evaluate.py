@@ -248,6 +248,22 @@ def test_the_comparison_uses_the_vertebrae_that_both_graded():
     assert _compare(COHORT.dae, partial)["vertebrae"] == expected
 
 
+def test_what_one_method_did_not_grade_counts_in_its_rate_and_in_the_truth_of_patients():
+    """The baseline grades no fracture: its patients stay fractured, and the rates differ by what it left out."""
+    fractures = COHORT.labels.loc[COHORT.labels["genant_grade"] >= 1, ["scan_id", "vertebra"]]
+    among = COHORT.pca.merge(fractures, on=["scan_id", "vertebra"], how="left", indicator=True)["_merge"] == "both"
+    partial = COHORT.pca.assign(evaluable=COHORT.pca["evaluable"] & ~among.to_numpy())
+    result = _compare(COHORT.dae, partial)
+    blocks = [_evaluate(predictions=table)["splits"]["test"] for table in (COHORT.dae, partial)]
+    for level in ("vertebra", "patient"):
+        rates = [block[level]["non_evaluable_rate"]["value"] for block in blocks]
+        assert result[level]["non_evaluable_rate"]["value"] == pytest.approx(rates[0] - rates[1])
+    assert result["vertebra"]["non_evaluable_rate"]["value"] < -0.1
+    assert result["patient"]["auc"]["n"] == blocks[1]["patient"]["auc"]["n"] > 0
+    assert result["patient"]["sensitivity"]["value"] is not None
+    assert result["vertebra"]["sensitivity"]["value"] is None  # nothing fractured is compared
+
+
 def test_the_table_holds_every_estimate():
     table = metrics_table(_evaluate())
     row = table[(table["split"] == "test") & (table["group"] == "level T12") & (table["metric"] == "sensitivity")]

@@ -51,3 +51,14 @@ def test_the_worst_patch_is_a_reading_of_its_own() -> None:
 def test_a_threshold_needs_patients_of_either_kind() -> None:
     assert best_threshold(np.array([0.1, 0.9]), np.array([True, True])) is None
     assert best_threshold(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True])) == 0.8
+
+
+def test_without_a_threshold_nothing_is_said_of_who_is_called() -> None:
+    scores, labels, splits = cohort(np.linspace(0.1, 0.8, 8))
+    healthy = labels["patient_id"].str.startswith("v")
+    labels["genant_grade"] = labels["genant_grade"].mask(healthy, 0.0)
+    cells = scan_metrics(scores, labels, splits, SETTINGS, 1, 0)["networks"]["ensemble"]["p_fracture"]
+    assert cells["threshold"] is None
+    for name in ("sensitivity", "specificity"):
+        assert [cells["test"][name][key] for key in ("value", "low", "high")] == [None, None, None]
+    assert cells["test"]["auc"]["value"] == 1.0  # needs no threshold

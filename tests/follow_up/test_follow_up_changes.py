@@ -109,6 +109,23 @@ def test_the_main_methods_grade_says_whether_it_was_fractured_before() -> None:
     assert row["severity_change_high"] == pytest.approx(1.2 + np.hypot(0.4, 0.3))
 
 
+def test_what_is_doubtful_of_a_vertebra_goes_with_its_change() -> None:
+    """Flags of measuring and of grading, of both scans, into the table for people too; a withheld grade takes none."""
+    grades = pd.concat([graded("a", {L1: 0.2}), graded("b", {L1: 2.4})], ignore_index=True)
+    grades["flags"] = ["qc_doubt", "look_at_this unlike_training"]
+    grades.loc[1, ["evaluable", "reason"]] = [False, "unlike_training"]
+    made = tables(wedge(L1, 0.3), predictions=grades)
+    measured = made.measurements.assign(flags="", label_confidence=0.95)
+    later = (measured["scan_id"] == "b") & (measured["vertebra"] == L1)
+    measured.loc[later, ["flags", "label_confidence"]] = ["doubtful_points", 0.6]
+    found, _ = follow_up(PAIR, replace(made, measurements=measured), FollowUpSettings(), 1)
+    for table in (found[found["vertebra_after"] == L1], table_for_people(found).query("level_after == 'L1'")):
+        (row,) = table.to_dict("records")
+        assert row["verdict"] == "new"
+        assert (row["flags_before"], row["flags_after"]) == ("qc_doubt", "doubtful_points look_at_this unlike_training")
+        assert (row["label_confidence_before"], row["label_confidence_after"]) == (0.95, 0.6)
+
+
 @pytest.mark.parametrize(
     ("made", "reason"),
     [

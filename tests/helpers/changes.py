@@ -26,6 +26,7 @@ def row(level: str, verdict: str, after: tuple[float, float, float], reason: str
         made |= {f"change_{name}": change[n], f"change_{name}_error": 0.04}
     made |= {"severity_before": 0.2, "severity_after": 2.4, "severity_change": 2.2}
     made |= {"severity_change_low": 1.5, "severity_change_high": 2.7, "grade_before": 0, "grade_after": 2}
+    made |= {"label_confidence_before": 1.0, "label_confidence_after": np.nan, "flags_before": "", "flags_after": ""}
     return made | more
 
 

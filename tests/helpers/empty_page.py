@@ -152,6 +152,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
             "figures": figures,
             "flow": flow,
             "training": empty.out("training.json"),
+            "localizer": [str(ROOT / "models/localizer/centreline.safetensors"), refiner],
             "heights": empty.heights,
             "calibrators": [empty.calibrator(method) for method in METHODS],
             "montage": montage,
@@ -189,6 +190,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
         ],
         params={"about": {"phantom": False, "labels": "people", "seed": 1}, "versions": {}},
     )
+    assert "trained on phantoms alone" in Path(empty.out("methods.md")).read_text(encoding="utf-8")
     for name in TEXTS:
         assert "Research use only" in Path(empty.out(f"{name}.md")).read_text(encoding="utf-8")
     assert "path_missing" in Path(empty.out("cohort.html")).read_text(encoding="utf-8")

@@ -1,5 +1,7 @@
 """What the pages of patients are made of, for a synthetic cohort."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ from helpers.drawn import drawn
 from helpers.synthetic_predictions import Cohort, make_cohort
 from vertegrade.cohort.qc import QcMark
 from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
-from vertegrade.levels import craniocaudal_rank
-from vertegrade.report.patients.findings import Patient, patients_of, side_by_side
+from vertegrade.levels import LABEL_OF, craniocaudal_rank
+from vertegrade.report.patients.findings import Height, Patient, Scan, Vertebra, patients_of, side_by_side
 from vertegrade.report.patients.pages import About, graded_levels, index_page, patient_page
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.settings.report import ReportSettings
@@ -29,6 +31,28 @@ CARD: dict[str, Any] = {
     "coverage": 0.9,
     "limits": "It has never learned from an image of a patient.",
 }
+
+LOST = (
+    Height("anterior", 16.2, 28.4, 0.43),
+    Height("middle", 20.0, 27.0, 0.26),
+    Height("posterior", 29.0, 29.0, 0.0),
+)
+FRACTURE = Vertebra(20, "L1", 1.0, True, "", (), 3, 2.9, 2.6, 3.0, 0.99, 0.3, "wedge", LOST, {"pca": (2, 1.8)})
+
+
+def intact(level: str) -> Vertebra:
+    """An intact vertebra without measured heights."""
+    return replace(FRACTURE, label=LABEL_OF[level], level=level, grade=0, severity=0.1, shape="", heights=())
+
+
+def without(level: str, reason: str, *flags: str) -> Vertebra:
+    """A vertebra without a grade."""
+    return replace(intact(level), evaluable=False, grade=None, severity=math.nan, reason=reason, flags=flags)
+
+
+def patient(*vertebrae: Vertebra, state: str = "done", reason: str = "") -> Patient:
+    """A patient of one scan."""
+    return Patient("p", (Scan("s", "p", state, reason, (), "", vertebrae, QcMark("", "")),), math.nan)
 
 
 def about(**changes: Any) -> About:

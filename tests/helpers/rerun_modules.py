@@ -28,7 +28,7 @@ MODULES: dict[str, set[str]] = {
     | DRAWN
     | PICTURES,
     "methods.py": {"figures", "cohort_page", "grades"},
-    "model_files.py": DAE | GRADERS | {"fit_hyperplane", "fit_heights", "measure"},
+    "model_files.py": DAE | GRADERS | {"fit_hyperplane", "fit_heights", "measure", "cohort_page"},
     "plotting.py": {"figures", "flow", "cohort_page"} | PICTURES,
     "progress.py": {"localize", "localization_picture", "patient_pages", "train_dae"},
     "reasons.py": {"convert", "localize", "flow", "cohort_page", "montage", "counterfactual_figure", "outcome"}
@@ -267,6 +267,7 @@ MODULES: dict[str, set[str]] = {
     "report/subgroup_tables.py": {"cohort_page"},
     "report/tiles.py": {"cohort_page"},
     "report/montage.py": {"montage", "counterfactual_figure", "looks_at_figure", "cohort_page"},
+    "report/severities.py": {"montage", "counterfactual_figure", "looks_at_figure", "cohort_page"},
     "report/strip_table.py": {"cohort_page"},
     "report/strips.py": {"counterfactual_figure", "looks_at_figure"},
     "report/looks_at.py": {"looks_at_figure"},
@@ -318,6 +319,7 @@ OF_PATIENT_PAGES = (
     "report/__init__.py",
     "report/model_card.py",
     "report/montage.py",
+    "report/severities.py",
     "report/strips.py",
     "report/templates.py",
     "spine/__init__.py",
@@ -341,6 +343,7 @@ OF_CHARTS = (
     "reasons.py",
     "report/__init__.py",
     "report/montage.py",
+    "report/severities.py",
     "report/spread.py",
     "vertebra_reasons.py",
 )

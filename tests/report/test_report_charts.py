@@ -23,6 +23,7 @@ from vertegrade.report.charts import crops, rows
 from vertegrade.report.charts.drawing import LONG, PLACES, chart_svg
 from vertegrade.report.charts.figures import NO_INTERVALS, NO_LABELS, NO_MAP, all_charts
 from vertegrade.report.charts.section import charts_section
+from vertegrade.report.severities import interval_text, severity_text
 from vertegrade.report.templates import templates
 
 PREDICTIONS = {"dae": COHORT.dae, "pca": COHORT.pca}
@@ -118,8 +119,8 @@ def test_what_is_told_of_a_vertebra_is_what_the_tables_say(section: dict[str, An
     row, drawn = vertebrae[3], DRAWN.loc[3]
     of = row["of"]["PCA"]
     assert of["grade"] == drawn["grade_pca"]
-    assert of["severity"] == f"{drawn['severity_pca']:.2f}"
-    assert of["interval"] == f"{drawn['severity_low_pca']:.1f}–{drawn['severity_high_pca']:.1f}"
+    assert of["severity"] == severity_text(drawn["severity_pca"], 2)
+    assert of["interval"] == interval_text(drawn["severity_low_pca"], drawn["severity_high_pca"], "–")
     assert of["p"] == f"{drawn['p_fracture_pca']:.2f}"
     test = COHORT.dae[COHORT.dae["split"] == "test"]
     assert section["notes"][0].startswith(f"{test['evaluable'].sum()} of {len(test)} test vertebrae are drawn")

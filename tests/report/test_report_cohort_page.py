@@ -1,5 +1,7 @@
 """The cohort page: complete, self-contained, accessible, and no text of the data becomes HTML."""
 
+import html
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from vertegrade.plotting import NOTICE
 from vertegrade.reasons import FLAGS
 from vertegrade.report.cohort_page import PageError, cohort_page
 from vertegrade.report.flow import cohort_flow
+from vertegrade.report.plain_words import remedy_text
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.workflow.cost import cost
 
@@ -70,7 +73,7 @@ def test_pictures_have_alternative_text_and_tables_captions_and_headers(figures)
 @pytest.mark.parametrize("evil", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
 def test_text_of_the_data_never_becomes_html(figures, evil):
     flow = _flow()
-    flow["exclusions"][0] |= {"reason": evil, "message": evil, "scan_id": evil}
+    flow["exclusions"][0] |= {"reason": evil, "split": evil, "scan_id": evil}
     flow["all"]["vertebrae"]["not_cropped"] = {evil: flow["all"]["vertebrae"]["not_cropped"]["outside_scan"]}
     page = cohort_page(METRICS, flow, figures, {evil: evil}, DIFFERENCES)
     assert evil not in page
@@ -95,6 +98,18 @@ def test_counts_and_exclusions_are_those_of_the_flow(figures):
     for row in flow["exclusions"]:
         assert row["scan_id"] in page
         assert row["reason"] in page
+
+
+def test_a_scan_left_out_has_its_remedy_and_neither_path_nor_message(figures):
+    """The page is meant for mail and archive, and a folder may be named after a patient."""
+    named = COHORT.scans.assign(message="/data/PLANTED_ANNA_19500101/CT: cut short; copy it again")
+    sheet = [scan for scan, _ in COHORT.sheet]
+    flow = cohort_flow(sheet, named, COHORT.landmarks, COHORT.tables(scans=named), COHORT.dae)
+    page = cohort_page(METRICS, flow, figures, FACTS)
+    assert "PLANTED" not in json.dumps(flow) + page
+    left_out = html.unescape(page[page.index('id="exclusions"') : page.index('id="limits"')])
+    assert flow["exclusions"]
+    assert all(remedy_text(row["reason"]) in left_out for row in flow["exclusions"])
 
 
 def test_flags_stand_with_their_meaning(figures):

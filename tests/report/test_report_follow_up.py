@@ -28,6 +28,29 @@ def test_the_worst_change_is_first_and_nothing_is_left_out() -> None:
     assert (stable.grades, stable.severity) == ("0 → 2", "+2.2 (+1.5 to +2.7)")
 
 
+def test_what_is_doubtful_is_said_in_the_row_the_finding_and_the_summary() -> None:
+    changes = CHANGES.assign(flags_after=["", "look_at_this unlike_training", "", "", ""])
+    changes["flags_before"] = ["", "unlike_training", "", "doubtful_points corrected", ""]
+    changes["label_confidence_before"] = [1.0, 0.6, 1.0, 1.0, 1.0]
+    (compared,) = comparisons(changes, pair(changes))
+    assert compared.summary.startswith("1 new and 1 progressed vertebral fractures (1 doubtful); 2")
+    rows = {change.level: change.doubt for change in compared.rows}
+    assert rows["about L1"] == "doubtful: unlike training (months 0 and 18.5)"
+    assert rows["L3"] == "doubtful: doubtful points (month 0)"
+    assert rows["L2"] == rows["T12"] == ""
+    assert compared.findings[1].startswith("about L1: new wedge fracture since month 0")
+    assert compared.findings[1].endswith("; doubtful: unlike training (months 0 and 18.5)")
+    text = patient_page(patients()[0], placed(COHORT.landmarks), pictures(), about(), [compared])
+    assert '<span class="doubt">Doubtful: doubtful points (month 0)</span>' in text
+    assert Outline(text).open == []
+
+
+def test_names_that_differ_are_each_as_certain_as_they_are() -> None:
+    shifted = CHANGES.assign(vertebra_before=CHANGES["vertebra_after"] - 1, label_confidence_after=0.5)
+    (compared,) = comparisons(shifted, pair(shifted, shift=-1))
+    assert compared.rows[1].level == "about L1 (month 0: T12)"
+
+
 def test_without_a_change_the_levels_are_named() -> None:
     changes = CHANGES[CHANGES["verdict"] == "stable"]
     (compared,) = comparisons(changes, pair(changes))

@@ -17,6 +17,7 @@ from vertegrade.report.montage import (
     true_grades,
     with_doubts,
 )
+from vertegrade.report.severities import severity_text
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.settings.report import ReportSettings
 
@@ -80,7 +81,7 @@ def test_the_middle_slice_is_mid_sagittal():
 def test_the_montage_names_level_severity_and_truth(tmp_path):
     rows = spread_by_severity(PREDICTIONS, 12)
     figure = montage_figure(mid_sagittal(make_crops(rows["severity"])), rows, np.full(12, np.nan), SETTINGS)
-    assert f"{rows['severity'].iloc[-1]:.1f}  true ?" in _texts(figure)
+    assert f"{severity_text(rows['severity'].iloc[-1])}  true ?" in _texts(figure)
     assert NOTICE in _texts(figure)
     for run in ("a", "b"):
         save_figure(figure, tmp_path / f"{run}.png")

@@ -2,17 +2,19 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.methods import METHODS
+from vertegrade.model_files import NETWORKS, read_metadata
 from vertegrade.plotting import NOTICE
 from vertegrade.report.flow import cohort_flow
 from vertegrade.report.paper import claim, tripod_ai
 from vertegrade.report.paper.checklist import AUTHORS, Answer, Item, checklist_markdown
-from vertegrade.report.paper.methods_text import methods_markdown, methods_text
+from vertegrade.report.paper.methods_text import localizer_taught, methods_markdown, methods_text
 from vertegrade.report.paper.references import REFERENCES, cite, numbered
 from vertegrade.report.paper.run import Run
 from vertegrade.settings import Settings
@@ -33,6 +35,7 @@ RUN = Run(
     flow=cohort_flow([scan for scan, _ in COHORT.sheet], COHORT.scans, COHORT.landmarks, COHORT.tables(), COHORT.dae),
     metrics={"dae": METRICS, "pca": METRICS},
     training={"steps": 1500.0, "seconds": 3.0, "patients": 8},
+    localizer={name: {"phantom_scans": "440", "own_scans": "0"} for name in ("centreline", "vertebrae")},
     calibrators={"dae": "ordinal_z", "pca": "linear"},
     heights="fitted to 99 vertebrae of 9 training patients",
     versions={"numpy": "2.3", "torch": "2.13"},
@@ -80,6 +83,32 @@ def test_phantoms_are_called_phantoms_and_patients_are_not() -> None:
     assert "digital phantoms" not in text_of(RUN)
     localized = RUN.localize.model_copy(update={"method": "provided"})
     assert "phantom" not in text_of(replace(RUN, localize=localized))
+
+
+@pytest.mark.parametrize(
+    ("centreline", "vertebrae", "text"),
+    [
+        ((440, 0), (440, 0), "They were trained on phantoms alone."),
+        ((440, 1), (440, 1), "They were trained on 440 phantoms and 1 annotated scan of a training split."),
+        ((0, 12), (0, 12), "They were trained on 12 annotated scans of a training split."),
+        ((440, 0), (0, 12), "The first was trained on phantoms alone, the others on 12 annotated scans of a training"),
+        ((440, 0), None, "Their weights do not say what they were trained on."),
+    ],
+)
+def test_what_the_localizer_learned_from_is_what_its_weights_state(centreline, vertebrae, text: str) -> None:
+    facts = {
+        name: {} if scans is None else {"phantom_scans": str(scans[0]), "own_scans": str(scans[1])}
+        for name, scans in (("centreline", centreline), ("vertebrae", vertebrae))
+    }
+    told = text_of(replace(RUN, localizer=facts))
+    assert text in told
+    assert ("phantoms alone" in told) == ("phantoms alone" in text)
+
+
+def test_the_weights_that_ship_state_it() -> None:
+    folder = Path(__file__).resolve().parents[2] / "models/localizer"
+    facts = {Path(name).stem: read_metadata(folder / name)["facts"] for name in NETWORKS}
+    assert localizer_taught(facts) == "They were trained on phantoms alone."
 
 
 @pytest.mark.parametrize("run", [RUN, EVERYTHING], ids=["default", "all methods"])

@@ -11,7 +11,19 @@ import pytest
 from helpers.drawn import drawn
 from helpers.needed import NO_CHROMIUM, lacking
 from helpers.page import Outline
-from helpers.patients import CARD, COHORT, index, patients, pictures, strips_of
+from helpers.patients import (
+    CARD,
+    COHORT,
+    FRACTURE,
+    index,
+    intact,
+    page,
+    patient,
+    patients,
+    pictures,
+    strips_of,
+    without,
+)
 from vertegrade.cohort.qc import QcMark
 from vertegrade.plotting import NOTICE
 from vertegrade.report.patients.printing import browser, plain, print_pages
@@ -57,6 +69,50 @@ def test_marks_that_were_given_are_there_without_a_script() -> None:
     text = index(patients(marks={scan: QcMark("fail", "wrong scan")}))
     assert f'data-scan="{scan}" data-image="' in text
     assert f"{scan}: fail wrong scan</span>" in text
+
+
+def test_the_grade_beside_a_finding_is_that_of_the_vertebra_it_names() -> None:
+    """A withheld vertebra stands before a mild one, and takes no grade from it."""
+    mild = replace(FRACTURE, grade=1, severity=1.2)
+    withheld = without("T9", "unlike_training", "look_at_this", "unlike_training")
+    for vertebrae, grade in (((withheld, mild), None), ((withheld, FRACTURE), "3"), ((mild,), "1")):
+        (cell,) = re.findall(r'<td data-head="Worst finding"[^>]*>(.*?)</td>', index([patient(*vertebrae)]))
+        assert re.findall(r'class="chip"[^>]*><b>(\d)</b>', cell) == ([grade] if grade else [])
+    (cell,) = re.findall(r'<td data-head="Worst finding"[^>]*>(.*?)</td>', index([patient(mild)], fracture_grade=2))
+    assert cell == "No vertebral fracture in 1 evaluable vertebra, L1"
+    text = page(patient(withheld, mild))
+    assert text.count("T9: not evaluable by the program") == 1
+
+
+def test_the_call_by_the_patient_limit_stands_beside_the_grades_and_says_where_it_differs() -> None:
+    mild, healthy = replace(FRACTURE, grade=1, severity=1.2), intact("T9")
+    for vertebrae, called, text in (
+        (mild, False, "no fracture. This differs from the grades of the vertebrae."),
+        (mild, True, "fracture."),
+        (healthy, True, "fracture. This differs from the grades of the vertebrae."),
+        (healthy, False, "no fracture."),
+    ):
+        someone = replace(patient(vertebrae), p_fracture=0.5, called=called)
+        assert f"<strong>By the patient limit:</strong> {text}</p>" in page(someone)
+        listed = index([someone])
+        assert f'data-head="By the patient limit">{text.split(".")[0]}' in listed
+        tags = str(next(row["data-tags"] for row in Outline(listed).named("tr") if "data-tags" in row))
+        assert ("differs" in tags.split()) == ('<span class="doubt">differs</span>' in listed) == ("differs" in text)
+        assert ("fracture" in tags.split()) == (vertebrae is mild)  # by the grades
+        assert Outline(listed).open == Outline(page(someone)).open == []
+        assert f"graded as a fracture; {int(called)} with a fracture by the patient limit." in listed
+    assert "patient limit" not in page(patient(mild)) + index([patient(mild)]).replace("whose patient limit", "")
+
+
+def test_the_call_is_that_of_the_table_and_is_silent_without_a_limit() -> None:
+    assert {one.called for one in patients(patient_p_fracture=0.3, patient_fractured=1) if one.found} == {True}
+    assert {one.called for one in patients(patient_p_fracture=0.3, patient_fractured=-1)} == {None}
+    assert {one.called for one in patients(patient_fractured=1)} == {None}  # no rule: the worst grade called
+
+
+def test_the_page_of_many_patients_is_small() -> None:
+    many = [replace(one, called=bool(n % 2), p_fracture=0.5) for n, one in enumerate(patients() * 25)]
+    assert len(index(many).encode()) < 1_000_000  # 500 patients; 3 MB are allowed
 
 
 def test_it_says_which_model_graded_and_who_taught_it() -> None:

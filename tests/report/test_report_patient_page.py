@@ -12,6 +12,7 @@ from vertegrade.cohort.qc import QcMark
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import REASONS
 from vertegrade.report.patients.pages import patient_page
+from vertegrade.report.severities import interval_text
 from vertegrade.tables import POINT_COLUMNS
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
 
@@ -86,7 +87,7 @@ def test_the_table_has_every_vertebra_worst_first_with_all_that_is_known(shown: 
     assert rows == [vertebra.name for _, vertebra in WORST.found]
     first = shown[shown.index('<tr id="v0-') :].split("</tr>")[0]
     assert f"<b>{worst.grade}</b>" in first
-    assert f"({worst.severity_low:.1f} to {worst.severity_high:.1f})" in first
+    assert f"({interval_text(worst.severity_low, worst.severity_high)})" in first
     assert f"{worst.p_fracture:.2f}" in first
     assert f"{worst.heights[0].mm:.1f} <span>−{round(100 * worst.heights[0].loss)} %</span>" in first
     assert f"PCA {worst.others['pca'][0]}" in first

@@ -5,32 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from helpers.patients import COHORT, patients
-from vertegrade.cohort.qc import QcMark
+from helpers.patients import COHORT, FRACTURE, intact, patient, patients, without
 from vertegrade.levels import LABEL_OF
 from vertegrade.report.patients import words
-from vertegrade.report.patients.findings import Height, Patient, Scan, Vertebra
 from vertegrade.report.patients.pages import graded_levels
-
-HEIGHTS = (
-    Height("anterior", 16.2, 28.4, 0.43),
-    Height("middle", 20.0, 27.0, 0.26),
-    Height("posterior", 29.0, 29.0, 0.0),
-)
-FRACTURE = Vertebra(20, "L1", 1.0, True, "", (), 3, 2.9, 2.6, 3.0, 0.99, 0.3, "wedge", HEIGHTS, {"pca": (2, 1.8)})
-UNKNOWN = math.nan
-
-
-def intact(level: str) -> Vertebra:
-    return replace(FRACTURE, label=LABEL_OF[level], level=level, grade=0, severity=0.1, shape="", heights=())
-
-
-def without(level: str, reason: str, *flags: str) -> Vertebra:
-    return replace(intact(level), evaluable=False, grade=None, severity=UNKNOWN, reason=reason, flags=flags)
-
-
-def patient(*vertebrae: Vertebra, state: str = "done", reason: str = "") -> Patient:
-    return Patient("p", (Scan("s", "p", state, reason, (), "", vertebrae, QcMark("", "")),), UNKNOWN)
 
 
 def test_the_worst_finding_is_told_in_one_line() -> None:

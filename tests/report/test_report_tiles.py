@@ -15,6 +15,7 @@ from vertegrade.levels import NAMES
 from vertegrade.report.cohort_page import Vertebrae, cohort_page
 from vertegrade.report.flow import cohort_flow
 from vertegrade.report.links import PatientLinks
+from vertegrade.report.severities import interval_text, severity_text
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.report.tiles import MOST, Graded, errors, galleries, montage_tiles, strip_tiles
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -79,9 +80,9 @@ def test_a_tile_says_what_is_true_what_was_said_and_what_others_say(graded: Grad
     assert tile["scan"] == row["scan_id"]
     assert tile["level"] == NAMES[row["vertebra"]]
     assert tile["truth"] == f"grade {row['genant_grade']:.0f} {row['shape']}"
-    assert tile["severity"] == f"{row['severity']:.1f}"
-    assert tile["interval"] == f"{row['severity_low']:.1f} to {row['severity_high']:.1f}"
-    assert tile["others"] == [("PCA", f"grade {other['grade']} (severity {other['severity']:.1f})")]
+    assert tile["severity"] == severity_text(row["severity"])
+    assert tile["interval"] == interval_text(row["severity_low"], row["severity_high"])
+    assert tile["others"] == [("PCA", f"grade {other['grade']} (severity {severity_text(other['severity'])})")]
     assert tile["picture"].startswith("data:image/png;base64,")
 
 
@@ -114,7 +115,7 @@ def test_a_second_scan_of_a_patient_has_a_place_of_its_own() -> None:
 def test_the_tiles_of_montage_and_strips_are_those_of_their_pictures(graded: Graded) -> None:
     chosen = spread_by_severity(NOISY, 10)
     assert [(tile["scan"], tile["severity"]) for tile in montage_tiles(graded, 10)] == [
-        (row.scan_id, f"{row.severity:.1f}") for row in chosen.itertuples()
+        (row.scan_id, severity_text(row.severity)) for row in chosen.itertuples()
     ]
     assert strip_tiles(empty_table(COUNTERFACTUALS), graded, 6) == []
     rows = graded.rows("dae").head(3)[["scan_id", "vertebra"]].assign(row=range(3))

@@ -20,7 +20,7 @@ from vertegrade.evaluation.definitions import (
     stratum_metrics,
     vertebra_metrics,
 )
-from vertegrade.evaluation.metrics import confusion, share
+from vertegrade.evaluation.metrics import Flags, confusion, share
 from vertegrade.evaluation.subgroups import subgroups
 from vertegrade.level_texts import REGIONS, region
 from vertegrade.levels import NAMES, craniocaudal_rank
@@ -174,23 +174,46 @@ def compare(
 ) -> dict[str, Any]:
     """Paired differences (first - second) of two methods' PREDICTIONS on the test vertebrae that both graded.
 
-    Both methods see the same resampled patients, so that what is hard for both cancels. Returns `methods`,
+    Both methods see the same resampled patients, so that what is hard for both cancels. As everywhere a patient is
+    fractured by all labelled vertebrae, and the rates of what is not evaluable are of all of them. Returns `methods`,
     `vertebrae`, and for `vertebra` and `patient` the estimates of the differences.
     """
     for side, method in zip((first, second), methods, strict=True):
         check_method(side, method)
     sides = [split_cases(labelled_cases(side, cohort), "test") for side in (first, second)]
     both = (sides[0]["evaluable"] & sides[1]["evaluable"]).to_numpy(dtype=bool)
-    sides = [side[both].reset_index(drop=True) for side in sides]
-    patients = [patient_cases(side, fracture_grade) for side in sides]
-    vertebra = [vertebra_metrics(side, fracture_grade) for side in sides]
-    patient = [patient_metrics(side) for side in patients]
+    vertebra, patient = zip(*(_as_compared(side, both, fracture_grade) for side in sides), strict=True)
+    number = np.arange(sides[0]["patient_id"].nunique())
     return {
         "methods": list(methods),
-        "vertebrae": len(sides[0]),
+        "vertebrae": size(both),
         "vertebra": estimate(_difference(*vertebra), patient_codes(sides[0]), settings, seed),
-        "patient": estimate(_difference(*patient), np.arange(len(patients[0])), settings, seed),
+        "patient": estimate(_difference(*patient), number, settings, seed),
     }
+
+
+def _as_compared(cases: pd.DataFrame, both: Flags, fracture_grade: int) -> tuple[Metrics, Metrics]:
+    """Metrics of vertebrae and of patients by the cases `both` (N,) alone, with the rates of one method's own grades.
+
+    Cases that are left out stay in the table: a fracture among them still makes its patient a fractured one.
+    """
+    compared = cases.assign(evaluable=both)
+    patients, own = (patient_cases(table, fracture_grade) for table in (compared, cases))
+    return (
+        _with_rate(vertebra_metrics(compared, fracture_grade), cases),
+        _with_rate(patient_metrics(patients), own),
+    )
+
+
+def _with_rate(metrics: Metrics, own: pd.DataFrame) -> Metrics:
+    """The same metrics, but for the rate of what is not evaluable: that is of `own`."""
+    missing, everyone = (~own["evaluable"]).to_numpy(dtype=bool), np.full(len(own), True)
+
+    def all_metrics(weights: Floats) -> dict[str, Metric]:
+        rate = Metric(share(missing, everyone, weights), (len(own),))
+        return {**metrics(weights), "non_evaluable_rate": rate}
+
+    return all_metrics
 
 
 def _difference(first: Metrics, second: Metrics) -> Callable[[Floats], dict[str, Metric]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.arrays import Floats
-from vertegrade.evaluation.bootstrap import estimate
+from vertegrade.evaluation.bootstrap import Metric, Metrics, estimate
 from vertegrade.evaluation.definitions import detection_metrics
 from vertegrade.evaluation.metrics import Flags
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -30,7 +30,8 @@ def scan_metrics(
     """Metrics by network and reading. scores: SCAN_SCORES. A patient is as fractured as the worst labelled vertebra.
 
     Each has `threshold` and, of the test split, `auc`, `pr_auc`, `sensitivity` and `specificity` with intervals
-    (`bootstrap.estimate`). `scans`: of either split how many, and how many could not be read, by reason.
+    (`bootstrap.estimate`); the last two are null where there is no threshold. `scans`: of either split how many, and
+    how many could not be read, by reason.
     """
     usable = labels[labels["usable"]]
     truth = (usable["genant_grade"] >= fracture_grade).groupby(usable["patient_id"]).any()
@@ -64,14 +65,22 @@ def _metrics(
     score = patients[reading].to_numpy(np.float64)
     chosen, measured = (patients["split"].to_numpy(str) == split for split in (CHOSEN, MEASURED))
     threshold = best_threshold(score[chosen], fractured[chosen])
-    called = score >= (np.inf if threshold is None else threshold)
-    found = estimate(
-        detection_metrics(score[measured], called[measured], fractured[measured]),
-        np.arange(int(measured.sum())),
-        settings,
-        seed,
-    )
+    called = np.zeros(len(score), bool) if threshold is None else score >= threshold
+    metrics = detection_metrics(score[measured], called[measured], fractured[measured])
+    if threshold is None:
+        metrics = _without_calls(metrics)
+    found = estimate(metrics, np.arange(int(measured.sum())), settings, seed)
     return {"threshold": threshold, "test": found}
+
+
+def _without_calls(metrics: Metrics) -> Metrics:
+    """The same metrics where nobody can be called: a specificity of 1 would look like a finding."""
+
+    def undefined(weights: Floats) -> dict[str, Metric]:
+        cells, none = metrics(weights), np.full(len(weights), np.nan)
+        return cells | {name: Metric(none, cells[name].cases) for name in ("sensitivity", "specificity")}
+
+    return undefined
 
 
 def _counts(table: pd.DataFrame) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def _vertebra(
             f"change_{column}_error": loss_sd[n],
         }
     grades = _grades(before.graded.get(labels[0]), after.graded.get(labels[1]))
+    row |= _doubt("before", old, before.graded.get(labels[0])) | _doubt("after", new, after.graded.get(labels[1]))
     if np.isnan(loss).any():
         return row | grades | _unclear("not_measured")
     worst = int(loss.argmax())
@@ -180,6 +181,14 @@ def _fractured(measured: Row, graded: Row | None, least: int) -> bool:
     """Whether a vertebra counts as fractured: by the main method, or by its heights where that gives no grade."""
     grade = graded["grade"] if graded is not None and graded["evaluable"] else measured["grade"]
     return bool(grade >= least)
+
+
+def _doubt(of: str, measured: Row, graded: Row | None) -> Row:
+    """What is doubtful of a vertebra in one scan. The main method adds flags to those that it was measured with."""
+    rows = [measured] if graded is None else [measured, graded]
+    flags = sorted({flag for row in rows for flag in row.get("flags", "").split()})
+    confidence = measured.get("label_confidence", np.nan)
+    return {f"label_confidence_{of}": confidence, f"flags_{of}": " ".join(flags)}
 
 
 def _grades(before: Row | None, after: Row | None) -> Row:

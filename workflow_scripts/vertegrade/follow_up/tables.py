@@ -7,7 +7,8 @@ from vertegrade.tables import GRADES, HEIGHTS
 
 # One row per vertebra and pair of scans of one patient. `before`, `after`: the earlier and the later scan, whose names
 # of the vertebra may differ. Losses and changes are fractions of the earlier height. Numbers are NaN and grades -1
-# where unknown. Errors are standard deviations, but for the interval of the severity.
+# where unknown. Errors are standard deviations, but for the interval of the severity. At the end stands
+# what is doubtful of the vertebra in either scan (tables.py).
 _PAIR = {name: text(IDENTIFIER) for name in ("patient_id", "scan_before", "scan_after")}
 _PAIR |= {name: number(0) for name in ("months_before", "months_after")}
 _CHANGE = {
@@ -25,11 +26,14 @@ _CHANGE = {
     **{f"severity_{of}": number(0, 3, nullable=True) for of in ("before", "after")},
     **{f"severity_change{end}": number(nullable=True) for end in ("", "_low", "_high")},
 }
+_DOUBT = {f"label_confidence_{of}": number(0, 1, nullable=True) for of in ("before", "after")}
+_DOUBT |= {f"flags_{of}": text() for of in ("before", "after")}
 FOLLOW_UP = contract(
     _PAIR
     | {f"vertebra_{of}": whole([*range(1, 26), 28]) for of in ("before", "after")}
     | _CHANGE
-    | {f"grade_{of}": whole([-1, *GRADES]) for of in ("before", "after")},
+    | {f"grade_{of}": whole([-1, *GRADES]) for of in ("before", "after")}
+    | _DOUBT,
     ["scan_before", "scan_after", "vertebra_after"],
 )
 
@@ -45,6 +49,7 @@ FOLLOW_UP_SCANS = contract(
 FOLLOW_UP_TABLE = contract(
     {"research_use_only": text(), **_PAIR, "level_before": text(), "level_after": text()}
     | _CHANGE
-    | {f"grade_{of}": pa.Column("Int64", pa.Check.isin(GRADES), nullable=True) for of in ("before", "after")},
+    | {f"grade_{of}": pa.Column("Int64", pa.Check.isin(GRADES), nullable=True) for of in ("before", "after")}
+    | _DOUBT,
     ["scan_before", "scan_after", "level_after"],
 )

@@ -1,7 +1,8 @@
 """The page of the cohort: one self-contained HTML file about what was graded, how well, and what was left out.
 
 Images are data URIs and nothing is loaded from anywhere, so that the page can be mailed and archived. All text passes
-through jinja2's autoescape: a reason or fact that looks like HTML is shown, not run.
+through jinja2's autoescape: a reason or fact that looks like HTML is shown, not run. No path and no message of a scan
+is on the page, since both may name a person: scans have pseudonyms, and what went wrong is told by its code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -172,6 +173,7 @@ def cohort_page(
             by_split=_by_split(flow),
             reasons=_reasons(flow, main["splits"]["test"]),
             reason_text=reason_text,
+            remedy_text=remedy_text,
             flags=[_flag_row(row) for row in flow["flags"]],
             images={name: data_uri(path) for name, path in figures.items()},
             facts=facts,

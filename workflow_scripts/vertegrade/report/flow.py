@@ -34,7 +34,7 @@ def cohort_flow(
     Returns a dict of
     - `all` and `splits.<split>`: `{patients, scans: {in_sheet, not_converted, converted, not_localized, localized},
       vertebrae: {found, not_cropped, cropped, not_graded, graded, not_labelled, evaluated}}`; `not_`: by reason
-    - `exclusions`: one dict per scan
+    - `exclusions`: one dict `{scan_id, state, reason, split}` per scan, and no message of it
     - `flags`: one dict `{flag, scans, vertebrae}` per flag: the localized scans that have it, and the vertebrae that
       are graded or withheld
     - `index` (None without an index): `{files: {found, left_out, ct}, images: {found, left_out, scans},
@@ -185,7 +185,8 @@ def _by_reason(reasons: "pd.Series[str]") -> dict[str, int]:
 
 
 def _exclusions(scans: pd.DataFrame, split: "pd.Series[str]") -> list[dict[str, str]]:
-    table = scans[["scan_id", "state", "reason", "message"]].assign(split=split)[scans["state"] != "done"]
+    # Without their messages: these name files, and a folder may be named after a patient.
+    table = scans[["scan_id", "state", "reason"]].assign(split=split)[scans["state"] != "done"]
     return [{str(k): str(v) for k, v in row.items()} for row in table.sort_values("scan_id").to_dict("records")]
 
 

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 
 from vertegrade.level_texts import level_text
 from vertegrade.plotting import NOTICE, STYLE, Pixels, grey_values
+from vertegrade.report.severities import severity_text
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import KEY, doubt_of
 from vertegrade.vertebra_reasons import doubts_of
@@ -58,7 +59,7 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
     hu: `(N, H, W)` mid-sagittal HU. rows: PREDICTIONS of the same vertebrae (`with_doubts`). true_grade: `(N,)`, NaN
     where unknown.
     """
-    lines = max(1, -(-len(rows) // COLUMNS))
+    lines, severities = max(1, -(-len(rows) // COLUMNS)), rows["severity"].to_numpy(np.float64)
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(COLUMNS * 1.3, lines * LINE * 1.3 + 0.75, COLUMNS, lines * LINE, top=0.45)
         for place, (level, flags, row) in enumerate(
@@ -70,7 +71,7 @@ def montage_figure(hu: np.ndarray, rows: pd.DataFrame, true_grade: np.ndarray, s
             colour = UNKNOWN_COLOUR if np.isnan(grade) else GRADE_COLOURS[int(grade)]
             show(axes, grey_values(hu[place], settings), x, y, colour)
             truth = "?" if np.isnan(grade) else f"{grade:.0f}"
-            text = f"{level}  {row.severity:.1f}  true {truth}"
+            text = f"{level}  {severity_text(severities[place])}  true {truth}"
             axes.text(x + 0.5, y + 1.0, text, ha="center", va="top", fontsize=7.5)
             small: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 6}
             doubts = textwrap.wrap(", ".join(doubts_of(flags)), DOUBT_CHARACTERS)

@@ -24,6 +24,7 @@ from vertegrade.report.montage import (
     scan_text,
     show,
 )
+from vertegrade.report.severities import interval_text, severity_text
 from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.report import ReportSettings
 from vertegrade.vertebra_reasons import doubts_of
@@ -89,7 +90,8 @@ def counterfactual_figure(
 def _beside(axes: Axes, y: float, level: str, flags: str, row: Any, true_grade: float) -> None:
     """What is known of the vertebra itself."""
     grade = "unknown" if np.isnan(true_grade) else f"{true_grade:.0f}"
-    facts = f"True grade {grade}\nSeverity {row.severity:.1f}\n({row.severity_low:.1f}–{row.severity_high:.1f})"
+    interval = interval_text(row.severity_low, row.severity_high, "–")
+    facts = f"True grade {grade}\nSeverity {severity_text(row.severity)}\n({interval})"
     axes.text(0.05, y + 0.1, level, va="top", fontsize=13, weight="bold")
     axes.text(0.05, y + 0.3, facts, va="top", fontsize=9, linespacing=1.4)
     axes.text(0.05, y + 0.85, f"Scan\n{scan_text(str(row.scan_id))}", va="top", fontsize=7, linespacing=1.4)
@@ -109,7 +111,7 @@ def _strip(axes: Axes, y: float, images: np.ndarray, strip: pd.DataFrame, settin
         head = f"Grade {picture['wanted_grade']}" + (f", {picture['shape']}" if picture["shape"] else "")
         axes.text(column + 0.5, y - 0.04, head, ha="center", va="bottom", weight="bold", fontsize=9)
         lost, asked = ("/".join(f"{100 * picture[of + name]:.0f}" for name in LOSSES) for of in ("", "wanted_"))
-        graded = f"graded {picture['severity']:.1f}, asked {picture['wanted_severity']:.1f}"
+        graded = f"graded {severity_text(picture['severity'])}, asked {severity_text(picture['wanted_severity'])}"
         missed = "" if picture["reached"] else "\nmisses its grade"
         style: dict[str, Any] = {"color": DOUBT_COLOUR} if missed else {}
         text = f"lost {lost} %\nasked {asked} %\n{graded}{missed}"

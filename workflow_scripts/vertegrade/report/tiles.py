@@ -15,6 +15,7 @@ from vertegrade.report.crop_pictures import CropPictures
 from vertegrade.report.links import PatientLinks
 from vertegrade.report.montage import GRADE_COLOURS, UNKNOWN_COLOUR, levels_in
 from vertegrade.report.plain_words import flag_text, reason_text
+from vertegrade.report.severities import interval_text, severity_text
 from vertegrade.report.spread import shown_strips, spread_by_severity
 from vertegrade.tables import KEY
 from vertegrade.vertebra_reasons import doubts_of
@@ -95,8 +96,8 @@ def tiles(rows: pd.DataFrame, of: Graded, method: str) -> list[dict[str, Any]]:
                 "colour": GRADE_COLOURS[int(grade)] if known else UNKNOWN_COLOUR,
                 "truth": " ".join(filter(None, (f"grade {grade:.0f}", row["shape"]))) if known else "not known",
                 "grade": int(row["grade"]),
-                "severity": f"{row['severity']:.1f}",
-                "interval": f"{row['severity_low']:.1f} to {row['severity_high']:.1f}",
+                "severity": severity_text(row["severity"]),
+                "interval": interval_text(row["severity_low"], row["severity_high"]),
                 "p_fracture": f"{row['p_fracture']:.2f}",
                 "novelty": "not known" if np.isnan(row["novelty"]) else f"{row['novelty']:.2f}",
                 "doubts": doubts_of(row["flags"]),
@@ -118,7 +119,7 @@ def _said(rows: Mapping[tuple[str, int], Mapping[Any, Any]], key: tuple[str, int
         return "not seen"
     if not row["evaluable"]:
         return f"no grade. {reason_text(row['reason'])}"
-    return f"grade {row['grade']:.0f} (severity {row['severity']:.1f})"
+    return f"grade {row['grade']:.0f} (severity {severity_text(row['severity'])})"
 
 
 def strip_tiles(drawn: pd.DataFrame, of: Graded, count: int) -> list[dict[str, Any]]:

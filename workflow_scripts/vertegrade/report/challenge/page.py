@@ -14,6 +14,7 @@ from vertegrade.levels import NAMES
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.report.data_uris import data_uri
+from vertegrade.report.severities import interval_text, severity_text
 from vertegrade.report.templates import PHANTOM_FACT, templates
 from vertegrade.tables import HEIGHTS
 
@@ -295,4 +296,5 @@ def _example(shown: Shown) -> dict[str, Any]:
 def _grade_text(row: Any) -> str:
     if not row.evaluable:
         return f"no grade ({row.reason})"
-    return f"grade {row.grade}, severity {row.severity:.1f} ({row.severity_low:.1f}–{row.severity_high:.1f})"
+    interval = interval_text(row.severity_low, row.severity_high, "–")
+    return f"grade {row.grade}, severity {severity_text(row.severity)} ({interval})"

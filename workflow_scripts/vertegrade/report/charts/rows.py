@@ -8,6 +8,7 @@ import pandas as pd
 
 from vertegrade.report.charts.latent_map import LatentMap
 from vertegrade.report.montage import flags_in, levels_in, with_doubts
+from vertegrade.report.severities import interval_text, severity_text
 from vertegrade.report.spread import spread_by_severity
 from vertegrade.tables import KEY, PATIENT_KEY
 from vertegrade.vertebra_reasons import doubts_of
@@ -85,12 +86,10 @@ def _of(row: Mapping[Any, Any], method: str) -> dict[str, Any] | None:
     severity = row[f"severity_{method}"]
     if np.isnan(severity):
         return None
-    low, high = row[f"severity_low_{method}"], row[f"severity_high_{method}"]
-    known = not np.isnan(low)
     return {
         "grade": int(row[f"grade_{method}"]),
-        "severity": f"{severity:.2f}",
-        "interval": f"{low:.1f}–{high:.1f}" if known else "",
+        "severity": severity_text(severity, 2),
+        "interval": interval_text(row[f"severity_low_{method}"], row[f"severity_high_{method}"], "–"),
         "p": "" if np.isnan(row[f"p_fracture_{method}"]) else f"{row[f'p_fracture_{method}']:.2f}",
     }
 

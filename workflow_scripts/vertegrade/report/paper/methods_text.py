@@ -3,14 +3,14 @@
 Nothing is cited that the run did not use. Phantoms are called phantoms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vertegrade.levels import NAMES
 from vertegrade.plotting import NOTICE
 from vertegrade.report.paper.references import cite, numbered
 from vertegrade.report.paper.run import Run
 from vertegrade.report.paper.systems import system_paragraphs
-from vertegrade.report.plain_words import joined
+from vertegrade.report.plain_words import joined, plural
 
 Section = tuple[str, list[str]]
 TITLE = "Methods of this run"
@@ -84,10 +84,10 @@ def _data(run: Run) -> list[str]:
 def _crops(run: Run) -> list[str]:
     levels = f"{NAMES[run.localize.first_vertebra]} to {NAMES[run.localize.last_vertebra]}"
     learned = (
-        "Vertebrae were found by three small networks that were trained on phantoms alone: one for the centreline, one "
-        "for centres, levels and six points in the straightened image, and one that refines the points "
-        f"{cite('zakharov', 'pisov')}. A vertebra was graded if its probability was {run.localize.min_confidence:g} or "
-        "more and the scan did not cut it."
+        "Vertebrae were found by three small networks: one for the centreline, one for centres, levels and six points "
+        f"in the straightened image, and one that refines the points {cite('zakharov', 'pisov')}. "
+        f"{localizer_taught(run.localizer)} A vertebra was graded if its probability was "
+        f"{run.localize.min_confidence:g} or more and the scan did not cut it."
         if run.localize.method == "learned"
         else FOUND_BY[run.localize.method]
     )
@@ -99,6 +99,30 @@ def _crops(run: Run) -> list[str]:
         "rotation-minimising frame along the centreline whose columns lie in the sagittal plane at the vertebra's "
         "centre.",
     ]
+
+
+def localizer_taught(facts: Mapping[str, Mapping[str, str]]) -> str:
+    """What the networks learned from, by what their weights state.
+
+    facts: of each file of weights, centreline (the first network) and vertebrae (the others).
+    """
+    first, others = (_scans(facts.get(name, {})) for name in ("centreline", "vertebrae"))
+    if not first or not others:
+        return "Their weights do not say what they were trained on."
+    if first == others:
+        return f"They were trained on {first}."
+    return f"The first was trained on {first}, the others on {others}."
+
+
+def _scans(facts: Mapping[str, str]) -> str:
+    """Scans that weights were trained on, in words; "" where they do not say."""
+    if "phantom_scans" not in facts or "own_scans" not in facts:
+        return ""
+    drawn, own = (int(facts[name]) for name in ("phantom_scans", "own_scans"))
+    if not own:
+        return "phantoms alone"
+    annotated = f"{plural(own, 'annotated scan')} of a training split"
+    return f"{plural(drawn, 'phantom')} and {annotated}" if drawn else annotated
 
 
 def _grading(run: Run) -> list[str]:

@@ -21,7 +21,8 @@ class Run:
 
     about: `phantom` (whether the scans are the embedded phantoms), `labels` (phantoms, people, virtual: where grades
     to learn from come from) and `seed`. flow: `cohort_flow`. metrics: what `evaluate` returned by method, the main
-    method first. training: dae/training.json. calibrators: chosen kind by method with latents. heights: where the
+    method first. training: dae/training.json. localizer: facts that the weights of the networks state, by file name,
+    none where something else found the vertebrae. calibrators: chosen kind by method with latents. heights: where the
     heights of intact vertebrae come from. versions: of packages. commit: of the code, None where not known.
     """
 
@@ -36,6 +37,7 @@ class Run:
     flow: Mapping[str, Any]
     metrics: Mapping[str, Mapping[str, Any]]
     training: Mapping[str, Any]
+    localizer: Mapping[str, Mapping[str, str]]
     calibrators: Mapping[str, str]
     heights: str
     versions: Mapping[str, str]

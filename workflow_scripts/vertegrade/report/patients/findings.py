@@ -92,11 +92,15 @@ class Scan:
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient. p_fracture: the probability that any vertebra is fractured, NaN where unknown."""
+    """One patient. p_fracture: the probability that any vertebra is fractured, NaN where unknown.
+
+    called: whether the patient is called fractured by the limit of this probability, None where there is none.
+    """
 
     id: str
     scans: tuple[Scan, ...]
     p_fracture: float
+    called: bool | None = None
 
     @cached_property
     def found(self) -> list[tuple[Scan, Vertebra]]:
@@ -108,6 +112,10 @@ class Patient:
     def graded(self) -> list[tuple[Scan, Vertebra]]:
         """Those with a grade, worst first."""
         return [pair for pair in self.found if pair[1].evaluable]
+
+    def differs(self, least: int) -> bool:
+        """Whether the call by the limit of patients is another than by the grades of the vertebrae."""
+        return self.called is not None and self.called != bool(self.fractured(least))
 
     def fractured(self, least: int) -> list[tuple[Scan, Vertebra]]:
         """Those of at least this grade, worst first."""
@@ -169,11 +177,21 @@ def patients_of(
                 marks.get(scan["scan_id"], NO_MARK),
             )
         )
-    p_fracture: dict[Any, float] = {}
-    if "patient_p_fracture" in grades:
-        p_fracture = grades.groupby("patient_id")["patient_p_fracture"].max().to_dict()
-    patients = [Patient(name, tuple(its), p_fracture.get(name, math.nan)) for name, its in found.items()]
+    called = _called(grades)
+    patients = [Patient(name, tuple(its), *called.get(name, (math.nan, None))) for name, its in found.items()]
     return sorted(patients, key=lambda patient: patient.rank)
+
+
+def _called(grades: pd.DataFrame) -> dict[str, tuple[float, bool | None]]:
+    """By patient the probability of any fracture, and whether its limit calls the patient fractured."""
+    columns = {"patient_p_fracture": math.nan, "patient_fractured": -1}
+    said = grades.assign(**{name: unknown for name, unknown in columns.items() if name not in grades})
+    found = said.groupby("patient_id")[list(columns)].max()
+    return {
+        # Without a probability there was no limit: the worst grade called, which would confirm itself.
+        str(name): (p, None if math.isnan(p) or call < 0 else call == 1)
+        for name, p, call in found.itertuples()
+    }
 
 
 def other_methods(columns: Iterable[Any]) -> list[str]:

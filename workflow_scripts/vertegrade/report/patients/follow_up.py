@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from vertegrade.follow_up.verdicts import NEW, PROGRESSED, UNCLEAR
-from vertegrade.levels import NAMES
+from vertegrade.level_texts import is_uncertain, level_text
 from vertegrade.report.patients.words import plural, spans
 from vertegrade.tables import HEIGHTS
+from vertegrade.vertebra_reasons import doubts_of
 
 REASONS = {
     "levels_unsure": "it is unsure which vertebra is which in both scans",
@@ -27,11 +28,15 @@ PAIR_REASONS = {
 
 @dataclass(frozen=True)
 class Change:
-    """A row of the table. heights: `24.1 → 16.2 mm` and `−33 % ± 4 %` of each column, none where not measured."""
+    """A row of the table. heights: `24.1 → 16.2 mm` and `−33 % ± 4 %` of each column, none where not measured.
+
+    doubt: `doubtful: unlike training (month 18)`, "" for none.
+    """
 
     level: str
     verdict: str
     finding: str
+    doubt: str
     heights: Sequence[tuple[str, str]]
     grades: str
     severity: str
@@ -72,6 +77,7 @@ def _comparison(pair: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> C
                 level=_level(row),
                 verdict=row["verdict"],
                 finding=_verdict(row),
+                doubt=_doubt(row),
                 heights=[_height(row, column) for column in HEIGHTS] if row["column"] else [],
                 grades=_grades(row),
                 severity=_severity(row),
@@ -82,11 +88,15 @@ def _comparison(pair: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> C
 
 
 def finding(row: Mapping[str, Any]) -> str:
-    """`L1: new wedge fracture since month 0: anterior height 24 → 16 mm (−33 %, ± 4 %)`. row: of FOLLOW_UP."""
+    """`L1: new wedge fracture since month 0: anterior height 24 → 16 mm (−33 %, ± 4 %)`, and any doubt.
+
+    row: of FOLLOW_UP.
+    """
     column = row["column"]
     heights = f"{row[f'height_{column}_before_mm']:.0f} → {row[f'height_{column}_after_mm']:.0f} mm"
     change = f"{_percent(row[f'change_{column}'])}, ± {100 * row['further_loss_error']:.0f} %"
-    return f"{_level(row)}: {_verdict(row)} since month {row['months_before']:g}: {column} height {heights} ({change})"
+    told = f"{_level(row)}: {_verdict(row)} since month {row['months_before']:g}: {column} height {heights} ({change})"
+    return "; ".join(filter(None, (told, _doubt(row))))
 
 
 def _summary(pair: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -95,7 +105,9 @@ def _summary(pair: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     told = [row["vertebra_after"] for row in rows if row["verdict"] != UNCLEAR]
     if new or progressed:
         kinds = [f"{count} {name}" for count, name in ((new, "new"), (progressed, "progressed")) if count]
-        text = f"{' and '.join(kinds)} vertebral fracture{'s' if new + progressed > 1 else ''}; "
+        doubtful = sum(row["verdict"] in (NEW, PROGRESSED) and bool(_doubt(row)) for row in rows)
+        text = f"{' and '.join(kinds)} vertebral fracture{'s' if new + progressed > 1 else ''}"
+        text += f" ({doubtful} doubtful); " if doubtful else "; "
         text += f"{plural(pair['stable'], 'vertebra')} stable"
     elif told:
         text = f"No new or progressed vertebral fracture of {spans(told)}"
@@ -118,9 +130,22 @@ def _notes(pair: Mapping[str, Any]) -> list[str]:
 
 
 def _level(row: Mapping[str, Any]) -> str:
-    """The name in the later scan; that in the earlier one too where it differs."""
-    before, after = NAMES[row["vertebra_before"]], NAMES[row["vertebra_after"]]
-    return after if before == after else f"{after} (month {row['months_before']:g}: {before})"
+    """The name in the later scan, `about L1` where it is uncertain; that in the earlier one too where it differs."""
+    before, after = (level_text(row[f"vertebra_{of}"], row[f"label_confidence_{of}"]) for of in ("before", "after"))
+    if row["vertebra_before"] != row["vertebra_after"]:
+        return f"{after} (month {row['months_before']:g}: {before})"
+    # One name for both scans is as uncertain as in the worse of them.
+    return before if is_uncertain(row["label_confidence_before"]) else after
+
+
+def _doubt(row: Mapping[str, Any]) -> str:
+    """What questions a row, and in which scan: `doubtful: unlike training (month 18)`; "" for nothing."""
+    months: dict[str, list[str]] = {}
+    for of in ("before", "after"):
+        for word in doubts_of(row[f"flags_{of}"]):
+            months.setdefault(word, []).append(f"{row[f'months_{of}']:g}")
+    told = [f"{word} (month{'s' if len(of) > 1 else ''} {' and '.join(of)})" for word, of in months.items()]
+    return f"doubtful: {', '.join(told)}" if told else ""
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

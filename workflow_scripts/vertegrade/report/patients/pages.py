@@ -27,6 +27,7 @@ from vertegrade.report.patients.follow_up import Comparison
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.report.patients.spine import Overlay, overlay
 from vertegrade.report.plain_words import flag_meaning, flag_text
+from vertegrade.report.severities import severity_text
 from vertegrade.report.sorting.script import sort_script
 from vertegrade.report.templates import PHANTOM_FACT, content_policy, templates
 from vertegrade.tables import HEIGHTS
@@ -41,7 +42,8 @@ WHOSE = {
 }
 # Ways to choose among patients on the page of all, and their names there.
 TAGS = {
-    "fracture": "with a vertebral fracture",
+    "fracture": "with a vertebra graded as a fracture",
+    "differs": "whose patient limit says otherwise",
     "look": "with a vertebra to look at",
     "none": "without any grade",
     "out": "with a scan left out",
@@ -89,19 +91,21 @@ def patient_page(
     landmarks: LANDMARKS, at least those of the patient's scans. compared: these, each with an earlier one.
     """
     scans = [_scan(n, scan, landmarks, pictures, about) for n, scan in enumerate(patient.scans)]
-    worst = patient.found[0][1] if patient.found else None
+    told = words.told_of(patient, about.fracture_grade)
     fractured = bool(patient.fractured(about.fracture_grade))
     return _template("patient.html.j2").render(
         **_shared(about, []),
         patient=patient,
         headline=words.headline(patient, about.fracture_grade),
         alarm="fracture" if fractured else "look" if patient.looks else "",
-        doubts=doubts_of(" ".join(worst.flags)) if worst and (fractured or patient.looks) else [],
+        doubts=doubts_of(" ".join(told[1].flags)) if told else [],
+        limit=words.patient_limit(patient, about.fracture_grade),
         integrity=words.bone_integrity(patient, about.fracture_grade),
         others=[
             (scan.id, words.finding(vertebra, about.fracture_grade))
             for scan, vertebra in patient.found
-            if vertebra.look and not (vertebra is worst and not fractured)
+            # the headline asks for a look at its own one, unless that has a grade
+            if vertebra.look and not (told and vertebra is told[1] and vertebra.grade is None)
         ],
         not_evaluable=words.not_evaluable(patient),
         not_found=words.not_found(patient, about.graded),
@@ -129,6 +133,8 @@ def index_page(patients: Sequence[Patient], about: About, pictures: Pictures) ->
         found=len(vertebrae),
         graded=sum(vertebra.evaluable for vertebra in vertebrae),
         fractured=sum(bool(patient.fractured(about.fracture_grade)) for patient in patients),
+        limited=any(patient.called is not None for patient in patients),
+        called=sum(bool(patient.called) for patient in patients),
         tags=TAGS,
         marks=MARKS,
         drawn=_drawn(patients, pictures),
@@ -187,7 +193,7 @@ def _vertebra(scan: Scan, vertebra: Vertebra, pictures: Pictures, about: About) 
         "about": vertebra,
         "crop": pictures.crop(scan.id, vertebra.label),
         "grade": words.grade_text(vertebra, about.fracture_grade),
-        "severity": _number(vertebra.severity, 1),
+        "severity": severity_text(vertebra.severity),
         "p_fracture": _number(vertebra.p_fracture, 2),
         "heights": [(f"{height.mm:.1f}", _against(height.loss)) for height in vertebra.heights],
         "others": [(METHODS[name].label, other) for name in about.methods[1:] if (other := _other(vertebra, name))],
@@ -201,7 +207,7 @@ def _vertebra(scan: Scan, vertebra: Vertebra, pictures: Pictures, about: About) 
 
 def _other(vertebra: Vertebra, method: str) -> str:
     grade, severity = vertebra.others.get(method, (None, math.nan))
-    return "" if grade is None else f"{grade} ({_number(severity, 1)})"
+    return "" if grade is None else f"{grade} ({severity_text(severity)})"
 
 
 def _number(value: float, decimals: int) -> str:
@@ -241,16 +247,26 @@ def _row(patient: Patient, about: About) -> dict[str, Any]:
         | {flag for _, vertebra in patient.found for flag in vertebra.flags}
     )
     out = [scan for scan in patient.scans if scan.state != "done"]
-    tags = {"fracture": fractured, "look": patient.looks, "none": not patient.graded, "out": out, "flag": flags}
-    worst = patient.graded[0][1] if patient.graded else None
+    differs = patient.differs(about.fracture_grade)
+    tags = {
+        "fracture": fractured,
+        "differs": differs,
+        "look": patient.looks,
+        "none": not patient.graded,
+        "out": out,
+        "flag": flags,
+    }
+    told = words.told_of(patient, about.fracture_grade)
     return {
         "patient": patient,
         "tags": " ".join(name for name, has in tags.items() if has),
         "state": _state(patient),
-        "worst": worst,
+        "grade": told[1].grade if told else None,
         "headline": words.headline(patient, about.fracture_grade),
         "urgency": f"{patient.found[0][1].urgency if patient.found else -2:.2f}",
         "fractured": len(fractured),
+        "limit": "" if patient.called is None else "fracture" if patient.called else "no fracture",
+        "differs": differs,
         "looks": len(patient.looks),
         "graded": len(patient.graded),
         "found": len(patient.found),

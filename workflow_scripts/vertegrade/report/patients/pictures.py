@@ -14,6 +14,7 @@ from vertegrade.report.crop_pictures import CropPictures
 from vertegrade.report.data_uris import data_uri, png_uri
 from vertegrade.report.montage import mid_sagittal
 from vertegrade.report.patients.findings import Vertebra
+from vertegrade.report.severities import severity_text
 from vertegrade.report.strips import watermarked
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import HEIGHTS
@@ -73,7 +74,7 @@ class Pictures(CropPictures):
 def _measured(heights: Sequence[str], severity: float) -> list[str]:
     """Heights in the order of HEIGHTS, and the severity that the model gives."""
     lines = [f"{' / '.join(heights)} mm"] if len(heights) == len(HEIGHTS) else []
-    return lines + ([f"severity {severity:.1f}"] if np.isfinite(severity) else [])
+    return lines + ([f"severity {severity_text(severity)}"] if np.isfinite(severity) else [])
 
 
 def _scaled(image: Pixels) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.report.patients.findings import Height, Patient, Scan, Vertebra
 from vertegrade.report.plain_words import joined, plural, reason_text, remedy_text
+from vertegrade.report.severities import interval_text
 
 GRADE_WORDS = ("no vertebral fracture", "mild", "moderate", "severe")
 # Levels that not everybody has: that they were not found says nothing.
@@ -41,7 +42,7 @@ def grade_text(vertebra: Vertebra, least: int) -> str:
 
 def interval(vertebra: Vertebra) -> str:
     """The interval of the severity."""
-    return f"{vertebra.severity_low:.1f} to {vertebra.severity_high:.1f}"
+    return interval_text(vertebra.severity_low, vertebra.severity_high)
 
 
 def worst_height(vertebra: Vertebra) -> Height:
@@ -55,10 +56,16 @@ def height_text(height: Height) -> str:
     return f"{height.column} height {height.mm:.0f} mm, {f'{below} % below' if below > 0 else 'not below'} expected"
 
 
+def told_of(patient: Patient, least: int) -> tuple[Scan, Vertebra] | None:
+    """The vertebra that the headline is about, with its scan; None where it is about none."""
+    return patient.found[0] if patient.fractured(least) or patient.looks else None
+
+
 def headline(patient: Patient, least: int) -> str:
     """The worst finding of a patient."""
-    if patient.found and (patient.fractured(least) or patient.looks):
-        scan, worst = patient.found[0]
+    about = told_of(patient, least)
+    if about:
+        scan, worst = about
         where = f" (scan {scan.id})" if len(patient.scans) > 1 else ""
         return f"{finding(worst, least)}{where}"
     if patient.graded:
@@ -83,6 +90,14 @@ def bone_integrity(patient: Patient, least: int) -> str:
     if patient.graded:
         return f"No vertebral fracture of {spans([vertebra.label for _, vertebra in patient.graded])}."
     return "Not evaluable: no vertebra has a grade."
+
+
+def patient_limit(patient: Patient, least: int) -> str:
+    """What the limit of patients says, and whether the grades of the vertebrae say otherwise; "" for nothing."""
+    if patient.called is None:
+        return ""
+    text = "fracture." if patient.called else "no fracture."
+    return f"{text} This differs from the grades of the vertebrae." if patient.differs(least) else text
 
 
 def not_evaluable(patient: Patient) -> list[str]:
