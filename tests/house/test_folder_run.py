@@ -4,12 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from helpers.nifti import write_nifti
 from helpers.runs import ROOT
 from vertegrade import commands, folder_run
-from vertegrade.folder_run import SHARDS, FolderError, beside, write_config
+from vertegrade.cohort.months import follow_up_pairs
+from vertegrade.cohort.sheet import read_sheet
+from vertegrade.folder_run import SHARDS, FolderError, beside, prepare, write_config
 
 
 def test_the_config_names_sheet_results_and_model(tmp_path: Path) -> None:
@@ -30,6 +34,46 @@ def test_what_a_person_added_stays_and_the_model_is_the_one_asked_for(tmp_path: 
     found = yaml.safe_load(config.read_text())
     assert found["localize"] == {"overrides": "Größe.csv"}
     assert found["run"] == {"model": "new", "device": "cpu", "results": str(tmp_path / "grade")}
+
+
+def test_a_sheet_of_one_s_own_stays_in_the_config_and_an_old_place_does_not(tmp_path: Path) -> None:
+    config, results = tmp_path / "grade.yaml", tmp_path / "grade"
+    sheet = beside(results, "scans.csv")
+    config.write_text("cohort: {sheet: mine.csv, shards: 8}\n")
+    (told,) = write_config(config, results, "shipped", sheet)
+    assert told == f"{config} names the sheet mine.csv: that is graded as it is, new scans are in {sheet} alone"
+    assert yaml.safe_load(config.read_text())["cohort"] == {"sheet": "mine.csv", "shards": 8}
+    config.write_text("cohort: {sheet: /before/grade.scans.csv}\n")
+    (told,) = write_config(config, results, "shipped", sheet)
+    assert told == f"{config}: cohort.sheet was /before/grade.scans.csv and is {sheet} now"
+    assert yaml.safe_load(config.read_text())["cohort"]["sheet"] == str(sheet)
+    assert write_config(config, results, "shipped", sheet) == []
+
+
+def test_a_second_call_keeps_the_corrected_patient_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two scans of one person, corrected to one patient_id and given months: the run then follows them up."""
+    for number, name in enumerate(("a/ct.nii.gz", "b/ct.nii.gz")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        write_nifti(tmp_path / "in" / name, np.full((6, 7, 12 + number), -1000, np.int16))
+    results = tmp_path / "out/grade"
+    sheet = beside(results, "scans.csv")
+    prepare(tmp_path / "in", results, "shipped", 1)
+    assert f"note: {sheet}: what you correct in it (patient_id, months) stays" in capsys.readouterr().out
+    first, second = read_sheet(sheet)
+    assert first.patient_id != second.patient_id
+    sheet.write_text(
+        f"scan_id,patient_id,path,months\n{first.scan_id},ann,{first.path},0\n{second.scan_id},ann,{second.path},18.5\n"
+    )
+    prepare(tmp_path / "in", results, "shipped", 1)
+    assert f"note: {sheet}: 2 row(s) that you edited stay as you wrote them" in capsys.readouterr().out
+    kept = [(row.patient_id, row.months) for row in read_sheet(sheet)]
+    assert kept == [("ann", "0"), ("ann", "18.5")]
+    assert follow_up_pairs(read_sheet(sheet)) != []
+    sheet.write_text("scan_id\n")
+    with pytest.raises(FolderError, match=r"grade\.scans\.csv, or remove it"):
+        prepare(tmp_path / "in", results, "shipped", 1)
 
 
 @pytest.mark.parametrize("text", ["run: [", "a text", "run: 3", "- a"])

@@ -139,12 +139,23 @@ def test_a_file_that_was_altered_or_removed_is_named(name: str, frozen: Path) ->
     )
     (frozen / name).write_bytes((frozen / name).read_bytes()[:-1])
     assert problems_of(frozen) == []
-    (frozen / "gone").mkdir()
-    shutil.move(frozen / name, frozen / "gone")
+    (frozen / name).rename(frozen.parent / "gone")
     if name.startswith("dae"):
         return  # its graders cannot be compared with it either
     (problem,) = problems_of(frozen)
     assert problem.startswith(f"{frozen / name} is not there, but model.json names it; copy the whole folder again, or")
+
+
+def test_a_model_copied_into_another_is_refused_in_one_line(frozen: Path) -> None:
+    """As `cp -r new models/mine` does where models/mine exists: the old model would grade without a word."""
+    shutil.copytree(frozen, frozen / "new")
+    (frozen / "dae/notes.txt").write_text("x")
+    (frozen / ".snakemake_timestamp").touch()
+    (problem,) = problems_of(frozen)
+    assert problem.startswith(f"{frozen} also contains dae/notes.txt, new, which model.json does not name: was another")
+    shutil.rmtree(frozen / "new")
+    (frozen / "dae/notes.txt").unlink()
+    assert problems_of(frozen) == []
 
 
 def rewrite(frozen: Path, **facts: object) -> None:

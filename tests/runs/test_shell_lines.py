@@ -78,6 +78,7 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     '.venv/bin/snakemake --cores 2 --configfile presets/grader.yaml --config \'cohort={"sheet": "FOLDER/sheet.csv"}\' '
     "-- freeze": Absent("the page says that it takes 45 minutes, and whose scans it needs"),
     "make grade DIR=/data/ct": GRADE,
+    "make grade DIR=/data/ct MODEL=models/mine": GRADE,
     "make grade DIR=/data/ct MODEL=results OUT=results-applied/NAME": GRADE,
     "make grade DIR=/data/ct [OUT=results/grade] [MODEL=shipped]": GRADE,
     ".venv/bin/snakemake --cores 1 --configfile mine.yaml -- freeze": Typed("dry-run", planned=True),

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from vertegrade.files import write_text
-from vertegrade.index.folder import IndexingError, write_index
+from vertegrade.index.folder import IndexingError, update_index
 from vertegrade.index.pseudonyms import KeyFileError
 from vertegrade.preflight.everything import check_everything
 from vertegrade.preflight.start import opened
@@ -28,7 +28,7 @@ def prepare(folder: Path, results: Path, model: str, cores: int) -> list[str]:
     """Index the folder, write the config, check both, and return the command that grades.
 
     FolderError before any work. What costs single scans is printed, and the run leaves these out with a reason. A
-    second call takes the scans that were added; keys that a person wrote into the config stay.
+    second call takes the scans that were added; what a person wrote into sheet and config stays.
     """
     _, problems = opened(model, ROOT)
     if problems:
@@ -40,12 +40,13 @@ def prepare(folder: Path, results: Path, model: str, cores: int) -> list[str]:
         )
     sheet, config = beside(results, "scans.csv"), beside(results, "yaml")
     try:
-        found = write_index(folder, sheet, beside(results, "scans.key.tsv"), replace=True, jobs=cores)
+        found, kept = update_index(folder, sheet, beside(results, "scans.key.tsv"), cores)
     except (IndexingError, KeyFileError) as error:
         raise FolderError(str(error)) from error
-    write_config(config, results, model, sheet)
+    told = write_config(config, results, model, sheet)
+    stays = ", ".join(kept) or "what you correct in it (patient_id, months) stays when you give the command again"
     report = check_everything([str(config)], None)
-    for line in (*found.notes, *report.problems, *report.notes):
+    for line in (*found.notes, f"{sheet}: {stays}", *told, *report.problems, *report.notes):
         print("note:", line)
     quiet = ["--quiet", "host", "reason", "rules"]  # what is left is the progress, and logs of what fails
     run = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *quiet]
@@ -57,16 +58,32 @@ def beside(results: Path, name: str) -> Path:
     return results.with_name(f"{results.name}.{name}")
 
 
-def write_config(path: Path, results: Path, model: str, sheet: Path) -> None:
-    """Write the config of the run, or what is ours into the one that is there; FolderError where that is no YAML."""
-    ours: dict[str, dict[str, object]] = {
-        "run": {"results": str(results), "model": model},
-        "cohort": {"sheet": str(sheet), "shards": SHARDS},
-    }
+def write_config(path: Path, results: Path, model: str, sheet: Path) -> list[str]:
+    """Write the config of the run, or what is ours into the one that is there, and return what a person should know.
+
+    A sheet of another name, and a number of shards, are a person's own and stay. FolderError: the config is no YAML.
+    """
     try:
         config = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
-        config |= {section: (config.get(section) or {}) | values for section, values in ours.items()}
+        run, cohort = config.get("run") or {}, config.get("cohort") or {}
+        own, told = _own_sheet(path, cohort.get("sheet"), sheet)
+        run |= {"results": str(results), "model": model}
+        config |= {"run": run, "cohort": {"shards": SHARDS} | cohort | {"sheet": own}}
     except (yaml.YAMLError, AttributeError, TypeError) as error:
         text = " ".join(str(error).split())
         raise FolderError(f"{path} cannot be read as a config ({text}); correct it, or remove it") from error
     write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    return told
+
+
+def _own_sheet(config: Path, named: object, sheet: Path) -> tuple[object, list[str]]:
+    """The sheet that is graded, and a line where it is not simply the one that was there.
+
+    named: what the config says. Another place of a sheet of our name is where the results were before they moved.
+    """
+    if not named:
+        return str(sheet), []
+    if Path(str(named)).name != sheet.name:
+        return named, [f"{config} names the sheet {named}: that is graded as it is, new scans are in {sheet} alone"]
+    moved = Path(str(named)).resolve() != sheet.resolve()
+    return str(sheet), [f"{config}: cohort.sheet was {named} and is {sheet} now"] * moved

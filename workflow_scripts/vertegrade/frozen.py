@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vertegrade.files import file_hashes, sha256_of, write_json, write_text
+from vertegrade.files import file_hashes, is_litter, sha256_of, write_json, write_text
 from vertegrade.graders.fusion.definition import fusion_sha256
 from vertegrade.graders.keypoints.definition import definition_sha256
 from vertegrade.methods import BASELINES, INTACT_HEIGHTS, MAIN, METHODS, STEPS
@@ -209,6 +209,7 @@ def content_problems(model: Model, methods: Iterable[str], points_from: str) -> 
 
     All its files are hashed. points_from: what sets this run's six points, `networks` or `masks`.
     """
+    yield from _strangers(model)
     for name, digest in model.files.items():
         path = Path(model.folder, name)
         if not path.is_file():
@@ -232,6 +233,24 @@ def content_problems(model: Model, methods: Iterable[str], points_from: str) -> 
                 f"{path}: fitted to other indices than this version takes from points of {points_from}, or to other "
                 f"heights than {INTACT_HEIGHTS}; {RETRAIN}, or remove {path.parent} to grade without {method}"
             )
+
+
+def _strangers(model: Model) -> Iterator[str]:
+    """What lies in a frozen model and is no part of it, such as a newer one that was copied into it and not over it."""
+    folder = Path(model.folder)
+    known = {FACTS, *model.files}
+    known |= {parent.as_posix() for name in model.files for parent in Path(name).parents}
+    strange: list[str] = []
+    for path in sorted(folder.rglob("*")) if model.files else []:
+        name = path.relative_to(folder)
+        inside = any(parent.as_posix() in strange for parent in name.parents)
+        if name.as_posix() not in known and not inside and not is_litter(path.name):
+            strange.append(name.as_posix())
+    if strange:
+        yield (
+            f"{folder} also contains {', '.join(strange[:3])}{', ...' * (len(strange) > 3)}, which {FACTS} does not "
+            "name: was another model copied into it? Remove the folder and copy the model again, or take them out of it"
+        )
 
 
 def _points_sha256(folder: str, method: str, points_from: str) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vertegrade.cohort.sheet import COLUMNS
+from vertegrade.cohort.sheet import COLUMNS, ScanRow, SheetError, read_sheet
 from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.files import write_json, write_text
 from vertegrade.index.found import Found
 from vertegrade.index.headers import CHUNK, DicomHeader, read_folder_files, read_zips
+from vertegrade.index.kept import Before, Kept, cells_of, keep_edits, read_before
 from vertegrade.index.nifti import CENTROIDS, add_nifti
 from vertegrade.index.pseudonyms import read_key_file, write_key_file
 from vertegrade.index.series import add_series, collect
@@ -47,6 +48,46 @@ def write_index(top: Path, sheet: Path, key_file: Path, replace: bool, jobs: int
     """
     if sheet.exists() and not replace:
         raise IndexingError(f"{sheet} is there already; give another name, or --replace (REPLACE=1) to write it again")
+    found, key, links = _found(top, key_file, jobs)
+    _write(found, Kept(found.rows, cells_of(found.rows), {}, []), sheet, key_file, key, links)
+    return found
+
+
+def update_index(top: Path, sheet: Path, key_file: Path, jobs: int) -> tuple[Found, list[str]]:
+    """`write_index` over a sheet that may be there and edited: what a person wrote into it stays (`kept`).
+
+    Also returned is what was kept, in words. IndexingError: sheet or report cannot be read, or nothing to write.
+    """
+    edited, before = _edited(sheet)
+    found, key, links = _found(top, key_file, jobs)
+    kept = keep_edits(found.rows, edited, before)
+    if not kept.rows:
+        raise IndexingError(f"{sheet}: every scan of {top} was removed from it; remove it to have it written again")
+    _write(found, kept, sheet, key_file, key, links)
+    return found, kept.told
+
+
+def _edited(sheet: Path) -> tuple[list[ScanRow], Before]:
+    """Rows of a sheet that is there, and what was noted when it was written."""
+    if not sheet.exists():
+        return [], Before({}, {})
+    try:
+        rows = read_sheet(sheet)
+    except SheetError as error:
+        raise IndexingError(
+            f"{error}\nCorrect {sheet}, or remove it: it is then written again, without what was edited in it"
+        ) from error
+    try:
+        return rows, read_before(report_of(sheet))
+    except (OSError, ValueError) as error:
+        raise IndexingError(
+            f"{report_of(sheet)}: cannot be read ({error}); remove it: each cell of {sheet.name} that differs from "
+            "what is found then counts as edited"
+        ) from error
+
+
+def _found(top: Path, key_file: Path, jobs: int) -> tuple[Found, bytes, list[dict[str, str]]]:
+    """What is in the folder, by the key and beside the rows of the key file."""
     key, links = read_key_file(key_file)
     found = index_folder(top, key, jobs)
     if not found.rows:
@@ -56,14 +97,19 @@ def write_index(top: Path, sheet: Path, key_file: Path, replace: bool, jobs: int
             f"{top}: no CT series or NIfTI image was found in {found.files} file(s) ({reasons}); give the folder that "
             "contains the scans"
         )
+    return found, key, links
+
+
+def _write(found: Found, kept: Kept, sheet: Path, key_file: Path, key: bytes, links: list[dict[str, str]]) -> None:
+    """Write key file, sheet and report: in this order, so that no scan is noted that the sheet does not have yet."""
+    report = found.report() | {"written": kept.written, "gone": kept.gone}
     write_key_file(key_file, key, [*links, *found.links])
-    write_json(report_of(sheet), found.report())
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in found.rows)
+    writer.writerows(asdict(row) for row in kept.rows)
     write_text(sheet, text.getvalue())
-    return found
+    write_json(report_of(sheet), report)
 
 
 def report_of(sheet: str | Path) -> Path:

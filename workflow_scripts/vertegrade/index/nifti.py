@@ -3,7 +3,7 @@
 Names are BIDS's and VerSe's, of both releases and both layouts (`cohort.verse_names`): scan verse253 of patient
 verse401 is `sub-verse401_split-verse253_ct.nii.gz`, `verse253.nii.gz` or `verse401_verse253_CT-iso.nii.gz`; its
 annotations (`_seg-vert_msk.nii.gz`, `_seg-vb_ctd.json`, `_seg-subreg_ctd.json`, `_seg.nii.gz`) lie next to it or in
-`derivatives`. Other images need a mask in the same folder that is named after them.
+`derivatives`. Other images need a mask in the same folder that is named after them: many folders contain a `ct.nii.gz`.
 """
 
 import os
@@ -53,19 +53,11 @@ def stem_of(name: str) -> str:
 def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None:
     """Rows of the NIfTI images among the paths (NIfTI and JSON below `top`), with their masks and centroids."""
     images, annotations = _sorted_out(paths, found)
+    scans, broken = _scans(images, top, found)
+    owned = _owned([*scans, *broken], annotations, found)
     taken: dict[str, str] = {}
     keys: dict[str, str] = {}
-    for path in images:
-        header = nifti_header(Path(path))
-        if header is None:
-            found.leave_file("unreadable", path)
-            continue
-        found.slices += 1
-        found.images += 1
-        reason = _no_scan(path, header, top)
-        if reason:
-            found.leave_image(reason, path)
-            continue
+    for path, header in scans.items():
         scan, patient = _ids(path, top, key)
         if scan in taken:
             same = "the same header and size" if keys.get(header.key) == taken[scan] else "another header or size"
@@ -75,7 +67,7 @@ def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None
             found.notes.append(f"{path}: header and size are those of {keys[header.key]}; one image under two names?")
         taken[scan] = path
         keys.setdefault(header.key, path)
-        mask, centroids = _beside(path, header, annotations[_scan_of(os.path.basename(path))])
+        mask, centroids = _beside(path, header, owned[_place(path)])
         split = official_split(Path(path).relative_to(top.parent).parts[:-1], patient)
         found.rows.append(ScanRow(scan, patient, path, mask=mask, centroids=centroids, split=split))
     unnamed = sum(not _subject(path, top) for path in taken.values())
@@ -86,10 +78,69 @@ def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None
         )
 
 
-def _sorted_out(paths: Iterable[str], found: Found) -> tuple[list[str], dict[str, list[Annotation]]]:
-    """Images, and the annotations that can be used by what they share with their image (`_scan_of`)."""
-    annotations: dict[str, list[Annotation]] = defaultdict(list)
-    images, unusable = [], []
+def _scans(images: Iterable[str], top: Path, found: Found) -> tuple[dict[str, NiftiHeader], list[str]]:
+    """Headers of the images that may be scans, and the images that cannot be read."""
+    scans: dict[str, NiftiHeader] = {}
+    broken = []
+    for path in images:
+        header = nifti_header(Path(path))
+        if header is None:
+            found.leave_file("unreadable", path)
+            broken.append(path)
+            continue
+        found.slices += 1
+        found.images += 1
+        if reason := _no_scan(path, header, top):
+            found.leave_image(reason, path)
+        else:
+            scans[path] = header
+    return scans, broken
+
+
+def _owned(images: Iterable[str], annotations: Iterable[Annotation], found: Found) -> dict[str, list[Annotation]]:
+    """The annotations of each image (by `_place`): each is of one image alone, but where VerSe's names say the series.
+
+    The nearest image has it, then the one whose whole name its name begins with. Where this does not decide, nobody has
+    it: the mask of another patient is worse than none.
+    """
+    by_name: dict[str, set[str]] = defaultdict(set)
+    for path in images:
+        by_name[_shared_name(path)].add(_place(path))
+    owned: dict[str, list[Annotation]] = defaultdict(list)
+    alone = []
+    for annotation in annotations:
+        places = by_name[_shared_name(annotation.path)]
+        if not verse_ids(stem_of(os.path.basename(annotation.path))):
+            near = {place: _nearness(place, annotation.path) for place in places}
+            places = {place for place in places if near[place] == max(near.values())}
+            if len(places) != 1:
+                alone.append(annotation.path)
+                continue
+        for place in places:
+            owned[place].append(annotation)
+    if alone:
+        found.notes.append(
+            f"{len(alone)} masks or centroids belong to no image, or to several equally, and are ignored: {alone[0]}; "
+            "put each next to its image and name it after it (`NAME_seg.nii.gz`), or name both as BIDS does (`sub-...`)"
+        )
+    return owned
+
+
+def _nearness(place: str, annotation: str) -> tuple[int, bool]:
+    """Folders that an image (`_place`) and an annotation share, and whether this has the whole name of that."""
+    name = os.path.basename(annotation)
+    bare = CENTROIDS.sub("", name) if CENTROIDS.search(name) else MASKS.sub("", NIFTI_NAME.sub("", name))
+    return len(Path(os.path.commonpath([place, annotation])).parts), bare == os.path.basename(place)
+
+
+def _place(path: str) -> str:
+    """A NIfTI without its suffixes: `ct.nii` and `ct.nii.gz` of one folder are one image."""
+    return os.path.join(os.path.dirname(path), NIFTI_NAME.sub("", os.path.basename(path)))
+
+
+def _sorted_out(paths: Iterable[str], found: Found) -> tuple[list[str], list[Annotation]]:
+    """Images, and the annotations that can be used."""
+    images, annotations, unusable = [], [], []
     for path in sorted(paths):
         name = os.path.basename(path)
         found.files += 1
@@ -98,7 +149,7 @@ def _sorted_out(paths: Iterable[str], found: Found) -> tuple[list[str], dict[str
             if problem:
                 unusable.append(f"{path}: {problem}")
             else:
-                annotations[_scan_of(name)].append(Annotation(path, sizes))
+                annotations.append(Annotation(path, sizes))
             found.leave_file("annotation", path if problem else "", problem)
         elif NIFTI_NAME.search(name):
             images.append(path)
@@ -123,11 +174,16 @@ def _looked_at(path: str) -> tuple[list[int], str]:
     return [], ""
 
 
-def _scan_of(name: str) -> str:
-    """What an image and its annotations share: VerSe's series, whose files name the plane variously, or a stem."""
+def _shared_name(path: str) -> str:
+    """What an image and its annotations share: VerSe's series, whose files name the plane variously, or the stem.
+
+    A stem that names no subject says something within its folder alone.
+    """
+    folder, name = os.path.split(path)
     stem = stem_of(name)
-    ids = verse_ids(stem)
-    return f"series {ids[1]}" if ids else stem
+    if ids := verse_ids(stem):
+        return f"series {ids[1]}"
+    return stem if _entities(name) else os.path.join(folder, stem)
 
 
 def _no_scan(path: str, header: NiftiHeader, top: Path) -> str:
