@@ -125,14 +125,11 @@ def _component(coded: Coded) -> dict[str, Any]:
 
 
 def _quantity(number: Number) -> dict[str, Any]:
-    """A number; of one part of the body, the code has that part as its second coding."""
+    """A number. One of a part of the body has a code of its own: codings beside each other would mean the same."""
     unit = code(number.unit)
-    about = _concept(code(number.concept))
-    if number.part:
-        about["coding"].append(_coding(code(number.part)))
-        about["text"] = f"{code(number.concept).meaning}, {number.part}"
+    about = code(f"{number.concept}-{number.part}" if number.part else number.concept)
     value = {"value": number.value, "unit": unit.meaning, "system": SYSTEMS["UCUM"], "code": unit.value}
-    return {"code": about, "valueQuantity": value}
+    return {"code": _concept(about), "valueQuantity": value}
 
 
 def _concept(row: CodeRow) -> dict[str, Any]:
