@@ -3,7 +3,7 @@
 The sagittal summary of a scan says RESEARCH USE ONLY; each picture that a model drew says SYNTHETIC.
 """
 
-from collections.abc import Iterator
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,11 @@ from vertegrade.settings.report import ReportSettings
 LINE = 26  # pixels of a line of text
 GAP = 6
 
+CHARACTERS = 90  # of a line at most
 
 def summary_picture(picture: Pixels, lines: list[str]) -> Pixels:
-    """The picture of a scan (H, W, 3) with what it is above it, and lines of findings below."""
+    """The picture of a scan (H, W, 3) with what it is above it, and lines of findings below, broken where too long."""
+    lines = [part for line in lines for part in textwrap.wrap(line, CHARACTERS, subsequent_indent="    ")]
     head = f"{NAME}: {NOTICE}"
     font = ImageFont.truetype(str(FONT), LINE - 10)
     image = Image.fromarray(picture)

@@ -14,6 +14,7 @@ from vertegrade.export.capture import captures_of, strip_picture, summary_pictur
 from vertegrade.export.fhir import bundle_of
 from vertegrade.export.findings import curves_found, findings_of
 from vertegrade.export.label_maps import write_label_maps
+from vertegrade.export.lines import grade_lines
 from vertegrade.export.markups import markups_of
 from vertegrade.export.report import report_of
 from vertegrade.export.seg import segmentation_of
@@ -119,22 +120,3 @@ def _pictures(
     for level, images, rows in strips.of_scan(scan_id):
         shows = f"SYNTHETIC pictures of {level} at other grades, drawn by a model"
         yield f"synthetic-{level}", shows, strip_picture(images, rows, level, strips.window)
-
-
-def grade_lines(scan: dict[str, Any], method: str) -> list[str]:
-    """The vertebrae of a scan in words, worst first; which are not evaluable, at the end."""
-    graded, left = [], []
-    for vertebra in scan["vertebrae"]:
-        says = vertebra["methods"].get(method)
-        if says is None:
-            continue
-        if says["evaluable"]:
-            ends = f"{says['severity_low']:.1f}-{says['severity_high']:.1f}"
-            text = f"{vertebra['level']}: grade {says['grade']} (severity {says['severity']:.1f}, {ends})"
-            graded.append((-says["severity"], text))
-        else:
-            left.append(vertebra["level"])
-    fractured = [text for severity, text in sorted(graded) if ": grade 0" not in text]
-    rest = f"{len(graded) - len(fractured)} {'other ' if fractured else ''}vertebrae: grade 0"
-    lines = [*fractured, rest]
-    return [*lines, f"not evaluable: {', '.join(left)}"] if left else lines
