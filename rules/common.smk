@@ -325,7 +325,7 @@ def strip_files(wildcards):
 
 def targets():
     """What `snakemake` without a target makes: the results, and the file that says how the run ended."""
-    exported = export_folders() if SETTINGS.export.write else []
+    exported = ["<results>-export/outcome.txt"] if SETTINGS.export.write else []
     if "seq2seq" in METHODS and label_files():
         exported = ["<results>/evaluation/seq2seq/patients.json", *exported]
     return [*results_wanted(), *exported, "<results>/report/outcome.txt"]

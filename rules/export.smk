@@ -1,7 +1,25 @@
 rule export:
-    """All that `export.write` asks for, of every scan."""
+    """All that `export.write` asks for. Fails where the program failed at a scan; what was written of others stays."""
     input:
         export_folders,
+    output:
+        "<results>-export/outcome.txt",
+    log:
+        "<logs>/export.log",
+    benchmark:
+        "<benchmarks>/export.tsv"
+    retries: 0  # its outcome is certain; a profile's `retries` would only repeat it
+    conda:
+        "../envs/vertegrade.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code_of("export"),
+        packages=packages_of("export"),
+    script:
+        "../workflow_scripts/export.py"
 
 
 rule export_scans:

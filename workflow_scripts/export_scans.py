@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.export.about import maker_of
-from vertegrade.export.scan import Wanted, export_scan
+from vertegrade.export.scan import COLUMNS, Wanted, export_scan
 from vertegrade.export.strips import read_strips
 from vertegrade.files import new_folder, read_json
 from vertegrade.report.strips import within_window
@@ -24,7 +24,7 @@ with run_job(snakemake) as job:
     strips = read_strips(
         list(job.input.strips), within_window(job.settings(ReportSettings), job.settings(DaeModelSettings))
     )
-    done = [["scan_id", "files", "why_no_dicom", "not_in_label_maps"]]
+    done = [["scan_id", "files", *COLUMNS]]
     with new_folder(job.output.folder) as folder:
         for row in (ScanRow(**values) for values in job.params.rows):
             record = read_json(Path(job.input.patients, f"{row.patient_id}.json"))
@@ -37,5 +37,9 @@ with run_job(snakemake) as job:
             done.append([row.scan_id, " ".join(files), *missing])
             said = f"; no DICOM: {missing.dicom}" if missing.dicom else ""
             job.log.info("%s: %d files%s", row.scan_id, len(files), said)
+            if missing.tags:
+                job.log.warning("%s: %s", row.scan_id, missing.tags)
+            if missing.error:
+                job.log.error("%s: %s; please report it with the type of scan", row.scan_id, missing.error)
         with (folder / "scans.tsv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows(done)

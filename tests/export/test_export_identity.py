@@ -3,13 +3,11 @@
 import logging
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 
-from helpers.exported import Exported
+from helpers.exported import Exported, source_with
 from helpers.person import PLANTED, UMLAUT, WORD, found_in
-from helpers.series import body_hu, write_series
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.export import scan as scan_module
 from vertegrade.export.scan import Missing, Wanted
@@ -40,17 +38,32 @@ def test_logs_do_not_name_the_patient(
     assert not any(secret in said for secret in PLANTED)
 
 
-def test_an_error_does_not_quote_the_header(
+def test_an_error_is_of_its_scan_and_does_not_quote_the_header(
     exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def report_of(findings: object, source: object, *others: object) -> None:
         raise ValueError(f"cannot write {source.first.PatientName}")  # type: ignore[attr-defined]
 
     monkeypatch.setattr(scan_module, "report_of", report_of)
-    with pytest.raises(RuntimeError, match="ValueError at") as caught:
-        exported.again(tmp_path / "again")
-    assert UMLAUT not in str(caught.value)
-    assert caught.value.__suppress_context__
+    missing = exported.again(tmp_path / "again")
+    assert missing.dicom == "an error of the program"
+    assert missing.error.startswith("ValueError at test_export_identity.py:")
+    assert not any(secret in str(missing).encode() for secret in PLANTED)
+    kept = sorted(file.name for file in (tmp_path / "again").iterdir())
+    assert kept == ["points.mrk.json", "spineps.nii.gz", "totalsegmentator.nii.gz"]
+
+
+def test_an_error_in_a_label_map_is_of_its_scan(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_label_maps(*given: object) -> str:
+        raise TypeError("odd")
+
+    monkeypatch.setattr(scan_module, "write_label_maps", write_label_maps)
+    wanted = Wanted(frozenset({"spineps"}), 1, CtSettings())
+    missing = exported.again(tmp_path / "again", wanted=wanted)
+    assert (missing.dicom, missing.labels) == ("", "an error of the program")
+    assert missing.error.startswith("TypeError at")
 
 
 def test_markups_alone_read_no_dicom(exported: Exported, tmp_path: Path) -> None:
@@ -63,11 +76,7 @@ def test_markups_alone_read_no_dicom(exported: Exported, tmp_path: Path) -> None
 def test_a_scan_without_a_study_says_why(exported: Exported, tmp_path: Path) -> None:
     nifti = ScanRow("s1", "p1", str(tmp_path / "scan.nii.gz"))
     assert "a NIfTI" in exported.again(tmp_path / "nifti", row=nifti).dicom
-    places = np.array([0.0, 0.0, 0.0]) + np.arange(20)[:, None] * [0.0, 0.0, 2.0]
-    folder = write_series(
-        tmp_path / "bare", body_hu(20), places, change=lambda dataset, _: dataset.__delattr__("FrameOfReferenceUID")
-    )
-    bare = exported.again(tmp_path / "out", row=ScanRow("s1", "p1", str(folder)))
+    bare = exported.again(tmp_path / "out", row=source_with(tmp_path / "bare", FrameOfReferenceUID=None))
     assert "FrameOfReferenceUID is missing" in bare.dicom
     left_out = exported.scan | {"state": "failed", "reason": "bad_pixels"}
     assert exported.again(tmp_path / "failed", scan=left_out) == Missing("the scan is failed: bad_pixels")

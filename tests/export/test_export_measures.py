@@ -6,6 +6,7 @@ import pytest
 
 from helpers.exported import Exported
 from helpers.exported_words import (
+    OF_PART,
     curves,
     findings,
     groups,
@@ -75,9 +76,14 @@ def units_in_report(group: Any) -> dict[str, str]:
     }
 
 
+def whole(value: str) -> str:
+    """The number of which FHIR's code says a part."""
+    return OF_PART.get(value, (value, ""))[0]
+
+
 def units_in_bundle(observation: dict[str, Any]) -> dict[str, str]:
     return {
-        part["code"]["coding"][0]["code"]: part["valueQuantity"]["code"]
+        whole(part["code"]["coding"][0]["code"]): part["valueQuantity"]["code"]
         for part in observation["component"]
         if "valueQuantity" in part
     }
@@ -95,3 +101,12 @@ def test_angles_are_in_degrees(exported: Exported) -> None:
     said = {"285285000": "deg", "cobb-angle-sd": "deg"}
     assert units_in_report(groups_of_scan(exported.folder / "sr.dcm")[0]) == said
     assert units_in_bundle(observations(exported)[3]) == said
+
+
+def test_codings_beside_each_other_mean_the_same(exported: Exported) -> None:
+    """The three heights had `Height` in common as their first coding, and their part as another."""
+    codes = [part["code"]["coding"] for part in observations(exported)[0]["component"] if "valueQuantity" in part]
+    assert all(len(coding) == 1 for coding in codes)
+    assert len({coding[0]["code"] for coding in codes}) == len(codes)
+    texts = {part["code"]["text"] for part in observations(exported)[0]["component"]}
+    assert {"Height, anterior", "Height, middle", "Height, posterior"} <= texts

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from helpers.person import UID_ROOT, UMLAUT, WORD, plant
@@ -40,14 +41,41 @@ class Exported:
 
     def again(self, folder: Path, **changes: Any) -> Missing:
         """Export into another folder."""
-        given = {"row": self.row, "scan": self.scan, "wanted": self.wanted, "maker": self.maker, "volume": self.volume}
-        return export_scan(folder=folder, picture=self.picture, strips=self.strips, **(given | changes))
+        given: dict[str, Any] = {
+            "row": self.row,
+            "scan": self.scan,
+            "wanted": self.wanted,
+            "maker": self.maker,
+            "volume": self.volume,
+        }
+        given |= {"picture": self.picture, "strips": self.strips}
+        return export_scan(folder=folder, **(given | changes))
 
 
 def with_person(dataset: Dataset, index: int) -> None:
     plant(dataset, "1")
     dataset.PatientSex, dataset.PatientName = "F", f"{UMLAUT}^{WORD}"
     dataset.FrameOfReferenceUID = f"{UID_ROOT}3"
+    del dataset.TimezoneOffsetFromUTC  # a word is none
+
+
+def source_with(folder: Path, **tags: Any) -> ScanRow:
+    """The same scan with other tags in each slice, legal or not; one that is None is absent."""
+
+    def change(dataset: Dataset, index: int) -> None:
+        with_person(dataset, index)
+        for tag, value in tags.items():
+            if value is None:
+                delattr(dataset, tag)
+            else:
+                setattr(dataset, tag, value)
+
+    with disable_value_validation():
+        return ScanRow("s1", "p1", str(write_series(folder, body_hu(60, 70, 60), places(), change=change)))
+
+
+def places() -> np.ndarray:
+    return np.array(ORIGIN) + np.arange(60)[:, None] * [0.0, 0.0, 2.0]
 
 
 def strips_of(scan_id: str) -> DrawnStrips:
@@ -79,13 +107,11 @@ def curves() -> pd.DataFrame:
 
 def export_into(base: Path) -> Exported:
     """Write the scan into `base` and its export into `base/out`."""
-    places = np.array(ORIGIN) + np.arange(60)[:, None] * [0.0, 0.0, 2.0]
-    write_series(base / "dicom", body_hu(60, 70, 60), places, change=with_person)
+    row = source_with(base / "dicom")
     severities: dict[int, float | str] = {T12: 0.2, L1: "unlike_training", L2: 2.7}
     record = record_of(severities, flags="doubtful_points", bodies=bodies(), curves=curves())
     picture = base / "s1.png"
     Image.new("RGB", (120, 80), "grey").save(picture)
-    row = ScanRow("s1", "p1", str(base / "dicom"))
     converted = convert_scan(row, base / "ct", CtSettings())
     assert converted["state"] == "done", converted
     made = Exported(
@@ -98,5 +124,6 @@ def export_into(base: Path) -> Exported:
         picture=picture,
         strips=strips_of("s1"),
     )
-    assert made.again(made.folder) == Missing()
+    missing = made.again(made.folder)
+    assert missing == Missing(), missing
     return made

@@ -9,10 +9,18 @@ from highdicom.sr import srread
 from pydicom.dataset import Dataset
 
 from helpers.exported import Exported
-from vertegrade.export.codes import code
+from vertegrade.export.codes import code, code_table
 from vertegrade.export.findings import Finding, Group, curves_found, findings_of
 
 GENANT = "RDE1003"
+PARTS = ("anterior", "middle", "posterior", "core")
+# FHIR's one code of a number of a part -> the two that the SR has: of the number, and of the part.
+OF_PART = {
+    row.value: (code(name.removesuffix(f"-{part}")).value, code(part).value)
+    for name, row in code_table().items()
+    for part in PARTS
+    if name.endswith(f"-{part}")
+}
 # (concept, part): value, and evaluations as (concept, value)
 Said = tuple[dict[tuple[str, str], float], set[tuple[str, str]]]
 
@@ -65,7 +73,8 @@ def in_bundle(observation: dict[str, Any]) -> Said:
     for part in observation["component"]:
         names = [each["code"] for each in part["code"]["coding"]]
         if "valueQuantity" in part:
-            numbers[names[0], names[1] if len(names) > 1 else ""] = part["valueQuantity"]["value"]
+            assert len(names) == 1, names
+            numbers[OF_PART.get(names[0], (names[0], ""))] = part["valueQuantity"]["value"]
         else:
             coded.add((names[0], part["valueCodeableConcept"]["coding"][0]["code"]))
     if "valueCodeableConcept" in observation:

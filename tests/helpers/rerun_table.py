@@ -94,7 +94,8 @@ FEEDS = {
     "score_supervised_virtual": "",
     "score_supcon_virtual": "",
     "grade_scores_virtual": "",
-    "export_scans": "",
+    "export_scans": "export",
+    "export": "",
 }
 for name in DEFAULT:
     method, main = METHODS[name], name == MAIN
@@ -119,7 +120,7 @@ for rule in ("fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate"):
 ASKED_FOR = {"audit", "why", "lineage", "ro_crate", "train_localizer", "virtual_fractures", "localize_virtual"}
 ASKED_FOR |= {"freeze", "patient_pdfs", "virtual_labels", "crop_virtual", "measure_virtual", "appearance_virtual"}
 ASKED_FOR |= {"encode_virtual", "encode_pca_virtual", "grade_virtual"}
-ASKED_FOR |= {"export_scans"}
+ASKED_FOR |= {"export_scans", "export"}
 ASKED_FOR |= {"follow_up"}  # where the sheet has months
 ASKED_FOR |= {"compare_groups", "learning_curve", "compare"}
 ASKED_FOR |= {"credibility", "evaluate_challenge", "challenge"}

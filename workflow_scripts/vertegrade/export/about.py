@@ -35,8 +35,14 @@ class Maker:
 
 
 def maker_of(method: str, model: str, made: str) -> Maker:
-    """made: when the grades were made, ISO 8601. It dates an export, not the clock: same grades, same bytes."""
-    return Maker(importlib.metadata.version("vertegrade"), method, model, datetime.fromisoformat(made))
+    """made: when the grades were made, ISO 8601 with its offset; ValueError without one.
+
+    It dates an export, not the clock: same grades, same bytes.
+    """
+    moment = datetime.fromisoformat(made)
+    if moment.tzinfo is None:
+        raise ValueError(f"{made}: the time of the grades has no offset to UTC; run the rule `grade` again")
+    return Maker(importlib.metadata.version("vertegrade"), method, model, moment)
 
 
 def concept(row: CodeRow) -> CodedConcept:
@@ -47,13 +53,13 @@ def concept(row: CodeRow) -> CodedConcept:
 def series_of(kind: str, source: Dataset, maker: Maker, number: int = 1) -> dict[str, Any]:
     """Arguments that all of highdicom's objects share. number: of this object in its series.
 
-    UIDs follow from source, kind, software and time of the grades: an export that is repeated replaces itself.
+    Their UIDs are those of nothing yet: `finish` gives an object its own when its content is known.
     """
-    series_uid = uid_of("vertegrade/series", kind, source.SeriesInstanceUID, maker.version, maker.made.isoformat())
+    unnamed = uid_of("vertegrade/unnamed", kind, source.SeriesInstanceUID)
     return {
-        "series_instance_uid": series_uid,
+        "series_instance_uid": unnamed,
         "series_number": SERIES[kind],
-        "sop_instance_uid": uid_of("vertegrade/instance", series_uid, str(number)),
+        "sop_instance_uid": unnamed,
         "instance_number": number,
         "manufacturer": NAME,
         "manufacturer_model_name": NAME,
@@ -61,22 +67,6 @@ def series_of(kind: str, source: Dataset, maker: Maker, number: int = 1) -> dict
         "device_serial_number": SERIAL,
         "series_description": f"{NAME}: {NOTICE}",
     }
-
-
-def dated(dataset: Dataset, maker: Maker) -> Dataset:
-    """The object with the time of the grades as its own."""
-    date, time = maker.made.strftime("%Y%m%d"), maker.made.strftime("%H%M%S")
-    dataset.InstanceCreationDate, dataset.InstanceCreationTime = date, time
-    for name in ("Content", "OfSecondaryCapture"):
-        for tag, value in (("Date", date), ("Time", time)):
-            keyword = f"{tag}{name}" if name.startswith("Of") else f"{name}{tag}"
-            if keyword in dataset:
-                setattr(dataset, keyword, value)
-    dataset.SeriesDate, dataset.SeriesTime = date, time
-    for equipment in dataset.get("ContributingEquipmentSequence", []):
-        if "ContributionDateTime" in equipment:
-            equipment.ContributionDateTime = date + time
-    return dataset
 
 
 def coding_schemes() -> list[CodingSchemeIdentificationItem]:

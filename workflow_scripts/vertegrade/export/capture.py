@@ -3,7 +3,7 @@
 The sagittal summary of a scan says RESEARCH USE ONLY; each picture that a model drew says SYNTHETIC.
 """
 
-from collections.abc import Iterator
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from vertegrade.export.about import NAME, NOTICE, Maker, dated, series_of
+from vertegrade.export.about import NAME, NOTICE, Maker, series_of
+from vertegrade.export.finish import finish
 from vertegrade.export.source import Source
 from vertegrade.plotting import Pixels, grey_values
 from vertegrade.report.montage import mid_sagittal
@@ -21,10 +22,12 @@ from vertegrade.settings.report import ReportSettings
 
 LINE = 26  # pixels of a line of text
 GAP = 6
+CHARACTERS = 90  # of a line at most
 
 
 def summary_picture(picture: Pixels, lines: list[str]) -> Pixels:
-    """The picture of a scan (H, W, 3) with what it is above it, and lines of findings below."""
+    """The picture of a scan (H, W, 3) with what it is above it, and lines of findings below, broken where too long."""
+    lines = [part for line in lines for part in textwrap.wrap(line, CHARACTERS, subsequent_indent="    ")]
     head = f"{NAME}: {NOTICE}"
     font = ImageFont.truetype(str(FONT), LINE - 10)
     image = Image.fromarray(picture)
@@ -53,22 +56,27 @@ def strip_picture(images: np.ndarray, pictures: pd.DataFrame, level: str, window
     return np.concatenate(tiles, axis=1)
 
 
-def captures_of(pictures: list[tuple[str, str, Pixels]], source: Source, maker: Maker) -> Iterator[tuple[str, Dataset]]:
-    """One object per picture (name, what it shows, (H, W, 3) sagittal with the front on the left)."""
-    for number, (name, shows, pixels) in enumerate(pictures, start=1):
-        dataset = SCImage.from_ref_dataset(
-            ref_dataset=source.first,
-            pixel_array=np.ascontiguousarray(pixels),
-            photometric_interpretation="RGB",
-            bits_allocated=8,
-            coordinate_system="PATIENT",
-            patient_orientation=("P", "F"),
-            transfer_syntax_uid=ExplicitVRLittleEndian,
-            **series_of("capture", source.first, maker, number),
-        )
-        dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-        dataset.DerivationDescription = shows
-        dataset.ImageComments = f"{shows}. {NOTICE}."
-        dataset.BodyPartExamined = "SPINE"  # without a side
-        dataset.BurnedInAnnotation = "NO"  # nothing in it identifies the patient; what is burnt in is what it is
-        yield name, dated(dataset, maker)
+def captures_of(pictures: list[tuple[str, str, Pixels]], source: Source, maker: Maker) -> list[tuple[str, Dataset]]:
+    """One object per picture (name, what it shows, (H, W, 3) sagittal with the front on the left), in one series."""
+    drawn = [_capture(*picture[1:], number, source, maker) for number, picture in enumerate(pictures, start=1)]
+    finish("capture", drawn, source, maker)
+    return [(name, dataset) for (name, *_), dataset in zip(pictures, drawn, strict=True)]
+
+
+def _capture(shows: str, pixels: Pixels, number: int, source: Source, maker: Maker) -> Dataset:
+    dataset = SCImage.from_ref_dataset(
+        ref_dataset=source.first,
+        pixel_array=np.ascontiguousarray(pixels),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("P", "F"),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **series_of("capture", source.first, maker, number),
+    )
+    dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    dataset.DerivationDescription = shows
+    dataset.ImageComments = f"{shows}. {NOTICE}."
+    dataset.BodyPartExamined = "SPINE"  # without a side
+    dataset.BurnedInAnnotation = "NO"  # nothing in it identifies the patient; what is burnt in is what it is
+    return dataset

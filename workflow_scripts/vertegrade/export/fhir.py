@@ -13,21 +13,25 @@ from vertegrade.export.about import NAME, NOTICE, Maker
 from vertegrade.export.codes import SYSTEMS, CodeRow, code
 from vertegrade.export.findings import Coded, Finding, Group, Number, uid_of
 from vertegrade.export.source import Source
+from vertegrade.export.times import study_moment
 
 GENDERS = {"M": "male", "F": "female", "O": "other"}
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 TRACKING = "urn:dicom:uid"
+# Kinds of UniversalEntityID that are URIs, and what FHIR writes before them.
+ENTITIES = {"ISO": "urn:oid:", "UUID": "urn:uuid:", "URI": ""}
 
 
 def bundle_of(groups: Sequence[Group], source: Source, maker: Maker) -> dict[str, Any]:
     """A Bundle of type `collection`, as plain values for JSON (hl7.org/fhir/R4/bundle.html)."""
     first = source.first
     names = {kind: _urn(kind, first.SeriesInstanceUID) for kind in ("patient", "study", "device")}
+    began = _began("effectiveDateTime", first)
     resources = [
         (names["patient"], _patient(first)),
-        (names["study"], _study(first, names)),
+        (names["study"], _study(first, names) | _began("started", first)),
         (names["device"], _device(maker)),
-        *((_urn("observation", group.tracking_uid), _observation(group, names, maker)) for group in groups),
+        *((_urn("observation", group.tracking_uid), _observation(group, names, maker) | began) for group in groups),
     ]
     return {
         "resourceType": "Bundle",
@@ -46,11 +50,17 @@ def _instant(maker: Maker) -> str:
     return maker.made.isoformat(timespec="seconds")
 
 
+def _began(name: str, first: Dataset) -> dict[str, str]:
+    """When the study began, under this name; nothing where the source does not say it."""
+    moment = study_moment(first)
+    return {name: moment} if moment else {}
+
+
 def _patient(first: Dataset) -> dict[str, Any]:
     """The patient as the source names it; without what it leaves empty."""
     resource: dict[str, Any] = {"resourceType": "Patient"}
     if first.PatientID:
-        resource["identifier"] = [{"value": str(first.PatientID)}]
+        resource["identifier"] = [_identifier(first)]
     family, given = str(first.PatientName.family_name), str(first.PatientName.given_name)
     name: dict[str, Any] = {"family": family} if family else {}
     name |= {"given": [given]} if given else {}
@@ -62,6 +72,19 @@ def _patient(first: Dataset) -> dict[str, Any]:
     if born:
         resource["birthDate"] = f"{born[:4]}-{born[4:6]}-{born[6:8]}"
     return resource
+
+
+def _identifier(first: Dataset) -> dict[str, Any]:
+    """The patient's number and, where the source says it, who gave it."""
+    issuer, qualifiers = first.get("IssuerOfPatientID"), first.get("IssuerOfPatientIDQualifiersSequence")
+    found: dict[str, Any] = {"value": str(first.PatientID)}
+    if qualifiers:
+        kind, entity = (str(qualifiers[0].get(f"UniversalEntityID{end}") or "") for end in ("Type", ""))
+        if entity and kind in ENTITIES:
+            found["system"] = ENTITIES[kind] + entity
+    if issuer:
+        found["assigner"] = {"display": str(issuer)}
+    return found
 
 
 def _study(first: Dataset, names: dict[str, str]) -> dict[str, Any]:
@@ -103,7 +126,7 @@ def _observation(group: Group, names: dict[str, str], maker: Maker) -> dict[str,
         ],
         "code": _concept(code(group.topic)),
         "subject": {"reference": names["patient"]},
-        "effectiveDateTime": _instant(maker),
+        "issued": _instant(maker),
         "device": {"reference": names["device"]},
         "derivedFrom": [{"reference": names["study"]}],
         "bodySite": _concept(group.site),
@@ -125,14 +148,11 @@ def _component(coded: Coded) -> dict[str, Any]:
 
 
 def _quantity(number: Number) -> dict[str, Any]:
-    """A number; of one part of the body, the code has that part as its second coding."""
+    """A number. One of a part of the body has a code of its own: codings beside each other would mean the same."""
     unit = code(number.unit)
-    about = _concept(code(number.concept))
-    if number.part:
-        about["coding"].append(_coding(code(number.part)))
-        about["text"] = f"{code(number.concept).meaning}, {number.part}"
+    about = code(f"{number.concept}-{number.part}" if number.part else number.concept)
     value = {"value": number.value, "unit": unit.meaning, "system": SYSTEMS["UCUM"], "code": unit.value}
-    return {"code": about, "valueQuantity": value}
+    return {"code": _concept(about), "valueQuantity": value}
 
 
 def _concept(row: CodeRow) -> dict[str, Any]:

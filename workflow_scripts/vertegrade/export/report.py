@@ -23,9 +23,10 @@ from highdicom.sr import (
 )
 from pydicom.sr.codedict import codes
 
-from vertegrade.export.about import NAME, NOTICE, Maker, coding_schemes, concept, dated, series_of
+from vertegrade.export.about import NAME, NOTICE, Maker, coding_schemes, concept, series_of
 from vertegrade.export.codes import code
 from vertegrade.export.findings import Coded, Finding, Group, Number, uid_of
+from vertegrade.export.finish import finish
 from vertegrade.export.source import Source
 
 
@@ -63,7 +64,8 @@ def report_of(
         coding_schemes=coding_schemes(),
         **series_of("sr", source.first, maker),
     )
-    return dated(dataset, maker)
+    finish("sr", [dataset], source, maker)
+    return dataset
 
 
 def _group(group: Group, source: Source, maker: Maker, bodies: tuple[Segmentation, dict[str, int]] | None) -> Any:

@@ -14,6 +14,7 @@ from vertegrade.export.capture import captures_of, strip_picture, summary_pictur
 from vertegrade.export.fhir import bundle_of
 from vertegrade.export.findings import curves_found, findings_of
 from vertegrade.export.label_maps import write_label_maps
+from vertegrade.export.lines import grade_lines
 from vertegrade.export.markups import markups_of
 from vertegrade.export.report import report_of
 from vertegrade.export.seg import segmentation_of
@@ -23,6 +24,7 @@ from vertegrade.files import write_json
 from vertegrade.plotting import Pixels
 from vertegrade.settings.ct import CtSettings
 
+UNEXPECTED = "an error of the program"
 DICOM = {"seg", "sr", "capture", "fhir"}  # kinds that need the patient's study
 
 
@@ -36,10 +38,20 @@ class Wanted:
 
 
 class Missing(NamedTuple):
-    """Why none of DICOM and FHIR was written, and which vertebrae are not in the label maps; each "" where all is."""
+    """What is not in the export of a scan, or not as in its source; each "" where all is well.
+
+    dicom: why none of DICOM and FHIR was written. labels: which vertebrae are not in the label maps, and why. tags:
+    which tags of the source had to be changed, and how. error: type and place of one that the program did not expect.
+    """
 
     dicom: str = ""
     labels: str = ""
+    tags: str = ""
+    error: str = ""
+
+
+# How scans.tsv calls the fields of Missing.
+COLUMNS = ("why_no_dicom", "not_in_label_maps", "tags_changed", "error")
 
 
 def export_scan(
@@ -54,27 +66,39 @@ def export_scan(
 ) -> Missing:
     """Write the files of a scan into `folder`; return what is missing.
 
-    scan: of a patient's record. volume: the converted one. picture: of the localization, None where there is none.
+    scan: of a patient's record. volume: the converted one. picture: of the localization, None where there is none. An
+    error that the program did not expect is this scan's alone: whoever calls tells of it and goes on. Errors of memory
+    and files are raised.
     """
     if scan["state"] != "done":
         return Missing(f"the scan is {scan['state']}: {scan['reason']}")
     folder.mkdir()
-    findings = findings_of(scan, maker.method, wanted.fracture_grade, "")  # what has no patient needs no study
-    if "markups" in wanted.kinds:
-        write_json(folder / "points.mrk.json", markups_of(findings))
-    labels = write_label_maps(findings, wanted.kinds, Path(row.path), volume, folder)
-    if not wanted.kinds & DICOM:
-        return Missing(labels=labels)
+    missing = Missing(labels=UNEXPECTED)
     try:
         with silent():
-            _write_dicom(row, scan, folder, wanted, maker, picture, strips)
+            missing = Missing(labels=_write_without_patient(row, scan, folder, wanted, maker, volume))
+            if wanted.kinds & DICOM:
+                tags = _write_dicom(row, scan, folder, wanted, maker, picture, strips)
+                missing = missing._replace(tags="; ".join(tags))
     except NotExported as why:
-        return Missing(str(why), labels)
-    except (MemoryError, OSError):
+        return missing._replace(dicom=str(why))
+    except (MemoryError, OSError):  # of the machine: they say nothing of the scan
         raise
     except Exception as error:  # the text of an error may quote a header
-        raise RuntimeError(f"scan {row.scan_id}: {place_of(error)}; please report it with the type of scan") from None
-    return Missing(labels=labels)
+        for file in [*folder.glob("*.dcm"), *folder.glob("fhir.json")]:
+            file.unlink()  # half of an export is none
+        return missing._replace(dicom=UNEXPECTED if wanted.kinds & DICOM else "", error=place_of(error))
+    return missing
+
+
+def _write_without_patient(
+    row: ScanRow, scan: dict[str, Any], folder: Path, wanted: Wanted, maker: Maker, volume: Path
+) -> str:
+    """Write what has no patient and needs no study; what the label maps lack."""
+    findings = findings_of(scan, maker.method, wanted.fracture_grade, "")
+    if "markups" in wanted.kinds:
+        write_json(folder / "points.mrk.json", markups_of(findings))
+    return write_label_maps(findings, wanted.kinds, Path(row.path), volume, folder)
 
 
 def _write_dicom(
@@ -85,7 +109,8 @@ def _write_dicom(
     maker: Maker,
     picture: Path | None,
     strips: DrawnStrips,
-) -> None:
+) -> tuple[str, ...]:
+    """Write what names the patient; which tags of the source had to be changed."""
     source = read_source(row, wanted.ct)
     series_uid = str(source.first.SeriesInstanceUID)
     findings = findings_of(scan, maker.method, wanted.fracture_grade, series_uid)
@@ -103,6 +128,7 @@ def _write_dicom(
         pictures = list(_pictures(row.scan_id, scan, maker.method, picture, strips))
         for name, dataset in captures_of(pictures, source, maker):
             dataset.save_as(folder / f"{name}.dcm")
+    return source.changed
 
 
 def _pictures(
@@ -119,22 +145,3 @@ def _pictures(
     for level, images, rows in strips.of_scan(scan_id):
         shows = f"SYNTHETIC pictures of {level} at other grades, drawn by a model"
         yield f"synthetic-{level}", shows, strip_picture(images, rows, level, strips.window)
-
-
-def grade_lines(scan: dict[str, Any], method: str) -> list[str]:
-    """The vertebrae of a scan in words, worst first; which are not evaluable, at the end."""
-    graded, left = [], []
-    for vertebra in scan["vertebrae"]:
-        says = vertebra["methods"].get(method)
-        if says is None:
-            continue
-        if says["evaluable"]:
-            ends = f"{says['severity_low']:.1f}-{says['severity_high']:.1f}"
-            text = f"{vertebra['level']}: grade {says['grade']} (severity {says['severity']:.1f}, {ends})"
-            graded.append((-says["severity"], text))
-        else:
-            left.append(vertebra["level"])
-    fractured = [text for severity, text in sorted(graded) if ": grade 0" not in text]
-    rest = f"{len(graded) - len(fractured)} {'other ' if fractured else ''}vertebrae: grade 0"
-    lines = [*fractured, rest]
-    return [*lines, f"not evaluable: {', '.join(left)}"] if left else lines

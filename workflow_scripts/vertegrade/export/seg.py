@@ -5,10 +5,11 @@ from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.uid import ExplicitVRLittleEndian
 
-from vertegrade.export.about import NAME, NOTICE, Maker, concept, dated, series_of
+from vertegrade.export.about import NAME, NOTICE, Maker, concept, series_of
 from vertegrade.export.bodies import drawn_bodies
 from vertegrade.export.codes import code
 from vertegrade.export.findings import Finding, uid_of
+from vertegrade.export.finish import finish
 from vertegrade.export.source import Source
 
 HOW = "Bodies drawn from six points each: endplates as measured, walls an elliptic cylinder, no arch"
@@ -36,10 +37,11 @@ def segmentation_of(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **series_of("seg", source.first, maker),
     )
-    organization = uid_of("vertegrade/dimensions", dataset.SeriesInstanceUID)  # highdicom draws one at random
+    organization = uid_of("vertegrade/dimensions", source.first.SeriesInstanceUID)  # highdicom draws one at random
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization
-    return dated(dataset, maker), {finding.level: number for number, finding in enumerate(named, start=1)}
+    finish("seg", [dataset], source, maker)
+    return dataset, {finding.level: number for number, finding in enumerate(named, start=1)}
 
 
 def _segment(number: int, finding: Finding, algorithm: AlgorithmIdentificationSequence) -> SegmentDescription:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.archive import open_source
@@ -22,21 +23,9 @@ from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.ct.slices import forget_kept
 from vertegrade.ct.stack import build_stack
 from vertegrade.export.bodies import Planes
+from vertegrade.export.header import NEEDED, reduced
 from vertegrade.reasons import Notes, Refused
 from vertegrade.settings.ct import CtSettings
-
-SEXES = ("", "M", "F", "O")
-NEEDED = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-# What a written object copies from the source; each may be empty, none may be absent (type 2 of DICOM's modules).
-COPIED = ["PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"]
-COPIED += ["AccessionNumber", "ReferringPhysicianName"]
-# All that is kept of a source image: what is copied, and what says which image it is and where it lies. What else a
-# header says of the person does not get into an export, and odd tags cannot make an export illegal.
-KEPT = [*COPIED, *NEEDED, "SpecificCharacterSet", "PatientAge", "StudyDescription", "SOPClassUID", "Modality"]
-KEPT += ["Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"]
-KEPT += ["SpacingBetweenSlices", "PositionReferenceIndicator", "InstanceNumber", "NumberOfFrames"]
-KEPT += ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
-KEPT += ["DimensionOrganizationSequence", "DimensionIndexSequence"]
 
 
 class NotExported(Exception):
@@ -48,11 +37,12 @@ class Source(Planes):
     """A CT series.
 
     images: datasets without pixels, one per slice from the lowest position on, or one multi-frame image. frames: for
-    each slice its image and frame number (0 in a single-frame image).
+    each slice its image and frame number (0 in a single-frame image). changed: tags that had to change, and how.
     """
 
     images: list[Dataset]
     frames: list[tuple[int, int]]
+    changed: tuple[str, ...]
 
     @property
     def first(self) -> Dataset:
@@ -63,7 +53,7 @@ class Source(Planes):
 def read_source(row: ScanRow, settings: CtSettings) -> Source:
     """The series of a row of the sample sheet, chosen and ordered as conversion does; NotExported where there is none.
 
-    Patient and study tags that DICOM does not allow as they are become empty.
+    Patient and study tags that DICOM does not allow as they are become legal, or empty.
     """
     path = Path(row.path)
     if NIFTI_NAME.search(path.name):
@@ -83,15 +73,16 @@ def read_source(row: ScanRow, settings: CtSettings) -> Source:
     finally:
         forget_kept()
     _require(images)
-    images = [_reduced(image) for image in images]
+    kept = [reduced(image) for image in images]
     orientation = stack.slices[0].numbers("ImageOrientationPatient", 6)
     return Source(
-        images=images,
+        images=[image for image, _ in kept],
         frames=[(places[item.file.name], item.frame or 0) for item in stack.slices],
         origins=np.array([item.numbers("ImagePositionPatient", 3) for item in stack.slices]),
         row=orientation[:3],
         column=orientation[3:],
         spacing=stack.slices[0].numbers("PixelSpacing", 2),
+        changed=tuple(dict.fromkeys(how for _, changed in kept for how in changed)),
         shape=(int(stack.slices[0].numbers("Rows", 1)[0]), int(stack.slices[0].numbers("Columns", 1)[0])),
     )
 
@@ -99,6 +90,8 @@ def read_source(row: ScanRow, settings: CtSettings) -> Source:
 def _require(images: list[Dataset]) -> None:
     """The UIDs by which an export refers to its source are there, and say that it is one series."""
     for tag in NEEDED:
+        if any(isinstance(image.get(tag), MultiValue) for image in images):
+            raise NotExported(f"{tag} has several values in the source: nothing could refer to it")
         values = [str(image.get(tag) or "") for image in images]
         if not all(values):
             raise NotExported(f"{tag} is missing in the source: nothing could refer to it")
@@ -106,31 +99,6 @@ def _require(images: list[Dataset]) -> None:
             raise NotExported(f"{tag} differs within the source, as some anonymisers write it")
         if tag == "SOPInstanceUID" and len(set(values)) < len(values):
             raise NotExported(f"{tag} of two slices is the same")
-
-
-def _reduced(whole: Dataset) -> Dataset:
-    """An image with the tags of KEPT alone, and each that is copied, empty where it is absent or not allowed."""
-    image = Dataset()
-    image.file_meta = whole.file_meta
-    for tag in KEPT:
-        if tag in whole:
-            image[tag] = whole[tag]
-    for tag in COPIED:
-        if image.get(tag) is None:
-            setattr(image, tag, "")
-    if image.PatientSex not in SEXES:
-        image.PatientSex = ""
-    for tag, kind in (("PatientBirthDate", pydicom.valuerep.DA), ("StudyDate", pydicom.valuerep.DA)):
-        _empty_unless(image, tag, kind)
-    _empty_unless(image, "StudyTime", pydicom.valuerep.TM)
-    return image
-
-
-def _empty_unless(image: Dataset, tag: str, kind: type) -> None:
-    try:
-        kind(image.get(tag))
-    except (ValueError, TypeError):
-        setattr(image, tag, "")
 
 
 @contextmanager
