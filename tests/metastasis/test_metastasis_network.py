@@ -21,6 +21,7 @@ from vertegrade.metastasis.network.predict import predict
 from vertegrade.metastasis.network.vertebrae import Vertebrae, network_input
 from vertegrade.metastasis.network.weights import load_network
 from vertegrade.metastasis.tables import BONE_PREDICTIONS, BONE_SLICE_PREDICTIONS
+from vertegrade.settings.loading import SettingsError, check_settings
 from vertegrade.settings.metastasis import BoneTrainSettings, MetastasisSettings
 from vertegrade.tables import check_table
 from vertegrade.training.choice import Choice
@@ -185,6 +186,11 @@ def test_smoothing_moves_the_target() -> None:
     assert float(main_losses(network(), sure, *truth, 0.2)) == pytest.approx(4 * 0.1 * 20)
     sides = torch.tensor([0]), torch.tensor([[-1]])
     assert float(side_losses(sure, *sides, 0.0)) < 1e-6 < 1 < float(side_losses(sure, *sides, 0.3))
+
+def test_a_batch_that_classes_cannot_share_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"metastasis.train.batch_size.*multiple of 4"):
+        check_settings({"metastasis": {"train": {"batch_size": 14}}})
+
 
 
 def test_the_pace_is_of_each_class_and_ends_with_all() -> None:

@@ -67,7 +67,13 @@ class BoneTrainSettings(Section):
     """Training of the networks; the baseline has the same batches, steps and choice of the step."""
 
     steps: int = setting(700, "Optimiser steps.", ge=1)
-    batch_size: int = setting(12, "Vertebrae of a step, of all classes equally many.", "vertebrae", ge=4)
+    batch_size: int = setting(
+        12,
+        "Vertebrae of a step, of all four classes equally many: a multiple of 4.",
+        "vertebrae",
+        ge=4,
+        multiple_of=4,
+    )
     learning_rate: float = setting(1.0e-3, "Learning rate after warm-up (not published); it falls to zero.", gt=0)
     warmup_steps: int = setting(40, "Steps over which the learning rate rises.", ge=0)
     weight_decay: float = setting(1.0e-4, "Weight decay of AdamW.", ge=0)
