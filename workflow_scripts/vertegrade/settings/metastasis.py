@@ -64,7 +64,10 @@ class BoneNetworkSettings(Section):
 
 
 class BoneTrainSettings(Section):
-    """Training of the networks; the baseline has the same batches, steps and choice of the step."""
+    """Training of the networks. The baseline has as many steps, batches of the same size, and its step is chosen alike.
+
+    It has no MLP, so it learns from all training patients, also from those that `fusion_patients` keeps for the MLP.
+    """
 
     steps: int = setting(700, "Optimiser steps.", ge=1)
     batch_size: int = setting(
@@ -98,7 +101,7 @@ class BoneTrainSettings(Section):
     fusion_patients: float = setting(
         0.2,
         "Share of the training patients from whom the network does not learn, but the MLP does: it must not see "
-        "answers for vertebrae that the network knows.",
+        "answers for vertebrae that the network knows. A network without MLP, as the baseline, learns from all.",
         "fraction",
         gt=0,
         lt=1,
