@@ -43,3 +43,11 @@ def vertebrae(patients: int = 40, each: int = 4, seed: int = 0) -> Vertebrae:
             | {"posterolateral": sides, "source": "phantom lesions", "usable": True, "reason": "", "shard": 0}
         )
     return Vertebrae(pd.DataFrame(rows), np.array(known), [np.stack(packed)])
+
+
+def labelled_as_published(data: Vertebrae) -> Vertebrae:
+    """The same where only vertebrae have classes (`slices.clinical_label`, `slices.slice_answers`)."""
+    ill = data.labels["bone_class"] != "normal"
+    labels = data.labels.assign(posterolateral=np.where(ill, -1, 0), source="Spine-Mets-CT-SEG")
+    shown = np.where(labels[["blastic", "lytic", "posterolateral"]] == 0, 0, -1)
+    return Vertebrae(labels, np.repeat(shown[:, None], 3, axis=1), data._arrays)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from helpers.bone_predictions import all_tables
+from helpers.bone_predictions import all_tables, known_of, labels_of
+from helpers.bone_vertebrae import labelled_as_published
 from vertegrade.evaluation.bone_quality import bone_metrics, metrics_table
 from vertegrade.metastasis.classes import BASELINE, MULTITASK
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -69,7 +70,9 @@ def test_what_is_not_usable_is_left_out_and_counted() -> None:
     assert made["left_out"] == {"lesion_too_small": 10}
     assert made["levels"]["vertebrae"]["counts"]["mixed"] == 0
     assert value(made, "vertebrae", MULTITASK, "mixed_sensitivity") is None
-    assert value(made, "vertebrae", MULTITASK, "macro_sensitivity") == 1
+    assert value(made, "vertebrae", MULTITASK, "lytic_sensitivity") == 1
+    for figure in ("macro_sensitivity", "macro_auc", "macro_f1", "accuracy"):  # would be of three classes
+        assert value(made, "vertebrae", MULTITASK, figure) is None
 
 
 def test_sides_are_measured_where_they_are_known() -> None:
@@ -78,6 +81,16 @@ def test_sides_are_measured_where_they_are_known() -> None:
     assert sides["none_specificity"]["value"] == 0
     nothing = metrics(labels=LABELS.assign(posterolateral=-1))["levels"]["vertebrae"]["posterolateral"]
     assert nothing["macro_f1"]["n"] == 0
+
+
+def test_of_one_class_alone_there_are_no_figures() -> None:
+    """As where only vertebrae have labels: every network that says normal of everything would have 1.00."""
+    data = labelled_as_published(DATA)
+    block = metrics(labels=labels_of(data), known=known_of(data))["levels"]["slices"]
+    assert block["counts"] == {"normal": 30, "blastic": 0, "mixed": 0, "lytic": 0}
+    assert block["sides"] == {"none": 30, "one side": 0, "both sides": 0}
+    groups = (block["networks"][MULTITASK], block["networks"][BASELINE], block["differences"], block["posterolateral"])
+    assert [cell["value"] for figures in groups for cell in figures.values()] == [None] * (3 * (4 * 7 + 5) + 7)
 
 
 def test_a_vertebra_without_an_answer_is_an_error() -> None:

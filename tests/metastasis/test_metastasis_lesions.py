@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from helpers.lesions import L2, ball, drawing, patient, vertebra
+from vertegrade.metastasis.classes import PHANTOM_LESIONS
 from vertegrade.metastasis.phantoms.lesions import PEDICLE, Lesion, draw_lesions
 from vertegrade.metastasis.phantoms.paint import BLASTIC, LEFT, LYTIC, RIGHT, paint_lesions, truth_of
-from vertegrade.metastasis.slices import phantom_label
+from vertegrade.metastasis.slices import CODES, phantom_label, slice_answers
 from vertegrade.phantom.anatomy.person import is_graded
-from vertegrade.settings.metastasis import LesionPhantomSettings
+from vertegrade.settings.metastasis import BoneSliceSettings, LesionPhantomSettings
 
 SETTINGS = LesionPhantomSettings()
 
@@ -91,6 +92,26 @@ def test_what_is_too_small_to_see_is_not_used() -> None:
     assert 0 < truth["lytic_mm3"] < 100
     assert label(truth)["reason"] == "lesion_too_small"
     assert not label(truth)["usable"]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "count"), [(0, 0, 0), (99, 0, -1), (100, 0, 1), (100, 99, -1), (100, 100, 2), (1, 1, -1)]
+)
+def test_a_little_behind_the_body_is_neither_involved_nor_not(left: float, right: float, count: int) -> None:
+    made = label({"blastic_mm3": 0.0, "lytic_mm3": 500.0, "left_mm3": left, "right_mm3": right})
+    assert made["posterolateral"] == count
+    assert made["usable"]
+    assert made["bone_class"] == "lytic"
+
+
+def test_slices_with_a_little_of_a_side_are_unknown() -> None:
+    slices = np.zeros((4, 3, 10, 10), np.int16)
+    for at, (left, right) in enumerate([(0, 0), (5, 0), (6, 0), (6, 6)]):  # pixels of 2.25 mm2; a side needs 12 mm2
+        slices[at, CODES, 0, :left] = LYTIC | LEFT
+        slices[at, CODES, 1, :right] = LYTIC | RIGHT
+    known = slice_answers(slices, {"source": PHANTOM_LESIONS}, BoneSliceSettings(pixel_mm=1.5))
+    assert known["posterolateral"].tolist() == [0, -1, 1, 2]
+    assert known["lytic"].tolist() == [0, -1, -1, 1]
 
 
 def test_lesions_follow_from_the_patient_alone() -> None:

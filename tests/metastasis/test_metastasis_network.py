@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from helpers.bone_vertebrae import SHAPE, SOFTMAX, TRAIN, vertebrae
+from helpers.bone_vertebrae import SHAPE, SOFTMAX, TRAIN, labelled_as_published, vertebrae
 from helpers.stopped_training import stopped_after
 from vertegrade.metastasis.classes import ANSWERS, BASELINE, CLASSES, MULTITASK
 from vertegrade.metastasis.network.augmentation import augmented
@@ -21,6 +21,7 @@ from vertegrade.metastasis.network.predict import predict
 from vertegrade.metastasis.network.vertebrae import Vertebrae, network_input
 from vertegrade.metastasis.network.weights import load_network
 from vertegrade.metastasis.tables import BONE_PREDICTIONS, BONE_SLICE_PREDICTIONS
+from vertegrade.settings.loading import SettingsError, check_settings
 from vertegrade.settings.metastasis import BoneTrainSettings, MetastasisSettings
 from vertegrade.tables import check_table
 from vertegrade.training.choice import Choice
@@ -95,6 +96,54 @@ def test_a_missing_class_is_said_before_the_training(tmp_path: Path) -> None:
         train(tmp_path, data=data.only(split != "validation"))
 
 
+def test_what_the_mlp_lacks_is_said_before_the_training(tmp_path: Path) -> None:
+    data = vertebrae()
+    held = fusion_patients(data, TRAIN)
+    lytic = (data.labels["bone_class"] == "lytic").to_numpy()
+    with pytest.raises(ValueError, match=r"no vertebra of them is lytic; .*raise metastasis.train.fusion_patients"):
+        train(tmp_path, data=data.only(~(held & lytic)))
+    with pytest.raises(ValueError, match="no training patient is kept for it"):
+        train(tmp_path, data=data.only(~held))
+    training = (data.labels["split"] == "train").to_numpy()
+    with pytest.raises(ValueError, match=r"training patients is lytic; .*, lower metastasis.train.fusion_patients"):
+        train(tmp_path, data=data.only(~(training & ~held & lytic)))
+    assert not (tmp_path / "state").exists()
+    train(tmp_path, TRAIN, SOFTMAX, data.only(~held))  # without an MLP nobody is kept for it
+
+
+def test_a_step_is_not_chosen_by_one_class(tmp_path: Path) -> None:
+    data = vertebrae()
+    normal, split = data.labels["bone_class"] == "normal", data.labels["split"]
+    with pytest.raises(ValueError, match="all vertebrae of the validation patients are normal"):
+        train(tmp_path, data=data.only((normal | (split != "validation")).to_numpy()))
+
+
+def test_of_labels_of_vertebrae_nothing_is_fitted_to_one_class(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All slices that are known are normal there, and all sides that are known are none."""
+    data = labelled_as_published(vertebrae())
+    _, figures = train(tmp_path, TRAIN, data=data)
+    assert (figures["fused_slices"], figures["fused_vertebrae"], figures["learned_sides"]) == (0, 1, 0)
+    assert "fusion_loss_slices" not in figures
+    assert "none of the slices that the MLP would learn from is known to be blastic or mixed or lytic" in caplog.text
+    assert "posterolateral involvement is known of fewer than two kinds" in caplog.text
+    trained = load_network(tmp_path / "w.safetensors")
+    assert trained.shape.fused == ["vertebrae"]
+    assert not any(name.startswith(("fusions.slices", "sides")) for name in trained.state_dict())
+    logits = torch.tensor([[9.0, -9.0], [-9.0, 9.0], [9.0, 9.0]])
+    assert trained.classes(logits, "slices").argmax(dim=1).tolist() == [1, 3, 2]
+    for table in predict(trained, MULTITASK, data, "cpu"):
+        assert table[["p_none", "p_one_side", "p_both_sides"]].isna().all(axis=None)
+
+
+def test_sides_are_learned_where_two_kinds_are_known(tmp_path: Path) -> None:
+    _, figures = train(tmp_path, TRAIN)
+    assert (figures["fused_slices"], figures["fused_vertebrae"], figures["learned_sides"]) == (1, 1, 1)
+    whole, _ = predict(load_network(tmp_path / "w.safetensors"), MULTITASK, vertebrae(2), "cpu")
+    assert whole["p_none"].notna().all()
+
+
 @pytest.mark.parametrize(("preset", "parameters"), [("cpu", 0.15e6), ("published", 6.95e6)])
 def test_presets_build_train_a_step_and_resume(
     preset: str, parameters: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -136,6 +185,11 @@ def test_every_step_has_all_classes_and_goes_through_all_vertebrae() -> None:
     for step in range(5):
         assert np.bincount(data.classes[learning.places(step)]).tolist() == [2, 2, 2, 2]
     assert len({int(at) for step in range(4) for at in learning.places(step)}) == len(data)
+
+
+def test_a_batch_that_classes_cannot_share_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"metastasis.train.batch_size.*multiple of 4"):
+        check_settings({"metastasis": {"train": {"batch_size": 14}}})
 
 
 def network(shape: NetworkShape = SHAPE) -> BoneNetwork:

@@ -1,6 +1,7 @@
 """The page of bone quality says what it is of, and shows what was drawn."""
 
 import base64
+import html
 import io
 import re
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.bone_page import DATA, WHOLE, page
-from helpers.bone_predictions import all_tables
+from helpers.bone_page import DATA, TRAINING, WHOLE, page
+from helpers.bone_predictions import all_tables, known_of, labels_of
+from helpers.bone_vertebrae import labelled_as_published
 from vertegrade.metastasis.classes import CLASSES, MULTITASK, NETWORKS, PHANTOM_NOTICE
 from vertegrade.metastasis.phantoms.paint import BLASTIC, LYTIC
 from vertegrade.metastasis.slices import CODES
@@ -32,6 +34,22 @@ def test_what_it_says() -> None:
 
 def test_of_real_scans_it_says_nothing_of_phantoms() -> None:
     assert "PHANTOM" not in page(drawn=False)
+
+
+def test_it_says_why_figures_are_missing() -> None:
+    assert 'class="doubt"' not in page()
+    data = labelled_as_published(DATA)
+    tables = {"drawn": False, "labels": labels_of(data), "known": known_of(data)}
+    text = html.unescape(page(**tables))
+    assert "none of the test slices is known to be blastic or mixed or lytic" in text
+    assert "none of the test vertebrae is known" not in text
+    assert text.count('it is known as "none" alone') == 2
+    assert "<caption>Posterolateral" not in text
+    learned = TRAINING[MULTITASK] | {"fused_slices": 0.0, "learned_sides": 0.0}
+    text = page(**tables, training=TRAINING | {MULTITASK: learned})
+    assert "The MLP was not fitted to slices" in text
+    assert "The MLP was not fitted to vertebrae" not in text
+    assert text.count("The network says nothing of posterolateral involvement") == 2
 
 
 def test_pictures_show_the_slice_with_the_lesion_and_its_outline() -> None:

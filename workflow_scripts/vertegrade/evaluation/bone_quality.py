@@ -43,7 +43,9 @@ def bone_metrics(
     """All figures. labels, known: BONE_LABELS and BONE_SLICES; predictions, slices: of each network.
 
     `levels` has by level `counts`, the figures of each network, their `differences` (two tasks minus baseline, on the
-    same cases) and the confusion; `posterolateral` is of the network of two tasks.
+    same cases) and the confusion; `posterolateral` is of the network of two tasks, `sides` counts the cases of which
+    involvement is known. Means over classes are null unless all classes are there: of one class alone, a network that
+    always says it would have 1.00.
     """
     usable = labels[labels["usable"]]
     of_slices = known.merge(usable[[*KEY, "split"]], on=KEY)
@@ -85,6 +87,7 @@ def _level(
         for name in NETWORKS
     }
     both = (found[MULTITASK], found[BASELINE])
+    sides = test[MULTITASK]["posterolateral"]
 
     def differences(weights: Floats) -> dict[str, Metric]:
         one, other = (_figures(true, each, weights) for each in both)
@@ -99,12 +102,13 @@ def _level(
         "networks": figures,
         "differences": estimate(differences, patient, settings, seed),
         "confusion": {name: _counts(true, of.classes).astype(int).tolist() for name, of in found.items()},
+        "sides": {name: int((sides == number).sum()) for number, name in enumerate(INVOLVED)},
         "posterolateral": _sides(test[MULTITASK], settings, seed),
     }
 
 
 def _figures(true: NDArray[np.int64], found: Found, weights: Floats) -> dict[str, Metric]:
-    """Figures of each class against all others, and their means over the classes."""
+    """Figures of each class against all others, and of all classes together where none is missing."""
     figures: dict[str, Metric] = {}
     for number, name in enumerate(CLASSES):
         positive, called = true == number, found.classes == number
@@ -124,17 +128,21 @@ def _figures(true: NDArray[np.int64], found: Found, weights: Floats) -> dict[str
         if np.isnan(threshold):
             each |= dict.fromkeys(("sensitivity_at", "specificity_at"), np.full(len(weights), np.nan))
         figures |= {f"{name}_{figure}": Metric(values, cases) for figure, values in each.items()}
-    present = [number for number in range(len(CLASSES)) if (true == number).any()]
     for figure in ("sensitivity", "auc", "sensitivity_at"):
-        of = [figures[f"{CLASSES[number]}_{figure}"] for number in present]
-        values = np.mean([metric.values for metric in of], axis=0) if of else np.full(len(weights), np.nan)
-        figures[f"macro_{figure}"] = Metric(values, tuple(metric.cases[0] for metric in of) or (0,))
-    counts = confusion(true, found.classes, weights)
-    everyone = (len(true),)
-    return figures | {
-        "macro_f1": Metric(macro_f1(counts), everyone),
-        "accuracy": Metric(mean((true == found.classes).astype(float), weights), everyone),
+        of = [figures[f"{name}_{figure}"] for name in CLASSES]
+        values = np.mean([metric.values for metric in of], axis=0)
+        figures[f"macro_{figure}"] = Metric(values, tuple(metric.cases[0] for metric in of))
+    together = {
+        "macro_f1": macro_f1(confusion(true, found.classes, weights)),
+        "accuracy": mean((true == found.classes).astype(float), weights),
     }
+    return figures | {name: _of_all(values, true, len(CLASSES)) for name, values in together.items()}
+
+
+def _of_all(values: Floats, true: NDArray[np.int64], classes: int) -> Metric:
+    """A figure of all classes together: undefined where one of them has no case."""
+    everywhere = len(np.unique(true)) == classes
+    return Metric(values if everywhere else np.full(len(values), np.nan), (len(true),))
 
 
 def _f1(positive: NDArray[np.bool_], called: NDArray[np.bool_], weights: Floats) -> Floats:
@@ -159,7 +167,7 @@ def _sides(test: pd.DataFrame, settings: EvaluationSettings, seed: int) -> dict[
     patient = np.unique(known["patient_id"].to_numpy(str), return_inverse=True)[1].astype(np.int64)
 
     def figures(weights: Floats) -> dict[str, Metric]:
-        made = {"macro_f1": Metric(macro_f1(confusion(true, called, weights)), (len(true),))}
+        made = {"macro_f1": _of_all(macro_f1(confusion(true, called, weights)), true, len(INVOLVED))}
         for number, name in enumerate(INVOLVED):
             positive = true == number
             cases = (int(positive.sum()), int((~positive).sum()))

@@ -18,7 +18,8 @@ from vertegrade.metastasis.phantoms.paint import BLASTIC, LEFT, LYTIC, RIGHT
 from vertegrade.settings.metastasis import BoneSliceSettings
 
 HU, INSIDE, CODES = 0, 1, 2  # channels of the packed slices; CODES is 0 where lesions were not drawn
-# A lesion smaller than this a reader would hardly see; what shows more than nothing and less than this is not used.
+# A lesion smaller than this a reader would hardly see; what shows more than nothing and less than this is not used: it
+# would be taught, and counted, as either answer by a hair.
 LEAST_MM3, LEAST_MM2 = 100.0, 20.0
 LEAST_SIDE_MM3, LEAST_SIDE_MM2 = 100.0, 12.0  # of one side's posterolateral elements
 ENDS = (4.0, 96.0)  # percentiles of a vertebra's voxels along the height between which slices lie
@@ -98,12 +99,12 @@ def read_codes(path: Path) -> Mask:
 
 def phantom_label(truth: Mapping[str, Any], cut: bool) -> dict[str, Any]:
     """Columns of BONE_LABELS of a phantom vertebra, from its row of LESION_TRUTH."""
-    amounts = [truth[f"{name}_mm3"] for name in ("blastic", "lytic", "left", "right")]
-    least = (LEAST_MM3, LEAST_MM3, LEAST_SIDE_MM3, LEAST_SIDE_MM3)
-    blastic, lytic, left, right = (int(amount >= enough) for amount, enough in zip(amounts, least, strict=True))
-    small = any(0 < amount < enough for amount, enough in zip(amounts[:2], least, strict=False))
+    amounts = [truth[f"{name}_mm3"] for name in ("blastic", "lytic")]
+    blastic, lytic = (int(amount >= LEAST_MM3) for amount in amounts)
+    small = any(0 < amount < LEAST_MM3 for amount in amounts)
+    sides = _sides(np.array([[truth["left_mm3"]], [truth["right_mm3"]]]), LEAST_SIDE_MM3)
     reason = "cut_by_scan_edge" if cut or not truth["complete"] else "lesion_too_small" if small else ""
-    return _label(blastic, lytic, left + right, PHANTOM_LESIONS, reason)
+    return _label(blastic, lytic, int(sides[0]), PHANTOM_LESIONS, reason)
 
 
 def clinical_label(case: Case | None, vertebra: int, cut: bool) -> dict[str, Any]:
@@ -146,12 +147,19 @@ def slice_answers(slices: NDArray[np.int16], label: Mapping[str, Any], settings:
     if label["source"] == PHANTOM_LESIONS:
         codes, pixel = slices[:, CODES], settings.pixel_mm**2
         areas = {bit: pixel * np.count_nonzero(codes & bit, axis=(1, 2)) for bit in (LYTIC, BLASTIC, LEFT, RIGHT)}
-        sides = sum((areas[bit] >= LEAST_SIDE_MM2).astype(int) for bit in (LEFT, RIGHT))
-        return pd.DataFrame({"blastic": _seen(areas[BLASTIC]), "lytic": _seen(areas[LYTIC]), "posterolateral": sides})
+        seen = {name: _seen(areas[bit], LEAST_MM2) for name, bit in (("blastic", BLASTIC), ("lytic", LYTIC))}
+        sides = _sides(np.stack([areas[LEFT], areas[RIGHT]]), LEAST_SIDE_MM2)
+        return pd.DataFrame(seen | {"posterolateral": sides})
     handed = {name: 0 if label[name] == 0 else UNKNOWN for name in ("blastic", "lytic", "posterolateral")}
     return pd.DataFrame(handed, index=range(len(slices)))
 
 
-def _seen(areas: NDArray[np.float64]) -> NDArray[np.int64]:
+def _seen(amounts: NDArray[np.float64], least: float) -> NDArray[np.int64]:
     """1 where a lesion is large enough to be seen, 0 where there is none, -1 between."""
-    return np.where(areas >= LEAST_MM2, 1, np.where(areas > 0, UNKNOWN, 0))
+    return np.where(amounts >= least, 1, np.where(amounts > 0, UNKNOWN, 0))
+
+
+def _sides(amounts: NDArray[np.float64], least: float) -> NDArray[np.int64]:
+    """How many sides are involved, of amounts left and right (2, N); -1 where that of one side is between."""
+    seen = _seen(amounts, least)
+    return np.where((seen == UNKNOWN).any(axis=0), UNKNOWN, seen.sum(axis=0))

@@ -64,10 +64,19 @@ class BoneNetworkSettings(Section):
 
 
 class BoneTrainSettings(Section):
-    """Training of the networks; the baseline has the same batches, steps and choice of the step."""
+    """Training of the networks. The baseline has as many steps, batches of the same size, and its step is chosen alike.
+
+    It has no MLP, so it learns from all training patients, also from those that `fusion_patients` keeps for the MLP.
+    """
 
     steps: int = setting(700, "Optimiser steps.", ge=1)
-    batch_size: int = setting(12, "Vertebrae of a step, of all classes equally many.", "vertebrae", ge=4)
+    batch_size: int = setting(
+        12,
+        "Vertebrae of a step, of all four classes equally many: a multiple of 4.",
+        "vertebrae",
+        ge=4,
+        multiple_of=4,
+    )
     learning_rate: float = setting(1.0e-3, "Learning rate after warm-up (not published); it falls to zero.", gt=0)
     warmup_steps: int = setting(40, "Steps over which the learning rate rises.", ge=0)
     weight_decay: float = setting(1.0e-4, "Weight decay of AdamW.", ge=0)
@@ -92,7 +101,7 @@ class BoneTrainSettings(Section):
     fusion_patients: float = setting(
         0.2,
         "Share of the training patients from whom the network does not learn, but the MLP does: it must not see "
-        "answers for vertebrae that the network knows.",
+        "answers for vertebrae that the network knows. A network without MLP, as the baseline, learns from all.",
         "fraction",
         gt=0,
         lt=1,

@@ -1,5 +1,6 @@
 """The MLP that makes four classes of two answers, fitted to patients from whom the network did not learn."""
 
+import logging
 from copy import deepcopy
 
 import numpy as np
@@ -10,10 +11,11 @@ from torch.nn import functional
 
 from vertegrade.metastasis.classes import CLASSES
 from vertegrade.metastasis.network.losses import class_of
-from vertegrade.metastasis.network.model import BoneNetwork
+from vertegrade.metastasis.network.model import BoneNetwork, Level
 from vertegrade.metastasis.network.predict import logits_of
 from vertegrade.metastasis.network.vertebrae import Vertebrae
 
+log = logging.getLogger(__name__)
 ITERATIONS = 200
 # Penalties of the squared weights, of which patients left out choose one: these patients are few, and an MLP of a small
 # penalty learns them by heart.
@@ -24,12 +26,13 @@ FOLDS = 5
 def fit_fusion(network: BoneNetwork, vertebrae: Vertebrae, device: str, smoothing: float) -> dict[str, float]:
     """Fit the MLPs of slices and of vertebrae in place; returns their losses and penalties. Classes count equally.
 
-    ValueError where the vertebrae lack a class.
+    A level whose known cases lack a class loses its MLP, and its figure `fused_{level}` is 0: of normal slices alone
+    (all that is known where only vertebrae have labels) an MLP learns to say normal of everything.
     """
     found = logits_of(network, vertebrae, device)
     _, patients = np.unique(vertebrae.labels["patient_id"], return_inverse=True)
     each = vertebrae.slice_answers.shape[1]
-    levels: dict[str, tuple[Tensor, Tensor, NDArray[np.int64]]] = {
+    levels: dict[Level, tuple[Tensor, Tensor, NDArray[np.int64]]] = {
         "slices": (
             found.slices.flatten(0, 1),
             class_of(torch.from_numpy(vertebrae.slice_answers)).flatten(),
@@ -41,8 +44,14 @@ def fit_fusion(network: BoneNetwork, vertebrae: Vertebrae, device: str, smoothin
     for level, (logits, classes, patient) in levels.items():
         known = classes >= 0
         counts = np.bincount(classes[known].numpy(), minlength=len(CLASSES))
-        if not counts.all() and level == "vertebrae":
-            _refuse(counts)
+        figures[f"fused_{level}"] = float(counts.all())
+        if not counts.all():
+            missing = " or ".join(name for name, count in zip(CLASSES, counts, strict=True) if not count)
+            log.warning(
+                "none of the %s that the MLP would learn from is known to be %s: it is left out", level, missing
+            )
+            network.drop_fusion(level)
+            continue
         mlp = network.fusions[level].cpu()
         decay = best_decay(mlp, logits[known], classes[known], patient[known.numpy()] % FOLDS, smoothing)
         loss = fit_mlp(mlp, logits[known], classes[known], decay, smoothing)
@@ -96,11 +105,3 @@ def _loss(logits: Tensor, classes: Tensor, weights: Tensor, smoothing: float) ->
     """
     each = functional.cross_entropy(logits, classes, label_smoothing=smoothing, reduction="none")
     return (weights * each).sum() / weights.sum()
-
-
-def _refuse(counts: NDArray[np.int64]) -> None:
-    missing = ", ".join(name for name, count in zip(CLASSES, counts, strict=True) if not count)
-    raise ValueError(
-        f"no vertebra of the patients that the MLP learns from is {missing}; add patients, raise "
-        "metastasis.train.fusion_patients, or set metastasis.network.fusion: product"
-    )

@@ -46,15 +46,17 @@ def train_network(
     """Train on the training patients, keep the step that validation patients like best, write its weights.
 
     vertebrae: usable ones of all splits. Where an MLP makes the classes, a part of the training patients is kept for
+    it. Where posterolateral involvement is known of one kind alone, it is not learned, and the network says nothing of
     it. Continues by itself after a kill; only a training of the same code, packages, settings, seed, device and
     vertebrae continues. Returns its figures. Raises as `Training.run` does, and ValueError where a class is missing.
     """
     torch.set_num_threads(threads)
     split = vertebrae.labels["split"].to_numpy()
-    held = fusion_patients(vertebrae, train) if shape.tasks == "two" and shape.fusion == "mlp" else split == "none"
+    held = fusion_patients(vertebrae, train) if shape.has_mlp else np.zeros(len(vertebrae), bool)
     taught = vertebrae.only((split == "train") & ~held)
     checked = vertebrae.only(split == "validation")
-    _require_classes(taught, checked)
+    _require_classes(taught, checked, vertebrae.only(held) if shape.has_mlp else None)
+    shape = shape.model_copy(update={"auxiliary": shape.auxiliary and _tells_sides(taught)})
     data = {"taught": taught.sha256(), "validation": checked.sha256(), "held": vertebrae.only(held).sha256()}
     counted = {"shape": shape.model_dump(), "train": train.model_dump(exclude={"save_every_s"})}
     folder = states.of(settings=counted, seed=seed, device=device, inputs=data)
@@ -72,9 +74,9 @@ def train_network(
             step, loss, tensors = choice.best()
             network.load_state_dict(tensors)
             figures |= {"chosen_step": float(step), "validation_loss": loss}
-            if held.any():
+            if shape.has_mlp:
                 figures |= fit_fusion(network.network, vertebrae.only(held), device, train.label_smoothing)
-            figures |= _counts(taught, checked, vertebrae.only(held))
+            figures |= _counts(taught, checked, vertebrae.only(held)) | {"learned_sides": float(shape.auxiliary)}
     log.info("trained: %s", shown(figures))
     patients = sorted(set(taught.labels["patient_id"]) | set(vertebrae.only(held).labels["patient_id"]))
     facts = {"seed": str(seed), "steps": str(train.steps), "chosen_step": str(step)}
@@ -185,21 +187,46 @@ def _figures_of(paced: nn.Module, vertebrae: Vertebrae, device: str) -> dict[str
     return validation_figures(paced.network, vertebrae, device)
 
 
-def _require_classes(taught: Vertebrae, checked: Vertebrae) -> None:
-    """ValueError where there is nothing to learn a class from, or nothing to choose a step by."""
+def _require_classes(taught: Vertebrae, checked: Vertebrae, held: Vertebrae | None) -> None:
+    """ValueError where there is nothing to learn a class from, or nothing to choose a step by.
+
+    held: what the MLP learns from; None where there is no MLP.
+    """
     if missing := _missing(taught):
+        has_some = held is not None and not set(missing) <= set(_missing(held))
+        lower = ", lower metastasis.train.fusion_patients" if has_some else ""
         raise ValueError(
-            f"no usable vertebra of the training patients is {missing}; add patients, or change cohort.splits; the "
-            "reasons are in metastasis/slices/*_labels.parquet"
+            f"no usable vertebra of the training patients is {' or '.join(missing)}; add patients{lower}, or change "
+            "cohort.splits; the reasons are in metastasis/slices/*_labels.parquet"
+        )
+    if held is not None and (missing := _missing(held)):
+        none = f"no vertebra of them is {' or '.join(missing)}" if len(held) else "no training patient is kept for it"
+        raise ValueError(
+            f"the MLP learns from patients of its own, and {none}; add patients, raise "
+            "metastasis.train.fusion_patients, or set metastasis.network.fusion: product"
         )
     if not len(checked):
         raise ValueError("no validation patient has a usable vertebra; add patients, or change cohort.splits")
+    if len(np.unique(checked.classes)) == 1:  # the step that calls everything by this name would be the best
+        only = CLASSES[checked.classes[0]]
+        raise ValueError(f"all vertebrae of the validation patients are {only}; add patients, or change cohort.splits")
     if missing := _missing(checked):
-        log.warning("no usable vertebra of the validation patients is %s: the step is chosen without", missing)
+        log.warning("no vertebra of the validation patients is %s: the step is chosen without", " or ".join(missing))
 
 
-def _missing(vertebrae: Vertebrae) -> str:
-    return " or ".join(name for number, name in enumerate(CLASSES) if number not in vertebrae.classes)
+def _tells_sides(taught: Vertebrae) -> bool:
+    """Whether there are two kinds of posterolateral involvement to tell apart, of vertebrae and of slices.
+
+    Of one kind (where only vertebrae without a lesion are known: none) a network learns to say it of everything.
+    """
+    tells = all(len(np.unique(sides[sides >= 0])) > 1 for sides in (taught.sides, taught.slice_sides))
+    if not tells:
+        log.warning("posterolateral involvement is known of fewer than two kinds: it is not learned, and not answered")
+    return tells
+
+
+def _missing(vertebrae: Vertebrae) -> list[str]:
+    return [name for number, name in enumerate(CLASSES) if number not in vertebrae.classes]
 
 
 def _counts(taught: Vertebrae, checked: Vertebrae, held: Vertebrae) -> dict[str, float]:

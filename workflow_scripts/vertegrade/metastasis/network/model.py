@@ -16,6 +16,8 @@ from vertegrade.settings.metastasis import BoneSliceSettings, MetastasisSettings
 
 CHANNELS = 2  # HU in the window, mask of the vertebra
 Tasks = Literal["two", "softmax"]
+Level = Literal["slices", "vertebrae"]
+LEVELS: tuple[Level, ...] = ("slices", "vertebrae")
 
 
 class NetworkShape(BaseModel):
@@ -30,6 +32,13 @@ class NetworkShape(BaseModel):
     top_slices: int
     auxiliary: bool
     slices: BoneSliceSettings
+    # Levels that have an MLP of their own. A training takes out those that it could not fit: no MLP is used untaught.
+    fused: list[Level] = list(LEVELS)
+
+    @property
+    def has_mlp(self) -> bool:
+        """Whether an MLP makes classes of two answers, and patients are kept for it."""
+        return self.tasks == "two" and self.fusion == "mlp"
 
 
 def shape_of(network: str, settings: MetastasisSettings) -> NetworkShape:
@@ -78,10 +87,15 @@ class BoneNetwork(nn.Module):
         self.answers = nn.Linear(features, 2 if shape.tasks == "two" else len(CLASSES))
         self.sides = nn.Linear(2 * features, len(INVOLVED)) if shape.auxiliary else None
         self.fusions = nn.ModuleDict()
-        if shape.tasks == "two" and shape.fusion == "mlp":
+        if shape.has_mlp:
             # One of each: the strongest slices of a vertebra have other answers than any slice.
-            for level in ("slices", "vertebrae"):
+            for level in shape.fused:
                 self.fusions[level] = fusion_mlp(shape.fusion_hidden).requires_grad_(False)
+
+    def drop_fusion(self, level: Level) -> None:
+        """Take out the MLP of a level, whose classes are then the product of the two answers."""
+        del self.fusions[level]
+        self.shape = self.shape.model_copy(update={"fused": [each for each in self.shape.fused if each != level]})
 
     def forward(self, slices: Tensor) -> Answers:
         count, height = slices.shape[:2]
@@ -108,11 +122,11 @@ class BoneNetwork(nn.Module):
     def classes(self, logits: Tensor, level: str = "") -> Tensor:
         """Probabilities of the four classes (..., 4) from logits (..., T). level: `slices` or `vertebrae`, of the MLP.
 
-        Without an MLP, or without a level, two answers are taken as independent.
+        Without a level, or where it has no MLP, two answers are taken as independent.
         """
         if self.shape.tasks == "softmax":
             return logits.softmax(dim=-1)
-        if level and self.fusions:
+        if level in self.fusions:
             made: Tensor = self.fusions[level](logits)
             return made.softmax(dim=-1)
         p = logits.sigmoid()

@@ -76,7 +76,8 @@ def bone_quality_page(
                     "macro": [_row(block, title, key) for key, title in MACRO.items()],
                     "counts": block["counts"],
                     "confusion": block["confusion"],
-                    "sides": _side_rows(block["posterolateral"]),
+                    "sides": _side_rows(block),
+                    "notes": _notes(level, block, training[MULTITASK]),
                 }
                 for level, block in metrics["levels"].items()
             ],
@@ -100,11 +101,43 @@ def _row(block: Mapping[str, Any], title: str, key: str) -> dict[str, Any]:
     return {"name": title, "cells": [*cells, estimate_text(block["differences"][key])]}
 
 
-def _side_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if not figures["macro_f1"]["n"]:
+def _side_rows(block: Mapping[str, Any]) -> list[dict[str, Any]]:
+    figures = block["posterolateral"]
+    if not figures["macro_f1"]["n"] or len(_present(block["sides"])) < 2:
         return []
     rows = [
         {"name": name, "cells": [estimate_text(figures[f"{name}_{part}"]) for part in ("sensitivity", "specificity")]}
         for name in INVOLVED
     ]
     return [*rows, {"name": "Macro-F1", "cells": [estimate_text(figures["macro_f1"]), ""]}]
+
+
+def _present(counts: Mapping[str, int]) -> list[str]:
+    return [name for name, count in counts.items() if count]
+
+
+def _notes(level: str, block: Mapping[str, Any], training: Mapping[str, float]) -> list[str]:
+    """Why some figures of a level are not given, in words. training: of the network of two tasks."""
+    notes, present, sides = [], _present(block["counts"]), _present(block["sides"])
+    if len(present) < len(CLASSES):
+        missing = " or ".join(name for name in CLASSES if name not in present)
+        notes.append(f"No means over the classes: none of the test {level} is known to be {missing}.")
+        if level == "slices":
+            notes.append(
+                "Where labels are of vertebrae, nobody knows which slices of an ill vertebra show its lesion, so these "
+                "slices are not counted."
+            )
+    if training.get(f"fused_{level}") == 0:
+        notes.append(
+            f"The MLP was not fitted to {level}: a class is missing among those that it would learn from. Classes of "
+            f"{level} are the product of the two answers."
+        )
+    if not training["learned_sides"]:
+        notes.append(
+            "The network says nothing of posterolateral involvement: it was left out by a setting, or the training "
+            "vertebrae have known involvement of one kind at most."
+        )
+    elif len(sides) < 2:
+        known = f'known as "{sides[0]}" alone' if sides else "not known"
+        notes.append(f"No figures of posterolateral involvement: of the test {level} it is {known}.")
+    return notes
