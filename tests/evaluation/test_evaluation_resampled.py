@@ -44,8 +44,9 @@ def test_methods_are_compared_by_test_vertebrae_that_both_graded(resampled: list
     found = compare(COHORT.dae, partial, COHORT.tables(), SETTINGS, 1, 7, ("dae", "pca"))
     cases = split_cases(labelled_cases(COHORT.dae, COHORT.tables()), "test")
     both = cases[cases["evaluable"] & (cases["vertebra"] != 20)]
-    assert found["vertebrae"] == len(both) == len(resampled[0])
-    assert len(np.unique(resampled[0])) == both["patient_id"].nunique()
+    assert found["vertebrae"] == len(both)
+    # Patients are drawn with all of their labelled vertebrae: rates, and the truth of a patient, are of these.
+    assert [len(resampled[0]), len(np.unique(resampled[0]))] == [len(cases), cases["patient_id"].nunique()]
     second = split_cases(labelled_cases(partial, COHORT.tables()), "test")
     second = second[second["evaluable"]]
     error = [(side["severity"] - side["genant_grade"]).abs().mean() for side in (both, second)]
