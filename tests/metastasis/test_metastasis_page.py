@@ -43,6 +43,8 @@ def test_it_says_why_figures_are_missing() -> None:
     text = html.unescape(page(**tables))
     assert "none of the test slices is known to be blastic or mixed or lytic" in text
     assert "none of the test vertebrae is known" not in text
+    assert "nobody knows which slices of an ill vertebra show its lesion" in text
+    assert "nobody knows" not in page(**tables | {"drawn": True})
     assert text.count('it is known as "none" alone') == 2
     assert "<caption>Posterolateral" not in text
     learned = TRAINING[MULTITASK] | {"fused_slices": 0.0, "learned_sides": 0.0}

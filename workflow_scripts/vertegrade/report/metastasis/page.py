@@ -77,7 +77,7 @@ def bone_quality_page(
                     "counts": block["counts"],
                     "confusion": block["confusion"],
                     "sides": _side_rows(block),
-                    "notes": _notes(level, block, training[MULTITASK]),
+                    "notes": _notes(level, block, training[MULTITASK], drawn),
                 }
                 for level, block in metrics["levels"].items()
             ],
@@ -116,15 +116,15 @@ def _present(counts: Mapping[str, int]) -> list[str]:
     return [name for name, count in counts.items() if count]
 
 
-def _notes(level: str, block: Mapping[str, Any], training: Mapping[str, float]) -> list[str]:
+def _notes(level: str, block: Mapping[str, Any], training: Mapping[str, float], drawn: bool) -> list[str]:
     """Why some figures of a level are not given, in words. training: of the network of two tasks."""
     notes, present, sides = [], _present(block["counts"]), _present(block["sides"])
     if len(present) < len(CLASSES):
         missing = " or ".join(name for name in CLASSES if name not in present)
         notes.append(f"No means over the classes: none of the test {level} is known to be {missing}.")
-        if level == "slices":
+        if level == "slices" and not drawn:
             notes.append(
-                "Where labels are of vertebrae, nobody knows which slices of an ill vertebra show its lesion, so these "
+                "Labels are of vertebrae: nobody knows which slices of an ill vertebra show its lesion, so these "
                 "slices are not counted."
             )
     if training.get(f"fused_{level}") == 0:
