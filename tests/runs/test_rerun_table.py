@@ -22,7 +22,7 @@ from vertegrade.workflow import code_hash
 from vertegrade.workflow.plan import OpenWorkflow, open_workflow
 
 TRIGGERS = ["mtime", "params", "input", "software-env"]
-COLLECTING = {"all", "localization_pictures", "export"}  # rules without a script
+COLLECTING = {"all", "localization_pictures"}  # rules without a script
 
 
 def keys(kind: type[Section] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
