@@ -23,7 +23,7 @@ def test_a_withheld_vertebra_to_look_at_has_the_first_line() -> None:
     )
     assert grade_lines(scan, "dae") == [
         "L1: not evaluable, it may be a moderate or severe fracture: LOOK AT THE SCAN ITSELF",
-        "T12: grade 3 (severity 2.70, 2.30-3.00)",
+        "T12: grade 3 (severity 2.7, 2.3-3.0)",
         "0 other vertebrae: grade 0",
         "not evaluable: L2",
     ]
@@ -55,15 +55,15 @@ def test_doubts_stand_beside_the_grade() -> None:
         T9={"flags": ["unlike_training"]},
     )
     assert grade_lines(scan, "dae") == [
-        "T8: grade 1 (severity 1.20, 0.80-1.60), methods disagree, doubtful points",
+        "T8: grade 1 (severity 1.2, 0.8-1.6), methods disagree, doubtful points",
         "2 other vertebrae: grade 0 (in doubt: T9)",
     ]
 
 
 def test_a_severity_does_not_look_like_that_of_another_grade() -> None:
-    lines = grade_lines(scan_of({"T8": 1.46, "T9": 1.52}), "dae")
-    assert lines[0].startswith("T9: grade 2 (severity 1.52,")
-    assert lines[1].startswith("T8: grade 1 (severity 1.46,")
+    lines = grade_lines(scan_of({"T8": 1.496, "T9": 1.52}), "dae")
+    assert lines[0].startswith("T9: grade 2 (severity 1.5,")
+    assert lines[1].startswith("T8: grade 1 (severity 1.49,")
 
 
 def test_a_level_of_unknown_confidence_is_certain() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from vertegrade.level_texts import level_text
 from vertegrade.report.plain_words import plural
+from vertegrade.report.severities import interval_text, severity_text
 from vertegrade.vertebra_reasons import doubts_of
 
 LOOK = "look_at_this"
@@ -39,10 +40,9 @@ def _name(vertebra: dict[str, Any]) -> str:
 
 
 def _graded(vertebra: dict[str, Any], says: dict[str, Any]) -> str:
-    """Severity in two decimals: with one, 1.46 of grade 1 and 1.52 of grade 2 would both be 1.5."""
-    ends = f"{says['severity_low']:.2f}-{says['severity_high']:.2f}"
+    ends = interval_text(says["severity_low"], says["severity_high"], "-")
     doubts = "".join(f", {doubt}" for doubt in _doubts(vertebra))
-    return f"{_name(vertebra)}: grade {says['grade']} (severity {says['severity']:.2f}, {ends}){doubts}"
+    return f"{_name(vertebra)}: grade {says['grade']} (severity {severity_text(says['severity'])}, {ends}){doubts}"
 
 
 def _in_doubt(vertebrae: list[dict[str, Any]]) -> str:
