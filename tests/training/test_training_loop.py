@@ -48,9 +48,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     return trained(tmp_path_factory.mktemp("undisturbed"))
 
 
-def test_compiled_it_learns_the_same(undisturbed: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch._inductor.config.fallback_random", True)  # the same dropout in both
-    compiled = trained(tmp_path, compiled=True)
+def test_compiled_it_learns_the_same(undisturbed: Weights, tmp_path: Path) -> None:
+    with torch._inductor.config.patch(fallback_random=True):  # the same dropout in both
+        compiled = trained(tmp_path, compiled=True)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     for name, value in undisturbed.items():
         torch.testing.assert_close(compiled[name], value, rtol=1e-4, atol=1e-5)
