@@ -3,6 +3,7 @@
 LINES says how each line is tried; a line that is in no entry of it fails the test, as does an entry that no page has.
 """
 
+import json
 import os
 import re
 import shutil
@@ -264,13 +265,39 @@ def test_a_line_is_typed_where_its_entry_says(line: str) -> None:
     assert how.name in (ROOT / how.file).read_text(encoding="utf-8")
 
 
+# All in one process: to read torch and the rest takes seconds for each.
+HELP_OF_ALL = """
+import contextlib, io, json, runpy, sys
+said, sys.path[0] = {}, "benchmarks"
+for script in list(sys.argv[1:]):
+    sys.argv = [script, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        runpy.run_path(script, run_name="__main__")
+    said[script] = out.getvalue()
+print(json.dumps(said))
+"""
+MEASUREMENTS = {
+    line: script[0]
+    for line, how in LINES.items()
+    if isinstance(how, Known) and (script := re.search(r"benchmarks/\w+\.py", line))
+}
+
+
+@pytest.fixture(scope="module")
+def help_of() -> dict[str, str]:
+    """What each program of a measurement says of itself."""
+    command = [sys.executable, "-c", HELP_OF_ALL, *sorted(set(MEASUREMENTS.values()))]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return dict(json.loads(run.stdout))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("line", [line for line, how in LINES.items() if isinstance(how, Known)])
-def test_the_program_of_a_measurement_knows_its_options(line: str) -> None:
-    script = re.search(r"benchmarks/\w+\.py", line)
-    assert script
-    run = subprocess.run([sys.executable, script[0], "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert [option for option in re.findall(r"--\w+", line) if option not in run.stdout] == []
+@pytest.mark.parametrize("line", MEASUREMENTS)
+def test_the_program_of_a_measurement_knows_its_options(line: str, help_of: dict[str, str]) -> None:
+    said = help_of[MEASUREMENTS[line]]
+    assert said.startswith("usage: ")
+    assert [option for option in re.findall(r"--\w+", line) if option not in said] == []
 
 
 @pytest.mark.parametrize("line", [line for line, how in LINES.items() if isinstance(how, Absent)])
