@@ -84,6 +84,20 @@ def gradients(reading: str, contrastive: float) -> dict[str, float]:
     }
 
 
+def test_the_loss_is_in_float32_under_autocast() -> None:
+    """Nearly equal vectors, as at the start of a training: in bfloat16 their gradient points elsewhere."""
+    start = torch.randn((24, 32), generator=torch.Generator().manual_seed(5)) * 0.02 + 1
+    kind = torch.arange(24) % 4
+    found = []
+    for short in (False, True):
+        vectors = start.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=short):
+            loss = contrastive_loss(torch.nn.functional.normalize(vectors, dim=1), kind, 0.07)
+        loss.backward()
+        found.append(vectors.grad)
+    torch.testing.assert_close(*found)
+
+
 def test_detached_the_encoder_learns_from_the_contrastive_loss_alone() -> None:
     joint, detached = gradients("joint", 1.0), gradients("detached", 1.0)
     assert min(joint.values()) > 0

@@ -9,10 +9,11 @@ def contrastive_loss(vectors: Tensor, kind: Tensor, temperature: float) -> Tenso
 
     Each vector is an anchor: its likeness to those of its kind, among all others, in logarithm and on average. With two
     views of each image every anchor has one of its kind. An anchor without any is left out; the released code of Wei et
-    al. divides by zero there. All in float32, since 1 / temperature magnifies what bfloat16 rounds off.
+    al. divides by zero there. All in float32, also under autocast, since 1 / temperature magnifies what bfloat16 rounds
+    off.
     """
-    vectors = vectors.float()
-    likeness = vectors @ vectors.T / temperature
+    with torch.autocast(vectors.device.type, enabled=False):
+        likeness = vectors.float() @ vectors.float().T / temperature
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     same = (kind[:, None] == kind[None, :]) & ~itself
     log_share = likeness - likeness.masked_fill(itself, -torch.inf).logsumexp(dim=1, keepdim=True)
