@@ -1,6 +1,7 @@
 """The sequence model: patches and grades, padding that nothing sees, resume, scores, published sizes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,8 @@ def test_a_patch_has_the_grade_of_the_worst_body_that_it_shows_or_none_where_tha
     # The second patch cuts off the worst one, the third shows one without a grade, the fourth shows next to nothing.
     assert patch_grades(share, np.array([2, 1, UNKNOWN]), 0.5).tolist() == [2, UNKNOWN, UNKNOWN, UNKNOWN, 1]
     assert patch_grades(share[2:3], np.array([0, 3, UNKNOWN]), 0.5).tolist() == [3]  # no other can be worse
+    cut_off = np.array([[1.0, 0.3]])
+    assert patch_grades(cut_off, np.array([0, UNKNOWN]), 0.5).tolist() == [UNKNOWN]  # it may be fractured
 
 
 def test_a_vertebra_is_no_worse_than_any_patch_that_shows_all_of_it() -> None:
@@ -57,6 +60,7 @@ def test_a_vertebra_is_no_worse_than_any_patch_that_shows_all_of_it() -> None:
     assert found[0] == pytest.approx(severe, abs=1e-4)
     assert found[1] == pytest.approx(intact, abs=1e-4)  # the neighbour was the severe one
     assert found[2] == pytest.approx(intact, abs=1e-4)  # of one that no patch shows as a whole the best patch counts
+    assert np.isnan(vertebra_probabilities(p, np.zeros((3, 1)))).all()  # nobody saw it
 
 
 def batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -205,6 +209,50 @@ def test_a_stopped_training_goes_on_to_the_same_bytes_and_scores(
     assert scans.loc[scans["scan_id"] == "P0-2", "reason"].tolist() == ["no_canal"] * 3
     with pytest.raises(WeightsError, match="the networks were trained on"):
         score_tables(trained, np.load(stopped.arrays[0]), *tables, "{}", 1)
+
+
+def test_a_body_in_no_patch_has_no_grade(tmp_path: Path) -> None:
+    made = spine_job(Seq2seqTrainingJob, tmp_path)
+    made.run()
+    pixels = np.load(made.arrays[0])
+    pixels[:20] = AIR_HU  # of the first scan: there both of its first patches lie outside
+    bodies = read_table(made.bodies[0], SPINE_BODIES)
+    bodies.loc[0, ["top_row", "bottom_row"]] = [-6.0, 4.0]
+    trained, tables = load_networks(made.weights, "cpu"), (read_table(made.spines[0], STRAIGHT_SPINES), bodies)
+    scores, _ = score_tables(trained, pixels, *tables, trained.geometry, 1)
+    assert scores.loc[0, ["evaluable", "reason"]].tolist() == [False, "beyond_canal"]
+    assert scores.loc[1:5, "evaluable"].all()
+    assert np.isfinite(np.stack(scores["z"].to_numpy())).all()
+
+
+def test_a_row_of_patches_that_cuts_a_fracture_off_is_not_called_intact(tmp_path: Path) -> None:
+    """The scan's head learns from a few patches in a row; of those that touch a fracture many show a part of it."""
+    scan = spine_job(Seq2seqTrainingJob, tmp_path).graded("train")[0]
+    alone = replace(scan, grade=np.where(scan.grade == 3, 3, 0))
+    train = TRAIN.model_copy(update={"patches": 2, "augment": Seq2seqAugmentSettings(stretch=0, shift=0, mirror=False)})
+    learning = Learning([alone], SETTINGS.model_copy(update={"train": train}), 1, 3)
+    drawn = [learning.batch(step) for step in range(40)]
+    assert {int(worst) for *_, of_scans in drawn for worst in of_scans} == {0, 3, UNKNOWN}
+
+
+def test_a_short_spine_that_shrinks_still_fills_a_patch(tmp_path: Path) -> None:
+    scan = spine_job(Seq2seqTrainingJob, tmp_path).graded("train")[0]
+    short = replace(scan, pixels=scan.pixels[:10])
+    spine_settings = SPINE.model_copy(update={"step_mm": 40.0})
+    train = TRAIN.model_copy(update={"augment": Seq2seqAugmentSettings(shift=1, stretch=0.4)})
+    learning = Learning([short], Seq2seqSettings(spine=spine_settings, model=MODEL, train=train), 1, 3)
+    for step in range(60):
+        assert len(learning.batch(step)[0]) == TRAIN.batch_size
+
+
+def test_networks_of_neighbouring_seeds_have_seeds_of_their_own(tmp_path: Path) -> None:
+    jobs = [spine_job(Seq2seqTrainingJob, tmp_path / str(seed), seed=seed) for seed in (3, 4)]
+    for made in jobs:
+        made.model = MODEL.model_copy(update={"variants": ["convolution", "convolution"]})
+        made.run()
+    one, other = (load_networks(made.weights, "cpu").networks for made in jobs)
+    second, first = (one["convolution-1"].state_dict(), other["convolution-0"].state_dict())
+    assert any(not torch.equal(second[name], value) for name, value in first.items() if value.is_floating_point())
 
 
 def test_a_body_that_is_not_evaluable_teaches_nothing_and_its_patch_is_not_called_intact(tmp_path: Path) -> None:

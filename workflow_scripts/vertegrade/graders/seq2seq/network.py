@@ -18,7 +18,7 @@ from vertegrade.settings.seq2seq import Seq2seqModelSettings
 
 ATTENTION_HEADS = 4
 LONGEST = 10_000.0  # of the sines of a patch's place (Vaswani et al. 2017)
-FIRST_PLACES = 64  # places at which a sequence may begin in training: those of the longest scan are all learned
+FIRST_PLACES = 256  # places at which a sequence may begin in training: 90 cm of spine, a patch every 3.5 mm
 
 
 class Recurrent(nn.Module):

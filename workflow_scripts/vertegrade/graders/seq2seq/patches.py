@@ -31,23 +31,26 @@ def shares(starts: Whole, height: int, ends: Floats) -> Floats:
 def patch_grades(share: Floats, grade: Whole, least: float) -> Whole:
     """Grade (P,) of each patch: that of the worst vertebra of whose height it shows `least`; UNKNOWN where unclear.
 
-    Unclear: no graded vertebra; an ungraded one; or one that is worse is cut off by the patch's edge. grade: (V,).
+    Unclear: no graded vertebra; or one that is worse, or that has no grade, is cut off by the patch's edge, or shown
+    and without a grade. grade: (V,).
     """
     shown, touched = share >= least, share > A_LITTLE
     worst = np.where(shown & (grade >= 0), grade, UNKNOWN).max(axis=1, initial=UNKNOWN)
     worse = (touched & (grade > worst[:, None])).any(axis=1)
-    ungraded = (shown & (grade < 0)).any(axis=1) & (worst < GRADES[-1])
+    ungraded = (touched & (grade < 0)).any(axis=1) & (worst < GRADES[-1])
     return np.where(worse | ungraded, UNKNOWN, worst)
 
 
 def vertebra_probabilities(p_patch: Floats, share: Floats) -> Floats:
     """Grade probabilities (V, 4) of vertebrae, from those of patches (P, 4) and their shares (P, V).
 
-    Of a vertebra that no patch shows as a whole, the patches count that show most of it.
+    Of a vertebra that no patch shows as a whole, the patches count that show most of it. NaN where none
+    shows any of it.
     """
     up_to = np.cumsum(p_patch, axis=1)
     enough = share >= np.minimum(WHOLE, share.max(axis=0))[None]
     best = np.where(enough[:, :, None], up_to[:, None], 0.0).max(axis=0)
     p = np.diff(best, axis=1, prepend=0.0)
     p = np.maximum(p, LEAST_P)
+    p[share.max(axis=0) <= A_LITTLE] = np.nan
     return p / p.sum(axis=1, keepdims=True)

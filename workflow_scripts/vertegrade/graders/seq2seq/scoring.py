@@ -25,7 +25,7 @@ ENSEMBLE = "ensemble"
 class Scored:
     """Grade probabilities of a scan by one network, or the means over several.
 
-    vertebrae: (V, 4). patches: (P, 4). scan: (4,), of its worst grade.
+    vertebrae: (V, 4), NaN where no patch shows any of it. patches: (P, 4). scan: (4,), of its worst grade.
     """
 
     vertebrae: Floats
@@ -101,7 +101,11 @@ def score_tables(
         for name in [*trained.networks, ENSEMBLE]
     ]
     scans = pd.DataFrame(rows, columns=list(SCAN_SCORES.columns))
-    scores = bodies.assign(model_sha256=trained.sha256, z=list(z))
+    seen_by_patches = np.isfinite(z).all(axis=1)  # else all that would show it lie mostly outside of the scan
+    z[~seen_by_patches] = 0
+    evaluable = bodies["evaluable"].to_numpy() & seen_by_patches
+    reason = np.where(seen_by_patches, bodies["reason"], "beyond_canal")
+    scores = bodies.assign(model_sha256=trained.sha256, z=list(z), evaluable=evaluable, reason=reason)
     scores = scores[[name for name in LATENTS.columns if name in scores]]
     return check_table(scores, LATENTS, "scores"), check_table(scans, SCAN_SCORES, "scores of scans")
 

@@ -83,12 +83,13 @@ class Learning:
         spine = changed(scan.pixels, scan.ends, train.augment, rng)
         rows = len(spine.hu)
         inside = self.inside[place][(np.arange(rows) * len(scan.pixels) / rows).astype(int)]
-        starts = real_patches(inside, patch_starts(rows, height, step, int(rng.integers(step))), height)
+        phase = int(rng.integers(min(step, max(rows - height, 0) + 1)))  # of which a patch still fits
+        starts = real_patches(inside, patch_starts(rows, height, step, phase), height)
         first = int(rng.integers(max(len(starts) - train.patches, 0) + 1))
         starts = starts[first : first + train.patches]
         share = shares(starts, height, spine.ends)
         grade = patch_grades(share, scan.grade, train.overlap)
-        worst = int(scan.grade[share.max(axis=0) >= train.overlap].max(initial=UNKNOWN))
+        worst = int(patch_grades(share.max(axis=0)[None], scan.grade, train.overlap)[0])  # all patches as one
         patches = torch.from_numpy(cut(spine.hu.numpy(), starts, height))
         return seen(patches, self.settings.model.windows_hu), grade, worst
 
@@ -125,7 +126,7 @@ def validation_score(network: nn.Module, scans: list[SpineScan], settings: Seq2s
     vertebrae, grades, of_scans, worst = [], [], [], []
     for scan in scans:
         scored = score_scan(network, scan, settings.model.windows_hu, settings.spine, device)
-        known = scan.grade != UNKNOWN
+        known = (scan.grade != UNKNOWN) & np.isfinite(scored.vertebrae).all(axis=1)
         vertebrae.append(scored.vertebrae[known])
         grades.append(scan.grade[known])
         of_scans.append(scored.scan)

@@ -20,6 +20,7 @@ from vertegrade.settings.seq2seq import (
 )
 from vertegrade.tables import LABELS, PATIENT_SPLITS, read_table, read_tables
 from vertegrade.training.launch import TrainingJob, join
+from vertegrade.training.seeds import step_seed
 
 
 class Seq2seqTrainingJob(TrainingJob):
@@ -51,7 +52,7 @@ class Seq2seqTrainingJob(TrainingJob):
         figures: dict[str, Any] = {}
         networks, states = nn.ModuleDict(), []
         for number, (name, variant) in enumerate(zip(member_names(self.model), self.model.variants, strict=True)):
-            seed = self.seed + number
+            seed = step_seed(self.seed, number)  # not seed + number, which is the next run's first network
             # A folder of its own for each: the end of one training removes what is left of others beside it.
             own = self.states.model_copy(update={"folder": self.states.folder / name})
             folder = own.of(
