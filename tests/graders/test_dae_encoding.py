@@ -21,7 +21,7 @@ from vertegrade.threads import THREADS
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    settings = TRAIN.model_copy(update={"steps": 300})
+    settings = TRAIN.model_copy(update={"steps": 100})
     train_dae(Crops([pixels()]), MODEL, settings, states(folder), folder / "w.safetensors", 0, "cpu", 1)
     return folder / "w.safetensors"
 

@@ -63,9 +63,9 @@ def test_encoder_is_trained_once_the_decoder_has_woken(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_decoder_learns_to_use_z(tmp_path: Path) -> None:
-    steps = TRAIN.model_copy(update={"steps": 400, "batch_size": 12, "high_noise": 1.0})
+    steps = TRAIN.model_copy(update={"steps": 150, "batch_size": 12, "high_noise": 1.0})
     metrics = train(tmp_path, steps)
-    assert metrics["loss_right_z"] < 0.97 * metrics["loss_permuted_z"]
+    assert metrics["loss_right_z"] < 0.85 * metrics["loss_permuted_z"]
 
 
 def test_share_of_high_noise_levels() -> None:
