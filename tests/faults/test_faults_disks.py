@@ -74,7 +74,7 @@ def test_read_only_results(finished: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_shows_late(finished: Path, tmp_path: Path) -> None:
     folder = copy_of(finished, tmp_path, *CROPS)
-    plan = Plan(tmp_path, Fault("*crops/0.npy", "show late", amount=10))
+    plan = Plan(tmp_path, Fault("*crops/0.npy", "show late", amount=30))
     goal = "results/crops/0.parquet"
     run = snakemake(folder, "--cores", CORES, "--latency-wait", "120", goal, **plan.environment)
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
