@@ -49,6 +49,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Weights:
 
 
 def test_compiled_it_learns_the_same(undisturbed: Weights, tmp_path: Path) -> None:
+    torch._dynamo.utils.counters.clear()  # of tests before
     with torch._inductor.config.patch(fallback_random=True):  # the same dropout in both
         compiled = trained(tmp_path, compiled=True)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
