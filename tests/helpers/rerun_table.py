@@ -257,6 +257,7 @@ VALUES = {
     "dae.model.unshuffle": 2,
     "dae.model.encoder_unshuffle": 4,
     "dae.model.channels": 64,
+    "metastasis.train.batch_size": 16,
     "dae.model.encoder_channels": 64,
     "grading.pca.components": 32,
     "dae.model.multipliers": [1, 3],

@@ -1,6 +1,7 @@
 """Tables of a synthetic cohort: patients with true grades, and two methods that see them with more or less noise."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,7 @@ class Cohort:
         return replace(cases.Cohort(self.labels, self.scans, self.crops, self.splits), **changes)
 
 
+@cache  # thirty test files want the same few, and read them only
 def make_cohort(patients: int = 40, seed: int = 0, noise: tuple[float, float] = (0.25, 0.5)) -> Cohort:
     """A cohort of one scan a patient: one scan failed, one excluded, some vertebrae not croppable or not labelled."""
     rng = np.random.default_rng(seed)
