@@ -95,8 +95,17 @@ class SpineNetwork(nn.Module):
 
     def forward(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        seen = self.reduce(self.encoder(x))
+        seen = self.look(x)
         sequence = seen.new_zeros((*real.shape, seen.shape[1])).masked_scatter(real[..., None], seen)
+        return self.read(sequence, real)
+
+    def look(self, x: Tensor) -> Tensor:
+        """What is seen in each patch by itself: (M, C, H, S, W) -> (M, features)."""
+        seen: Tensor = self.reduce(self.encoder(x))
+        return seen
+
+    def read(self, sequence: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """What sequences (B, P, features) of `look` say, of which those that are `real` (B, P) count: as the call."""
         found = self.decoder(sequence, real)
         log_p: Tensor = self.patch_head(found.flatten(0, 1)).unflatten(0, real.shape)
         there = real[..., None]

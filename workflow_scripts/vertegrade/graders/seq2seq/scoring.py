@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vertegrade.arrays import Floats
 from vertegrade.graders.classifiers.images import channels
+from vertegrade.graders.seq2seq.network import SpineNetwork
 from vertegrade.graders.seq2seq.patches import LEAST_P, patch_starts, shares, vertebra_probabilities
 from vertegrade.graders.seq2seq.sequences import SpineScan, cut, real_patches, row_shares, spine_scans
 from vertegrade.graders.seq2seq.spine import patch_rows
@@ -39,18 +40,42 @@ def seen(patches: Tensor, windows: list[list[float]]) -> Tensor:
 
 
 def score_scan(
-    network: nn.Module, scan: SpineScan, windows: list[list[float]], spine: StraightSpineSettings, device: torch.device
+    network: SpineNetwork, scan: SpineScan, windows: list[list[float]], spine: StraightSpineSettings, in_a_row: int
 ) -> Scored:
-    """What one network says of a scan, alone and complete."""
+    """What one network says of a whole scan.
+
+    in_a_row: so many patches a step of the training saw at most, one after the other. So many are read at a time here
+    too, from each patch on: the heads' maximum over patches grows with their number, and would call a long scan
+    fractured because it is long. A patch has the mean over the rows that hold it. The scan is as bad as its worst row:
+    P(grade <= g) is the least of theirs.
+    """
     height, step = patch_rows(spine)
     starts = real_patches(row_shares(scan.pixels), patch_starts(len(scan.pixels), height, step), height)
-    patches = torch.from_numpy(np.ascontiguousarray(cut(scan.pixels, starts, height))).to(device)
+    patches = torch.from_numpy(np.ascontiguousarray(cut(scan.pixels, starts, height)))
+    length = min(in_a_row, len(starts))
     with torch.inference_mode():
-        real = torch.ones((1, len(starts)), dtype=torch.bool, device=device)
-        of_patches, of_scan = network(seen(patches, windows), real)
-    p_patch = of_patches[0].double().exp().cpu().numpy()
-    p_scan = of_scan[0].double().exp().cpu().numpy()
-    return Scored(vertebra_probabilities(p_patch, shares(starts, height, scan.ends)), p_patch, p_scan)
+        features = network.look(seen(patches.to(next(network.parameters()).device), windows))
+        rows = features.unfold(0, length, 1).transpose(1, 2)
+        of_patches, of_rows = network.read(rows, torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device))
+    p_patch = patch_means(of_patches.double().exp().cpu().numpy())
+    return Scored(
+        vertebra_probabilities(p_patch, shares(starts, height, scan.ends)),
+        p_patch,
+        worst_of(of_rows.double().exp().cpu().numpy()),
+    )
+
+
+def patch_means(p: Floats) -> Floats:
+    """Probabilities (P, 4) of patches: their means over the rows (P - n + 1, n, 4), one from each patch on."""
+    places = np.arange(p.shape[0])[:, None] + np.arange(p.shape[1])
+    sums = np.zeros((places[-1, -1] + 1, p.shape[2]))
+    np.add.at(sums, places, p)
+    return sums / np.bincount(places.ravel())[:, None]
+
+
+def worst_of(p: Floats) -> Floats:
+    """Probabilities (4,) of a whole that is as bad as its worst part, from those of its parts (N, 4)."""
+    return np.diff(np.cumsum(p, axis=1).min(axis=0), prepend=0.0)
 
 
 def mean_of(scored: list[Scored]) -> Scored:
@@ -82,7 +107,7 @@ def score_tables(
     with fixed_threads():
         for scan in spine_scans(array, spines, bodies):
             members = {
-                name: score_scan(network, scan, trained.windows, trained.spine, trained.device)
+                name: score_scan(network, scan, trained.windows, trained.spine, trained.in_a_row)
                 for name, network in trained.networks.items()
             }
             members[ENSEMBLE] = mean_of(list(members.values()))

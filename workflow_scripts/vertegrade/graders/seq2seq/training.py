@@ -116,16 +116,15 @@ def likelihood(log_p: Tensor, grade: Tensor, balanced: bool) -> Tensor:
     return torch.stack(means).mean() if means else 0.0 * log_p[:, 0].sum()
 
 
-def validation_score(network: nn.Module, scans: list[SpineScan], settings: Seq2seqSettings) -> float:
+def validation_score(network: SpineNetwork, scans: list[SpineScan], settings: Seq2seqSettings) -> float:
     """How well a network ranks validation scans, 0.5 to 1; their vertebrae and their worst grades count alike.
 
     Ranks, and not probabilities: of the patches that show a vertebra the best one counts, so that a network that knows
     something says "intact" too often until it is calibrated, and would lose to one that knows nothing.
     """
-    device = next(network.parameters()).device
     vertebrae, grades, of_scans, worst = [], [], [], []
     for scan in scans:
-        scored = score_scan(network, scan, settings.model.windows_hu, settings.spine, device)
+        scored = score_scan(network, scan, settings.model.windows_hu, settings.spine, settings.train.patches)
         known = (scan.grade != UNKNOWN) & np.isfinite(scored.vertebrae).all(axis=1)
         vertebrae.append(scored.vertebrae[known])
         grades.append(scan.grade[known])

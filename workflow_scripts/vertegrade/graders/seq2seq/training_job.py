@@ -74,7 +74,7 @@ class Seq2seqTrainingJob(TrainingJob):
             states.append((own, folder))
         if not learning.processes.first:
             return
-        save_networks(Path(self.weights), networks, self.model, self.spine, geometry, facts)
+        save_networks(Path(self.weights), networks, settings, geometry, facts)
         for own, folder in states:
             own.keep_only(folder)
         counts = {"scans": len(train), "validation_scans": len(validation)}

@@ -3,32 +3,33 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-import torch
 from torch import nn
 
 from vertegrade.files import sha256_of
-from vertegrade.graders.seq2seq.network import rebuild
-from vertegrade.settings.seq2seq import Seq2seqModelSettings, StraightSpineSettings
+from vertegrade.graders.seq2seq.network import SpineNetwork, rebuild
+from vertegrade.settings.seq2seq import Seq2seqSettings, StraightSpineSettings
 from vertegrade.weights import WeightsError, read_weights, write_weights
 
-FORMAT = "vertegrade-seq2seq-1"
+FORMAT = "vertegrade-seq2seq-2"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Trained networks by name, in evaluation mode on their device. sha256: of their file; it is in the scores.
+    """Trained networks by name, in evaluation mode. sha256: of their file; it is in the scores.
 
+    in_a_row: patches of a scan that a step of their training saw at most, one after the other.
     geometry: what the straight spines that they learned from were made with, as JSON.
     """
 
-    networks: dict[str, nn.Module]
+    networks: dict[str, SpineNetwork]
     windows: list[list[float]]
+    in_a_row: int
     spine: StraightSpineSettings
     geometry: str
     sha256: str
     facts: dict[str, str]
-    device: torch.device
 
 
 def geometry_text(settings: dict[str, object], canal_sha256: str) -> str:
@@ -39,13 +40,17 @@ def geometry_text(settings: dict[str, object], canal_sha256: str) -> str:
 def save_networks(
     path: Path,
     networks: nn.ModuleDict,
-    model: Seq2seqModelSettings,
-    spine: StraightSpineSettings,
+    settings: Seq2seqSettings,
     geometry: str,
     facts: dict[str, str],
 ) -> None:
     """Write weights and metadata; the file needs no other one."""
-    metadata = {"format": FORMAT, "model": model.model_dump_json(), "spine": spine.model_dump_json()}
+    metadata = {
+        "format": FORMAT,
+        "model": settings.model.model_dump_json(),
+        "spine": settings.spine.model_dump_json(),
+        "in_a_row": str(settings.train.patches),
+    }
     write_weights(path, networks, metadata | {"geometry": geometry, "facts": facts})
 
 
@@ -61,11 +66,11 @@ def load_networks(path: str | Path, device: str) -> Trained:
     networks.eval().requires_grad_(False).to(device)
     spine = StraightSpineSettings.model_validate_json(metadata["spine"])
     return Trained(
-        dict(networks.items()),
+        {name: cast(SpineNetwork, network) for name, network in networks.items()},
         model["windows_hu"],
+        int(metadata["in_a_row"]),
         spine,
         metadata["geometry"],
         sha256_of(path),
         metadata["facts"],
-        torch.device(device),
     )
