@@ -16,8 +16,9 @@ from vertegrade.ct.volume import AIR_HU
 from vertegrade.graders.seq2seq.augmentation import changed
 from vertegrade.graders.seq2seq.network import DECODERS, FIRST_PLACES, SpineNetwork, member_names, places
 from vertegrade.graders.seq2seq.patches import UNKNOWN, patch_grades, patch_starts, shares, vertebra_probabilities
-from vertegrade.graders.seq2seq.scoring import ENSEMBLE, score_tables
-from vertegrade.graders.seq2seq.sequences import cut, real_patches
+from vertegrade.graders.seq2seq.scoring import ENSEMBLE, patch_means, score_scan, score_tables, worst_of
+from vertegrade.graders.seq2seq.sequences import SpineScan, cut, real_patches
+from vertegrade.graders.seq2seq.straighten import shows_a_patch
 from vertegrade.graders.seq2seq.training import Learning, concordance, likelihood, spine_loss
 from vertegrade.graders.seq2seq.training_job import Seq2seqTrainingJob
 from vertegrade.graders.seq2seq.weights import load_networks
@@ -159,10 +160,44 @@ def test_patches_outside_of_the_scan_are_left_out() -> None:
     inside = np.array([0.0] * 10 + [1.0] * 20)
     starts = patch_starts(30, 10, 5)
     assert real_patches(inside, starts, 10).tolist() == [5, 10, 15, 20]
-    assert real_patches(np.zeros(30), starts, 10).tolist() == starts.tolist()
+    little = np.where(np.arange(30) == 17, 1.0, 0.0)
+    assert real_patches(little, starts[2:], 5).tolist() == [15]  # at least the one with the most
     beyond = cut(np.zeros((12, 2, 2), np.int16), np.array([0, 5]), 10)
     assert beyond.shape == (2, 10, 2, 2)
     assert (beyond[1, 7:] == AIR_HU).all()
+
+
+def test_a_scan_that_lies_outside_of_its_spine_is_not_read() -> None:
+    pixels = np.full((30, 12, 12), AIR_HU, np.int16)
+    assert not shows_a_patch(pixels, SPINE)
+    pixels[12:] = 0
+    assert shows_a_patch(pixels, SPINE)
+    pixels[:, 5:] = AIR_HU
+    assert not shows_a_patch(pixels, SPINE)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_scan_is_not_fractured_because_it_is_long(variant: str) -> None:
+    """A training sees a few patches in a row, and the heads' maximum over patches grows with their number."""
+    torch.manual_seed(0)
+    network = SpineNetwork(MODEL, variant).eval()
+    period = np.random.default_rng(0).normal(0, 300, (5, 12, 12)).astype(np.int16)  # from one patch to the next
+    said = []
+    for patches in (3, 4, 12):
+        pixels, rows = np.tile(period, (patches + 1, 1, 1)), np.zeros(0, np.int64)
+        scan = SpineScan("P0-1", "P0", pixels, rows, np.zeros((0, 2)), rows)
+        scored = score_scan(network, scan, MODEL.windows_hu, SPINE, 3)
+        assert scored.patches.shape == (patches, 4)
+        assert scored.patches.sum(axis=1) == pytest.approx(np.ones(patches))
+        said.append(scored.scan)
+    assert said[1] == pytest.approx(said[0], abs=1e-5)
+    assert said[2] == pytest.approx(said[0], abs=1e-5)
+
+
+def test_rows_of_patches_are_read_one_from_each_patch_on() -> None:
+    p = np.array([[[0.0, 1.0], [0.2, 0.8]], [[0.4, 0.6], [1.0, 0.0]]])  # two rows of two of three patches
+    assert patch_means(p) == pytest.approx(np.array([[0.0, 1.0], [0.3, 0.7], [1.0, 0.0]]))
+    assert worst_of(np.array([[0.7, 0.2, 0.0, 0.1], [0.5, 0.45, 0.05, 0.0]])) == pytest.approx([0.5, 0.4, 0.0, 0.1])
 
 
 def test_a_batch_has_scans_with_and_without_fractures_and_clear_grades(tmp_path: Path) -> None:

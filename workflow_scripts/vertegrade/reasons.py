@@ -175,6 +175,11 @@ REASONS: dict[str, Reason] = {
         "No spinal canal, or too little of one, is seen in the scan. It is left out by seq2seq alone.",
         "Look at the scan; the other methods grade its vertebrae.",
     ),
+    "spine_outside_scan": Reason(
+        "excluded",
+        "The bodies in front of the spinal canal lie outside the scan. It is left out by seq2seq alone.",
+        "Look at the scan; the other methods grade its vertebrae.",
+    ),
     "no_vertebrae": Reason(
         "excluded", "The centroids or the mask contain no vertebra.", "Give the right centroids or mask."
     ),

@@ -62,6 +62,11 @@ VERTEBRA_REASONS: dict[str, VertebraReason] = {
         "No spinal canal was found in its scan, so `seq2seq` cannot read the spine.",
         "Look at the scan; the other methods grade it.",
     ),
+    "spine_outside_scan": VertebraReason(
+        "straight_spines",
+        "The bodies in front of the spinal canal lie outside its scan, so `seq2seq` cannot read the spine.",
+        "Look at the scan; the other methods grade it.",
+    ),
     "beyond_canal": VertebraReason(
         "straight_spines",
         "It does not lie along the spinal canal as that was found, so `seq2seq` does not see all of it.",

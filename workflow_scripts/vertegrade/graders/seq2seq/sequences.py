@@ -90,13 +90,20 @@ def row_shares(pixels: np.ndarray) -> Floats:
 
 
 def real_patches(inside: Floats, starts: Whole, height: int) -> Whole:
-    """Those of the first rows of which enough of the patch lies in the scan; all of them where none has enough.
+    """Those of the first rows of which enough of the patch lies in the scan; the one with most where none has enough.
 
     inside: (R,) of `row_shares`.
     """
+    share = patch_shares(inside, starts, height)
+    kept = starts[share >= LEAST_INSIDE]
+    return kept if len(kept) else starts[[share.argmax()]]
+
+
+def patch_shares(inside: Floats, starts: Whole, height: int) -> Floats:
+    """Share (P,) of the patches with these first rows that lies in the scan. inside: (R,) of `row_shares`."""
     sums = np.concatenate([[0.0], np.cumsum(inside)])
-    kept = starts[(sums[np.minimum(starts + height, len(inside))] - sums[starts]) / height >= LEAST_INSIDE]
-    return kept if len(kept) else starts
+    share: Floats = (sums[np.minimum(starts + height, len(inside))] - sums[starts]) / height
+    return share
 
 
 def cut(pixels: np.ndarray, starts: Whole, height: int) -> np.ndarray:

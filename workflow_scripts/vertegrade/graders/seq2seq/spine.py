@@ -81,12 +81,16 @@ def slab_frames(line: Centreline, arcs_mm: AnyFloats) -> Floats:
 
 
 def spine_bodies(
-    crops: pd.DataFrame, landmarks: pd.DataFrame, frames: Floats | None, settings: StraightSpineSettings
+    crops: pd.DataFrame,
+    landmarks: pd.DataFrame,
+    frames: Floats | None,
+    settings: StraightSpineSettings,
+    no_slab: str = "no_canal",
 ) -> pd.DataFrame:
-    """SPINE_BODIES of one scan's CROPS. landmarks: LANDMARKS of the scan. frames: of its slab, None without a canal.
+    """SPINE_BODIES of one scan's CROPS. landmarks: LANDMARKS of the scan. frames: of its slab, None where it has none.
 
-    Not evaluable: what is not in CROPS, all where there is no canal (`no_canal`), and a body of which the slab does not
-    show WHOLE (`beyond_canal`).
+    Not evaluable: what is not in CROPS, all where there is no slab (the reason `no_slab`), and a body of which the slab
+    does not show WHOLE (`beyond_canal`).
     """
     rows = np.full((len(crops), 2), np.nan)
     if frames is not None:
@@ -94,7 +98,7 @@ def spine_bodies(
         rows = body_rows(found, frames, settings)
     height = 0 if frames is None else len(frames)
     shown = shares(np.zeros(1, np.int64), height, rows)[0] >= WHOLE
-    lost = np.where(shown, "", "no_canal" if frames is None else "beyond_canal")
+    lost = np.where(shown, "", no_slab if frames is None else "beyond_canal")
     reason = np.where(crops["reason"] == "", lost, crops["reason"])
     table = crops.assign(top_row=rows[:, 0], bottom_row=rows[:, 1], evaluable=crops["evaluable"] & shown, reason=reason)
     return table[[name for name in SPINE_BODIES.columns if name in table]]

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from vertegrade.ct.volume import Volume
-from vertegrade.graders.seq2seq.spine import spine_bodies, straight_spine
+from vertegrade.graders.seq2seq.patches import patch_starts
+from vertegrade.graders.seq2seq.sequences import LEAST_INSIDE, patch_shares, row_shares
+from vertegrade.graders.seq2seq.spine import patch_rows, spine_bodies, straight_spine
 from vertegrade.localizer.canal.find import find_canal
 from vertegrade.localizer.canal.network import CanalNetwork
 from vertegrade.reasons import Refused
@@ -34,17 +36,20 @@ def straight_spines(
     pixels = [np.empty((0, settings.size, settings.size), np.int16)]
     tables, rows, first = [empty_table(SPINE_BODIES)], [], 0
     for patient_id, scan_id in scans.loc[scans["state"] == "done", ["patient_id", "scan_id"]].itertuples(index=False):
-        frames = None
+        frames, reason = None, ""
         row = {"patient_id": patient_id, "scan_id": scan_id, "first_row": first, "rows": 0, "canal_seen": 0.0}
         volume = volume_of(scan_id)
         try:
             with fixed_threads():
                 canal = find_canal(volume, network, device)
+            spine = straight_spine(volume, canal, settings)
+            if not shows_a_patch(spine.pixels, settings):
+                raise Refused("spine_outside_scan", "the bodies in front of the spinal canal lie outside the scan")
         except Refused as refusal:
-            rows.append(row | {"evaluable": False, "reason": refusal.reason})
+            reason = refusal.reason
+            rows.append(row | {"evaluable": False, "reason": reason})
             LOG.warning("%s: %s", scan_id, refusal)
         else:
-            spine = straight_spine(volume, canal, settings)
             frames = spine.frames
             pixels.append(spine.pixels)
             row |= {"rows": len(frames), "canal_seen": canal.sure / canal.slices}
@@ -52,6 +57,13 @@ def straight_spines(
             first += len(frames)
             LOG.info("%s: %d rows, canal seen in %d of %d slices", scan_id, len(frames), canal.sure, canal.slices)
         own, found = (table[table["scan_id"] == scan_id] for table in (crops, landmarks))
-        tables.append(spine_bodies(own, found, frames, settings))
+        tables.append(spine_bodies(own, found, frames, settings, reason))
     spines = check_table(pd.DataFrame(rows, columns=list(STRAIGHT_SPINES.columns)), STRAIGHT_SPINES, "straight spines")
     return np.concatenate(pixels), spines, check_table(pd.concat(tables), SPINE_BODIES, "bodies of straight spines")
+
+
+def shows_a_patch(pixels: np.ndarray, settings: StraightSpineSettings) -> bool:
+    """Whether enough of one patch of a straight spine (R, S, W) lies in the scan: else air would be graded."""
+    height, step = patch_rows(settings)
+    shares = patch_shares(row_shares(pixels), patch_starts(len(pixels), height, step), height)
+    return bool((shares >= LEAST_INSIDE).any())
