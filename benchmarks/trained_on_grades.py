@@ -5,8 +5,10 @@
 
 Each variant is trained on the training patients with each seed, calibrated on the validation patients, and measured on
 the test patients of a finished run. The settings are those of the config files (`--config`) but for what the variant is
-about. Writes <results>/trained_on_grades/VARIANT-SEED/ and prints mean and standard deviation over the seeds. A stopped
-training goes on, and a finished one is not done again.
+about. With `--shares` the training has the labels of that share of its training patients alone, the same as the
+workflow's learning curves draw; validation and test keep theirs. Writes
+<results>/trained_on_grades/VARIANT-SEED/ (VARIANT-SEED-SHARE/ for less than all labels) and prints mean and standard
+deviation over the seeds. A stopped training goes on, and a finished one is not done again.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import yaml
 
 from vertegrade.arrays import read_array
 from vertegrade.evaluation.cases import Cohort
+from vertegrade.evaluation.comparison.learning_curve import keep_labels_of
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.files import write_json
 from vertegrade.graders.classifiers.scoring import score_table
@@ -33,7 +36,7 @@ from vertegrade.grading.prediction import with_patients
 from vertegrade.grading.probabilities import calibrate_probabilities, predict_probabilities
 from vertegrade.settings import Settings
 from vertegrade.settings.loading import check_settings
-from vertegrade.tables import CROPS, LABELS, PATIENT_SPLITS, SCANS, read_table, read_tables
+from vertegrade.tables import CROPS, LABELS, PATIENT_SPLITS, SCANS, read_table, read_tables, write_table
 from vertegrade.training.states import States
 from vertegrade.workflow.code_hash import code_of, packages_of
 from vertegrade.workflow.job import continue_log
@@ -52,17 +55,25 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 METRICS = ("auc", "spearman_height_loss", "macro_f1", "qwk", "sensitivity", "specificity", "interval_coverage")
 
 
-def measured(results: Path, name: str, seed: int, config: dict[str, Any], threads: int) -> dict[str, float]:
+def measured(
+    results: Path, name: str, seed: int, share: float, config: dict[str, Any], threads: int
+) -> dict[str, float]:
     """Train a variant, or take what is there, and measure its predictions of the test patients."""
     method, changes = VARIANTS[name]
     settings = check_settings(merged(config, {method: changes}))
-    folder = results / "trained_on_grades" / f"{name}-{seed}"
+    folder = results / "trained_on_grades" / (f"{name}-{seed}" + (f"-{share:g}" if share < 1 else ""))
     done = folder / "metrics.json"
     if done.is_file():
         return dict(json.loads(done.read_text(encoding="utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
     seen = "patches" if method == "supcon" or settings.supervised.model.network == "seresnet" else "crops"
     tables = sorted((results / seen).glob("*.parquet"))
+    splits, labels = (
+        read_table(results / "cohort" / file, schema)
+        for file, schema in (("splits.tsv", PATIENT_SPLITS), ("labels.parquet", LABELS))
+    )
+    kept = labels if share == 1 else keep_labels_of(labels, splits, share, settings.grading.fracture_grade, seed)
+    write_table(folder / "labels.parquet", kept, LABELS)
     job = training_job(results, folder, settings, method, seed, tables, threads)
     if not job.metrics.is_file():
         job.run()
@@ -71,10 +82,6 @@ def measured(results: Path, name: str, seed: int, config: dict[str, Any], thread
     scores = pd.concat(
         score_table(trained, read_table(table, CROPS), read_array(table.with_suffix(".npy")), geometry_text({}))
         for table in tables
-    )
-    splits, labels = (
-        read_table(results / "cohort" / file, schema)
-        for file, schema in (("splits.tsv", PATIENT_SPLITS), ("labels.parquet", LABELS))
     )
     calibration = calibrate_probabilities(scores, labels, splits, settings.grading, seed)
     predictions = with_patients(predict_probabilities(scores, calibration, splits, method), calibration)
@@ -99,7 +106,7 @@ def training_job(
     files: dict[str, Any] = {
         "tables": tables,
         "arrays": [table.with_suffix(".npy") for table in tables],
-        "labels": [results / "cohort/labels.parquet"],
+        "labels": [folder / "labels.parquet"],
         "splits": results / "cohort/splits.tsv",
         "geometry": {},
         "states": States(folder=folder / "state", code=code_of(rule), packages=packages_of(rule)),
@@ -131,6 +138,7 @@ if __name__ == "__main__":
     parser.add_argument("results", type=Path, help="results folder of a finished run")
     parser.add_argument("--variants", default="joint,detached,plain", help=", ".join(VARIANTS))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--shares", default="1", help="of the labelled training patients, such as 0.25,0.5,1")
     parser.add_argument("--config", type=Path, nargs="*", default=[], help="config files over the defaults")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
@@ -139,12 +147,13 @@ if __name__ == "__main__":
     for file in arguments.config:
         config = merged(config, yaml.safe_load(file.read_text(encoding="utf-8")))
     rows = [
-        {"variant": name, "seed": seed}
-        | measured(arguments.results, name, seed, config, arguments.threads)
+        {"variant": name, "share": share, "seed": seed}
+        | measured(arguments.results, name, seed, share, config, arguments.threads)
         for seed in range(arguments.seeds)
+        for share in map(float, arguments.shares.split(","))
         for name in arguments.variants.split(",")
     ]  # fmt: skip
     table = pd.DataFrame(rows)
     print(table.round(3).to_string(index=False))
-    summary = table.drop(columns="seed").groupby("variant", sort=False).agg(["mean", "std"]).round(3)
+    summary = table.drop(columns="seed").groupby(["variant", "share"], sort=False).agg(["mean", "std"]).round(3)
     print(summary.T.to_string())
