@@ -7,6 +7,7 @@ from vertegrade.arrays import generator_of, read_array, write_array
 from vertegrade.cohort.splits import split_of
 from vertegrade.ct.volume import read_volume
 from vertegrade.drawn_tables import COLLAPSED_CROPS, LOSSES
+from vertegrade.progress import progress
 from vertegrade.settings.dae import CounterfactualSettings
 from vertegrade.settings.spine import CropSettings
 from vertegrade.tables import (
@@ -33,7 +34,7 @@ with run_job(snakemake) as job:
     frames = read_array(job.input.frames)
     pixels = [np.empty((0, settings.slices, settings.size, settings.size), np.int16)]
     rows = []
-    for scan_id, found in landmarks.groupby("scan_id", sort=True):
+    for scan_id, found in progress([*landmarks.groupby("scan_id", sort=True)], job.log, "scans"):
         patient = str(found["patient_id"].iloc[0])
         of_scan = crops[(crops["scan_id"] == scan_id) & crops["evaluable"]]
         if split_of(splits, [patient]) != ["train"] or of_scan.empty:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from vertegrade.arrays import write_array
 from vertegrade.ct.volume import read_volume
+from vertegrade.progress import progress
 from vertegrade.settings.spine import CropSettings
 from vertegrade.spine.crop import crop_scan
 from vertegrade.tables import CROPS, LANDMARKS, SCANS, empty_table, read_table, write_table
@@ -17,7 +18,7 @@ with run_job(snakemake) as job:
     pixels = [np.empty((0, settings.slices, settings.size, settings.size), np.int16)]
     frames = [np.empty((0, settings.size, 3, 3))]
     tables = [empty_table(CROPS)]
-    for scan_id, vertebrae in landmarks.groupby("scan_id", sort=True):
+    for scan_id, vertebrae in progress([*landmarks.groupby("scan_id", sort=True)], job.log, "scans"):
         volume = read_volume(f"{job.input.volumes}/{scan_id}_ct.nii.gz")
         thickness = float(scans.loc[scan_id, "slice_thickness_mm"])
         for parts, part in zip(

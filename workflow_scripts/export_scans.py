@@ -8,6 +8,7 @@ from vertegrade.export.about import maker_of
 from vertegrade.export.scan import COLUMNS, Wanted, export_scan
 from vertegrade.export.strips import read_strips
 from vertegrade.files import new_folder, read_json
+from vertegrade.progress import progress
 from vertegrade.report.strips import within_window
 from vertegrade.settings.ct import CtSettings
 from vertegrade.settings.dae import DaeModelSettings
@@ -26,7 +27,7 @@ with run_job(snakemake) as job:
     )
     done = [["scan_id", "files", *COLUMNS]]
     with new_folder(job.output.folder) as folder:
-        for row in (ScanRow(**values) for values in job.params.rows):
+        for row in progress([ScanRow(**values) for values in job.params.rows], job.log, "scans"):
             record = read_json(Path(job.input.patients, f"{row.patient_id}.json"))
             scan = next(scan for scan in record["scans"] if scan["scan_id"] == row.scan_id)
             volume = Path(job.input.volumes, f"{row.scan_id}_ct.nii.gz")

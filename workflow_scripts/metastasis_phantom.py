@@ -12,6 +12,7 @@ from vertegrade.metastasis.phantoms.clinical import clinical_row
 from vertegrade.metastasis.phantoms.scan import make_lesion_scan
 from vertegrade.metastasis.roster import CLINICAL
 from vertegrade.metastasis.tables import LESION_TRUTH
+from vertegrade.progress import progress
 from vertegrade.settings.metastasis import LesionPhantomSettings
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.tables import write_table
@@ -22,7 +23,7 @@ with run_job(snakemake) as job, ExitStack() as stack:
     folder = stack.enter_context(new_folder(job.output.cases))
     codes = stack.enter_context(new_folder(job.output.codes))
     truth = []
-    for row in (ScanRow(**plain) for plain in job.params.rows):
+    for row in progress([ScanRow(**plain) for plain in job.params.rows], job.log, "scans"):
         case = folder / SPINE_METS / row.patient_id
         truth.append(make_lesion_scan(row, lesions, phantom, job.seed, case, codes / f"{row.scan_id}.nii.gz"))
         job.log.info("%s: %d vertebrae", row.scan_id, len(truth[-1]))

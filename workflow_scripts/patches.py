@@ -5,6 +5,7 @@ import pandas as pd
 from vertegrade.arrays import array_in_parts
 from vertegrade.ct.volume import read_volume
 from vertegrade.patches.cut import cut_patches, patch_shape
+from vertegrade.progress import progress
 from vertegrade.settings import CropSettings
 from vertegrade.settings.patches import PatchSettings
 from vertegrade.spine.crop import head_to_feet
@@ -16,7 +17,7 @@ with run_job(snakemake) as job:
     crops, landmarks = read_table(job.input.crops, CROPS), read_table(job.input.landmarks, LANDMARKS)
     tables = [crops[:0]]
     with array_in_parts(job.output.voxels, (len(crops), *patch_shape(settings)), "int16") as voxels:
-        for scan_id, table in crops.groupby("scan_id", sort=False):
+        for scan_id, table in progress([*crops.groupby("scan_id", sort=False)], job.log, "scans"):
             volume = read_volume(f"{job.input.volumes}/{scan_id}_ct.nii.gz")
             found = head_to_feet(landmarks[landmarks["scan_id"] == scan_id])
             patches, shares = cut_patches(volume, found, table, crop, settings)

@@ -123,10 +123,10 @@ def test_an_edited_localizer_trains_anew_on_new_samples(tmp_path: Path, sheet: C
         assert run.returncode == 0, run.stderr[-4000:]
         return (tmp_path / "logs/train_localizer.log").read_text()
 
-    assert "sample 1 of 1" in trained()
+    assert "samples: 1 of 1" in trained()
     edit(mine / "workflow_scripts/vertegrade/localizer/samples.py")
     told = trained()
     assert "starting from nothing: the state in results/localizer/state is of other code" in told
-    assert "sample 1 of 1" in told
+    assert "samples: 1 of 1" in told
     assert "resumed" not in told
     assert len(list((tmp_path / "results/localizer/state").iterdir())) == 1

@@ -12,6 +12,7 @@ from vertegrade.localizer.centreline.samples import centreline_sample
 from vertegrade.localizer.detector.samples import spine_sample
 from vertegrade.localizer.refiner.samples import look_samples
 from vertegrade.localizer.sample_file import save_sample
+from vertegrade.progress import progress
 from vertegrade.reasons import Refused
 from vertegrade.training.interruption import Interruption, TrainingInterrupted
 
@@ -33,9 +34,9 @@ def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> int:
     Raises TrainingInterrupted (exit code 75) after a signal; the next call continues with the scan after the last.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    left_out, failed = 0, []
+    made, left_out, failed = 0, 0, []
     with Interruption() as interruption:
-        for place, (name, scan) in enumerate(scans.items()):
+        for name, scan in progress([*scans.items()], log, "samples"):
             last = folder / f"{name}.look.npz"
             if last.exists():
                 continue
@@ -51,10 +52,11 @@ def make_samples(folder: Path, scans: dict[str, Scan], seed: int) -> int:
             save_sample(folder / f"{name}.line.npz", centreline_sample(volume, bodies), compressed=True)
             save_sample(folder / f"{name}.spine.npz", spine_sample(volume, bodies, rng))
             save_sample(last, look_samples(volume, bodies, rng))
-            log.info("sample %d of %d (%s): %d vertebrae", place + 1, len(scans), name, len(bodies))
+            made += 1
             if interruption.reason():
                 log.warning("stopped after sample %s: %s", name, interruption.reason())
                 raise TrainingInterrupted(interruption.reason())
+    log.info("samples: %d of %d scans", made, len(scans))
     if failed:
         raise AnnotationError(
             "nothing was trained, because of these annotations; correct the files, or empty their cells in the sample "

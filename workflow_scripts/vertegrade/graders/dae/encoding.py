@@ -9,6 +9,7 @@ import torch
 from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.pixels import hounsfield, windowed
 from vertegrade.graders.dae.weights import Dae
+from vertegrade.progress import progress
 from vertegrade.threads import fixed_threads
 from vertegrade.weights import WeightsError
 
@@ -42,7 +43,7 @@ def encode(dae: Dae, pixels: Sequence[np.ndarray], batch_size: int) -> np.ndarra
 def _encoded(dae: Dae, crops: Crops, batch_size: int) -> np.ndarray:
     latents = np.empty((len(crops), dae.settings.z_dim), np.float32)
     with torch.inference_mode(), fixed_threads():
-        for start in range(0, len(crops), batch_size):
+        for start in progress(range(0, len(crops), batch_size), log, "batches of crops"):
             # The last batch is filled up with its last crop: another batch size may round differently.
             indices = np.minimum(np.arange(start, start + batch_size), len(crops) - 1)
             x = windowed(hounsfield(crops.take(indices), dae.settings), dae.settings).to(dae.device)
