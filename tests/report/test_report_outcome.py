@@ -56,10 +56,10 @@ def test_withheld_vertebrae_are_counted_and_the_severe_ones_named() -> None:
     out = GRADES["evaluable"] & (GRADES["severity"] > 2)
     withheld = GRADES.assign(flags="")
     withheld.loc[out, ["evaluable", "reason", "flags"]] = [False, "unlike_training", "look_at_this unlike_training"]
-    counts, worst, kept, look = finding_lines(withheld)
+    counts, worst, look = finding_lines(withheld)
     assert counts.startswith(f"{(GRADES['evaluable'] & ~out).sum()} of {len(GRADES)} vertebrae graded")
     assert "grade 3" not in worst
-    assert kept.startswith(f"{out.sum()} vertebrae withheld, as they are unlike those of the training")
+    assert counts.endswith(f"; {out.sum()} withheld, as they are unlike those of the training (unlike_training)")
     first = GRADES[out].iloc[0]
     assert f"would be 2 or 3: {first['scan_id']} {first['level']}, " in look
     assert look.endswith(f" and {out.sum() - 5} more (flag look_at_this of grades.csv)")

@@ -61,7 +61,9 @@ def finding_lines(grades: pd.DataFrame) -> list[str]:
     graded = grades[grades["evaluable"]]
     of_grade = graded["grade"].value_counts().sort_index()
     counted = ", ".join(f"{count} of grade {grade}" for grade, count in of_grade.items())
-    lines = [f"{len(graded)} of {len(grades)} vertebrae graded{f' ({counted})' if counted else ''}"]
+    withheld = int((grades["reason"] == UNLIKE_TRAINING).sum())
+    without = f"; {withheld} withheld, as they are unlike those of the training (unlike_training)" if withheld else ""
+    lines = [f"{len(graded)} of {len(grades)} vertebrae graded{f' ({counted})' if counted else ''}{without}"]
     fractured = graded[graded["grade"] > 0]
     worst = fractured.sort_values(["severity", *KEY], ascending=[False, True, True]).head(SHOWN)
     if len(worst):
@@ -69,9 +71,6 @@ def finding_lines(grades: pd.DataFrame) -> list[str]:
             f"{_name(row)} grade {row.grade}{_in_brackets(doubts_of(str(row.flags)))}" for row in worst.itertuples()
         ]
         lines.append(f"most severe: {', '.join(named)}")
-    withheld = grades[grades["reason"] == UNLIKE_TRAINING]
-    if len(withheld):
-        lines.append(f"{len(withheld)} vertebrae withheld, as they are unlike those of the training (unlike_training)")
     look = grades[has_flag(grades, "look_at_this")]
     if len(look):
         named = [_name(row) for row in look.head(SHOWN).itertuples()]
