@@ -193,7 +193,7 @@ def change(path: Path) -> None:
 
 def test_an_image_that_changed_in_its_place_is_asked_about_where_its_row_was_edited(top: Path) -> None:
     update(top)
-    change(top / "sub-after_ct.nii.gz")  # mended, or made anew: nobody wrote anything of it
+    change(top / "sub-after_ct.nii.gz")  # mended, or made again: nobody wrote anything of it
     assert update(top) == []
     edit(top, "before", patient_id="ann")
     remove(top, "other")

@@ -51,8 +51,8 @@ class Kept(NamedTuple):
 def read_before(report: Path, sheet: Sequence[ScanRow]) -> Before:
     """What the index noted; nothing where it noted none. ValueError where the file is damaged.
 
-    The version before noted the ids alone (`scans`). Of these rows it wrote what the folder says, and that is written
-    anew: it took masks of other patients. Its cells that are empty are filled in, and rows removed from it come back.
+    The version before noted the ids alone (`scans`). In their rows, what the folder says does not count as edited: some
+    masks were of other patients. Its cells that are empty are filled in, and rows removed from it come back.
     """
     if not report.exists():
         return Before({}, {}, {})
