@@ -48,7 +48,7 @@ check: .venv/ready
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m pytest -q tests/house/test_documents.py
 
-# Write a sample sheet of all CT below DIR, from headers alone: make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]
+# Write a sample sheet of all CT below DIR, from headers: make index DIR=/data/ct [SHEET=scans.csv] [REPLACE=1]
 index: $(ENVIRONMENT)
 	@test -n "$(DIR)" || { echo "give the folder: make index DIR=/data/ct"; exit 2; }
 	@$(BIN)/vertegrade index "$(DIR)" --sheet "$(or $(SHEET),scans.csv)" $(if $(REPLACE),--replace)

@@ -14,7 +14,7 @@ def main() -> None:
     """Read the command line and do what it asks for."""
     parser = argparse.ArgumentParser(prog="vertegrade", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    index = commands.add_parser("index", help="write a sample sheet of all CT below a folder, from headers alone")
+    index = commands.add_parser("index", help="write a sample sheet of all CT below a folder, from headers")
     index.add_argument("folder", type=Path, help="folder of DICOM, zips and NIfTI, nested as it may be")
     index.add_argument("--sheet", type=Path, default=Path("scans.csv"), help="sheet to write (%(default)s)")
     index.add_argument("--key", type=Path, help="key file of the pseudonyms (SHEET.key.tsv); keep it to yourself")

@@ -1,1 +1,1 @@
-"""The sample sheet from the files in a folder, by headers alone."""
+"""The sample sheet from the files in a folder, by headers and, of each NIfTI, pieces."""

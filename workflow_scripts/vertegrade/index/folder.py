@@ -14,7 +14,7 @@ from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.files import write_json, write_text
 from vertegrade.index.found import Found
 from vertegrade.index.headers import CHUNK, DicomHeader, read_folder_files, read_zips
-from vertegrade.index.kept import Before, Kept, cells_of, keep_edits, read_before
+from vertegrade.index.kept import Before, Kept, cells_of, keep_edits, other_images, read_before
 from vertegrade.index.nifti import CENTROIDS, add_nifti
 from vertegrade.index.pseudonyms import read_key_file, write_key_file
 from vertegrade.index.series import add_series, collect
@@ -49,18 +49,26 @@ def write_index(top: Path, sheet: Path, key_file: Path, replace: bool, jobs: int
     if sheet.exists() and not replace:
         raise IndexingError(f"{sheet} is there already; give another name, or --replace (REPLACE=1) to write it again")
     found, key, links = _found(top, key_file, jobs)
-    _write(found, Kept(found.rows, cells_of(found.rows), {}, []), sheet, key_file, key, links)
+    _write(found, Kept(found.rows, cells_of(found.rows), {}, found.contents, []), sheet, key_file, key, links)
     return found
 
 
 def update_index(top: Path, sheet: Path, key_file: Path, jobs: int) -> tuple[Found, list[str]]:
     """`write_index` over a sheet that may be there and edited: what a person wrote into it stays (`kept`).
 
-    Also returned is what was kept, in words. IndexingError: sheet or report cannot be read, or nothing to write.
+    Also returned is what was kept, in words. IndexingError: sheet or report cannot be read, or they are of other images
+    of the same ids, or nothing to write.
     """
     edited, before = _edited(sheet)
     found, key, links = _found(top, key_file, jobs)
-    kept = keep_edits(found.rows, edited, before)
+    if others := other_images(found, edited, before):
+        raise IndexingError(
+            f"{sheet}: {len(others)} scan(s) of {top} have an id that meant another image before, or may have, such as "
+            f"{others[0].scan_id} ({others[0].path}); what was edited there could count for another person. For other "
+            "people, name another place for the results (OUT=...). For the same scans: where they moved, give their "
+            f"rows the new path; where images changed, also remove {report_of(sheet)} (rows that you removed come back)"
+        )
+    kept = keep_edits(found, edited, before)
     if not kept.rows:
         raise IndexingError(f"{sheet}: every scan of {top} was removed from it; remove it to have it written again")
     _write(found, kept, sheet, key_file, key, links)
@@ -70,7 +78,7 @@ def update_index(top: Path, sheet: Path, key_file: Path, jobs: int) -> tuple[Fou
 def _edited(sheet: Path) -> tuple[list[ScanRow], Before]:
     """Rows of a sheet that is there, and what was noted when it was written."""
     if not sheet.exists():
-        return [], Before({}, {})
+        return [], Before({}, {}, {})
     try:
         rows = read_sheet(sheet)
     except SheetError as error:
@@ -78,7 +86,7 @@ def _edited(sheet: Path) -> tuple[list[ScanRow], Before]:
             f"{error}\nCorrect {sheet}, or remove it: it is then written again, without what was edited in it"
         ) from error
     try:
-        return rows, read_before(report_of(sheet))
+        return rows, read_before(report_of(sheet), rows)
     except (OSError, ValueError) as error:
         raise IndexingError(
             f"{report_of(sheet)}: cannot be read ({error}); remove it: each cell of {sheet.name} that differs from "
@@ -102,7 +110,7 @@ def _found(top: Path, key_file: Path, jobs: int) -> tuple[Found, bytes, list[dic
 
 def _write(found: Found, kept: Kept, sheet: Path, key_file: Path, key: bytes, links: list[dict[str, str]]) -> None:
     """Write key file, sheet and report: in this order, so that no scan is noted that the sheet does not have yet."""
-    report = found.report() | {"written": kept.written, "gone": kept.gone}
+    report = found.report() | {"written": kept.written, "gone": kept.gone, "contents": kept.contents}
     write_key_file(key_file, key, [*links, *found.links])
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")

@@ -36,7 +36,8 @@ class Found:
     """files: all that were found. slices: how many of them are CT images. images: series and NIfTI images made of them.
 
     left_out: place, code and a line for people, of each image and each broken file that is not in the sheet. links: a
-    row of the key file for each DICOM scan. notes: what a person should know or do.
+    row of the key file for each DICOM scan. contents: by scan, what tells its image from others that may have its id in
+    another folder; none for DICOM, whose id is of the SeriesInstanceUID. notes: what a person should know or do.
     """
 
     files: int = 0
@@ -47,6 +48,7 @@ class Found:
     images_left_out: Counter[str] = field(default_factory=Counter)
     left_out: list[dict[str, str]] = field(default_factory=list)
     links: list[dict[str, str]] = field(default_factory=list)
+    contents: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def leave_file(self, reason: str, place: str = "", message: str = "") -> None:

@@ -18,7 +18,7 @@ from vertegrade.cohort.sheet import IDENTIFIER, ScanRow
 from vertegrade.cohort.verse_names import official_split, verse_ids
 from vertegrade.ct.nifti_file import NIFTI_NAME
 from vertegrade.index.found import Found
-from vertegrade.index.headers import NiftiHeader, nifti_header
+from vertegrade.index.headers import NiftiHeader, nifti_content, nifti_header
 from vertegrade.index.pseudonyms import pseudonym
 from vertegrade.reasons import Refused
 
@@ -66,6 +66,7 @@ def add_nifti(paths: Iterable[str], top: Path, key: bytes, found: Found) -> None
         if header.key in keys:
             found.notes.append(f"{path}: header and size are those of {keys[header.key]}; one image under two names?")
         taken[scan] = path
+        found.contents[scan] = header.content
         keys.setdefault(header.key, path)
         mask, centroids = _beside(path, header, owned[_place(path)])
         split = official_split(Path(path).relative_to(top.parent).parts[:-1], patient)
@@ -84,7 +85,8 @@ def _scans(images: Iterable[str], top: Path, found: Found) -> tuple[dict[str, Ni
     broken = []
     for path in images:
         header = nifti_header(Path(path))
-        if header is None:
+        content = nifti_content(Path(path)) if header else None
+        if header is None or content is None:
             found.leave_file("unreadable", path)
             broken.append(path)
             continue
@@ -93,7 +95,7 @@ def _scans(images: Iterable[str], top: Path, found: Found) -> tuple[dict[str, Ni
         if reason := _no_scan(path, header, top):
             found.leave_image(reason, path)
         else:
-            scans[path] = header
+            scans[path] = header._replace(content=content)
     return scans, broken
 
 

@@ -80,6 +80,8 @@ def add_series(series: dict[str, Series], min_slices: int, key: bytes, found: Fo
         unnamed += not original
         patient = pseudonym(key, "p", original or f"study {item.first.text('StudyInstanceUID') or uid}")
         scan = pseudonym(key, "s", uid)
+        if not uid:
+            found.contents[scan] = pseudonym(key, "c", " ".join(sorted(set().union(*item.images.values()))))
         code = series_code(uid) if below[place.path] > 1 else ""
         sex, age = (item.first.text(name) for name in ("PatientSex", "PatientAge"))
         described = {"sex": dicom_sex(sex), "age_band": dicom_age_band(age)}
