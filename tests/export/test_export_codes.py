@@ -1,4 +1,4 @@
-"""Codes come from one table with sources, and three that circulate wrongly are not in it."""
+"""Codes come from one table with sources, and those that circulate wrongly or mean something else are not in it."""
 
 import re
 
@@ -39,6 +39,14 @@ def test_the_suffix_of_the_genant_element_is_not_the_grade() -> None:
 def test_fractures_of_the_thoracic_and_lumbar_vertebra_and_obstetrics_are_not_used() -> None:
     assert {"207938004", "207957008", "33118-1"}.isdisjoint({row.value for row in TABLE.values()})
     assert code("compression-fracture").value == "42942008"
+
+
+def test_the_degree_of_compression_of_radelement_is_not_our_loss() -> None:
+    """RDES230 compares with the nearest normal vertebra or the posterior height, and knows nothing below 0."""
+    assert {"RDE1471", "RDE1472", "RDE2004"}.isdisjoint({row.value for row in TABLE.values()})
+    for name in ("largest-loss", "height-loss"):
+        assert code(name).scheme == PRIVATE
+    assert "RDE2004" in code("largest-loss").source
 
 
 def test_every_code_is_one_that_dicom_and_fhir_can_write() -> None:

@@ -1,9 +1,6 @@
 """What is written is legal DICOM of the same patient and study, and says what was found, in SR and FHIR alike."""
 
 import json
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from helpers.dciodvfy import faults_of
 from helpers.exported import L1, T12, Exported
 from helpers.exported_words import (
     GENANT,
@@ -137,15 +135,6 @@ def test_pictures_say_what_they_are_in_their_pixels(exported: Exported) -> None:
         made = pydicom.dcmread(exported.folder / f"{name}.dcm")
         assert list(made.ImageType)[:2] == ["DERIVED", "SECONDARY"]
     assert "SYNTHETIC" in pydicom.dcmread(exported.folder / "synthetic-L1.dcm").ImageComments
-
-
-def faults_of(file: Path) -> list[str]:
-    """What dciodvfy calls an error."""
-    program = shutil.which("dciodvfy", path=str(Path(sys.executable).parent)) or shutil.which("dciodvfy")
-    if program is None:
-        pytest.skip("dciodvfy (package dicom3tools) is not installed")
-    found = subprocess.run([program, "-new", str(file)], capture_output=True, text=True, check=False)
-    return [line for line in (found.stdout + found.stderr).splitlines() if line.startswith(("Error", "Abort"))]
 
 
 def test_dciodvfy_finds_no_error(exported: Exported) -> None:

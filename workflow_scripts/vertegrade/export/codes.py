@@ -1,8 +1,9 @@
 """Every code that an export contains, from one table with sources: codes.csv.
 
-What has no public code has one of the private scheme 99VERTEGRADE. Three traps, each with a test: the suffix of
+What has no public code has one of the private scheme 99VERTEGRADE. Four traps, each with a test: the suffix of
 RadElement's RDE1003 is not the grade; SNOMED 207938004 and 207957008 circulate as compression fractures, but are
-closed fractures of the thoracic and the lumbar vertebra; LOINC 33118-1 belongs to obstetrics.
+closed fractures of the thoracic and the lumbar vertebra; LOINC 33118-1 belongs to obstetrics; RadElement's degree of
+compression (RDE2004) is a loss against another height than ours.
 """
 
 import csv

@@ -61,7 +61,8 @@ def _patient(first: Dataset) -> dict[str, Any]:
     resource: dict[str, Any] = {"resourceType": "Patient"}
     if first.PatientID:
         resource["identifier"] = [_identifier(first)]
-    family, given = str(first.PatientName.family_name), str(first.PatientName.given_name)
+    written = next(filter(None, str(first.PatientName).split("=")), "")  # in Latin letters, or else as it is written
+    family, given = [*written.split("^"), ""][:2]
     name: dict[str, Any] = {"family": family} if family else {}
     name |= {"given": [given]} if given else {}
     if name:

@@ -6,11 +6,12 @@ Nothing else of a header gets into an export, and no message names a value of on
 import re
 from collections.abc import Callable
 
+from highdicom import SpecificCharacterSetValues
 from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from vertegrade.export.times import date_of, offset_of, time_of
+from vertegrade.export.times import age_of, date_of, offset_of, time_of
 
 SEXES = ("", "M", "F", "O")
 NEEDED = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
@@ -19,7 +20,7 @@ COPIED = ["PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID
 COPIED += ["AccessionNumber", "ReferringPhysicianName"]
 # All that is kept of a source image: what is copied, and what says which image it is and where it lies. What else a
 # header says of the person does not get into an export, and odd tags cannot make an export illegal.
-KEPT = [*COPIED, *NEEDED, "SpecificCharacterSet", "PatientAge", "StudyDescription", "SOPClassUID", "Modality"]
+KEPT = [*COPIED, *NEEDED, "PatientAge", "StudyDescription", "SOPClassUID", "Modality"]
 KEPT += ["IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "TimezoneOffsetFromUTC"]
 KEPT += ["Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"]
 KEPT += ["SpacingBetweenSlices", "PositionReferenceIndicator", "InstanceNumber", "NumberOfFrames"]
@@ -27,8 +28,17 @@ KEPT += ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
 KEPT += ["DimensionOrganizationSequence", "DimensionIndexSequence"]
 # Of IssuerOfPatientIDQualifiersSequence: whose numbers the patient's are, for programs.
 ISSUER = ("UniversalEntityID", "UniversalEntityIDType", "IdentifierTypeCode")
-TEXTS = ("PN", "LO", "SH")
+# Names and texts, and how many characters one may have; of a name each of its groups.
+LONGEST = {"PN": 64, "LO": 64, "SH": 16}
+GROUPS, COMPONENTS = 3, 5  # of a name at most: Latin, ideographic and phonetic; family, given, middle, prefix, suffix
+NUMBERS = ("AccessionNumber", "StudyID")  # two of them joined would be another number
 CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+UNREADABLE = "\ufffd"  # what pydicom reads where the bytes are none of the character set
+NOT_ALLOWED = "was not allowed, and is empty"
+UTF8 = "ISO_IR 192"
+# Character sets that an export keeps. Those that switch between sets by escape sequences are not among them: highdicom
+# refuses most, the usual Japanese, Korean and Chinese ones too.
+PLAIN = {each.value for each in SpecificCharacterSetValues if not each.value.startswith("ISO 2022")}
 
 
 def reduced(whole: Dataset) -> tuple[Dataset, list[str]]:
@@ -45,7 +55,7 @@ def reduced(whole: Dataset) -> tuple[Dataset, list[str]]:
     for tag in COPIED:
         if image.get(tag) is None:
             setattr(image, tag, "")
-    return image, changed
+    return image, [*changed, *_with_character_set(image, whole)]
 
 
 def _tidied(image: Dataset, tag: str) -> list[str]:
@@ -57,21 +67,56 @@ def _tidied(image: Dataset, tag: str) -> list[str]:
     if dictionary_VM(tag) != "1" or dictionary_VR(tag) == "SQ" or tag in NEEDED or not value:
         return []
     legal = LEGAL.get(tag)
-    if dictionary_VR(tag) in TEXTS and legal is None:
-        several = isinstance(value, MultiValue)
-        text = CONTROL.sub(" ", " ".join(filter(None, map(str, value))) if several else str(value))
-        return _changed(image, tag, text, "had several values, which are joined" if several else "had line breaks")
+    if dictionary_VR(tag) in LONGEST and legal is None:
+        parts = [str(part) for part in value] if isinstance(value, MultiValue) else [str(value)]
+        text, changed = _text(tag, parts)
+        # As text, whatever VR the file gives it: a name that was read keeps the bytes of its character set.
+        image.add_new(tag, dictionary_VR(tag), text)
+        return changed
     text = "" if isinstance(value, MultiValue) else str(value)
     if legal is not None:
         text = legal(text)
-    return _changed(image, tag, text, "was not as DICOM writes it" if text else "was not allowed, and is empty")
-
-
-def _changed(image: Dataset, tag: str, text: str, how: str) -> list[str]:
-    if str(image.get(tag)) == text:
+    if str(value) == text:
         return []
     setattr(image, tag, text)
-    return [how]
+    return ["was not as DICOM writes it" if text else NOT_ALLOWED]
+
+
+def _text(tag: str, parts: list[str]) -> tuple[str, list[str]]:
+    """A name or text of these values as one that DICOM allows, "" where there is none; and how it changed."""
+    filled = [part for part in parts if part]
+    joined = " ".join(filled)
+    text = CONTROL.sub(" ", joined)
+    if (tag in NUMBERS and len(filled) > 1) or not _allowed(dictionary_VR(tag), text):
+        return "", [NOT_ALLOWED]
+    changed = ["had several values, which are joined"] if len(parts) > 1 else []
+    changed += ["had line breaks"] if text != joined else []
+    return text, changed + (["has letters that could not be read"] if UNREADABLE in text else [])
+
+
+def _allowed(vr: str, text: str) -> bool:
+    """Whether a text is short enough, and a name has no more parts than DICOM knows."""
+    if vr != "PN":
+        return len(text) <= LONGEST[vr]
+    groups = text.split("=")
+    short = all(len(group) <= LONGEST[vr] and group.count("^") < COMPONENTS for group in groups)
+    return short and len(groups) <= GROUPS
+
+
+def _with_character_set(image: Dataset, whole: Dataset) -> list[str]:
+    """Say in which character set the texts of an image will be written: that of the source, or UTF-8.
+
+    The texts are decoded, so both say the same. A source that names no character set has none where ASCII suffices.
+    """
+    own = whole.get("SpecificCharacterSet")
+    if isinstance(own, str) and own in PLAIN:
+        image.SpecificCharacterSet = own
+        return []
+    texts = [str(image[tag].value) for tag in KEPT if tag in image and dictionary_VR(tag) in LONGEST]
+    if "SpecificCharacterSet" not in whole and all(map(str.isascii, texts)):
+        return []
+    image.SpecificCharacterSet = UTF8
+    return [f"SpecificCharacterSet became {UTF8} (UTF-8)"]
 
 
 def _issuer(whole: Dataset) -> Dataset:
@@ -88,6 +133,7 @@ def _sex(text: str) -> str:
 
 # What makes a text of a tag legal; "" where nothing can.
 LEGAL: dict[str, Callable[[str], str]] = {
+    "PatientAge": age_of,
     "PatientBirthDate": date_of,
     "StudyDate": date_of,
     "StudyTime": time_of,

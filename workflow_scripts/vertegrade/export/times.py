@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 DATE = re.compile(r"(\d{4})([.-]?)(\d{2})\2(\d{2})")
 TIME = re.compile(r"([01]\d|2[0-3])(:?[0-5]\d(:?([0-5]\d|60)(\.\d{1,6})?)?)?")
+AGE = re.compile(r"\d{1,3}[DWMY]")
 OFFSET = re.compile(r"[+-]\d{2}[0-5]\d")
 # What dates an object. ContentDate and ContentTime must be there in a report and a segmentation, the others nowhere.
 PAIRS = (
@@ -38,6 +39,11 @@ def date_of(text: str) -> str:
 def time_of(text: str) -> str:
     """HH, HHMM, HHMMSS or HHMMSS.F of the same, or of `11:22:33` (as before DICOM 3); "" where it is no time."""
     return text.strip().replace(":", "") if TIME.fullmatch(text.strip()) else ""
+
+
+def age_of(text: str) -> str:
+    """An age of three digits and its unit, of `050Y` or `50Y`; "" where it is none."""
+    return text.strip().zfill(4) if AGE.fullmatch(text.strip()) else ""
 
 
 def offset_of(text: str) -> str:
