@@ -20,6 +20,7 @@ DECIMALS = 6
 SCAN_NUMBERS = ("slices", "slice_spacing_mm", "slice_thickness_mm", "pixel_mm")
 SCAN_TEXTS = ("scan_id", "state", "reason", "manufacturer", "kernel")
 GRADE_NUMBERS = ("severity", "severity_low", "severity_high", "p_fracture", "novelty")
+CURVES = ("kyphosis", "lordosis", "scoliosis")
 
 Key = tuple[str, int]
 Row = dict[str, Any]
@@ -118,8 +119,7 @@ def _beside(measured: Row | None, flags: list[str]) -> dict[str, Any]:
 
 def _curves(measured: Row | None) -> dict[str, Any]:
     """Angles of a scan's curves in degrees."""
-    names = ("kyphosis", "lordosis", "scoliosis")
-    return {name: _with_error(measured, f"{name}_deg", f"{name}_error_deg") if measured else None for name in names}
+    return {name: _with_error(measured, f"{name}_deg", f"{name}_error_deg") if measured else None for name in CURVES}
 
 
 def _with_error(row: Row, name: str, error: str) -> dict[str, float | None] | None:
