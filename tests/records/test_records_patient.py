@@ -46,8 +46,9 @@ def tables_of(cohort: Cohort) -> Tables:
     found = pd.concat([measured, others], ignore_index=True)
     predictions = {"dae": cohort.dae, "pca": cohort.pca}
     empty = Volume(np.full((4, 4, 4), 100, np.int16), np.eye(4))
-    bodies, curves = spine_measures(measured, lambda _: empty)
+    bodies, curves = spine_measures(measured, lambda _: empty, lambda _: False)
     bodies["trabecular_hu"], bodies["trabecular_hu_error"], bodies["hu_reason"] = 120.0, 5.0, ""
+    bodies["hu_note"] = "contrast_unknown"
     return Tables(cohort.scans, found, measure(found), bodies, curves, grade_table(predictions), predictions)
 
 
@@ -125,6 +126,8 @@ def test_measures_beside_the_heights_are_in_the_record(tables: Tables, records: 
     assert row["disc_posterior_error_mm"] == l2["disc_below"]["posterior"]["error"] > 0
     assert row["slip_error_mm"] == l2["slip"]["error"] > 0
     assert row["hu_reason"] == ""
+    assert row["hu_note"] == l2["trabecular_hu_note"] == "contrast_unknown"
+    assert of_level(records["P002"], "L2")["trabecular_hu_note"] == ""
 
 
 def test_the_table_of_curves_has_each_scan_that_was_read(tables: Tables, records: dict[str, dict[str, Any]]) -> None:
@@ -140,6 +143,7 @@ def test_hu_of_what_is_unlike_the_training_are_not_reported(tables: Tables) -> N
     strange = replace(tables, grades=tables.grades.assign(flags="unlike_training"))
     l2 = of_level(patient_records(strange)["P000"], "L2")
     assert (l2["trabecular_hu"], l2["trabecular_hu_reason"]) == (None, "unlike_training")
+    assert l2["trabecular_hu_note"] == ""
     assert l2["disc_below"] is not None
 
 

@@ -27,6 +27,12 @@ def test_each_value_has_its_error(shown: str) -> None:
         assert f">{text}<" in table or f": {text}<" in table, text
 
 
+def test_that_contrast_is_unknown_stands_beside_the_hu(shown: str) -> None:
+    said = "whether contrast was given is not known"
+    assert f'Trabecular bone, HU<span class="note">{said}</span>' in shown
+    assert f'data-head="Trabecular bone, HU ({said})"' in shown
+
+
 def test_what_is_missing_has_its_reason(shown: str) -> None:
     for text in (
         f"<strong>L1</strong>: no HU. {NO_HU['unlike_training']}",

@@ -104,13 +104,15 @@ def _vertebra(row: Row, grade: Row | None, measured: Row | None, predictions: Ma
 
 
 def _beside(measured: Row | None, flags: list[str]) -> dict[str, Any]:
-    """Trabecular HU, the disc below, the slip on the next vertebra. No HU of what is unlike the training."""
-    found: dict[str, Any] = {"trabecular_hu": None, "disc_below": None, "slip": None}
+    """Trabecular HU with what to know of them, the disc below, the slip on the next vertebra. No HU of what is unlike
+    the training."""
+    found: dict[str, Any] = {"trabecular_hu": None, "trabecular_hu_note": "", "disc_below": None, "slip": None}
     if measured is None:
         return found | {"trabecular_hu_reason": "not_measured"}
     reason = "unlike_training" if "unlike_training" in flags else measured["hu_reason"]
     if not reason:
         found["trabecular_hu"] = _with_error(measured, "trabecular_hu", "trabecular_hu_error")
+        found["trabecular_hu_note"] = measured["hu_note"]
     discs = {name: _with_error(measured, f"disc_{name}_mm", f"disc_{name}_error_mm") for name in HEIGHTS}
     if None not in discs.values():
         found |= {"disc_below": discs, "slip": _with_error(measured, "slip_mm", "slip_error_mm")}

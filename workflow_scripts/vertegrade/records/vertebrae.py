@@ -65,11 +65,11 @@ def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _beside(vertebra: dict[str, Any]) -> dict[str, Any]:
-    """Trabecular HU or why there are none, disc below and slip with their errors, as in SPINE_MEASURES."""
+    """Trabecular HU with a note, or why there are none, disc below and slip with their errors, as in SPINE_MEASURES."""
     disc = vertebra["disc_below"] or {}
     hu, slip = vertebra["trabecular_hu"] or {}, vertebra["slip"] or {}
     found = {"trabecular_hu": hu.get("value"), "trabecular_hu_error": hu.get("error")}
-    found |= {"hu_reason": vertebra["trabecular_hu_reason"]}
+    found |= {"hu_reason": vertebra["trabecular_hu_reason"], "hu_note": vertebra["trabecular_hu_note"]}
     found |= {f"disc_{name}_mm": disc.get(name, {}).get("value") for name in HEIGHTS}
     found |= {f"disc_{name}_error_mm": disc.get(name, {}).get("error") for name in HEIGHTS}
     return found | {"slip_mm": slip.get("value"), "slip_error_mm": slip.get("error")}

@@ -19,6 +19,7 @@ NO_HU = {
     "unlike_training": "The vertebra is unlike those that the model was trained on.",
 }
 NO_DISC = "The next vertebra was not found or not measured, or one of the two has no six points."
+HU_NOTES = {"contrast_unknown": "whether contrast was given is not known"}
 # Name of each curve, and why it may not have been measured.
 CURVES = {
     "kyphosis": ("Thoracic kyphosis, T4 to T12", "T4 and T12 are not both there with six points"),
@@ -39,19 +40,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a page shows of a scan. missing: levels, what they lack, and why. curves: names, and angles or why not."""
+    """What a page shows of a scan. hu_note: what to know of all its HU, "" for nothing.
+
+    missing: levels, what they lack, and why. curves: names, and angles or why not.
+    """
 
     rows: list[Row]
+    hu_note: str
     missing: list[tuple[str, str, str]]
     curves: list[tuple[str, str]]
 
 
 def measured_of(scan: Mapping[str, Any]) -> Measured:
     """From a scan of a patient's record (`records.patient`), so that the page withholds what the record withholds."""
-    rows = [_row(vertebra) for vertebra in scan["vertebrae"]]
+    vertebrae = scan["vertebrae"]
+    rows = [_row(vertebra) for vertebra in vertebrae]
     return Measured(
         rows=[row for row in rows if row.hu or row.slip],
-        missing=list(_missing(scan["vertebrae"])),
+        hu_note="; ".join(HU_NOTES[note] for note in sorted({each["trabecular_hu_note"] for each in vertebrae} - {""})),
+        missing=list(_missing(vertebrae)),
         curves=[
             (name, _with_error(scan[curve], 1, "°") if scan[curve] else f"not measured: {why}")
             for curve, (name, why) in CURVES.items()
