@@ -26,7 +26,7 @@ rule train_localizer:
         own=own_rows(),
         unlisted=unlisted_annotations(),
         given=given_splits() if OWN_SCANS else {},
-        settings=settings_of("train_localizer", "cohort.splits"),
+        settings=settings_of("train_localizer", "cohort.splits", "localize.mask_labels"),
         seed=SEED,
         code=code_of("train_localizer"),
         packages=packages_of("train_localizer"),

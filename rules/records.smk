@@ -1,5 +1,5 @@
 rule patients:
-    """A record per patient as JSON, a table of all vertebrae in words and mm, and a description of the results."""
+    """A record per patient as JSON, tables of all vertebrae and curves, and a description of the results."""
     input:
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
         landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
@@ -11,6 +11,7 @@ rule patients:
     output:
         patients=directory("<results>/patients"),
         vertebrae="<results>/vertebrae.csv",
+        curves="<results>/curves.csv",
         description="<results>/dataset_description.json",
     log:
         "<logs>/patients.log",

@@ -151,6 +151,7 @@ rule patient_pages:
         landmarks=expand("<results>/landmarks/{shard}.parquet", shard=SHARDS),
         measurements=expand("<results>/measurements/{shard}.parquet", shard=SHARDS),
         predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        records="<results>/patients",
         crops=expand("<results>/crops/{shard}.parquet", shard=SHARDS),
         pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
         places=expand("<results>/spines/{shard}.parquet", shard=SHARDS),

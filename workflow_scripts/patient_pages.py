@@ -59,7 +59,8 @@ with run_job(snakemake) as job, new_folder(job.output.pages) as folder:
             compared[str(name)] = comparisons(changes[changes["patient_id"] == name], its)
     for patient in progress(patients, job.log, "pages"):
         of_patient = compared.get(patient.id, [])
-        page = patient_page(patient, landmarks.get(patient.id, nothing), pictures, about, of_patient)
+        record = read_json(Path(job.input.records, f"{patient.id}.json"))
+        page = patient_page(patient, landmarks.get(patient.id, nothing), pictures, about, of_patient, record)
         (folder / f"{patient.id}.html").write_text(page, encoding="utf-8")
     write_text(job.output.index, index_page(patients, about, pictures))
     job.log.info("%d pages", len(patients))

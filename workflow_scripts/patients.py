@@ -1,12 +1,13 @@
-"""A record per patient as JSON, a table of all vertebrae in words and mm, and a description of the results."""
+"""A record per patient as JSON, tables of all vertebrae and curves, and a description of the results."""
 
 from pathlib import Path
 
 from vertegrade.files import new_folder, write_json
 from vertegrade.records.description import dataset_description
 from vertegrade.records.patient import Tables, patient_records
-from vertegrade.records.vertebrae import vertebra_table
+from vertegrade.records.vertebrae import curve_table, vertebra_table
 from vertegrade.tables import (
+    CURVE_TABLE,
     GRADE_TABLE,
     LANDMARKS,
     MEASUREMENTS,
@@ -36,5 +37,6 @@ with run_job(snakemake) as job:
         for name, record in records.items():
             write_json(folder / f"{name}.json", record, sort_keys=False)
     write_table(job.output.vertebrae, vertebra_table(records), VERTEBRA_TABLE)
+    write_table(job.output.curves, curve_table(records), CURVE_TABLE)
     write_json(job.output.description, dataset_description(len(records), **job.params.about), sort_keys=False)
     job.log.info("%d patients", len(records))

@@ -23,6 +23,7 @@ from vertegrade.localizer.train import train_localizer
 from vertegrade.phantom.training_scan import learning_scan
 from vertegrade.settings.cohort import SplitSettings
 from vertegrade.settings.localizer import LocalizerTrainSettings
+from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.tables import SCANS, read_tables
 from vertegrade.training.states import States, locked
 from vertegrade.workflow.code_hash import packages_of
@@ -50,18 +51,20 @@ def pixel_axes(row: ScanRow, volume: Path) -> str:
     return str(sidecar["source_axcodes"][:2])
 
 
-def read_own(row: ScanRow, volume: Path, axcodes: str, sight: Sight) -> tuple[Volume, pd.DataFrame]:
+def read_own(
+    row: ScanRow, volume: Path, axcodes: str, sight: Sight, localize: LocalizeSettings
+) -> tuple[Volume, pd.DataFrame]:
     """A scan of the user, cut to the bodies that its annotation knows; Refused where the image contradicts them."""
     kind, annotation = row.annotation()
     scan = read_volume(volume)
-    cut, bodies = own_scan(row, scan, axcodes)
+    cut, bodies = own_scan(row, scan, axcodes, localize)
     check_against_image(bodies.assign(source=kind, reason=""), scan, sight, annotation)
     return cut, bodies
 
 
 with run_job(snakemake) as job, ExitStack() as stack:
     torch.set_num_threads(job.threads)
-    settings = job.settings(LocalizerTrainSettings)
+    settings, localize = job.settings(LocalizerTrainSettings), job.settings(LocalizeSettings)
     own = own_scans(job)
     given = {
         scan: [sha256_of(volume), *row.annotation()[:1], sha256_of(row.annotation()[1]), axcodes]
@@ -69,13 +72,14 @@ with run_job(snakemake) as job, ExitStack() as stack:
     }
     if own:  # which of them are learnt from
         given["sight.safetensors"] = [sha256_of(job.input.sight)]
+        given["mask_labels"] = [localize.mask_labels]
     states = States(folder=job.params.state_dir, code=job.params.code, packages=packages_of(job.rule))
     state = states.of(settings=settings.model_dump(), seed=job.seed, device=job.device, inputs=given)
     job.log.info("%d phantom scans and %d of the cohort; state in %s", settings.scans, len(own), state)
     stack.enter_context(locked(state))
     # The user's first: what is wrong with an annotation is then said at once.
     sight = load_sight(job.input.sight) if own else None
-    mine = {f"scan-{scan}": partial(read_own, *of, sight) for scan, of in own.items()}
+    mine = {f"scan-{scan}": partial(read_own, *of, sight, localize) for scan, of in own.items()}
     used = make_samples(state / "samples", mine, job.seed)
     phantoms = {f"phantom-{n:05d}": partial(learning_scan, job.seed, n) for n in range(settings.scans)}
     make_samples(state / "samples", phantoms, job.seed)

@@ -216,6 +216,8 @@ def test_30_nan_in_nifti(tmp_path: Path, in_shard: InShard) -> None:
     ("name", "value", "flag"),
     [
         ("ContrastBolusAgent", "agent of note", "contrast"),
+        ("ContrastBolusAgent", "None", ""),
+        ("ContrastBolusAgentSequence", [Dataset()], "contrast"),
         ("ImageType", ["DERIVED", "SECONDARY", "AXIAL", "MONO_E_70"], "derived multi_energy"),
         ("MultienergyCTAcquisition", "YES", "multi_energy"),
     ],

@@ -3,6 +3,8 @@
 import gzip
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from helpers.series import SERIES_UID, body_hu, convert, write_series
 from vertegrade.ct import convert as convert_module
+from vertegrade.ct.headers import contrast_given
 from vertegrade.reasons import REASONS, Refused
 from vertegrade.tables import SCANS, check_table
 
@@ -36,6 +39,34 @@ def test_no_output_carries_the_person(tmp_path: Path) -> None:
     data = files[0].read_bytes() + gzip.decompress(files[1].read_bytes()) + json.dumps(row).encode()
     assert not [text for text in PHI if text in data]
     assert json.loads(files[0].read_text())["ContrastBolusAgent"] is True
+
+
+@pytest.mark.parametrize(("agent", "given"), [(None, None), ("", None), ("no contrast", False), ("Agent", True)])
+def test_the_sidecar_says_whether_contrast_was_given_or_that_it_is_unknown(
+    agent: str | None, given: bool | None, tmp_path: Path
+) -> None:
+    """Anonymisers blank the tag, so an empty one is no `no`."""
+
+    def change(dataset: Dataset, index: int) -> None:
+        if agent is not None:
+            dataset.ContrastBolusAgent = agent
+
+    row = convert(write_series(tmp_path / "in", body_hu(), change=change), tmp_path)
+    assert json.loads((tmp_path / "scan-1_ct.json").read_text())["ContrastBolusAgent"] is given
+    assert row["flags"] == ("contrast" if given else "")
+
+
+@pytest.mark.parametrize(
+    ("frames", "given"),
+    [
+        ([{"ContrastBolusAgentAdministered": "NO"}, {"ContrastBolusAgentAdministered": "YES"}], True),
+        ([{"ContrastBolusAgentAdministered": "NO", "ContrastBolusAgentSequence": ["agent"]}], False),
+        ([{"ContrastBolusAgentSequence": ["agent"]}], True),
+        ([{"ContrastBolusAgentSequence": []}, {}], None),
+    ],
+)
+def test_enhanced_ct_names_contrast_otherwise(frames: list[dict[str, Any]], given: bool | None) -> None:
+    assert contrast_given([SimpleNamespace(header=header) for header in frames]) is given  # type: ignore[misc]
 
 
 def test_the_sidecar_describes_the_volume(tmp_path: Path) -> None:

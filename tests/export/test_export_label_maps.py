@@ -14,16 +14,17 @@ from helpers.exported_words import findings
 from helpers.fake_tools import install_fake
 from helpers.nifti import write_nifti
 from helpers.person import found_in
-from vertegrade.annotations.tools import tool_mask
+from vertegrade.annotations.tools import given_mask, tool_mask
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel, read_volume, to_ras, voxel_to_mm
 from vertegrade.export.findings import Finding
 from vertegrade.export.label_maps import write_label_maps
 from vertegrade.export.scan import Missing, Wanted
 from vertegrade.levels import LABEL_OF
+from vertegrade.reasons import Refused
 from vertegrade.settings.ct import CtSettings
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.landmarks import tool_landmarks
+from vertegrade.spine.landmarks import provided_landmarks, tool_landmarks
 from vertegrade.tables import points_of
 
 BOTH = frozenset({"totalsegmentator", "spineps"})
@@ -159,3 +160,31 @@ def test_a_nifti_that_became_damaged_is_told(exported: Exported, tmp_path: Path)
     told = write_label_maps(findings(exported), BOTH, broken, exported.volume, tmp_path)
     assert told == "no label map: the NIfTI cannot be read again"
     assert list(tmp_path.iterdir()) == [broken]
+
+
+@pytest.mark.parametrize(("kind", "labels"), [("totalsegmentator", "totalsegmentator"), ("spineps", "verse")])
+def test_our_map_is_a_mask_of_the_sample_sheet_with_the_same_bodies(exported: Exported, kind: str, labels: str) -> None:
+    volume = read_volume(exported.volume)
+    row = replace(exported.row, mask=str(exported.folder / f"{kind}.nii.gz"))
+    given = LocalizeSettings.model_validate({"method": "provided", "mask_labels": labels})
+    np.testing.assert_array_equal(given_mask(row.mask, volume, given), labels_of(exported.folder / "spineps.nii.gz")[0])
+    table = provided_landmarks(row, volume, given)
+    assert table["vertebra"].tolist() == [T12, L1, L2]
+    assert (table["source"] == "mask").all()
+    points = np.stack([finding.points_mm for finding in findings(exported) if finding.points_mm is not None])
+    assert np.abs(points_of(table) - points).max() < 3.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "reason", "words"),
+    [
+        ("totalsegmentator", "spineps", "no_vertebrae", "set it to verse"),
+        ("verse", "totalsegmentator", "unknown_label", "set localize.mask_labels"),
+    ],
+)
+def test_a_wrong_choice_of_labels_is_told(exported: Exported, labels: str, kind: str, reason: str, words: str) -> None:
+    row = replace(exported.row, mask=str(exported.folder / f"{kind}.nii.gz"))
+    given = LocalizeSettings.model_validate({"method": "provided", "mask_labels": labels})
+    with pytest.raises(Refused, match=words) as caught:
+        provided_landmarks(row, read_volume(exported.volume), given)
+    assert caught.value.reason == reason

@@ -31,6 +31,12 @@ def test_a_vertebra_has_its_attenuation_disc_and_slip_with_their_errors(exported
     assert "no-attenuation" not in {name for name, _ in coded}
 
 
+def test_that_contrast_is_unknown_goes_with_the_attenuation_alone(exported: Exported) -> None:
+    said = ("attenuation-note", "contrast-unknown")
+    assert [said in in_report(group)[1] for group in groups(exported)] == [True, False, False]
+    assert [said in in_bundle(each)[1] for each in observations(exported)[:3]] == [True, False, False]
+
+
 def test_a_vertebra_unlike_the_training_has_no_attenuation_but_its_disc(exported: Exported) -> None:
     numbers, coded = in_report(groups(exported)[1])
     assert ATTENUATION not in numbers

@@ -88,11 +88,11 @@ def strips_of(scan_id: str) -> DrawnStrips:
 def bodies() -> pd.DataFrame:
     """SPINE_MEASURES: T12 has all, L1 a disc and HU (which its novelty forbids), L2 neither."""
     discs = [f"disc_{name}_mm" for name in HEIGHTS], [f"disc_{name}_error_mm" for name in HEIGHTS]
-    columns = ["vertebra", "trabecular_hu", "trabecular_hu_error", "hu_reason", *discs[0], *discs[1]]
+    columns = ["vertebra", "trabecular_hu", "trabecular_hu_error", "hu_reason", "hu_note", *discs[0], *discs[1]]
     rows = [
-        (T12, 151.25, 4.5, "", 5.1, 6.25, 4.3, 0.75, 0.8, 0.85, -1.25, 0.8),
-        (L1, 95.0, 6.0, "", 6.1, 7.25, 5.3, 0.75, 0.8, 0.85, 2.5, 0.8),
-        (L2, np.nan, np.nan, "too_flat", *[np.nan] * 8),
+        (T12, 151.25, 4.5, "", "contrast_unknown", 5.1, 6.25, 4.3, 0.75, 0.8, 0.85, -1.25, 0.8),
+        (L1, 95.0, 6.0, "", "contrast_unknown", 6.1, 7.25, 5.3, 0.75, 0.8, 0.85, 2.5, 0.8),
+        (L2, np.nan, np.nan, "too_flat", "", *[np.nan] * 8),
     ]
     table = pd.DataFrame(rows, columns=[*columns, "slip_mm", "slip_error_mm"]).assign(patient_id="p1", scan_id="s1")
     return check_table(table.reindex(columns=list(SPINE_MEASURES.columns)), SPINE_MEASURES, "measures")

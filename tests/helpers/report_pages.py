@@ -11,7 +11,9 @@ from PIL import Image
 from helpers import bone_page, challenge_page, comparison_page
 from helpers.changes import CHANGES, pair
 from helpers.drawn import drawn
+from helpers.exported import bodies, curves
 from helpers.patients import COHORT, about, index, measurements, patients, pictures, placed, strips_of
+from helpers.records import record_of
 from helpers.small_run import write_run
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.cohort.qc import QcMark
@@ -57,7 +59,8 @@ def write_report(folder: Path) -> dict[str, Path]:
     shown = pictures(folder / "spines", strips=strips_of(scan.id, vertebra.label))
     for patient in people:
         followed = comparisons(CHANGES, pair(CHANGES)) if patient is people[1] else []
-        text = patient_page(patient, placed(COHORT.landmarks), shown, own, followed)
+        record = _measured(scan.id) if patient is people[0] else None
+        text = patient_page(patient, placed(COHORT.landmarks), shown, own, followed, record)
         (report / f"patients/{patient.id}.html").write_text(text, encoding="utf-8")
     (report / "index.html").write_text(index(people, shown, own=True, phantom=True), encoding="utf-8")
     (report / "cohort.html").write_text(cohort(folder), encoding="utf-8")
@@ -69,6 +72,12 @@ def write_report(folder: Path) -> dict[str, Path]:
 
 def _predictions(method: str) -> pd.DataFrame:
     return COHORT.dae if method == "dae" else COHORT.pca.assign(method=method)
+
+
+def _measured(scan: str) -> dict[str, Any]:
+    """A record of a scan with all that may be measured beside the heights, and all that may be missing."""
+    beside = (table.assign(scan_id=scan) for table in (bodies(), curves()))
+    return record_of({19: 0.2, 20: "unlike_training", 21: 2.7}, scan, "", *beside)
 
 
 def _with_a_second_scan(first: Patient, other: Patient) -> Patient:

@@ -32,7 +32,7 @@ FEEDS = {
     "encode_pca": "fit_hyperplane/pca calibrate/pca fit_novelty/pca grade/pca looks_at",
     "grades": "counterfactual_figure montage summary flow outcome patients charts cohort_page",
     "spine_measures": "patients",
-    "patients": "",
+    "patients": "patient_pages",
     "follow_up": "patient_pages",
     "counterfactual": "rivals counterfactual_figure looks_at looks_at_figure cohort_page patient_pages",
     "looks_at": "looks_at_figure cohort_page",

@@ -24,6 +24,7 @@ from vertegrade.phantom.anatomy.render import render
 from vertegrade.phantom.truth import truth_table
 from vertegrade.reasons import Refused
 from vertegrade.settings.phantom import PhantomSettings
+from vertegrade.settings.spine import LocalizeSettings
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS
 
 VERSE014 = Path(__file__).parents[3] / "shared" / "data" / "verse014" / "sub-verse014"
@@ -86,6 +87,14 @@ def test_a_masked_scan_is_cut_to_the_bodies_that_the_mask_knows(scan: Scan, tmp_
     assert heights_shown(shown)[1] == pytest.approx(found[..., 2].max() + 4, abs=SPACING[2])
     first = round((shown.affine[2, 3] - volume.affine[2, 3]) / SPACING[2])
     assert np.array_equal(shown.hu, volume.hu[:, :, first : first + shown.hu.shape[2]])
+
+
+def test_a_map_of_totalsegmentator_teaches_the_same(scan: Scan, tmp_path: Path) -> None:
+    volume, mask, _ = scan
+    settings = LocalizeSettings.model_validate({"mask_labels": "totalsegmentator"})
+    theirs = np.where(mask > 0, 51 - mask.astype(int), 0)
+    _, table = own_scan(masked(tmp_path, theirs, volume.affine), volume, "LP", settings)
+    assert table["vertebra"].tolist() == SHOWN
 
 
 def test_a_body_that_ends_in_a_filling_is_not_learnt_from(scan: Scan, tmp_path: Path) -> None:  # field test A8

@@ -17,9 +17,10 @@ from vertegrade.grading.grades import grade_table
 from vertegrade.levels import LABEL_OF
 from vertegrade.records.description import dataset_description
 from vertegrade.records.patient import Tables, patient_records
-from vertegrade.records.vertebrae import vertebra_table
+from vertegrade.records.vertebrae import curve_table, vertebra_table
 from vertegrade.spine.measures import spine_measures
 from vertegrade.tables import (
+    CURVE_TABLE,
     GRADE_TABLE,
     LANDMARKS,
     MEASUREMENTS,
@@ -45,8 +46,9 @@ def tables_of(cohort: Cohort) -> Tables:
     found = pd.concat([measured, others], ignore_index=True)
     predictions = {"dae": cohort.dae, "pca": cohort.pca}
     empty = Volume(np.full((4, 4, 4), 100, np.int16), np.eye(4))
-    bodies, curves = spine_measures(measured, lambda _: empty)
+    bodies, curves = spine_measures(measured, lambda _: empty, lambda _: False)
     bodies["trabecular_hu"], bodies["trabecular_hu_error"], bodies["hu_reason"] = 120.0, 5.0, ""
+    bodies["hu_note"] = "contrast_unknown"
     return Tables(cohort.scans, found, measure(found), bodies, curves, grade_table(predictions), predictions)
 
 
@@ -121,12 +123,27 @@ def test_measures_beside_the_heights_are_in_the_record(tables: Tables, records: 
     row = vertebra_table(records).set_index(["scan_id", "level"]).loc[("P000-1", "L2")]
     assert row["trabecular_hu"] == 120
     assert row["disc_posterior_mm"] == l2["disc_below"]["posterior"]["value"]
+    assert row["disc_posterior_error_mm"] == l2["disc_below"]["posterior"]["error"] > 0
+    assert row["slip_error_mm"] == l2["slip"]["error"] > 0
+    assert row["hu_reason"] == ""
+    assert row["hu_note"] == l2["trabecular_hu_note"] == "contrast_unknown"
+    assert of_level(records["P002"], "L2")["trabecular_hu_note"] == ""
+
+
+def test_the_table_of_curves_has_each_scan_that_was_read(tables: Tables, records: dict[str, dict[str, Any]]) -> None:
+    table = curve_table(records).set_index("scan_id")
+    assert set(table.index) == set(tables.scans.loc[tables.scans["state"] == "done", "scan_id"])
+    measured = tables.curves.set_index("scan_id").loc["P000-1"]
+    for name in ("lordosis_deg", "lordosis_error_deg", "scoliosis_deg", "scoliosis_error_deg"):
+        assert table.loc["P000-1", name] == pytest.approx(measured[name], abs=1e-6)
+    assert table.loc["P002-1", [name for name in table.columns if name.endswith("_deg")]].isna().all()
 
 
 def test_hu_of_what_is_unlike_the_training_are_not_reported(tables: Tables) -> None:
     strange = replace(tables, grades=tables.grades.assign(flags="unlike_training"))
     l2 = of_level(patient_records(strange)["P000"], "L2")
     assert (l2["trabecular_hu"], l2["trabecular_hu_reason"]) == (None, "unlike_training")
+    assert l2["trabecular_hu_note"] == ""
     assert l2["disc_below"] is not None
 
 
@@ -156,6 +173,7 @@ def test_a_run_without_scans_has_empty_results() -> None:
     )
     assert patient_records(nothing) == {}
     assert vertebra_table({}).columns.tolist() == list(VERTEBRA_TABLE.columns)
+    assert curve_table({}).columns.tolist() == list(CURVE_TABLE.columns)
 
 
 def test_the_description_has_what_bids_asks_of_a_derivative() -> None:

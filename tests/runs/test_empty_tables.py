@@ -28,6 +28,7 @@ from vertegrade.grading.rows import GradingError
 from vertegrade.tables import (
     APPEARANCE,
     CROPS,
+    CURVE_TABLE,
     GRADE_TABLE,
     LABELS,
     LANDMARKS,
@@ -114,7 +115,7 @@ def test_a_patient_of_whom_nothing_is_left_has_a_record_and_an_export_that_says_
         {"volumes": str(bare.folder / "ct/0"), "landmarks": bare.landmarks},
         {"bodies": bodies, "curves": curves},
     )
-    patients, vertebrae = bare.out("patients"), bare.out("vertebrae.csv")
+    made = {"patients": bare.out("patients"), "vertebrae": bare.out("vertebrae.csv"), "curves": bare.out("curves.csv")}
     bare.run(
         "patients",
         {
@@ -126,12 +127,13 @@ def test_a_patient_of_whom_nothing_is_left_has_a_record_and_an_export_that_says_
             "predictions": [bare.predictions(method) for method in METHODS],
             "grades": bare.grades,
         },
-        {"patients": patients, "vertebrae": vertebrae, "description": bare.out("dataset_description.json")},
+        made | {"description": bare.out("dataset_description.json")},
         params={"about": {"phantoms": False, "model": False}},
     )
-    (scan,) = read_json(Path(patients, "p.json"))["scans"]
+    (scan,) = read_json(Path(made["patients"], "p.json"))["scans"]
     assert (scan["scan_id"], scan["state"], scan["vertebrae"]) == ("a", "failed", [])
-    assert read_table(vertebrae, VERTEBRA_TABLE).empty
+    assert read_table(made["vertebrae"], VERTEBRA_TABLE).empty
+    assert read_table(made["curves"], CURVE_TABLE).empty
 
 
 def test_a_shard_of_whose_scans_no_virtual_one_is_made(bare: Cohort) -> None:
@@ -277,6 +279,9 @@ def test_a_cohort_of_which_nothing_is_left_has_pages_all_the_same(empty: Cohort)
     images, index, pages = empty.out("images.npy"), empty.out("index.html"), Path(empty.out("patients"))
     np.save(images, np.empty((0, 6, 1, 64, 64), np.int16))
     write_json(empty.out("drawn.json"), {"vertebrae": 0})
+    records = Path(empty.out("records"))
+    records.mkdir()
+    write_json(records / "p.json", {"scans": []})
     marks = Path(empty.out("qc.tsv"))
     marks.write_text("scan_id\tmark\tnote\na\tfail\tno file\n")
     empty.run(
@@ -285,6 +290,7 @@ def test_a_cohort_of_which_nothing_is_left_has_pages_all_the_same(empty: Cohort)
             "scans": [empty.states],
             "landmarks": [empty.landmarks],
             "measurements": [measurements],
+            "records": str(records),
             "predictions": [empty.predictions(method) for method in METHODS],
             "crops": [empty.crops],
             "pixels": [empty.pixels],

@@ -1,5 +1,6 @@
 """Segmentation tools of the user's: played by a fake executable on the PATH."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -12,7 +13,7 @@ from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume
 from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
-from vertegrade.spine.landmarks import tool_landmarks
+from vertegrade.spine.landmarks import provided_landmarks, tool_landmarks
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 ROW = ScanRow("scan-1", "patient-1", "ct.nii.gz")
@@ -28,13 +29,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def install_boxes(folder: Path, name: str, ids: list[int]) -> None:
-    """A tool that makes boxes of 20 x 15 x 12 voxels with the given ids, head to feet."""
+def boxes(folder: Path, ids: list[int]) -> Path:
+    """A label map of boxes of 20 x 15 x 12 voxels with the given ids, head to feet."""
     labels = np.zeros((40, 50, 70), np.uint8)
     for place, number in enumerate(ids):
         labels[10:30, 20:35, 52 - 18 * place : 64 - 18 * place] = number
     nib.save(nib.Nifti1Image(labels, AFFINE), folder / "made.nii.gz")
-    install_fake(folder, name, folder / "made.nii.gz")
+    return folder / "made.nii.gz"
+
+
+def install_boxes(folder: Path, name: str, ids: list[int]) -> None:
+    """A tool that makes such a map."""
+    install_fake(folder, name, boxes(folder, ids))
 
 
 def settings(method: str, minutes: float = 1.0) -> LocalizeSettings:
@@ -47,6 +53,34 @@ def test_totalsegmentator_s_ids_become_verse_s(folder: Path) -> None:
     assert table["vertebra"].tolist() == [18, 19, 20]
     assert set(table["source"]) == {"totalsegmentator"}
     np.testing.assert_allclose(table[["centre_x_mm", "centre_y_mm", "centre_z_mm"]].iloc[0], [39, 54, 115])
+
+
+def in_file(folder: Path, ids: list[int]) -> ScanRow:
+    """A scan whose sheet names a mask of boxes with these ids."""
+    return replace(ROW, mask=str(boxes(folder, ids)))
+
+
+GIVEN = LocalizeSettings.model_validate({"method": "provided", "mask_labels": "totalsegmentator"})
+
+
+def test_organs_of_a_map_of_totalsegmentator_on_disk_are_left_out(folder: Path) -> None:
+    row = in_file(folder, [33, 32, 5])  # 5 is the liver there, and C5 in VerSe's labels
+    assert provided_landmarks(row, volume(), GIVEN)["vertebra"].tolist() == [18, 19]
+
+
+@pytest.mark.parametrize(
+    ("ids", "reason"), [([19, 20], "no_vertebrae"), ([19, 28, 20], "no_vertebrae"), ([33, 32, 120], "unknown_label")]
+)
+def test_a_mask_that_cannot_be_totalsegmentators_is_refused(folder: Path, ids: list[int], reason: str) -> None:
+    with pytest.raises(Refused, match="set it to verse") as caught:
+        provided_landmarks(in_file(folder, ids), volume(), GIVEN)
+    assert caught.value.reason == reason
+
+
+def test_the_labels_of_given_masks_do_not_concern_the_tools(folder: Path) -> None:
+    install_boxes(folder, "TotalSegmentator", [33, 32, 31])
+    chosen = settings("totalsegmentator").model_copy(update={"mask_labels": "totalsegmentator"})
+    assert tool_landmarks(ROW, volume(), chosen, "cpu")["vertebra"].tolist() == [18, 19, 20]
 
 
 def test_the_ids_of_totalsegmentator_run_from_l5_27_to_c1_50() -> None:

@@ -1,17 +1,29 @@
 """Discs, slips, curves and trabecular HU of spines whose measures are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.landmarks import THORACOLUMBAR, landmarks, normal_heights
-from vertegrade.ct.volume import Volume
+from helpers.script_jobs import run_script
+from vertegrade.ct.volume import Volume, write_volume
+from vertegrade.files import write_json
 from vertegrade.levels import LABEL_OF, SACRUM
 from vertegrade.spine import density, morphometry
 from vertegrade.spine.alignment import curves_of, disc_and_slip, neighbours
 from vertegrade.spine.density import FORBIDDING, core_of, trabecular_attenuation
 from vertegrade.spine.measures import spine_measures
-from vertegrade.tables import POINT_COLUMNS, SPINE_CURVES, SPINE_MEASURES, points_of
+from vertegrade.tables import (
+    LANDMARKS,
+    POINT_COLUMNS,
+    SPINE_CURVES,
+    SPINE_MEASURES,
+    points_of,
+    read_table,
+    write_table,
+)
 
 T12, T13, L1, L2 = (LABEL_OF[name] for name in ("T12", "T13", "L1", "L2"))
 
@@ -123,10 +135,33 @@ def test_the_core_lies_in_front_and_follows_the_body() -> None:
 def test_vertebrae_in_doubt_have_no_measures() -> None:
     rows = landmarks({label: normal_heights(label) for label in (T12, L1, L2)})
     rows.loc[1, ["evaluable", "reason"]] = [False, "cut_by_scan"]
-    bodies, curves = spine_measures(rows, lambda _: bone())
+    bodies, curves = spine_measures(rows, lambda _: bone(), lambda _: True)
     assert bodies["vertebra"].tolist() == [T12, L2]
     assert bodies["disc_middle_mm"].isna().all()
     assert len(curves) == 1
-    nothing = spine_measures(rows.assign(evaluable=False, reason="cut_by_scan"), lambda _: bone())
+    nothing = spine_measures(rows.assign(evaluable=False, reason="cut_by_scan"), lambda _: bone(), lambda _: True)
     assert [list(table.columns) for table in nothing] == [list(SPINE_MEASURES.columns), list(SPINE_CURVES.columns)]
     assert SACRUM not in bodies["vertebra"].tolist()
+
+
+@pytest.mark.parametrize(("header", "note"), [({}, "contrast_unknown"), ({"ContrastBolusAgent": False}, "")])
+def test_hu_say_where_contrast_is_unknown(header: dict[str, bool], note: str, tmp_path: Path) -> None:
+    """A NIfTI's sidecar has no header, and most DICOM headers do not say that no contrast was given."""
+    rows = straight(L1)
+    shift = np.array([0.0, -14.0, 0.0]) - points_of(rows)[0].mean(axis=0)
+    rows = with_points(rows, points_of(rows) + shift)
+    write_table(tmp_path / "landmarks.parquet", rows, LANDMARKS)
+    scan = rows["scan_id"].iloc[0]
+    write_volume(tmp_path / f"{scan}_ct.nii.gz", bone())
+    write_json(tmp_path / f"{scan}_ct.json", header)
+    run_script(
+        tmp_path,
+        "spine_measures",
+        {"volumes": str(tmp_path), "landmarks": str(tmp_path / "landmarks.parquet")},
+        {name: str(tmp_path / f"{name}.parquet") for name in ("bodies", "curves")},
+    )
+    (found,) = read_table(tmp_path / "bodies.parquet", SPINE_MEASURES).to_dict("records")
+    assert (found["hu_reason"], found["hu_note"]) == ("", note)
+    # where none are given there is nothing to know of them
+    flat = spine_measures(rows.assign(flags="metal"), lambda _: bone(), lambda _: False)[0]
+    assert (flat["hu_reason"] + flat["hu_note"]).tolist() == ["metal"]

@@ -36,7 +36,9 @@ RECORDED_BY = {
     "calibrate": ("grading.calibration", "grading.coverage"),
 }
 # Where things lie, and what belongs to a run's own scans: no part of a model. Weights are compared by content.
-OF_ONE_RUN = frozenset({"localize.weights", "localize.overrides", "localize.tool_minutes", "grading.novel"})
+OF_ONE_RUN = frozenset(
+    {"localize.weights", "localize.overrides", "localize.tool_minutes", "localize.mask_labels", "grading.novel"}
+)
 # The rules that lead from a scan to its grades. Their code and packages are a part of what a model's figures mean.
 GRADING_RULES = (
     "localize",

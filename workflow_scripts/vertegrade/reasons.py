@@ -223,7 +223,7 @@ REASONS: dict[str, Reason] = {
     "unknown_label": Reason(
         "failed",
         "A label of the centroids or the mask is no VerSe vertebra.",
-        "Map the labels to VerSe's (docs/reference/inputs.md).",
+        "Map the labels to VerSe's, or set localize.mask_labels (docs/reference/inputs.md).",
     ),
     "duplicate_label": Reason("failed", "A vertebra has two centroids.", "Correct the centroids."),
     "overrides_misfit": Reason(

@@ -190,11 +190,13 @@ MEASUREMENTS = contract(
     KEY,
 )
 
-# One row per sound vertebra of a scan: HU of its trabecular core (NaN: hu_reason says why), heights of the disc below
+# One row per sound vertebra of a scan: HU of its trabecular core (NaN: hu_reason says why; hu_note: what to know of
+# them), heights of the disc below
 # it, and how far it lies ahead of the next vertebra; NaN where that one is not there. Errors are standard deviations.
 SPINE_MEASURES = contract(
     VERTEBRA
-    | {"trabecular_hu": number(nullable=True), "trabecular_hu_error": number(0, nullable=True), "hu_reason": text()}
+    | {"trabecular_hu": number(nullable=True), "trabecular_hu_error": number(0, nullable=True)}
+    | {"hu_reason": text(), "hu_note": text()}
     | {f"disc_{column}_mm": number(nullable=True) for column in HEIGHTS}
     | {f"disc_{column}_error_mm": number(0, nullable=True) for column in HEIGHTS}
     | {"slip_mm": number(nullable=True), "slip_error_mm": number(0, nullable=True)},
@@ -263,11 +265,16 @@ VERTEBRA_TABLE = contract(
     | {f"intact_height_{column}_mm": number(0, nullable=True) for column in HEIGHTS}
     | {"height_loss": number(None, 1, nullable=True), "shape": text()}
     | {"trabecular_hu": number(nullable=True), "trabecular_hu_error": number(0, nullable=True)}
+    | {"hu_reason": text(), "hu_note": text()}
     | {f"disc_{column}_mm": number(nullable=True) for column in HEIGHTS}
-    | {"slip_mm": number(nullable=True)}
+    | {f"disc_{column}_error_mm": number(0, nullable=True) for column in HEIGHTS}
+    | {"slip_mm": number(nullable=True), "slip_error_mm": number(0, nullable=True)}
     | {"label_confidence": number(0, 1, nullable=True), **EVALUABLE, "flags": text()},
     KEY,
 )
+
+# One row per scan that was read, for people: CSV. SPINE_CURVES with empty cells where a curve was not measured.
+CURVE_TABLE = contract({"research_use_only": text()} | dict(SPINE_CURVES.columns), ["scan_id"])
 
 # One row per phantom vertebra: the truth behind the images (heights in mm along the body's own axis).
 PHANTOM_TRUTH = contract(

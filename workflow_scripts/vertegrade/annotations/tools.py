@@ -2,7 +2,8 @@
 
 The tool runs as its own command line, on the scan alone, in a folder that is deleted afterwards. Its weights must be
 installed: proxies that lead nowhere keep it from downloading any and from sending usage statistics. Its label map is
-translated to VerSe's labels and then treated like a mask that the sample sheet names.
+translated to VerSe's labels and then treated like a mask that the sample sheet names. One that the sheet names is
+translated alike (localize.mask_labels).
 
 TotalSegmentator (github.com/wasserth/TotalSegmentator, class map `total` of version 2): 26 S1, 27-31 L5-L1, 32-43
 T12-T1, 44-50 C7-C1; `--ml` writes one label map to the path after -o. SPINEPS (github.com/Hendrik-code/spineps, 2.0)
@@ -28,6 +29,7 @@ from vertegrade.reasons import Refused
 from vertegrade.settings.spine import LocalizeSettings
 
 TOTALSEGMENTATOR_IDS = {51 - label: label for label in range(LABEL_OF["C1"], LABEL_OF["L5"] + 1)}
+TOTALSEGMENTATOR_LAST = 117  # of all its ids
 TOTALSEGMENTATOR_NAMES = [f"vertebrae_{NAMES[label]}" for label in range(LABEL_OF["C1"], LABEL_OF["L5"] + 1)]
 SPINEPS_IDS = {label: label for label in NAMES}
 OUTPUT = "segmentation"
@@ -100,8 +102,38 @@ def tool_mask(scan_id: str, volume: Volume, settings: LocalizeSettings, device: 
         if len(made) != 1:
             raise Refused("tool_failed", f"scan {scan_id}: {tool.program} wrote {len(made)} masks instead of one")
         labels = read_mask(made[0], volume.hu.shape, volume.affine)
-    table = np.zeros(max(int(labels.max()), *tool.ids) + 1, np.uint8)
-    table[list(tool.ids)] = list(tool.ids.values())
+    return _in_verse(labels, tool.ids)
+
+
+def given_mask(path: str, volume: Volume, settings: LocalizeSettings) -> np.ndarray:
+    """VerSe labels, whole numbers (i, j, k) on the volume's voxels, of a mask that the sample sheet names.
+
+    Refused as by `read_mask`; and where a map of TotalSegmentator is asked for, what cannot be one.
+    """
+    labels = read_mask(path, volume.hu.shape, volume.affine)
+    if settings.mask_labels == "verse":
+        return labels
+    found = set(np.unique(labels).tolist())
+    if strange := found - set(range(TOTALSEGMENTATOR_LAST + 1)):
+        raise Refused(
+            "unknown_label",
+            f"{path}: label {min(strange)} is none of TotalSegmentator's (0-{TOTALSEGMENTATOR_LAST}), by which "
+            "localize.mask_labels reads masks; set it to verse for masks of VerSe or SPINEPS",
+        )
+    # 28 alone says nothing: it is their L4 and VerSe's T13
+    if not found & (TOTALSEGMENTATOR_IDS.keys() - {LABEL_OF["T13"]}):
+        raise Refused(
+            "no_vertebrae",
+            f"{path}: no vertebra of TotalSegmentator (27 L5 to 50 C1), by which localize.mask_labels reads masks; set "
+            "it to verse for masks of VerSe or SPINEPS",
+        )
+    return _in_verse(labels, TOTALSEGMENTATOR_IDS)
+
+
+def _in_verse(labels: np.ndarray, ids: dict[int, int]) -> np.ndarray:
+    """Labels in VerSe's, uint8; 0 where they are none of the ids."""
+    table = np.zeros(max(int(labels.max()), *ids) + 1, np.uint8)
+    table[list(ids)] = list(ids.values())
     return table[labels]
 
 

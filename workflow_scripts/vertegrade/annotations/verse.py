@@ -32,7 +32,7 @@ def check_label(label: int, path: str | Path) -> int:
         raise Refused(
             "unknown_label",
             f"{path}: label {label} is no VerSe vertebra (1-7 C1-C7, 8-19 T1-T12, 20-25 L1-L6, 28 T13); translate the "
-            "labels first (TotalSegmentator, for one, counts from L5 upwards)",
+            "labels first, or set localize.mask_labels where TotalSegmentator made the mask: it counts from L5 upwards",
         )
     return label
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vertegrade.ct.archive import open_source
 from vertegrade.ct.converted import Converted, HeaderValue, Rounding, axcodes
-from vertegrade.ct.headers import read_series
+from vertegrade.ct.headers import contrast_given, read_series
 from vertegrade.ct.resample import resampled
 from vertegrade.ct.slices import SIDECAR, Slice, forget_kept
 from vertegrade.ct.stack import Stack, build_stack
@@ -47,7 +47,8 @@ def convert_dicom(path: Path, settings: CtSettings, series: str = "") -> Convert
         pixel_mm=float(stack.slices[0].numbers("PixelSpacing", 2).max()),
         source_shape=source_shape,
         source_axcodes=axcodes(affine),
-        header=_sidecar_values(stack.slices[0].header),
+        # of contrast only whether it was given: the agent is free text
+        header=_sidecar_values(stack.slices[0].header) | {"ContrastBolusAgent": contrast_given(stack.slices)},
         notes=notes,
     )
 
@@ -100,9 +101,7 @@ def _padding(stored: np.ndarray, header: dict[str, Any]) -> np.ndarray:
 
 def _sidecar_values(header: dict[str, Any]) -> dict[str, HeaderValue]:
     """The whitelisted tags: no UID, date, name or description."""
-    values: dict[str, HeaderValue] = {tag: _plain(header.get(tag)) for tag in SIDECAR}
-    values["ContrastBolusAgent"] = bool(values["ContrastBolusAgent"])  # that it was given; its text is free text
-    return values
+    return {tag: _plain(header.get(tag)) for tag in SIDECAR}
 
 
 def _plain(value: Any) -> HeaderValue:

@@ -26,6 +26,8 @@ TOLERANCES = {"Rows": 0.0, "Columns": 0.0, "PixelSpacing": 1e-4, "ImageOrientati
 PROJECTIONS = ("MIP", "MINIP", "MIN_IP", "MAX_IP", "PROJECTION", "PROJECTION IMAGE")
 # How ImageType begins that Siemens, Philips, GE and Canon give to spectral and mono-energetic images.
 MULTI_ENERGY = ("MONO", "VMI", "M_SP", "DET_DUAL", "ENERGY_PROP_WT", "GSI")
+# Texts of ContrastBolusAgent that say that there was none.
+NO_AGENT = {"NO", "NONE", "NO CONTRAST", "WITHOUT CONTRAST"}
 # RescaleType US is "unspecified": many vendors write it, or nothing at all, for plain HU.
 HU_TYPES = ("", "HU", "US", "HU_MOD")
 
@@ -188,11 +190,25 @@ def _note_kind(slices: list[Slice], notes: Notes) -> None:
         notes.warnings.append("the images were once compressed with loss")
     if "DERIVED" in kinds:
         notes.flags.add("derived")
-    if header.get("ContrastBolusAgent"):
+    if contrast_given(slices):
         notes.flags.add("contrast")
     energies = str(header.get("MultienergyCTAcquisition") or "").strip().upper() == "YES"
     if energies or any(kind.startswith(MULTI_ENERGY) for kind in kinds):
         notes.flags.add("multi_energy")
+
+
+def contrast_given(slices: list[Slice]) -> bool | None:
+    """Whether a contrast agent was given; None where the headers do not say it.
+
+    An empty ContrastBolusAgent says nothing: profiles of anonymisation (PS3.15 E) blank it, whatever it was.
+    """
+    administered = {str(item.header.get("ContrastBolusAgentAdministered") or "") for item in slices} - {""}
+    if administered:  # of enhanced CT, in each frame: an agent may be named that other frames had
+        return "YES" in administered
+    agents = {str(item.header.get("ContrastBolusAgent") or "").strip().upper() for item in slices} - {""}
+    if agents - NO_AGENT or any(item.header.get("ContrastBolusAgentSequence") for item in slices):
+        return True
+    return False if agents else None
 
 
 def _note_ends(slices: list[Slice], notes: Notes) -> None:

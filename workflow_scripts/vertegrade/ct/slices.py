@@ -58,6 +58,7 @@ CHOICE = [
     "LossyImageCompression",
     "BurnedInAnnotation",
     "MultienergyCTAcquisition",
+    "ContrastBolusAgentSequence",
 ]
 # What distinguishes passes over the patient (ct/passes.py).
 PASS = [

@@ -110,7 +110,7 @@ def _finding(vertebra: dict[str, Any], graded: dict[str, Any], fracture_grade: i
         tracking_uid=uid_of("vertegrade/track", series_uid, level),
         evaluable=evaluable,
         numbers=tuple(_numbers(vertebra, graded, evaluable)),
-        coded=(*coded, *_no_attenuation(vertebra), *(Coded("flag", note_code(flag)) for flag in vertebra["flags"])),
+        coded=(*coded, *_of_attenuation(vertebra), *(Coded("flag", note_code(flag)) for flag in vertebra["flags"])),
         points_mm=None if points is None else np.array([points[name] for name in POINTS], dtype=np.float64),
     )
 
@@ -128,9 +128,12 @@ def _not_evaluable(reason: str) -> list[Coded]:
     return [*found, Coded("why-not", note_code(reason))] if reason else found
 
 
-def _no_attenuation(vertebra: dict[str, Any]) -> list[Coded]:
-    reason = vertebra["trabecular_hu_reason"]
-    return [Coded("no-attenuation", note_code(reason))] if reason else []
+def _of_attenuation(vertebra: dict[str, Any]) -> list[Coded]:
+    """Why no HU are given, or what is to be known of them."""
+    reason, note = vertebra["trabecular_hu_reason"], vertebra["trabecular_hu_note"]
+    if reason:
+        return [Coded("no-attenuation", note_code(reason))]
+    return [Coded("attenuation-note", code(note.replace("_", "-")))] if note else []
 
 
 def _numbers(vertebra: dict[str, Any], graded: dict[str, Any], evaluable: bool) -> Iterator[Number]:

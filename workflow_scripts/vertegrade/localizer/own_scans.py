@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from vertegrade.annotations.masks import body_centres, read_mask
+from vertegrade.annotations.masks import body_centres
 from vertegrade.annotations.mosmed import MosmedError, agreed_points
+from vertegrade.annotations.tools import given_mask
 from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
@@ -17,13 +18,18 @@ from vertegrade.spine.morphometry import measure_mask
 from vertegrade.tables import CENTRE_COLUMNS, POINT_COLUMNS, POINTS, centres_of, points_of
 
 BEYOND_MM = 4.0
+# The gaps by default: what a user allows where landmarks are given is not to change what is learnt.
+DEFAULT = LocalizeSettings()
 UNKNOWN = np.full((len(POINTS), 3), np.nan)
 
 
-def own_scan(row: ScanRow, volume: Volume, axcodes: str) -> tuple[Volume, pd.DataFrame]:
+def own_scan(
+    row: ScanRow, volume: Volume, axcodes: str, settings: LocalizeSettings = DEFAULT
+) -> tuple[Volume, pd.DataFrame]:
     """The slices of the longest run of neighbouring known bodies, and these bodies, as the networks' samples need them.
 
     axcodes: where columns and rows of the scan's pixel arrays run (`mosmed.stack_affine`); only points need it.
+    settings: whose labels a mask has.
     The table has vertebra, centre, six points (NaN where unknown) and complete (the points are known). What lies beyond
     the run is cut off, because an annotation may leave vertebrae out: nothing can be learnt there.
     Refused: files that cannot be read or do not fit the scan; `annotation_misfit`: bodies outside the scan or at
@@ -33,7 +39,7 @@ def own_scan(row: ScanRow, volume: Volume, axcodes: str) -> tuple[Volume, pd.Dat
     if kind == "points":
         bodies = _bodies_of_points(path, volume, axcodes)
     elif kind == "mask":
-        bodies = _bodies_of_mask(path, volume)
+        bodies = _bodies_of_mask(path, volume, settings)
     else:
         centres = read_centroids(path, volume.hu.shape, volume.affine)
         bodies = _table({label: (at, UNKNOWN) for label, at in centres.items() if np.isfinite(at).all()})
@@ -53,9 +59,9 @@ def _bodies_of_points(path: str, volume: Volume, axcodes: str) -> pd.DataFrame:
     return _table({label: (six.mean(axis=0), six) for label, six in points.items()})
 
 
-def _bodies_of_mask(path: str, volume: Volume) -> pd.DataFrame:
-    """Bodies of a mask of VerSe labels on the scan's grid; their six points are measured on it."""
-    labels = read_mask(path, volume.hu.shape, volume.affine)
+def _bodies_of_mask(path: str, volume: Volume, settings: LocalizeSettings) -> pd.DataFrame:
+    """Bodies of a label mask on the scan's grid; their six points are measured on it."""
+    labels = given_mask(path, volume, settings)
     bodies = {}
     for label, body in body_centres(labels, volume.affine, path, volume.hu).items():
         measure = measure_mask(labels, volume.affine, label)
@@ -82,8 +88,7 @@ def _sound(bodies: pd.DataFrame, volume: Volume, path: str) -> pd.DataFrame:
     voxels = mm_to_voxel(volume.affine, centres)
     inside = ((voxels > -0.5) & (voxels < np.array(volume.hu.shape) - 0.5)).all(axis=1)
     labels = bodies["vertebra"].to_numpy()
-    # The gaps by default: what a user allows where landmarks are given is not to change what is learnt.
-    wrong = implausible(dict(zip(labels[inside], centres[inside], strict=True)), LocalizeSettings())
+    wrong = implausible(dict(zip(labels[inside], centres[inside], strict=True)), DEFAULT)
     sound = inside & ~np.isin(labels, wrong)
     if sound.sum() < min(2, len(bodies)):
         raise Refused(

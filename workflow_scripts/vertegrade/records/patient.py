@@ -20,6 +20,7 @@ DECIMALS = 6
 SCAN_NUMBERS = ("slices", "slice_spacing_mm", "slice_thickness_mm", "pixel_mm")
 SCAN_TEXTS = ("scan_id", "state", "reason", "manufacturer", "kernel")
 GRADE_NUMBERS = ("severity", "severity_low", "severity_high", "p_fracture", "novelty")
+CURVES = ("kyphosis", "lordosis", "scoliosis")
 
 Key = tuple[str, int]
 Row = dict[str, Any]
@@ -103,13 +104,15 @@ def _vertebra(row: Row, grade: Row | None, measured: Row | None, predictions: Ma
 
 
 def _beside(measured: Row | None, flags: list[str]) -> dict[str, Any]:
-    """Trabecular HU, the disc below, the slip on the next vertebra. No HU of what is unlike the training."""
-    found: dict[str, Any] = {"trabecular_hu": None, "disc_below": None, "slip": None}
+    """Trabecular HU with what to know of them, the disc below, the slip on the next vertebra. No HU of what is unlike
+    the training."""
+    found: dict[str, Any] = {"trabecular_hu": None, "trabecular_hu_note": "", "disc_below": None, "slip": None}
     if measured is None:
         return found | {"trabecular_hu_reason": "not_measured"}
     reason = "unlike_training" if "unlike_training" in flags else measured["hu_reason"]
     if not reason:
         found["trabecular_hu"] = _with_error(measured, "trabecular_hu", "trabecular_hu_error")
+        found["trabecular_hu_note"] = measured["hu_note"]
     discs = {name: _with_error(measured, f"disc_{name}_mm", f"disc_{name}_error_mm") for name in HEIGHTS}
     if None not in discs.values():
         found |= {"disc_below": discs, "slip": _with_error(measured, "slip_mm", "slip_error_mm")}
@@ -118,8 +121,7 @@ def _beside(measured: Row | None, flags: list[str]) -> dict[str, Any]:
 
 def _curves(measured: Row | None) -> dict[str, Any]:
     """Angles of a scan's curves in degrees."""
-    names = ("kyphosis", "lordosis", "scoliosis")
-    return {name: _with_error(measured, f"{name}_deg", f"{name}_error_deg") if measured else None for name in names}
+    return {name: _with_error(measured, f"{name}_deg", f"{name}_error_deg") if measured else None for name in CURVES}
 
 
 def _with_error(row: Row, name: str, error: str) -> dict[str, float | None] | None:

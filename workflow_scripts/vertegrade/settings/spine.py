@@ -18,6 +18,12 @@ class LocalizeSettings(Section):
         "command line of the tool that you have installed with its weights (docs/how-to/external-tools.md); nothing "
         "is downloaded.",
     )
+    mask_labels: Literal["verse", "totalsegmentator"] = setting(
+        "verse",
+        "Whose labels the masks of the sample sheet have, where they are read (`provided`, and train_localizer). "
+        "`totalsegmentator`: a label map of its class map `total`, version 2; what is no vertebra in it is left out. "
+        "SPINEPS has VerSe's labels.",
+    )
     weights: PlainPath = setting(
         "",
         "Folder of the networks of `learned` (centreline.safetensors, vertebrae.safetensors). Empty: those that ship "

@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from vertegrade.annotations.masks import Body, body_centres, read_mask
-from vertegrade.annotations.tools import tool_mask
+from vertegrade.annotations.masks import Body, body_centres
+from vertegrade.annotations.tools import given_mask, tool_mask
 from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.volume import Volume, mm_to_voxel
@@ -52,7 +52,7 @@ def provided_landmarks(
     taken from the mask; where there is none, the vertebra gets no row and `notes` a flag.
     Refused: nothing given, files unreadable or on another grid, labels unknown or twice, all centres outside.
     """
-    mask = read_mask(row.mask, volume.hu.shape, volume.affine) if row.mask else None
+    mask = given_mask(row.mask, volume, settings) if row.mask else None
     if row.centroids:
         bodies = _bodies_at_centroids(row, volume, mask, notes or Notes())
     elif mask is not None:
@@ -142,7 +142,9 @@ def tool_landmarks(row: ScanRow, volume: Volume, settings: LocalizeSettings, dev
         nib.save(image, mask)
         given = replace(row, mask=str(mask), centroids="")
         try:
-            return provided_landmarks(given, volume, settings).assign(source=settings.method)
+            return provided_landmarks(given, volume, settings.model_copy(update={"mask_labels": "verse"})).assign(
+                source=settings.method
+            )
         except Refused as refusal:
             text = refusal.message.replace(str(mask), f"scan {row.scan_id}: the mask of {settings.method}")
             raise Refused(refusal.reason, text) from refusal

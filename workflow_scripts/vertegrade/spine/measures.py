@@ -22,9 +22,15 @@ from vertegrade.tables import (
     points_of,
 )
 
+CONTRAST_UNKNOWN = "contrast_unknown"
 
-def spine_measures(landmarks: pd.DataFrame, volume_of: Callable[[str], Volume]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """SPINE_MEASURES and SPINE_CURVES of a shard's LANDMARKS. volume_of: the volume of a scan by its id.
+
+def spine_measures(
+    landmarks: pd.DataFrame, volume_of: Callable[[str], Volume], contrast_known: Callable[[str], bool]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """SPINE_MEASURES and SPINE_CURVES of a shard's LANDMARKS.
+
+    volume_of: the volume of a scan by its id. contrast_known: whether its source says if contrast was given.
 
     Vertebrae that are neither evaluable nor `not_graded` have no measures: their points or places are in doubt.
     """
@@ -35,7 +41,7 @@ def spine_measures(landmarks: pd.DataFrame, volume_of: Callable[[str], Volume]) 
         sound = sound.iloc[order].reset_index(drop=True)
         if sound.empty:
             continue
-        bodies += _bodies(sound, volume_of(str(scan_id)))
+        bodies += _bodies(sound, volume_of(str(scan_id)), "" if contrast_known(str(scan_id)) else CONTRAST_UNKNOWN)
         curves.append({"patient_id": sound["patient_id"].iloc[0], "scan_id": str(scan_id)} | curves_of(sound))
     if not bodies:
         return empty_table(SPINE_MEASURES), empty_table(SPINE_CURVES)
@@ -43,15 +49,20 @@ def spine_measures(landmarks: pd.DataFrame, volume_of: Callable[[str], Volume]) 
     return check_table(named, SPINE_MEASURES, "measures"), check_table(pd.DataFrame(curves), SPINE_CURVES, "curves")
 
 
-def _bodies(rows: pd.DataFrame, volume: Volume) -> list[dict[str, Any]]:
-    """Rows of SPINE_MEASURES of one scan's sound LANDMARKS, from head to feet."""
+def _bodies(rows: pd.DataFrame, volume: Volume, note: str) -> list[dict[str, Any]]:
+    """Rows of SPINE_MEASURES of one scan's sound LANDMARKS, from head to feet. note: what goes with HU."""
     points = points_of(rows)
     sds = rows.reindex(columns=POINT_SD_COLUMNS).to_numpy(np.float64)
     flags = doubt_of(rows)["flags"]
     found: list[dict[str, Any]] = []
     for row, (patient, scan, label) in enumerate(rows[["patient_id", *KEY]].itertuples(index=False)):
         bone = trabecular_attenuation(volume, points[row], str(flags.iloc[row]))
-        about = {"trabecular_hu": bone.hu, "trabecular_hu_error": bone.error_hu, "hu_reason": bone.reason}
+        about: dict[str, Any] = {
+            "trabecular_hu": bone.hu,
+            "trabecular_hu_error": bone.error_hu,
+            "hu_reason": bone.reason,
+        }
+        about["hu_note"] = "" if bone.reason else note
         found.append({"patient_id": patient, "scan_id": scan, "vertebra": label} | about)
     for upper, lower in neighbours(rows["vertebra"].to_numpy(int)):
         if np.isfinite(points[[upper, lower]]).all():

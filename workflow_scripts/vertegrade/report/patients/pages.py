@@ -24,6 +24,7 @@ from vertegrade.report.montage import GRADE_COLOURS
 from vertegrade.report.patients import words
 from vertegrade.report.patients.findings import Patient, Scan, Vertebra
 from vertegrade.report.patients.follow_up import Comparison
+from vertegrade.report.patients.measures import measured_of
 from vertegrade.report.patients.pictures import Pictures
 from vertegrade.report.patients.spine import Overlay, overlay
 from vertegrade.report.plain_words import flag_meaning, flag_text
@@ -85,12 +86,18 @@ def patient_page(
     pictures: Pictures,
     about: About,
     compared: Sequence[Comparison] = (),
+    record: Mapping[str, Any] | None = None,
 ) -> str:
     """The page of one patient.
 
-    landmarks: LANDMARKS, at least those of the patient's scans. compared: these, each with an earlier one.
+    landmarks: LANDMARKS, at least those of the patient's scans. compared: these, each with an earlier one. record: the
+    patient's (`records.patient`), for what was measured beside the heights; None to show nothing of it.
     """
-    scans = [_scan(n, scan, landmarks, pictures, about) for n, scan in enumerate(patient.scans)]
+    measured = {scan["scan_id"]: measured_of(scan) for scan in record["scans"]} if record else {}
+    scans = [
+        _scan(n, scan, landmarks, pictures, about) | {"measured": measured.get(scan.id)}
+        for n, scan in enumerate(patient.scans)
+    ]
     told = words.told_of(patient, about.fracture_grade)
     fractured = bool(patient.fractured(about.fracture_grade))
     return _template("patient.html.j2").render(
