@@ -43,6 +43,12 @@ def test_scans_that_could_not_be_read_are_counted_with_their_reason() -> None:
     }
 
 
+def test_scans_of_patients_without_labels_are_counted_too() -> None:
+    scores, labels, splits = cohort(np.linspace(0.1, 0.8, 8))
+    counts = scan_metrics(scores, labels[labels["patient_id"] != "v0"], splits, SETTINGS, 1, 0)["scans"]
+    assert counts["validation"] == {"scans": 10, "not_evaluable": {"no_canal": 1}}  # the lost scan is of v0
+
+
 def test_the_worst_patch_is_a_reading_of_its_own() -> None:
     found = scan_metrics(*cohort(np.linspace(0.1, 0.8, 8)), SETTINGS, 1, 0)["networks"]["ensemble"]
     assert found["p_worst_patch"]["test"]["auc"]["value"] == 0.0

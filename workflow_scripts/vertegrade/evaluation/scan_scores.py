@@ -30,15 +30,14 @@ def scan_metrics(
     """Metrics by network and reading. scores: SCAN_SCORES. A patient is as fractured as the worst labelled vertebra.
 
     Each has `threshold` and, of the test split, `auc`, `pr_auc`, `sensitivity` and `specificity` with intervals
-    (`bootstrap.estimate`); the last two are null where there is no threshold. `scans`: of either split how many, and
-    how many could not be read, by reason.
+    (`bootstrap.estimate`); the last two are null where there is no threshold. `scans`: of each split how many, and how
+    many could not be read, by reason; also those of patients without labels.
     """
     usable = labels[labels["usable"]]
     truth = (usable["genant_grade"] >= fracture_grade).groupby(usable["patient_id"]).any()
     table = scores.merge(splits[["patient_id", "split"]], on="patient_id", how="left", validate="many_to_one")
-    table = table[table["patient_id"].isin(truth.index)]
     networks = {}
-    for network, own in table.groupby("network", sort=True):
+    for network, own in table[table["patient_id"].isin(truth.index)].groupby("network", sort=True):
         networks[str(network)] = {reading: _metrics(own, reading, truth, settings, seed) for reading in READINGS}
     return {"fracture_grade": fracture_grade, "networks": networks, "scans": _counts(table)}
 
