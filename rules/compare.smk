@@ -9,6 +9,11 @@ rule compare_methods:
     """Compare all methods on the test vertebrae that each of them graded, with paired intervals."""
     input:
         predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        scan_scores=(
+            expand("<results>/scores/seq2seq/{shard}_scans.parquet", shard=SHARDS)
+            if "seq2seq" in METHODS
+            else []
+        ),
         labels="<results>/cohort/labels.parquet",
         splits="<results>/cohort/splits.tsv",
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),

@@ -86,7 +86,7 @@ FEEDS = {
     "straight_spines": "score_seq2seq",
     "straight_spines_virtual": "",
     "train_seq2seq": "score_seq2seq",
-    "score_seq2seq": "calibrate_scores grade_scores evaluate_seq2seq",
+    "score_seq2seq": "calibrate_scores grade_scores evaluate_seq2seq compare_methods",
     "score_seq2seq_virtual": "",
     "evaluate_seq2seq": "",
     "calibrate_scores": "grade_scores",

@@ -34,6 +34,7 @@ from vertegrade.tables import (
     LATENTS,
     MEASUREMENTS,
     PREDICTIONS,
+    SCAN_SCORES,
     SCANS,
     SPINES,
     VERTEBRA_TABLE,
@@ -244,10 +245,11 @@ def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
     names = ("comparison.csv", "cases.parquet", "left_out.csv", "groups.csv", "cost.csv")
     comparison, cases, left_out, groups, cost = (empty.out(name) for name in names)
     predictions = [empty.predictions(method) for method in METHODS]
+    scores = write(empty.folder / "scores.parquet", none_of(SCAN_SCORES), SCAN_SCORES)
     of_groups = {"cases": cases, "scans": [empty.states], "crops": [empty.crops], "appearance": [empty.appearance]}
     empty.run(
         "compare_methods",
-        empty.tables() | {"predictions": predictions},
+        empty.tables() | {"predictions": predictions, "scan_scores": [scores]},
         {"comparison": comparison, "cases": cases, "left_out": left_out},
         sections=["evaluation", "grading.fracture_grade"],
         params={"methods": METHODS},

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from vertegrade.evaluation.comparison.figure import methods_of
-from vertegrade.evaluation.comparison.tables import PATIENTS, THIS_RUN, VERTEBRAE
+from vertegrade.evaluation.comparison.figure import label_of, methods_of
+from vertegrade.evaluation.comparison.tables import PATIENTS, THIS_RUN, VERTEBRAE, WHOLE_SCAN
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import REASONS
@@ -74,6 +74,7 @@ def comparison_page(of: Compared, confidence: float, phantom: bool) -> str:
                 }
                 for unit, name in ((VERTEBRAE, "Vertebrae"), (PATIENTS, "Patients"))
             ],
+            whole_scan=label_of(WHOLE_SCAN) if WHOLE_SCAN in methods_of(table, PATIENTS) else "",
             figure=data_uri(of.figure),
             left_out=left_out_rows(of.left_out, MEANINGS),
             published=published(table),

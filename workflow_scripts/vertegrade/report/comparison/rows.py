@@ -58,7 +58,7 @@ def _columns(unit: str, comparison: pd.DataFrame, pairs: bool = False) -> list[t
 def method_rows(unit: str, comparison: pd.DataFrame) -> list[dict[str, Any]]:
     """The run's methods, then papers that report one of the columns."""
     columns, cells = _columns(unit, comparison), cells_of(comparison)
-    rows = [_row(label_of(name), cells, (name, ""), unit, columns) for name in methods_of(comparison)]
+    rows = [_row(label_of(name), cells, (name, ""), unit, columns) for name in methods_of(comparison, unit)]
     others = comparison[(comparison["data"] == OTHER_DATA) & (comparison["unit"] == unit)]
     for system, figures in others.groupby("method", sort=False):
         values = dict(zip(figures["figure"], figures["value"], strict=True))
