@@ -127,6 +127,11 @@ rule compare:
         groups="<results>/compare/groups.csv",
         predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        seq2seq=(
+            "<results>/evaluation/seq2seq/patients.json"
+            if "seq2seq" in METHODS
+            else []
+        ),
         challenge=OWN_CHALLENGE if os.path.isfile(OWN_CHALLENGE) else [],
         applied=applied_files(),
         calibrator=f"{MODEL}/grading/{MAIN}/calibrator.json" if applied_files() else [],

@@ -11,7 +11,7 @@ from vertegrade.evaluation.comparison.figure import comparison_figure
 from vertegrade.evaluation.comparison.groups import Acquired, groups_table
 from vertegrade.evaluation.comparison.measures import comparison_table
 from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, METHOD_COST, SEQ2SEQ, VERTEBRAE
-from vertegrade.evaluation.scan_scores import whole_scans
+from vertegrade.evaluation.scan_scores import scan_metrics, whole_scans
 from vertegrade.grading.appearance import LENGTH
 from vertegrade.plotting import save_figure
 from vertegrade.report.comparison.page import Compared, comparison_page
@@ -84,4 +84,5 @@ def with_seq2seq(drawn: Path) -> Compared:
     table = comparison_table(cases, SETTINGS, 1, 7, scans)
     groups = groups_table(cases_table(cases), ACQUIRED, SETTINGS, 1, 7)
     save_figure(comparison_figure(table, LEARNING, groups, "phantoms"), drawn / "seq2seq.svg")
-    return Compared(table, left_out_table(cases), LEARNING, groups, COST, CHALLENGES, drawn / "seq2seq.svg")
+    counts = scan_metrics(scores, *labelled, SETTINGS, 1, 7)["scans"]
+    return Compared(table, left_out_table(cases), LEARNING, groups, COST, CHALLENGES, drawn / "seq2seq.svg", counts)

@@ -22,7 +22,7 @@ from vertegrade.evaluation.comparison.tables import (
 from vertegrade.plotting import save_figure
 from vertegrade.report.comparison.beside import cost_rows
 from vertegrade.report.comparison.page import Compared, comparison_page
-from vertegrade.report.comparison.rows import method_rows, pair_rows
+from vertegrade.report.comparison.rows import method_rows, pair_rows, unread_text
 from vertegrade.tables import empty_table
 
 NO_LEARNING = empty_table(LEARNING_CURVE)
@@ -98,6 +98,22 @@ def page_of_two(folder: Path) -> str:
     """The page without seq2seq."""
     draw(folder, "svg")
     return page_of(folder)
+
+
+def test_scans_that_seq2seq_could_not_evaluate_are_told_with_their_reasons(tmp_path: Path) -> None:
+    counts = {
+        "test": {"scans": 9, "not_evaluable": {"no_canal": 1}},
+        "train": {"scans": 20, "not_evaluable": {"no_canal": 2, "spine_outside_scan": 1}},
+    }
+    assert unread_text(counts) == (
+        "Seq2seq could evaluate 25 of 29 scans of all splits, and not: no canal (3), spine outside scan (1)."
+    )
+    assert unread_text({"test": counts["test"] | {"not_evaluable": {}}}).endswith(
+        "evaluate 9 of 9 scans of all splits."
+    )
+    page = comparison_page(with_seq2seq(tmp_path), 0.95, True)
+    assert "Seq2seq could evaluate 27 of 28 scans of all splits, and not: no canal (1)." in page
+    assert "could evaluate" not in page_of_two(tmp_path)
 
 
 def matplotlib_text(figure: Figure) -> str:

@@ -34,6 +34,8 @@ def test_with_seq2seq_whole_scans_are_compared_and_counted(tmp_path: Path) -> No
     text = run.stdout + run.stderr
     jobs = dict(re.findall(r"^rule (\w+):\n((?: .*\n)+)", text, re.MULTILINE))
     assert re.search(r"scores/seq2seq/\w+_scans\.parquet", jobs["compare_methods"]), text
+    assert "evaluation/seq2seq/patients.json" in jobs["compare"]
+    assert "evaluate_seq2seq" not in planned(tmp_path, "compare")
 
 
 def test_the_comparison_without_labels_says_what_is_missing(tmp_path: Path) -> None:
