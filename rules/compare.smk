@@ -9,6 +9,11 @@ rule compare_methods:
     """Compare all methods on the test vertebrae that each of them graded, with paired intervals."""
     input:
         predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
+        scan_scores=(
+            expand("<results>/scores/seq2seq/{shard}_scans.parquet", shard=SHARDS)
+            if "seq2seq" in METHODS
+            else []
+        ),
         labels="<results>/cohort/labels.parquet",
         splits="<results>/cohort/splits.tsv",
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
@@ -122,6 +127,11 @@ rule compare:
         groups="<results>/compare/groups.csv",
         predictions=expand("<results>/predictions/{method}.parquet", method=METHODS),
         scans=expand("<results>/landmarks/{shard}_scans.parquet", shard=SHARDS),
+        seq2seq=(
+            "<results>/evaluation/seq2seq/patients.json"
+            if "seq2seq" in METHODS
+            else []
+        ),
         challenge=OWN_CHALLENGE if os.path.isfile(OWN_CHALLENGE) else [],
         applied=applied_files(),
         calibrator=f"{MODEL}/grading/{MAIN}/calibrator.json" if applied_files() else [],

@@ -63,6 +63,7 @@ with run_job(snakemake) as job:
         cost,
         challenges,
         Path(job.output.svg),
+        read_json(job.input.seq2seq)["scans"] if job.input.seq2seq else None,
     )
     confidence = job.settings(EvaluationSettings).confidence
     write_text(job.output.page, comparison_page(compared, confidence, job.params.phantom))

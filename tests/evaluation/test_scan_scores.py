@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vertegrade.evaluation.scan_scores import best_threshold, scan_metrics
+from vertegrade.evaluation.scan_scores import best_threshold, scan_metrics, whole_scans
 from vertegrade.settings.evaluation import EvaluationSettings
 
 SETTINGS = EvaluationSettings(bootstrap_resamples=50)
@@ -43,9 +43,25 @@ def test_scans_that_could_not_be_read_are_counted_with_their_reason() -> None:
     }
 
 
+def test_scans_of_patients_without_labels_are_counted_too() -> None:
+    scores, labels, splits = cohort(np.linspace(0.1, 0.8, 8))
+    counts = scan_metrics(scores, labels[labels["patient_id"] != "v0"], splits, SETTINGS, 1, 0)["scans"]
+    assert counts["validation"] == {"scans": 10, "not_evaluable": {"no_canal": 1}}  # the lost scan is of v0
+
+
 def test_the_worst_patch_is_a_reading_of_its_own() -> None:
     found = scan_metrics(*cohort(np.linspace(0.1, 0.8, 8)), SETTINGS, 1, 0)["networks"]["ensemble"]
     assert found["p_worst_patch"]["test"]["auc"]["value"] == 0.0
+
+
+def test_whole_scans_are_of_test_patients_by_the_worst_scan_that_could_be_read() -> None:
+    scores, labels, splits = cohort(np.linspace(0.1, 0.8, 8))
+    other = scores.assign(network="recurrent-0", p_fracture=0.99)
+    lost = (scores["patient_id"] == "t1").to_numpy()
+    scores = scores.assign(evaluable=scores["evaluable"] & ~lost, p_fracture=scores["p_fracture"].mask(lost))
+    found = whole_scans(pd.concat([scores, other], ignore_index=True), labels, splits, 1)
+    assert found.threshold == pytest.approx(0.5)
+    assert found.p_fracture.to_dict() == pytest.approx({f"t{n}": 0.1 + n / 10 for n in range(8) if n != 1})
 
 
 def test_a_threshold_needs_patients_of_either_kind() -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.synthetic_predictions import make_cohort
+from helpers.synthetic_predictions import make_cohort, scan_scores, unread
 from vertegrade.evaluation.comparison.cases import cases_of, cases_table, left_out_table
 from vertegrade.evaluation.comparison.figure import comparison_figure
 from vertegrade.evaluation.comparison.groups import Acquired, groups_table
 from vertegrade.evaluation.comparison.measures import comparison_table
-from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, METHOD_COST, VERTEBRAE
+from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, METHOD_COST, SEQ2SEQ, VERTEBRAE
+from vertegrade.evaluation.scan_scores import scan_metrics, whole_scans
 from vertegrade.grading.appearance import LENGTH
 from vertegrade.plotting import save_figure
 from vertegrade.report.comparison.page import Compared, comparison_page
@@ -23,7 +24,8 @@ SETTINGS = EvaluationSettings(bootstrap_resamples=50)
 TABLE = comparison_table(CASES, SETTINGS, 1, 7)
 FINDINGS = COHORT.landmarks[KEY].assign(finding="schmorl+short")
 LOOKS = COHORT.crops[PATIENT_KEY].assign(x=[*np.full((len(COHORT.crops), LENGTH), 0.5)])
-GROUPS = groups_table(cases_table(CASES), Acquired(COHORT.scans, COHORT.crops, LOOKS, FINDINGS), SETTINGS, 1, 7)
+ACQUIRED = Acquired(COHORT.scans, COHORT.crops, LOOKS, FINDINGS)
+GROUPS = groups_table(cases_table(CASES), ACQUIRED, SETTINGS, 1, 7)
 LEARNING = pd.DataFrame(
     [
         ("dae", share, draw, labelled, VERTEBRAE, figure, share - 0.01 * draw, "")
@@ -70,3 +72,17 @@ def draw(folder: Path, *suffixes: str) -> None:
 def page_of(drawn: Path, phantom: bool = True) -> str:
     compared = Compared(TABLE, left_out_table(CASES), LEARNING, GROUPS, COST, CHALLENGES, drawn / "comparison.svg")
     return comparison_page(compared, 0.95, phantom)
+
+
+def with_seq2seq(drawn: Path) -> Compared:
+    """What a page with seq2seq shows, which could read no scan of one test patient; the figure is drawn too."""
+    of = {"dae": COHORT.dae, "pca": COHORT.pca, SEQ2SEQ: COHORT.pca.assign(method=SEQ2SEQ)}
+    labelled = COHORT.labels, COHORT.splits
+    scores = unread(scan_scores(COHORT), "P016")
+    scans = whole_scans(scores, *labelled, 1)
+    cases = cases_of(of, COHORT.tables(), scans)
+    table = comparison_table(cases, SETTINGS, 1, 7, scans)
+    groups = groups_table(cases_table(cases), ACQUIRED, SETTINGS, 1, 7)
+    save_figure(comparison_figure(table, LEARNING, groups, "phantoms"), drawn / "seq2seq.svg")
+    counts = scan_metrics(scores, *labelled, SETTINGS, 1, 7)["scans"]
+    return Compared(table, left_out_table(cases), LEARNING, groups, COST, CHALLENGES, drawn / "seq2seq.svg", counts)

@@ -138,7 +138,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
     predictions = [empty.predictions(method) for method in METHODS]
     empty.run(
         "compare_methods",
-        empty.tables() | {"predictions": predictions},
+        empty.tables() | {"predictions": predictions, "scan_scores": []},
         {"comparison": comparison, "cases": empty.out("cases.parquet"), "left_out": empty.out("left_out.csv")},
         sections=["evaluation", "grading.fracture_grade"],
         params={"methods": METHODS},

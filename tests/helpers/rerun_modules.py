@@ -227,7 +227,7 @@ MODULES: dict[str, set[str]] = {
     "evaluation/comparison/delong.py": {"compare_methods"},
     "evaluation/comparison/measures.py": {"compare_methods"},
     "evaluation/comparison/published.py": {"compare_methods"},
-    "evaluation/scan_scores.py": set(),  # of methods that only `methods` asks for
+    "evaluation/scan_scores.py": {"compare_methods"},
     "evaluation/rival.py": {"rivals"},
     "evaluation/warp.py": {"rivals"},
     "evaluation/__init__.py": {

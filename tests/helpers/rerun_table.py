@@ -86,9 +86,9 @@ FEEDS = {
     "straight_spines": "score_seq2seq",
     "straight_spines_virtual": "",
     "train_seq2seq": "score_seq2seq",
-    "score_seq2seq": "calibrate_scores grade_scores evaluate_seq2seq",
+    "score_seq2seq": "calibrate_scores grade_scores evaluate_seq2seq compare_methods",
     "score_seq2seq_virtual": "",
-    "evaluate_seq2seq": "",
+    "evaluate_seq2seq": "",  # and what `compare` asks for
     "calibrate_scores": "grade_scores",
     "grade_scores": "evaluate differences grades figures charts",
     "score_supervised_virtual": "",

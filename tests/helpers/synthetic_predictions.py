@@ -15,6 +15,7 @@ from vertegrade.tables import (
     PATIENT_SPLITS,
     POINT_COLUMNS,
     PREDICTIONS,
+    SCAN_SCORES,
     SCANS,
     check_table,
 )
@@ -164,3 +165,23 @@ def _predictions(
     table.loc[~table["evaluable"], numbers] = np.nan
     table.loc[~table["evaluable"], "grade"] = -1
     return check_table(table, PREDICTIONS, method)
+
+
+def scan_scores(cohort: Cohort, noise: float = 1.5) -> pd.DataFrame:
+    """SCAN_SCORES of the scans that are done: a network that knows nothing, and all together by the worst grade."""
+    rng = np.random.default_rng(0)
+    done = cohort.scans.loc[cohort.scans["state"] == "done", ["patient_id", "scan_id"]]
+    worst = done["scan_id"].map(cohort.labels.groupby("scan_id")["genant_grade"].max()).fillna(0)
+    p = {"recurrent-0": rng.random(len(done)), "ensemble": expit(worst - 1.5 + rng.normal(0, noise, len(done)))}
+    tables = [
+        done.assign(network=name, p_fracture=of, p_worst_patch=1 - of, evaluable=True, reason="")
+        for name, of in p.items()
+    ]
+    return check_table(pd.concat(tables, ignore_index=True), SCAN_SCORES, "scores of scans")
+
+
+def unread(scores: pd.DataFrame, patient: str) -> pd.DataFrame:
+    """The same where no scan of a patient could be read."""
+    lost = scores["patient_id"] == patient
+    nothing = {"p_fracture": np.nan, "p_worst_patch": np.nan, "evaluable": False, "reason": "no_canal"}
+    return scores.assign(**{name: scores[name].mask(lost, value) for name, value in nothing.items()})

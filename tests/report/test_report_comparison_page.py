@@ -7,15 +7,22 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from helpers.comparison_page import CASES, COST, GROUPS, LEARNING, SETTINGS, TABLE, draw, page_of
+from helpers.comparison_page import CASES, COST, GROUPS, LEARNING, SETTINGS, TABLE, draw, page_of, with_seq2seq
 from vertegrade.evaluation.comparison.cases import left_out_table
 from vertegrade.evaluation.comparison.figure import comparison_figure
 from vertegrade.evaluation.comparison.measures import comparison_table
-from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, OTHER_DATA, THIS_RUN, VERTEBRAE
+from vertegrade.evaluation.comparison.tables import (
+    LEARNING_CURVE,
+    OTHER_DATA,
+    PATIENTS,
+    THIS_RUN,
+    VERTEBRAE,
+    WHOLE_SCAN,
+)
 from vertegrade.plotting import save_figure
 from vertegrade.report.comparison.beside import cost_rows
 from vertegrade.report.comparison.page import Compared, comparison_page
-from vertegrade.report.comparison.rows import method_rows
+from vertegrade.report.comparison.rows import method_rows, pair_rows, unread_text
 from vertegrade.tables import empty_table
 
 NO_LEARNING = empty_table(LEARNING_CURVE)
@@ -66,6 +73,47 @@ def test_false_alarms_are_counted_by_finding(drawn: Path) -> None:
     assert f"{alarms['hits']:.0f} of {alarms['n']}: " in page_of(drawn)
     assert "Schmorl&#39;s node" in page_of(drawn)
     assert "Test phantoms." in matplotlib_text(comparison_figure(TABLE, LEARNING, GROUPS, "phantoms"))
+
+
+def test_whole_scans_of_seq2seq_stand_among_the_patients_and_nowhere_else(tmp_path: Path) -> None:
+    compared = with_seq2seq(tmp_path)
+    page, name = comparison_page(compared, 0.95, True), "Seq2seq, whole scan"
+    table = compared.comparison
+    auc = table[(table["method"] == WHOLE_SCAN) & (table["figure"] == "auc") & (table["minus"] == "")].iloc[0]
+    (row,) = [row for row in method_rows(PATIENTS, table) if row["name"] == name]
+    assert row["cells"][0].startswith(f"{auc['value']:.3f}")
+    assert [row["name"] for row in pair_rows(PATIENTS, table)][2:] == [
+        f"DAE − {name}", "PCA − Seq2seq", f"PCA − {name}", f"Seq2seq − {name}"
+    ]  # fmt: skip
+    assert name not in str([*method_rows(VERTEBRAE, table), *pair_rows(VERTEBRAE, table)])
+    assert page.count(f'<th scope="row">{name}</th>') == 1
+    assert f"<em>{name}</em> is what the networks say of the whole scan" in page
+    assert "<em>Seq2seq" not in page_of_two(tmp_path)
+    panels = comparison_figure(table, LEARNING, compared.groups, "phantoms").axes[:6]
+    drawn = [axes.get_title(loc="left") for axes in panels if name in [t.get_text() for t in axes.get_yticklabels()]]
+    assert drawn == ["AUC, patients"]
+
+
+def page_of_two(folder: Path) -> str:
+    """The page without seq2seq."""
+    draw(folder, "svg")
+    return page_of(folder)
+
+
+def test_scans_that_seq2seq_could_not_evaluate_are_told_with_their_reasons(tmp_path: Path) -> None:
+    counts = {
+        "test": {"scans": 9, "not_evaluable": {"no_canal": 1}},
+        "train": {"scans": 20, "not_evaluable": {"no_canal": 2, "spine_outside_scan": 1}},
+    }
+    assert unread_text(counts) == (
+        "Seq2seq could evaluate 25 of 29 scans of all splits, and not: no canal (3), spine outside scan (1)."
+    )
+    assert unread_text({"test": counts["test"] | {"not_evaluable": {}}}).endswith(
+        "evaluate 9 of 9 scans of all splits."
+    )
+    page = comparison_page(with_seq2seq(tmp_path), 0.95, True)
+    assert "Seq2seq could evaluate 27 of 28 scans of all splits, and not: no canal (1)." in page
+    assert "could evaluate" not in page_of_two(tmp_path)
 
 
 def matplotlib_text(figure: Figure) -> str:

@@ -35,6 +35,7 @@ from vertegrade.tables import (
     LATENTS,
     MEASUREMENTS,
     PREDICTIONS,
+    SCAN_SCORES,
     SCANS,
     SPINES,
     VERTEBRA_TABLE,
@@ -246,10 +247,12 @@ def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
     names = ("comparison.csv", "cases.parquet", "left_out.csv", "groups.csv", "cost.csv")
     comparison, cases, left_out, groups, cost = (empty.out(name) for name in names)
     predictions = [empty.predictions(method) for method in METHODS]
+    scores = write(empty.folder / "scores.parquet", none_of(SCAN_SCORES), SCAN_SCORES)
+    write_json(empty.out("patients.json"), {"scans": {}})
     of_groups = {"cases": cases, "scans": [empty.states], "crops": [empty.crops], "appearance": [empty.appearance]}
     empty.run(
         "compare_methods",
-        empty.tables() | {"predictions": predictions},
+        empty.tables() | {"predictions": predictions, "scan_scores": [scores]},
         {"comparison": comparison, "cases": cases, "left_out": left_out},
         sections=["evaluation", "grading.fracture_grade"],
         params={"methods": METHODS},
@@ -262,6 +265,7 @@ def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
     )
     page, svg, pdf = (empty.out(f"comparison.{suffix}") for suffix in ("html", "svg", "pdf"))
     read = {"comparison": comparison, "left_out": left_out, "groups": groups, "predictions": predictions}
+    read |= {"seq2seq": empty.out("patients.json")}
     empty.run(
         "compare",
         read | {"scans": [empty.states], "learning": [], "challenge": [], "applied": [], "calibrator": []},
@@ -269,7 +273,9 @@ def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
         sections=["evaluation.confidence"],
         params={"methods": METHODS, "phantom": False},
     )
-    assert "0 vertebrae (0 fractured) of 0 patients" in Path(page).read_text(encoding="utf-8")
+    text = Path(page).read_text(encoding="utf-8")
+    assert "0 vertebrae (0 fractured) of 0 patients" in text
+    assert "could evaluate 0 of 0 scans" in text
 
 
 def test_a_cohort_of_which_nothing_is_left_has_pages_all_the_same(empty: Cohort) -> None:

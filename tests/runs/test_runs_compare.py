@@ -29,6 +29,15 @@ def test_the_comparison_is_no_default_and_grades_with_every_method(tmp_path: Pat
     assert planned(tmp_path) & RULES == {"compare_methods"}  # the headline of the cohort's page
 
 
+def test_with_seq2seq_whole_scans_are_compared_and_counted(tmp_path: Path) -> None:
+    run = snakemake(tmp_path, "-n", "compare", config={"methods": ["dae", "pca", "keypoints", "seq2seq"]})
+    text = run.stdout + run.stderr
+    jobs = dict(re.findall(r"^rule (\w+):\n((?: .*\n)+)", text, re.MULTILINE))
+    assert re.search(r"scores/seq2seq/\w+_scans\.parquet", jobs["compare_methods"]), text
+    assert "evaluation/seq2seq/patients.json" in jobs["compare"]
+    assert "evaluate_seq2seq" not in planned(tmp_path, "compare")
+
+
 def test_the_comparison_without_labels_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text("scan_id,patient_id,path\ns0,p0,s0.nii.gz\n")
     run = snakemake(tmp_path, "-n", "compare", config={"cohort": {"sheet": str(tmp_path / "sheet.csv")}})

@@ -1,4 +1,7 @@
-"""Which vertebrae are compared: labelled ones of the test split that every method graded."""
+"""Which vertebrae are compared: labelled ones of the test split that every method graded.
+
+Where whole scans are scored too, their patients must have such a score: all rows are of the same patients.
+"""
 
 from collections.abc import Mapping
 
@@ -8,15 +11,17 @@ import pandas as pd
 from vertegrade.evaluation.cases import Cohort, EvaluationError, check_method, labelled_cases, split_cases
 from vertegrade.evaluation.comparison.tables import COMPARED_CASES, LEFT_OUT
 from vertegrade.evaluation.metrics import Flags
+from vertegrade.evaluation.scan_scores import WholeScans
 from vertegrade.tables import KEY, check_table
 
 Cases = Mapping[str, pd.DataFrame]
 
 
-def cases_of(predictions: Cases, cohort: Cohort) -> dict[str, pd.DataFrame]:
+def cases_of(predictions: Cases, cohort: Cohort, scans: WholeScans | None = None) -> dict[str, pd.DataFrame]:
     """`labelled_cases` of the test split by method, with the column `compared`: the same rows in the same order.
 
-    predictions: PREDICTIONS by method. EvaluationError where tables do not fit, or there is no method.
+    predictions: PREDICTIONS by method. scans: of the sequence model among them; no vertebra of a patient without a
+    score is compared. EvaluationError where tables do not fit, or there is no method.
     """
     if not predictions:
         raise EvaluationError("there is no method to compare")
@@ -24,6 +29,8 @@ def cases_of(predictions: Cases, cohort: Cohort) -> dict[str, pd.DataFrame]:
         check_method(table, method)
     cases = {name: split_cases(labelled_cases(table, cohort), "test") for name, table in predictions.items()}
     compared = np.logical_and.reduce([_graded(table) for table in cases.values()])
+    if scans is not None:
+        compared &= next(iter(cases.values()))["patient_id"].isin(scans.p_fracture.index).to_numpy(bool)
     return {name: table.assign(compared=compared) for name, table in cases.items()}
 
 

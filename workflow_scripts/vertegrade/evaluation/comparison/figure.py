@@ -9,7 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vertegrade.evaluation.comparison.tables import OTHER_DATA, PATIENTS, THIS_RUN, VERTEBRAE
+from vertegrade.evaluation.comparison.tables import (
+    OTHER_DATA,
+    PATIENTS,
+    SEQ2SEQ,
+    THIS_RUN,
+    VERTEBRAE,
+    WHOLE_SCAN,
+)
 from vertegrade.methods import METHODS
 from vertegrade.plotting import COLOURS, NOTICE, STYLE
 
@@ -65,6 +72,8 @@ def group_text(kind: str, group: str) -> str:
 
 def label_of(method: str) -> str:
     """A method as people write it; other names stay."""
+    if method == WHOLE_SCAN:
+        return f"{METHODS[SEQ2SEQ].label}, whole scan"
     return METHODS[method].label if method in METHODS else method
 
 
@@ -82,7 +91,8 @@ def comparison_figure(comparison: pd.DataFrame, learning: pd.DataFrame, groups: 
     methods = methods_of(comparison)
     papers = max(int((_rows(comparison, panel)["data"] == OTHER_DATA).sum()) for panel in PANELS)
     most = max(len(set(groups.loc[groups["kind"].isin(kinds), "group"])) for _, kinds, _ in GROUPS)
-    dots = Row(3, 0.3 * (len(methods) + papers), 1.4, 0.35)
+    lines_of_dots = len(methods_of(comparison, PATIENTS)) + papers  # patients: also whole scans
+    dots = Row(3, 0.3 * lines_of_dots, 1.4, 0.35)
     rows = [
         dots,
         dots,
@@ -91,7 +101,7 @@ def comparison_figure(comparison: pd.DataFrame, learning: pd.DataFrame, groups: 
     ]
     with matplotlib.rc_context(STYLE):
         figure, lines = _laid_out(rows)
-        draw_panels([*lines[0], *lines[1]], comparison, methods, papers)
+        draw_panels([*lines[0], *lines[1]], comparison, lines_of_dots)
         if len(learning):
             draw_curves(lines[2], learning, methods)
         if most:
@@ -126,17 +136,17 @@ def _laid_out(rows: list[Row]) -> tuple[Figure, list[list[Axes]]]:
     return figure, lines
 
 
-def methods_of(comparison: pd.DataFrame) -> list[str]:
-    """The run's methods in the order of the table."""
-    rows = comparison[(comparison["data"] == THIS_RUN) & (comparison["minus"] == "")]
-    return list(dict.fromkeys(rows["method"]))
+def methods_of(comparison: pd.DataFrame, unit: str = VERTEBRAE) -> list[str]:
+    """The run's methods in the order of the table; of patients also WHOLE_SCAN, where it was scored."""
+    own = (comparison["data"] == THIS_RUN) & (comparison["minus"] == "") & (comparison["unit"] == unit)
+    return list(dict.fromkeys(comparison.loc[own, "method"]))
 
 
-def draw_panels(panels: list[Axes], comparison: pd.DataFrame, methods: list[str], papers: int) -> None:
-    """PANELS, each with room for all methods and as many papers."""
+def draw_panels(panels: list[Axes], comparison: pd.DataFrame, lines: int) -> None:
+    """PANELS, each with room for so many lines of methods and papers."""
     for axes, panel in zip(panels, PANELS, strict=True):
-        _panel(axes, _rows(comparison, panel), methods, panel[0])
-        axes.set_ylim(len(methods) + papers - 0.5, -0.5)
+        _panel(axes, _rows(comparison, panel), methods_of(comparison, panel[1]), panel[0])
+        axes.set_ylim(lines - 0.5, -0.5)
 
 
 def _rows(comparison: pd.DataFrame, panel: Panel) -> pd.DataFrame:
@@ -148,7 +158,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, methods: list[str], title: str) -> No
     own = rows[rows["data"] == THIS_RUN].set_index("method")
     others = rows[rows["data"] == OTHER_DATA]
     for place, method in enumerate(methods):
-        _dot(axes, place, own.loc[method].to_dict(), mark_of(place))
+        like = methods.index(SEQ2SEQ) if method == WHOLE_SCAN else place
+        _dot(axes, place, own.loc[method].to_dict(), mark_of(like))
     for place, (_, row) in enumerate(others.iterrows(), start=len(methods)):
         axes.plot(row["value"], place, "o", color=GREY, fillstyle="none")
     if len(others):

@@ -1,7 +1,7 @@
 """The table of the comparison: figures of every method on the same vertebrae, and of each pair their differences.
 
 All methods see the same resampled patients, so that what is hard for all of them cancels in a difference. Thresholds
-were fixed on training data; nothing is chosen here.
+were fixed on training data, that of whole scans on validation data; nothing is chosen here.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,10 @@ from vertegrade.evaluation.bootstrap import Estimate, Metric, Metrics, estimate
 from vertegrade.evaluation.cases import patient_cases, patient_codes
 from vertegrade.evaluation.comparison.delong import UNKNOWN, contrast, delong, interval
 from vertegrade.evaluation.comparison.published import published_rows
-from vertegrade.evaluation.comparison.tables import COMPARISON, PATIENTS, THIS_RUN, VERTEBRAE
+from vertegrade.evaluation.comparison.tables import COMPARISON, PATIENTS, THIS_RUN, VERTEBRAE, WHOLE_SCAN
 from vertegrade.evaluation.definitions import numbers, size
 from vertegrade.evaluation.metrics import Flags, auc, confusion, macro_f1, mean, share, spearman
+from vertegrade.evaluation.scan_scores import WholeScans, calls, without_calls
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.tables import check_table
 
@@ -26,17 +27,23 @@ Cases = Mapping[str, pd.DataFrame]
 SEPARATOR = " "  # between method, the one that is subtracted, and figure, in names of estimates
 
 
-def comparison_table(cases: Cases, settings: EvaluationSettings, fracture_grade: int, seed: int) -> pd.DataFrame:
+def comparison_table(
+    cases: Cases, settings: EvaluationSettings, fracture_grade: int, seed: int, scans: WholeScans | None = None
+) -> pd.DataFrame:
     """COMPARISON of `cases_of`: vertebrae, patients, and what papers report of other data.
 
     Of vertebrae and patients alike all figures but `graded` are of the compared vertebrae. A patient is fractured by
-    all labelled vertebrae, and called by its method's own rule for patients.
+    all labelled vertebrae, and called by its method's own rule for patients. scans: those that `cases_of` was given;
+    their patients' rows have the method WHOLE_SCAN.
     """
     first = next(iter(cases.values()))
     patients = {name: patient_cases(_as_compared(table), fracture_grade) for name, table in cases.items()}
     graded = {name: patient_cases(table, fracture_grade)["evaluable"] for name, table in cases.items()}
     vertebrae = {name: vertebra_figures(table, fracture_grade) for name, table in cases.items()}
     people = {name: patient_figures(table, graded[name].to_numpy(bool)) for name, table in patients.items()}
+    if scans is not None:
+        patients[WHOLE_SCAN] = _scored_patients(next(iter(patients.values())), scans)
+        people[WHOLE_SCAN] = _scan_figures(patients[WHOLE_SCAN], scans)
     number = np.arange(len(next(iter(patients.values()))))
     severities = {name: numbers(table[table["compared"]], "severity") for name, table in cases.items()}
     largest = {name: numbers(table[table["evaluable"]], "severity") for name, table in patients.items()}
@@ -57,6 +64,18 @@ def comparison_table(cases: Cases, settings: EvaluationSettings, fracture_grade:
 
 def _as_compared(cases: pd.DataFrame) -> pd.DataFrame:
     return cases.assign(evaluable=cases["compared"])
+
+
+def _scored_patients(patients: pd.DataFrame, scans: WholeScans) -> pd.DataFrame:
+    """`patient_cases` whose severity is the score of their scans (NaN without one), by which they are called."""
+    score = patients["patient_id"].map(scans.p_fracture).astype(float)
+    return patients.assign(severity=score, called=calls(score.to_numpy(), scans.threshold))
+
+
+def _scan_figures(patients: pd.DataFrame, scans: WholeScans) -> Metrics:
+    """`patient_figures` of `_scored_patients`; `graded` is the share of patients with a score."""
+    figures = patient_figures(patients, patients["severity"].notna().to_numpy(bool))
+    return without_calls(figures) if scans.threshold is None else figures
 
 
 def vertebra_figures(cases: pd.DataFrame, fracture_grade: int) -> Metrics:

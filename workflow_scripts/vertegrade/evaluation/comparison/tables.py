@@ -8,6 +8,8 @@ from vertegrade.tables import GRADES
 THIS_RUN, OTHER_DATA = "this run", "other data"
 VERTEBRAE, PATIENTS, NOT_SAID = "vertebra", "patient", "not said"
 METHOD = r"^[a-z0-9_]+$"
+# What seq2seq says of whole scans, beside its grades of vertebrae: rows of patients alone, as of one more method.
+SEQ2SEQ, WHOLE_SCAN = "seq2seq", "seq2seq_whole_scan"
 
 # One row per figure of a method, of a difference of two (method - minus), or of a paper (other data: method is its
 # name). low, high: bootstrap over patients. delong_low, delong_high: of AUC alone. NaN where undefined.

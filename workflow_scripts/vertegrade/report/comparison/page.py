@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from vertegrade.evaluation.comparison.figure import methods_of
-from vertegrade.evaluation.comparison.tables import PATIENTS, THIS_RUN, VERTEBRAE
+from vertegrade.evaluation.comparison.figure import label_of, methods_of
+from vertegrade.evaluation.comparison.tables import PATIENTS, THIS_RUN, VERTEBRAE, WHOLE_SCAN
 from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import REASONS
@@ -22,6 +22,7 @@ from vertegrade.report.comparison.rows import (
     method_rows,
     pair_rows,
     published,
+    unread_text,
 )
 from vertegrade.report.data_uris import data_uri
 from vertegrade.report.templates import PHANTOM_FACT, templates
@@ -37,7 +38,8 @@ class Compared:
 
     comparison: COMPARISON; left_out: LEFT_OUT; learning: LEARNING_CURVE of those that have one; groups:
     COMPARED_GROUPS; cost: METHOD_COST; challenges: challenge.json by whose scans it is of, None where another model
-    graded these; figure: an image file.
+    graded these; figure: an image file; scans: those that seq2seq was given, of its patients.json, None where it is not
+    compared.
     """
 
     comparison: pd.DataFrame
@@ -47,6 +49,7 @@ class Compared:
     cost: pd.DataFrame
     challenges: Mapping[str, Mapping[str, Any] | None]
     figure: Path
+    scans: Mapping[str, Any] | None = None
 
 
 def comparison_page(of: Compared, confidence: float, phantom: bool) -> str:
@@ -74,6 +77,8 @@ def comparison_page(of: Compared, confidence: float, phantom: bool) -> str:
                 }
                 for unit, name in ((VERTEBRAE, "Vertebrae"), (PATIENTS, "Patients"))
             ],
+            whole_scan=label_of(WHOLE_SCAN) if WHOLE_SCAN in methods_of(table, PATIENTS) else "",
+            unread="" if of.scans is None else unread_text(of.scans),
             figure=data_uri(of.figure),
             left_out=left_out_rows(of.left_out, MEANINGS),
             published=published(table),

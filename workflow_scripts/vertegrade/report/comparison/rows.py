@@ -1,12 +1,13 @@
 """Tables of the comparison as rows of text for its page."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from vertegrade.evaluation.comparison.figure import label_of, methods_of
-from vertegrade.evaluation.comparison.tables import NOT_SAID, OTHER_DATA, PATIENTS, THIS_RUN, VERTEBRAE
+from vertegrade.evaluation.comparison.tables import NOT_SAID, OTHER_DATA, PATIENTS, SEQ2SEQ, THIS_RUN, VERTEBRAE
 from vertegrade.evaluation.texts import estimate_text
 
 Cell = dict[str, Any]
@@ -58,7 +59,7 @@ def _columns(unit: str, comparison: pd.DataFrame, pairs: bool = False) -> list[t
 def method_rows(unit: str, comparison: pd.DataFrame) -> list[dict[str, Any]]:
     """The run's methods, then papers that report one of the columns."""
     columns, cells = _columns(unit, comparison), cells_of(comparison)
-    rows = [_row(label_of(name), cells, (name, ""), unit, columns) for name in methods_of(comparison)]
+    rows = [_row(label_of(name), cells, (name, ""), unit, columns) for name in methods_of(comparison, unit)]
     others = comparison[(comparison["data"] == OTHER_DATA) & (comparison["unit"] == unit)]
     for system, figures in others.groupby("method", sort=False):
         values = dict(zip(figures["figure"], figures["value"], strict=True))
@@ -134,3 +135,14 @@ def left_out_rows(left_out: pd.DataFrame, reasons: Mapping[str, str]) -> list[di
         }
         for row in left_out.to_dict("records")
     ]
+
+
+def unread_text(scans: Mapping[str, Any]) -> str:
+    """How many scans seq2seq could not evaluate, and why. scans: those of `scan_metrics`, by split."""
+    reasons: Counter[str] = Counter()
+    for of in scans.values():
+        reasons.update(of["not_evaluable"])
+    total = sum(of["scans"] for of in scans.values())
+    told = ", ".join(f"{reason.replace('_', ' ')} ({count})" for reason, count in reasons.most_common())
+    read = f"{label_of(SEQ2SEQ)} could evaluate {total - reasons.total()} of {total} scans of all splits"
+    return f"{read}, and not: {told}." if told else f"{read}."
