@@ -189,3 +189,14 @@ def test_ages_have_three_digits_and_a_unit(tmp_path: Path) -> None:
 def test_one_of_two_numbers_that_is_empty_leaves_the_other(tmp_path: Path) -> None:
     image, changed = read_again(tmp_path, AccessionNumber="17\\")
     assert (image.AccessionNumber, changed) == ("17", ["AccessionNumber had several values, which are joined"])
+
+
+def test_two_that_gave_one_number_are_not_written(tmp_path: Path) -> None:
+    tag = "IssuerOfPatientIDQualifiersSequence"
+    items = [Dataset(), Dataset()]
+    for item in items:
+        item.UniversalEntityID, item.UniversalEntityIDType = "1.2.3", "ISO"
+    assert read_again(tmp_path, **{tag: items[:1]})[1] == []
+    image, changed = read_again(tmp_path, **{tag: items})
+    assert (tag in image, changed) == (False, [f"{tag} was not allowed, and is left out"])
+    assert tag not in read_again(tmp_path, **{tag: [Dataset()]})[0]

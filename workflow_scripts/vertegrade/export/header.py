@@ -62,8 +62,11 @@ def _tidied(image: Dataset, tag: str) -> list[str]:
     """Make a tag of an image legal; how it changed, none where it did not."""
     value = image.get(tag)
     if tag == "IssuerOfPatientIDQualifiersSequence":
-        image.IssuerOfPatientIDQualifiersSequence = [item for item in map(_issuer, value or []) if len(item)]
-        return []
+        items = [item for item in map(_issuer, value or []) if len(item)]
+        image.IssuerOfPatientIDQualifiersSequence = items
+        if len(items) != 1:  # DICOM has it with one item or not at all
+            del image.IssuerOfPatientIDQualifiersSequence
+        return ["was not allowed, and is left out"] if len(items) > 1 else []
     if dictionary_VM(tag) != "1" or dictionary_VR(tag) == "SQ" or tag in NEEDED or not value:
         return []
     legal = LEGAL.get(tag)
