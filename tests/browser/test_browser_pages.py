@@ -45,6 +45,11 @@ CUT_OFF = """() => [...document.querySelectorAll("body *")].filter((each) => {
   const cut = each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX !== "visible";
   return cut || each.getBoundingClientRect().right > innerWidth + 1;
 }).map((each) => `${each.tagName} ${each.className}: ${each.textContent.trim().slice(0, 60)}`)"""
+# Pictures without pixels, but for one that waits for a vertebra to be chosen.
+NOT_DRAWN = "[...document.images].filter((each) => !each.naturalWidth && (each.src || !each.hidden)).length"
+# Boxes whose content is wider than they are.
+SIDEWAYS = """all => all.filter((each) => each.scrollWidth > each.clientWidth + 1)
+  .map((each) => `${each.ariaLabel}: ${each.scrollWidth} of ${each.clientWidth} px`)"""
 
 BAD = """<html><head><title>a</title></head><body>
 <p style="color: #aaa">pale</p><img src="http://127.0.0.1:9/a.png"><p style="width: 900px">wide</p>
@@ -65,13 +70,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def shown(site: dict[str, Path], program: Browser, request: pytest.FixtureRequest) -> Iterator[Opened]:
     name, width = request.param
     with opened(program, site[name], width) as page:
+        page.unfold()
         yield page
 
 
 def test_it_is_silent_and_asks_for_nothing(shown: Opened) -> None:
     assert shown.said == []
     assert shown.asked == []
-    assert shown.page.evaluate("[...document.images].filter((each) => !each.naturalWidth).length") == 0
+    assert shown.page.evaluate(NOT_DRAWN) == 0
 
 
 def test_it_can_be_used_without_eyes(shown: Opened) -> None:
@@ -91,6 +97,56 @@ def test_it_is_as_wide_as_the_window(shown: Opened) -> None:
     assert shown.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_all_columns_of_the_cohorts_tables_are_seen(site: dict[str, Path], program: Browser, width: int) -> None:
+    with opened(program, site["cohort"], width) as shown:
+        shown.unfold()
+        boxes = shown.page.locator(".scroll")
+        assert boxes.count() > 5
+        assert boxes.evaluate_all(SIDEWAYS) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_charts_tell_of_the_vertebra_that_a_mouse_or_a_key_chooses(
+    site: dict[str, Path], program: Browser, width: int
+) -> None:
+    with opened(program, site["cohort"], width) as shown:
+        shown.unfold()
+        page, charts = shown.page, shown.page.get_by_role("application", name="Arrows go from vertebra to vertebra")
+        assert charts.count() == 3
+        for chart in charts.all():
+            assert "\n" not in chart.aria_snapshot(), "a screen reader is told of the drawing, too"
+        chart = page.locator(".chart[data-chart=severity]")
+        told, live = chart.get_by_role("status"), chart.get_by_role("application")
+        chart.locator("svg .mark-symbol.role-mark path").nth(5).hover(force=True)
+        assert re.match(r".+ of scan P\d+-1, test split\n", told.inner_text())
+        pointed = told.inner_text()
+        live.focus()
+        page.keyboard.press("Home")
+        first = told.inner_text()
+        page.keyboard.press("ArrowRight")
+        assert len({pointed, first, told.inner_text()}) == 3
+        assert "True grade" in first
+        patient = chart.locator(".panel a").inner_text().removeprefix("Page of patient ")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/patients/{patient}.html")
+        assert shown.said == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_table_of_all_vertebrae_sorts(site: dict[str, Path], program: Browser, width: int) -> None:
+    with opened(program, site["cohort"], width) as shown:
+        shown.unfold()
+        table = shown.page.locator("details.vertebrae table")
+        head = "Keypoints: severity (interval)"
+        cells = table.locator(f"td[data-head='{head}']")
+        for reverse in (False, True):
+            table.get_by_role("button", name=head).click()
+            numbers = [float(text.split()[0]) for text in cells.all_text_contents() if text]
+            assert len(set(numbers)) > 20
+            assert numbers == sorted(numbers, reverse=reverse)
+
+
 def test_it_has_one_heading_a_title_a_language_and_says_what_it_is_not_for(shown: Opened) -> None:
     assert shown.page.locator("h1").count() == 1
     assert shown.page.title().startswith("Vertegrade: ")
@@ -106,6 +162,7 @@ def _paper_mm(name: str) -> tuple[int, int]:
 def test_nothing_is_cut_off_on_paper(site: dict[str, Path], program: Browser, name: str) -> None:
     width = int((_paper_mm(name)[0] - MARGINS_MM) * PIXELS_PER_MM)
     with opened(program, site[name], width) as shown:
+        shown.unfold()
         shown.page.emulate_media(media="print")
         assert shown.page.evaluate(CUT_OFF) == []
 

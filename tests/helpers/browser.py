@@ -28,6 +28,13 @@ class Opened:
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
+    def unfold(self) -> None:
+        """Opens what a page keeps folded, and goes to each chart, as it is drawn when a reader comes near."""
+        self.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        for chart in self.page.locator(".chart:has(figure)").all():
+            chart.scroll_into_view_if_needed()
+            chart.locator(".live svg").first.wait_for()
+
     def violations(self) -> list[dict[str, Any]]:
         """What axe-core finds on the page as it is now."""
         self.page.evaluate(AXE.read_text(encoding="utf-8"))

@@ -44,9 +44,11 @@ def latents_of(predictions: pd.DataFrame) -> pd.DataFrame:
     return check_table(rows.assign(z=list(z.astype(np.float32))), LATENTS, "latents")
 
 
-def write_charts(folder: Path, cohort: Cohort = COHORT, phantom: bool = True) -> Path:
-    """The folder `report/charts` of this cohort, made by the script itself."""
-    predictions = {"dae": cohort.dae, "pca": cohort.pca}
+def write_charts(
+    folder: Path, cohort: Cohort = COHORT, phantom: bool = True, predictions: dict[str, pd.DataFrame] | None = None
+) -> Path:
+    """The folder `report/charts` of this cohort, made by the script itself. predictions: by method, else of both."""
+    predictions = predictions or {"dae": cohort.dae, "pca": cohort.pca}
     for method, table in predictions.items():
         check_table(table, PREDICTIONS, method).to_parquet(folder / f"{method}.parquet")
     grade_table(predictions).to_csv(folder / "grades.csv", index=False)

@@ -19,3 +19,14 @@ def drawn(vertebrae: int) -> dict[str, Any]:
     figures = {name: dict(zip(GRADES, values, strict=True)) for name, values in by_grade.items()}
     one = {"order_right": 0.97, "reached_40_percent": 0.93, "outside_to_inside": 0.04, "severity_gap": 0.18}
     return {"vertebrae": vertebrae} | figures | {name: value if some else None for name, value in one.items()}
+
+
+def rivals() -> dict[str, Any]:
+    """Figures of drawn beside bent pictures, as counterfactual/rivals.json has them."""
+    told = {
+        kind: {"texture": {"value": value, "low": value - 0.02, "high": value + 0.02, "n": 40, "skipped": 0}}
+        for kind, value in (("dae", 0.97), ("warp", 0.61))
+    }
+    return {
+        kind: {"loss_error": 0.02, "told_from_ct": {"intact": each, "fractured": each}} for kind, each in told.items()
+    }

@@ -10,29 +10,41 @@ from PIL import Image
 
 from helpers import bone_page, challenge_page, comparison_page
 from helpers.changes import CHANGES, pair
-from helpers.drawn import drawn
+from helpers.charts import write_charts
+from helpers.drawn import drawn, rivals
 from helpers.exported import bodies, curves
 from helpers.patients import COHORT, about, index, measurements, patients, pictures, placed, strips_of
 from helpers.records import record_of
 from helpers.small_run import write_run
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.cohort.qc import QcMark
+from vertegrade.evaluation.comparison.cases import cases_of
+from vertegrade.evaluation.comparison.measures import comparison_table
 from vertegrade.evaluation.evaluate import compare, evaluate
 from vertegrade.files import file_hashes
 from vertegrade.grading.grades import grade_table
 from vertegrade.report.applied import applied_run
-from vertegrade.report.cohort_page import cohort_page
+from vertegrade.report.charts.section import charts_section
+from vertegrade.report.cohort_page import Paper, Vertebrae, cohort_page
+from vertegrade.report.crop_pictures import CropPictures
 from vertegrade.report.flow import cohort_flow
+from vertegrade.report.links import PatientLinks
 from vertegrade.report.patients.findings import Patient, patients_of, side_by_side
 from vertegrade.report.patients.follow_up import comparisons
 from vertegrade.report.patients.pages import patient_page
+from vertegrade.report.patients.pictures import Pictures
+from vertegrade.report.tiles import Graded, galleries, montage_tiles, strip_tiles
 from vertegrade.settings.evaluation import EvaluationSettings
+from vertegrade.tables import PREDICTIONS
+from vertegrade.workflow.cost import cost
 from vertegrade.workflow.lineage import lineage_page, lineage_table, scans_of, steps_behind
 from vertegrade.workflow.manifest import read_manifests
 
 INDEX_OF_500 = "index of 500"
-FIGURES = ("roc", "pr", "calibration", "confusion", "height_loss", "levels", "montage", "counterfactuals", "looks_at")
+FIGURES = ("roc", "pr", "calibration", "confusion", "height_loss", "levels")
+PICTURES = ("montage", "counterfactuals", "rivals", "looks_at")
 METHODS = ("dae", "keypoints", "pca")
+PAPER = {"methods.md": "methods", "claim.md": "CLAIM 2024 checklist", "tripod_ai.md": "TRIPOD+AI checklist"}
 # What a page shows at its widest: flags, a note, a level that is not sure.
 DOUBT: dict[str, Any] = {"flags": "doubtful_points uncertain_level", "label_confidence": 0.5}
 LOOKED: dict[str, Any] = {
@@ -63,7 +75,7 @@ def write_report(folder: Path) -> dict[str, Path]:
         text = patient_page(patient, placed(COHORT.landmarks), shown, own, followed, record)
         (report / f"patients/{patient.id}.html").write_text(text, encoding="utf-8")
     (report / "index.html").write_text(index(people, shown, own=True, phantom=True), encoding="utf-8")
-    (report / "cohort.html").write_text(cohort(folder), encoding="utf-8")
+    (report / "cohort.html").write_text(cohort(report, shown), encoding="utf-8")
     healthy = next(patient for patient in people if patient.graded and not patient.fractured(1))
     ids = {"findings": people[0], "follow-up": people[1], "no finding": healthy, "not evaluable": people[-1]}
     pages = {f"patient, {name}": report / f"patients/{patient.id}.html" for name, patient in ids.items()}
@@ -91,21 +103,53 @@ def write_index(folder: Path, count: int) -> Path:
     return path
 
 
-def cohort(folder: Path) -> str:
-    """The page of the cohort with all its sections; pictures are grey."""
-    figures = {name: folder / f"{name}.png" for name in FIGURES}
+def cohort(report: Path, shown: Pictures) -> str:
+    """The page of the cohort with all that a run shows on it, and the files that it names; pictures are grey."""
+    figures = {name: report / f"{name}.png" for name in (*FIGURES, *PICTURES)}
     for file in figures.values():
         Image.new("L", (1400, 500), 128).save(file)
-    settings = EvaluationSettings(bootstrap_resamples=20)
-    tables = COHORT.tables()
-    metrics = {name: evaluate(_predictions(name), tables, settings, 1, 7, name) for name in METHODS}
+    for name in PAPER:
+        (report / name).write_text(name, encoding="utf-8")
+    settings, tables = EvaluationSettings(bootstrap_resamples=20), COHORT.tables()
+    predictions = {name: _predictions(name) for name in METHODS}
+    metrics = {name: evaluate(its, tables, settings, 1, 7, name) for name, its in predictions.items()}
     flow = cohort_flow([scan for scan, _ in COHORT.sheet], COHORT.scans, COHORT.landmarks, tables, COHORT.dae)
     flow["flags"] = [{"flag": "resampled_tilt", "scans": 3, "vertebrae": 41}]
-    difference = compare(COHORT.dae, COHORT.pca, tables, settings, 1, 7, ("dae", "pca"))
-    applied = applied_run("other", grade_table({"dae": COHORT.dae}), None, True)
+    used = {"wall_s": 3600.0, "cpu_s": 1800.0, "peak_rss_mb": 512.0, "device": "cpu", "gpus": 0}
     facts = {"Commit": "b684443", "Command": "snakemake --configfile " + "a" * 80}
-    more = {"applied": [applied], "counterfactuals": drawn(60), "looked": LOOKED}
-    return cohort_page(metrics, flow, figures, facts, [difference], phantom=True, **more)
+    return cohort_page(
+        metrics,
+        flow,
+        figures,
+        facts,
+        differences=[compare(COHORT.dae, COHORT.pca, tables, settings, 1, 7, ("dae", "pca"))],
+        phantom=True,
+        cost=cost([{"rule": "train_dae", "resources": used}], 4),
+        applied=[applied_run("other", grade_table({"dae": COHORT.dae}), None, True)],
+        counterfactuals=drawn(60),
+        rivals=rivals(),
+        looked=LOOKED,
+        charts=charts_section(_charts(report.parent / "charted", predictions)),
+        comparison=comparison_table(cases_of(predictions, tables), settings, 1, 7),
+        vertebrae=_vertebrae(predictions, shown),
+        paper=Paper([("Data", ["Scans [1]."])], ["A paper."], PAPER),
+    )
+
+
+def _charts(folder: Path, predictions: dict[str, pd.DataFrame]) -> Path:
+    """Their folder; each row of the table below them has its flags."""
+    folder.mkdir()
+    order = [name for name in PREDICTIONS.columns if name in {*DOUBT, *COHORT.dae.columns}]
+    doubtful = {name: its.assign(**DOUBT)[order] for name, its in predictions.items()}
+    return write_charts(folder, predictions=doubtful)
+
+
+def _vertebrae(predictions: dict[str, pd.DataFrame], shown: Pictures) -> Vertebrae:
+    """Errors, and the vertebrae of the pictures."""
+    crops = CropPictures(shown.crops, shown.place_of_crop, shown.window)
+    of = Graded(predictions, COHORT.labels, grade_table(predictions), PatientLinks(COHORT.scans), crops)
+    strips = of.rows("dae").head(6)[["scan_id", "vertebra"]].assign(row=range(6))
+    return Vertebrae(galleries(of, 1), montage_tiles(of, 24), strip_tiles(strips, of, 6))
 
 
 def write_others(folder: Path) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from helpers.drawn import drawn
+from helpers.drawn import drawn, rivals
 from helpers.page import Outline
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import evaluate
@@ -22,16 +22,6 @@ def page(tmp_path: Path, **more: Any) -> str:
     for path in figures.values():
         path.write_bytes(b"png")
     return cohort_page(METRICS, flow, figures, {}, **more)
-
-
-def rivals() -> dict[str, Any]:
-    told = {
-        kind: {"texture": {"value": value, "low": value - 0.02, "high": value + 0.02, "n": 40, "skipped": 0}}
-        for kind, value in (("dae", 0.97), ("warp", 0.61))
-    }
-    return {
-        kind: {"loss_error": 0.02, "told_from_ct": {"intact": each, "fractured": each}} for kind, each in told.items()
-    }
 
 
 def test_the_pictures_stand_with_what_was_measured_and_with_their_rival(tmp_path: Path) -> None:

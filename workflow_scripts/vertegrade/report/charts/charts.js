@@ -72,14 +72,15 @@
     const spec = { ...data.specs[figure.dataset.figure], width: "container" };
     const kept = spec.data.values.filter((value) => (value.split ?? "test") === "test");
     const values = [...spec.data.values], order = kept.sort((a, b) => a.x - b.x || a.y - b.y || a.i - b.i);
-    const box = document.createElement("div");
+    const box = document.createElement("div"), drawing = element("div", "", box);
     box.className = "live";
     box.tabIndex = 0;
     box.setAttribute("role", "application");
     box.setAttribute("aria-label", `${figure.querySelector("img").alt} Arrows go from vertebra to vertebra, Enter opens.`);
+    drawing.setAttribute("aria-hidden", "true"); // Vega gives it a role and a name that say nothing, and unnamed symbols
     figure.prepend(box);
     const state = { current: -1 };
-    vegaEmbed(box, spec, { mode: "vega-lite", ast: true, actions: false, renderer: "svg", tooltip: false }).then(({ view }) => {
+    vegaEmbed(drawing, spec, { mode: "vega-lite", ast: true, actions: false, renderer: "svg", tooltip: false }).then(({ view }) => {
       figure.querySelector("img").hidden = true;
       const show = (index) => {
         if (index === state.current) return;
