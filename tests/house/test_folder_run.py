@@ -76,7 +76,22 @@ def test_a_second_call_keeps_the_corrected_patient_and_says_so(
         prepare(tmp_path / "in", results, "shipped", 1)
 
 
-@pytest.mark.parametrize("text", ["run: [", "a text", "run: 3", "- a"])
+def test_an_export_is_asked_for_in_the_config_and_told_by_each_run(tmp_path: Path) -> None:
+    config, results = tmp_path / "grade.yaml", tmp_path / "grade"
+    given = (config, results, "shipped", beside(results, "scans.csv"))
+    assert write_config(*given) == []
+    assert "export" not in yaml.safe_load(config.read_text())
+    (told,) = write_config(*given, ["seg", "sr"])
+    assert told.startswith(f"{config}: export.write asks for seg, sr: each run writes them into {results}-export; ")
+    assert "sr, capture and fhir name the patient; to end this, remove export.write" in told
+    assert yaml.safe_load(config.read_text())["export"] == {"write": ["seg", "sr"]}
+    assert write_config(*given) == [told]
+    assert yaml.safe_load(config.read_text())["export"] == {"write": ["seg", "sr"]}
+    assert write_config(*given, ["fhir"])[0].startswith(f"{config}: export.write asks for fhir: ")
+    assert yaml.safe_load(config.read_text())["export"] == {"write": ["fhir"]}
+
+
+@pytest.mark.parametrize("text", ["run: [", "a text", "run: 3", "export: 3", "export: {write: 3}", "- a"])
 def test_a_config_that_is_none_is_refused_by_name(text: str, tmp_path: Path) -> None:
     config = tmp_path / "grade.yaml"
     config.write_text(text)
@@ -93,8 +108,9 @@ def test_snakemake_takes_the_targets_as_targets(
     config = tmp_path / "mine.yaml"
     config.write_text("{}")
     run = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "-n", "--configfile", str(config)]
-    monkeypatch.setattr(folder_run, "prepare", lambda *_: run)
-    monkeypatch.setattr(sys, "argv", ["vertegrade", name, str(tmp_path)])
+    prepared: list[object] = []
+    monkeypatch.setattr(folder_run, "prepare", lambda *given: prepared.append(given[-1]) or run)
+    monkeypatch.setattr(sys, "argv", ["vertegrade", name, str(tmp_path), "--write", "seg", "sr"])
     called: list[list[str]] = []
     monkeypatch.setattr(
         subprocess, "run", lambda command, **_: called.append(command) or subprocess.CompletedProcess(command, 0)
@@ -102,3 +118,4 @@ def test_snakemake_takes_the_targets_as_targets(
     with pytest.raises(SystemExit, match="0"):
         commands.main()
     assert called == [[*run, "--", *targets]]
+    assert prepared == [["seg", "sr"]]

@@ -53,6 +53,10 @@ def called(folder: Path) -> list[str]:
         (["check-cohort", "CONFIG=mine.yaml"], "vertegrade check mine.yaml"),
         (["grade", "DIR=ct", "CORES=2"], "vertegrade grade ct --results results/grade --model shipped --cores 2"),
         (
+            ["grade", "DIR=ct", "CORES=2", "WRITE=seg sr"],
+            "vertegrade grade ct --results results/grade --model shipped --cores 2 --write seg sr",
+        ),
+        (
             ["challenge", "DIR=ct", "CORES=1"],
             "vertegrade challenge ct --results results/grade --model shipped --cores 1",
         ),

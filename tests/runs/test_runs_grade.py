@@ -1,4 +1,4 @@
-"""A finished run is frozen, and its model grades scans: by the command of `make grade`, and in a notebook."""
+"""A finished run is frozen and exported, and its model grades scans: by `make grade`, and in a notebook."""
 
 import csv
 import gzip
@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pydicom
 import pytest
 
 from helpers.copies import copy_of
 from helpers.links import broken_links
-from helpers.runs import plain_environment, snakemake
+from helpers.runs import ROOT, TINY, plain_environment, snakemake
 from vertegrade.api import LATENTS, grade_volume, open_model
 from vertegrade.cohort.sheet import ScanRow
 from vertegrade.ct.convert import read_scan
@@ -28,12 +29,21 @@ pytestmark = pytest.mark.slow
 PLACE = "Größe und Name"
 
 
-def vertegrade(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What `make grade` runs."""
-    command = [sys.executable, "-m", "vertegrade.commands", "grade", *arguments]
+def run_in(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=folder, env=plain_environment(), capture_output=True, text=True, timeout=900, check=False
     )
+
+
+def vertegrade(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as a person gives it."""
+    return run_in(folder, sys.executable, "-m", "vertegrade.commands", *arguments)
+
+
+def make_grade(folder: Path, *variables: str) -> subprocess.CompletedProcess[str]:
+    """`make grade` in the folder, by the environment of this test."""
+    here = [f"BIN={Path(sys.executable).parent}", "ENVIRONMENT=", "CORES=2"]
+    return run_in(folder, "make", "--file", str(ROOT / "Makefile"), *here, "grade", *variables)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +74,7 @@ def graded(finished: Path, frozen: Path, tmp_path_factory: pytest.TempPathFactor
     broken = add_scan(finished, folder / PLACE, 0, "broken")
     broken.write_bytes(gzip.compress(gzip.decompress(broken.read_bytes())[:90000]))
     (folder / PLACE / "notes.txt").write_text("x")
-    run = vertegrade(folder, PLACE, "--model", str(frozen), "--cores", "2")
+    run = make_grade(folder, f"DIR={PLACE}", f"MODEL={frozen}")
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     return folder
 
@@ -129,20 +139,40 @@ def test_make_grade_writes_page_and_table_and_leaves_the_broken_scan_out(graded:
     assert names == {"grade", "grade.yaml", "grade.scans.csv", "grade.scans.index.json", "grade.scans.key.tsv"}
 
 
-def test_a_second_call_processes_only_the_scan_that_was_added(graded: Path, finished: Path, frozen: Path) -> None:
+def test_a_second_call_processes_the_scan_that_was_added_and_exports(
+    graded: Path, finished: Path, frozen: Path
+) -> None:
+    """Of the others it does nothing but the export that is asked for only now, and tells of it."""
     with (graded / "results/grade.scans.csv").open(encoding="utf-8") as file:
         before = {row["scan_id"]: row["patient_id"] for row in csv.DictReader(file)}
     manifests = graded / "results/grade/manifest"
     old = {path: path.read_bytes() for path in manifests.glob("*/[0-9]*.json")}
     add_scan(finished, graded / PLACE, 1, "added")
-    run = vertegrade(graded, PLACE, "--model", str(frozen), "--cores", "2")
+    run = make_grade(graded, f"DIR={PLACE}", f"MODEL={frozen}", "WRITE=sr markups")
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    assert "note: results/grade.yaml: export.write asks for sr, markups: each run writes them into" in run.stdout
+    assert "results/grade/grades.csv, results/grade-export" in run.stdout + run.stderr  # where to look, at its end
+    exported = {path.parent.name: path.name for path in (graded / "results/grade-export").glob("*/*/*")}
+    assert exported == {"sound": "points.mrk.json", "added": "points.mrk.json"}  # a NIfTI has no study for a report
     assert {path: path.read_bytes() for path in old} == old
     assert len(list(manifests.glob("convert/*.json"))) == 3
     with (graded / "results/grade.scans.csv").open(encoding="utf-8") as file:
         assert {row["scan_id"] for row in csv.DictReader(file)} == {*before, "added"}
     table = read_table(graded / "results/grade/predictions/dae.parquet", PREDICTIONS)
     assert set(table["scan_id"]) == {"sound", "added"}
+
+
+def test_a_finished_run_is_exported_by_the_command(frozen: Path) -> None:
+    """`vertegrade export mine.yaml --write sr`, typed in the folder of the run; only the export runs."""
+    folder = frozen.parents[1]
+    run = vertegrade(folder, "export", str(ROOT / "config.yaml"), str(TINY), "--write", "sr", "--cores", "2")
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    ran = re.findall(r"^(?:local)?rule (\w+):", run.stdout + run.stderr, re.MULTILINE)
+    assert sorted(ran) == ["export", "export_scans", "export_scans"]
+    files = sorted((folder / "results-export").glob("*/*/*"))
+    assert {file.name for file in files} == {"sr.dcm"}
+    report = pydicom.dcmread(files[0])
+    assert (report.Modality, report.SOPClassUID.name) == ("SR", "Comprehensive 3D SR Storage")
 
 
 def test_the_cohorts_page_tells_of_scans_that_its_model_graded(graded: Path, finished: Path, tmp_path: Path) -> None:
@@ -168,11 +198,11 @@ def test_what_cannot_be_graded_is_said_before_any_work(frozen: Path, tmp_path: P
         ("text", "text: no CT series or NIfTI image was found"),
         (".", "the results results/grade would lie in ."),
     ):
-        run = vertegrade(tmp_path, name, "--model", str(frozen))
+        run = vertegrade(tmp_path, "grade", name, "--model", str(frozen))
         assert (run.returncode, run.stdout) == (1, "")
         assert says in run.stderr, run.stderr
         assert "Traceback" not in run.stderr
-    run = vertegrade(tmp_path, "text", "--model", "text")
+    run = vertegrade(tmp_path, "grade", "text", "--model", "text")
     assert "run.model = text: neither model.json nor dae/weights.safetensors is in it" in run.stderr
     assert not (tmp_path / "results").exists()
 

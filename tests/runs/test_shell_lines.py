@@ -21,7 +21,10 @@ from helpers.series import body_hu, write_series
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(
-    r"(?:[A-Z_]+=\S+ )*(?:(?:CLONE/)?\.venv/bin/\w+|make|snakemake|sbatch|squeue|python|pip|apptainer) \S.*"
+    r"(?:[A-Z_]+=\S+ )*(?:(?:CLONE/)?\.venv/bin/\w+|make|snakemake|sbatch|squeue|python|pip|apptainer|umask|find|"
+    r"totalseg_download_weights|benchmarks/\w+\.py) \S.*"
+    # With one word only these are names in a sentence: `vertegrade grade`, `cp -r`.
+    r"|(?:vertegrade|git|cp|rm|cd|scontrol) \S+ \S.*"
 )
 # What a line leaves to the reader.
 PLACES = {
@@ -29,6 +32,7 @@ PLACES = {
     "DIR=...": "DIR=ct SHEET=again.csv",
     " [SHEET=scans.csv] [REPLACE=1]": " SHEET=scans.csv REPLACE=1",
     " [PROFILE=slurm]": "",
+    "ADDRESS": str(ROOT),
 }
 
 
@@ -67,24 +71,38 @@ EXPORT = "tests/runs/test_runs_export.py"
 AUDIT = "tests/runs/test_runs_audit.py"
 CHALLENGE = By("tests/house/test_makefile.py", "def test_demo_grades_the_public_scan_")
 GRADE = By("tests/runs/test_runs_grade.py", "def test_make_grade_")
+WRITE = By("tests/runs/test_runs_grade.py", '"WRITE=sr markups")')
+EXPORTED = By("tests/runs/test_runs_grade.py", "def test_a_finished_run_is_exported_by_the_command(")
 VERSE = "tests/runs/test_runs_verse.py"
 SLURM = By("tests/slurm/test_slurm_run.py", "def test_whole_workflow(")
 LINES: dict[str, Typed | By | Known | Absent] = {
     "make demo": By("tests/house/test_makefile.py", "def test_demo_is_snakemake_without_a_config("),
     "make challenge DIR=/data/ct": CHALLENGE,
-    "make grade DIR=.../lidc-idri-0001/dicom": By("tests/graders/test_shipped_grader.py", "grade_scan(lidc"),
+    "make grade DIR=.../lidc-idri-0001/dicom": GRADE,
     ".venv/bin/python benchmarks/grader_cohort.py FOLDER --shared ../shared/data": Known(),
     ".venv/bin/python benchmarks/leave_scanner_out.py results/grader --method dae": Known(),
     '.venv/bin/snakemake --cores 2 --configfile presets/grader.yaml --config \'cohort={"sheet": "FOLDER/sheet.csv"}\' '
     "-- freeze": Absent("the page says that it takes 45 minutes, and whose scans it needs"),
+    "make grade DIR=.../lidc-idri-0001/dicom WRITE=sr OUT=/tmp/lidc": WRITE,
     "make grade DIR=/data/ct": GRADE,
     "make grade DIR=/data/ct MODEL=models/mine": GRADE,
     "make grade DIR=/data/ct MODEL=results OUT=results-applied/NAME": GRADE,
-    "make grade DIR=/data/ct [OUT=results/grade] [MODEL=shipped]": GRADE,
+    'make grade DIR=/data/ct [OUT=results/grade] [MODEL=shipped] [WRITE="seg sr"]': WRITE,
+    'make grade DIR=/data/ct WRITE="seg sr"': WRITE,
+    "make grade DIR=$HOME/.cache/vertegrade-test-data/lidc-idri-0001/dicom WRITE=sr": WRITE,
+    "make .venv/ready": By("tests/house/test_makefile.py", "def test_a_python_that_is_too_old_"),
+    ".venv/bin/python tests/helpers/lidc.py": By("Makefile", "$(BIN)/python tests/helpers/lidc.py"),
     ".venv/bin/snakemake --cores 1 --configfile mine.yaml -- freeze": Typed("dry-run", planned=True),
     "snakemake --cores 1 freeze": Typed("dry-run", planned=True),
     "snakemake freeze": Typed("dry-run", planned=True),
     ".venv/bin/vertegrade export mine.yaml": By(EXPORT, "def test_the_command_asks_for_everything_"),
+    ".venv/bin/vertegrade export mine.yaml --write totalsegmentator spineps": EXPORTED,
+    "cp -r results/frozen models/mine": Typed(leaves="models/mine/model.json"),
+    "rm -r models/mine": Typed(),  # the copy of the line before
+    "git clone ADDRESS vertegrade && cd vertegrade": Typed(leaves="vertegrade/Makefile"),
+    "umask 002": Typed(),
+    "find results -type f -print0 | xargs -0 cat > /dev/null": Typed(),
+    "totalseg_download_weights -t total": Absent("a program of TotalSegmentator, which would fetch weights"),
     "snakemake --cores 2 export": By(EXPORT, "def test_the_export_is_planned_for_every_shard_"),
     "make index DIR=/data/ct": Typed("1 scans of 1 patients", "scans.csv"),
     "make index DIR=...": Typed("1 scans of 1 patients", "again.csv"),
@@ -114,6 +132,8 @@ LINES: dict[str, Typed | By | Known | Absent] = {
         "tests/slurm/test_slurm_faults.py", "def test_driver_job_that_is_stopped_and_submitted_again("
     ),
     "squeue --me": Absent("a program of SLURM"),
+    "scontrol show config": Absent("a program of SLURM"),
+    "scontrol show config | grep MinJobAge": Absent("a program of SLURM"),
     "snakemake --cores 1 results/lineage/SCAN_L1.html": By(AUDIT, "lineage/"),
     "snakemake --cores 1 audit": By(AUDIT, 'run(folder, "audit")'),
     "snakemake --cores 2 audit": By(AUDIT, 'run(folder, "audit")'),
@@ -178,6 +198,8 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/python benchmarks/whole_spines.py results/all_methods FOLDER --further 600 --config "
     "presets/hard_phantoms.yaml presets/all_methods.yaml": Known(),
     ".venv/bin/python benchmarks/mutants.py": Known(),
+    ".venv/bin/python benchmarks/mutants.py --table": Known(),
+    ".venv/bin/python benchmarks/ct_conversion.py FOLDER... --repeats 5": Known(),
     ".venv/bin/python benchmarks/crops_memory.py FOLDER train_pca": Known(),
     ".venv/bin/python benchmarks/looks_at.py RESULTS": Known(),
     ".venv/bin/python benchmarks/intact_heights.py results": Known(),
@@ -185,14 +207,21 @@ LINES: dict[str, Typed | By | Known | Absent] = {
 }
 
 
+BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks_of(page: str) -> Iterator[list[str]]:
+    """The lines of each block without comments."""
+    for block in BLOCK.findall(page):
+        yield [re.sub(r"\s+#.*", "", line).strip() for line in block.splitlines()[1:-1]]
+
+
 def lines_of(page: str) -> Iterator[str]:
-    """Shell lines in blocks and in running text, without comments."""
-    blocks = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
-    for block in blocks.findall(page):
-        for line in block.splitlines()[1:-1]:
-            yield re.sub(r"\s+#.*", "", line).strip()
-    for span in re.findall(r"`([^`]+)`", blocks.sub("", page)):
-        yield " ".join(span.split())
+    """Lines in blocks and in running text, where a table has a bar as \\|."""
+    for block in blocks_of(page):
+        yield from block
+    for span in re.findall(r"`([^`]+)`", BLOCK.sub("", page)):
+        yield " ".join(span.split()).replace("\\|", "|")
 
 
 FOUND = {line: page.name for page in PAGES for line in lines_of(page.read_text("utf-8")) if COMMAND.fullmatch(line)}
@@ -201,6 +230,14 @@ FOUND = {line: page.name for page in PAGES for line in lines_of(page.read_text("
 def test_every_line_of_the_pages_has_an_entry_and_the_other_way_round() -> None:  # field test B6
     assert {line: page for line, page in FOUND.items() if line not in LINES} == {}
     assert LINES.keys() - FOUND.keys() == set()
+
+
+def test_no_line_beside_shell_lines_is_unknown() -> None:
+    """A block is for a shell as a whole or not at all: a program that COMMAND lacks would need no entry."""
+    for page in PAGES:
+        for block in blocks_of(page.read_text("utf-8")):
+            known = [bool(COMMAND.fullmatch(line)) for line in block if line]
+            assert all(known) or not any(known), (page, block)
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +259,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             config[section][key] = config[section][key] | value if isinstance(value, dict) else value
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "mine.yaml").write_text("run: {results: results}\n")
+    (folder / "results/frozen").mkdir(parents=True)
+    (folder / "results/frozen/model.json").write_text("{}")
     write_series(folder / "ct", body_hu(12))
     return folder
 

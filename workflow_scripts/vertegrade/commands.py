@@ -36,6 +36,9 @@ def main() -> None:
         )
         command.add_argument("--model", default="shipped", help="frozen model, or results of a run (%(default)s)")
         command.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores (%(default)s)")
+        command.add_argument(
+            "--write", nargs="+", choices=EXPORTS, default=[], help="export these too; most name the patient (none)"
+        )
         command.set_defaults(run=grade_folder, targets=targets)
     export = commands.add_parser("export", help="write what a run found as DICOM, FHIR, markups and label maps")
     export.add_argument("configfiles", nargs="*", help="as for snakemake's --configfile, such as results/grade.yaml")
@@ -92,7 +95,7 @@ def grade_folder(given: argparse.Namespace) -> None:
     from vertegrade.folder_run import FolderError, prepare
 
     try:
-        command = prepare(given.folder, given.results, given.model, given.cores)
+        command = prepare(given.folder, given.results, given.model, given.cores, given.write)
     except FolderError as error:
         sys.exit(f"Nothing was graded: {error}")
     # --configfile takes all that follows, up to the two dashes

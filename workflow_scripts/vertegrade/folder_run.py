@@ -5,6 +5,7 @@ They lie beside the results, under the same name: `results/grade.scans.csv`, its
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -24,8 +25,8 @@ class FolderError(ValueError):
     """The folder cannot be graded; the message says why and what to do."""
 
 
-def prepare(folder: Path, results: Path, model: str, cores: int) -> list[str]:
-    """Index the folder, write the config, check both, and return the command that grades.
+def prepare(folder: Path, results: Path, model: str, cores: int, write: Sequence[str] = ()) -> list[str]:
+    """Index the folder, write the config, check both, and return the command that grades (and exports `write`).
 
     FolderError before any work. What costs single scans is printed, and the run leaves these out with a reason. A
     second call takes the scans that were added; what a person wrote into sheet and config stays.
@@ -43,7 +44,7 @@ def prepare(folder: Path, results: Path, model: str, cores: int) -> list[str]:
         found, kept = update_index(folder, sheet, beside(results, "scans.key.tsv"), cores)
     except (IndexingError, KeyFileError) as error:
         raise FolderError(str(error)) from error
-    told = write_config(config, results, model, sheet)
+    told = write_config(config, results, model, sheet, write)
     stays = ", ".join(kept) or "what you correct in it (patient_id, months) stays when you give the command again"
     report = check_everything([str(config)], None)
     for line in (*found.notes, f"{sheet}: {stays}", *told, *report.problems, *report.notes):
@@ -58,10 +59,11 @@ def beside(results: Path, name: str) -> Path:
     return results.with_name(f"{results.name}.{name}")
 
 
-def write_config(path: Path, results: Path, model: str, sheet: Path) -> list[str]:
+def write_config(path: Path, results: Path, model: str, sheet: Path, write: Sequence[str] = ()) -> list[str]:
     """Write the config of the run, or what is ours into the one that is there, and return what a person should know.
 
-    A sheet of another name, and a number of shards, are a person's own and stay. FolderError: the config is no YAML.
+    write: what to export; without any, what the config asks for stays. A sheet of another name, and a number of shards,
+    are a person's own and stay too. FolderError: the config is no YAML.
     """
     try:
         config = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
@@ -69,10 +71,18 @@ def write_config(path: Path, results: Path, model: str, sheet: Path) -> list[str
         own, told = _own_sheet(path, cohort.get("sheet"), sheet)
         run |= {"results": str(results), "model": model}
         config |= {"run": run, "cohort": {"shards": SHARDS} | cohort | {"sheet": own}}
+        if write:
+            config["export"] = (config.get("export") or {}) | {"write": list(write)}
+        exported = [str(kind) for kind in (config.get("export") or {}).get("write") or []]
     except (yaml.YAMLError, AttributeError, TypeError) as error:
         text = " ".join(str(error).split())
         raise FolderError(f"{path} cannot be read as a config ({text}); correct it, or remove it") from error
     write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    if exported:
+        told.append(
+            f"{path}: export.write asks for {', '.join(exported)}: each run writes them into {results}-export; seg, "
+            "sr, capture and fhir name the patient; to end this, remove export.write from that file"
+        )
     return told
 
 
