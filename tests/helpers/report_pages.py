@@ -24,6 +24,7 @@ from vertegrade.report.flow import cohort_flow
 from vertegrade.report.patients.findings import Patient, patients_of, side_by_side
 from vertegrade.report.patients.follow_up import comparisons
 from vertegrade.report.patients.pages import patient_page
+from vertegrade.report.strip_table import film_name
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.workflow.lineage import lineage_page, lineage_table, scans_of, steps_behind
 from vertegrade.workflow.manifest import read_manifests
@@ -59,6 +60,7 @@ def write_report(folder: Path) -> dict[str, Path]:
         followed = comparisons(CHANGES, pair(CHANGES)) if patient is people[1] else []
         text = patient_page(patient, placed(COHORT.landmarks), shown, own, followed)
         (report / f"patients/{patient.id}.html").write_text(text, encoding="utf-8")
+    (report / "patients" / film_name(scan.id, vertebra.label)).write_bytes(shown.film(scan.id, vertebra.label))
     (report / "index.html").write_text(index(people, shown, own=True, phantom=True), encoding="utf-8")
     (report / "cohort.html").write_text(cohort(folder), encoding="utf-8")
     healthy = next(patient for patient in people if patient.graded and not patient.fractured(1))
