@@ -19,7 +19,7 @@ def strip_words(strip: pd.DataFrame) -> str:
     near = (
         "How near training vertebrae come is not known here."
         if pd.isna(nearest)
-        else f"{100 * nearest:.0f} % of training vertebrae are at least as far from the next one as the strangest picture."
+        else f"{100 * nearest:.0f} % of training vertebrae are as far from the next one as the strangest picture."
     )
     return (
         f"{100 * strip['outside_share'].mean():.0f} % of what changes lies outside of the body. "
