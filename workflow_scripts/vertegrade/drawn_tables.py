@@ -63,8 +63,8 @@ COLLAPSED_CROPS = contract(
 # that all figures are of; these rows come first. The others are suspicious vertebrae, for the pages of their patients.
 COUNTERFACTUALS = contract(
     VERTEBRA
-    | {"row": whole(), "counted": pa.Column(bool)}
-    | {"picture": whole(), "shape": text(), "wanted_grade": whole(GRADES)}
+    | {"row": whole(), "picture": whole(), "counted": pa.Column(bool)}
+    | {"shape": text(), "wanted_grade": whole(GRADES)}
     | {f"wanted_{name}": number(None, 1) for name in LOSSES}
     | {name: number(None, 1) for name in [*LOSSES, "height_loss"]}
     | {"wanted_severity": number(0, 3), "severity": number(0, 3)}
