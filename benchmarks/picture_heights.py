@@ -133,6 +133,7 @@ def measured_pairs(
 def pictures(results: Path, known: pd.DataFrame, pixel_mm: float) -> pd.DataFrame:
     """COUNTERFACTUALS with `profiles`: the largest loss of the columns as the profiles tell it."""
     strips = read_table(results / "counterfactual/strips.parquet", COUNTERFACTUALS)
+    strips = strips[strips["counted"]]
     images = mid_sagittal(read_array(results / "counterfactual/images.npy"))
     table = strips.merge(known[[*KEY, "points", *(c for c in known if c.endswith("_mm"))]], on=KEY, how="left")
     losses = []

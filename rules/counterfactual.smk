@@ -58,7 +58,7 @@ rule fit_steps:
 
 
 rule counterfactual:
-    """Draw test vertebrae as they would look at other grades, and measure what was drawn."""
+    """Draw test and suspicious vertebrae as they would look at other grades, and measure what was drawn."""
     input:
         pixels=expand("<results>/crops/{shard}.npy", shard=SHARDS),
         frames=expand("<results>/crops/{shard}_frames.npy", shard=SHARDS),
@@ -71,6 +71,7 @@ rule counterfactual:
         calibrator=f"{MODEL}/grading/dae/calibrator.json",
         refiner=REFINER,
         predictions="<results>/predictions/dae.parquet",
+        grades="<results>/grades.csv",
     output:
         images="<results>/counterfactual/images.npy",
         strips="<results>/counterfactual/strips.parquet",
@@ -90,6 +91,7 @@ rule counterfactual:
         settings=settings_of(
             "crop",
             "dae.counterfactual.vertebrae",
+            "dae.counterfactual.suspicious",
             "dae.counterfactual.shapes",
             "dae.counterfactual.rounds",
             "dae.counterfactual.render_steps",

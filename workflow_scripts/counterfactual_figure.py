@@ -5,11 +5,11 @@ import numpy as np
 from vertegrade.arrays import read_array
 from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.files import new_folder
-from vertegrade.level_texts import level_text
 from vertegrade.plotting import save_figure
 from vertegrade.report.montage import mid_sagittal, true_grades, with_doubts
 from vertegrade.report.rivals import rivals_figure
 from vertegrade.report.spread import shown_strips
+from vertegrade.report.strip_table import film_name
 from vertegrade.report.strips import animation, counterfactual_figure, within_window
 from vertegrade.settings.dae import CounterfactualSettings, DaeModelSettings
 from vertegrade.settings.report import ReportSettings
@@ -32,8 +32,7 @@ with run_job(snakemake) as job, new_folder(job.output.animations) as folder:
     for n, row in enumerate(rows.itertuples()):
         strip = shown[shown["row"] == n].sort_values("picture")
         heads = [f"grade {grade}" for grade in strip["wanted_grade"]]
-        name = f"{row.scan_id}_{level_text(row.vertebra, 1.0)}.png"
-        (folder / name).write_bytes(animation(strips[n, 2:], heads, settings))
+        (folder / film_name(row.scan_id, row.vertebra)).write_bytes(animation(strips[n, 2:], heads, settings))
     # the last picture of a strip is the most severe one, where the two kinds differ most
     last = shown[shown["picture"] == shown["picture"].max()].sort_values("row")
     asked = [f"grade {picture.wanted_grade}, {picture.shape}" for picture in last.itertuples()]

@@ -11,8 +11,9 @@ from vertegrade.progress import progress
 from vertegrade.report.crop_pictures import crops_of
 from vertegrade.report.patients.findings import patients_of, side_by_side
 from vertegrade.report.patients.follow_up import comparisons
-from vertegrade.report.patients.pages import About, graded_levels, index_page, patient_page
+from vertegrade.report.patients.pages import About, drawn_of, graded_levels, index_page, patient_page
 from vertegrade.report.patients.pictures import Pictures
+from vertegrade.report.strip_table import film_name
 from vertegrade.report.strips import within_window
 from vertegrade.settings.dae import DaeModelSettings
 from vertegrade.settings.grading import GradingSettings
@@ -62,5 +63,8 @@ with run_job(snakemake) as job, new_folder(job.output.pages) as folder:
         record = read_json(Path(job.input.records, f"{patient.id}.json"))
         page = patient_page(patient, landmarks.get(patient.id, nothing), pictures, about, of_patient, record)
         (folder / f"{patient.id}.html").write_text(page, encoding="utf-8")
+    for patient, n, vertebra in drawn_of(patients, pictures):
+        scan = patient.scans[n].id
+        (folder / film_name(scan, vertebra.label)).write_bytes(pictures.film(scan, vertebra.label))
     write_text(job.output.index, index_page(patients, about, pictures))
     job.log.info("%d pages", len(patients))

@@ -19,8 +19,9 @@ from vertegrade.workflow.job import run_job
 
 with run_job(snakemake) as job:
     model, crop = job.settings(DaeModelSettings), job.settings(CropSettings)
-    pictures = read_table(job.input.strips, COUNTERFACTUALS).sort_values(["row", "picture"], ignore_index=True)
-    drawn = read_array(job.input.images)[:, :, model.image_channels // 2]
+    pictures = read_table(job.input.strips, COUNTERFACTUALS)
+    pictures = pictures[pictures["counted"]].sort_values(["row", "picture"], ignore_index=True)
+    drawn = read_array(job.input.images)[: pictures["row"].nunique(), :, model.image_channels // 2]
     measured = read_tables(job.input.measurements, MEASUREMENTS)
     measured = measured.loc[measured["evaluable"], [*KEY, "height_loss", *(c for c in measured if c.endswith("_mm"))]]
     crops = pd.concat([read_table(path, CROPS).assign(shard=n) for n, path in enumerate(job.input.crops)])

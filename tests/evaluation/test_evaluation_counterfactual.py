@@ -17,7 +17,10 @@ NOISE = np.random.default_rng(0).standard_normal((2, 1, 64, 64)).astype(np.float
 
 
 def table(
-    loss: np.ndarray | None = None, back: np.ndarray | None = None, scale: np.ndarray | None = None
+    loss: np.ndarray | None = None,
+    back: np.ndarray | None = None,
+    scale: np.ndarray | None = None,
+    beside: np.ndarray | None = None,
 ) -> pd.DataFrame:
     wanted = wanted_of(LABELS, ["", ""], False)
     losses = wanted.losses if loss is None else loss
@@ -34,7 +37,7 @@ def table(
     shown = Shown(np.zeros((2, 1, 64, 64), np.int16), np.tile(SIX, (2, 1, 1)), np.full((2, 3), 20.0),
                   np.full((2, 3), 20.0), NOISE, 1.0)  # fmt: skip
     training = np.array([[0.0, 0], [1, 0], [5, 5], [9, 9]])
-    return counterfactual_table(rows, wanted, pictures, shown, np.ones(2) if scale is None else scale, training)
+    return counterfactual_table(rows, wanted, pictures, shown, np.ones(2) if scale is None else scale, training, beside)
 
 
 def test_pictures_that_are_as_wanted() -> None:
@@ -73,6 +76,16 @@ def test_a_vertebra_that_returns_as_another_one_is_counted() -> None:
     rows = table()
     assert rows["returns"].tolist() == [True] * 7 + [False]
     assert counterfactual_metrics(rows, NOISE)["identity_kept"] == 7 / 8
+
+
+def test_vertebrae_drawn_beside_others_follow_them_are_not_counted_and_are_told_from_them() -> None:
+    assert table()["counted"].all()
+    beside = table(beside=np.full((3, 2), 99.0))
+    assert not beside["counted"].any()
+    assert beside["row"].tolist() == [3] * 4 + [4] * 4
+    moved, own, other = np.array([[[1.0, 1]]]), np.array([[0.0, 0]]), np.array([[1.0, 2], [9, 9]])
+    assert _returns(moved, own, np.ones(2)).tolist() == [[True]]
+    assert _returns(moved, own, np.ones(2), other).tolist() == [[False]]
 
 
 def test_nearness_to_training_vertebrae_is_a_share_of_their_own() -> None:

@@ -24,7 +24,7 @@ def pictures() -> pd.DataFrame:
             rows.append(
                 {"patient_id": f"p{row}", "vertebra": LABEL_OF["T7"], "row": row, "shape": shape, "wanted_grade": grade,
                  "severity": 2.0 * grade if row == 5 else 1.0 * grade, LOSSES[0]: loss, LOSSES[1]: loss / 2,
-                 LOSSES[2]: -0.01 * grade}
+                 LOSSES[2]: -0.01 * grade, "counted": True}
             )  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -70,3 +70,12 @@ def test_nothing_drawn_and_nothing_measured() -> None:
     assert table["change"].isna().all()
     assert (table["vertebrae"] == 0).all()
     assert len(table) == 3 * 4 * 3 * (4 + 1)
+
+
+def test_suspicious_vertebrae_that_were_drawn_beside_the_others_change_nothing() -> None:
+    beside = pictures().assign(counted=False, row=lambda table: table["row"] + 6)
+    beside[LOSSES[0]] *= 3
+    both = pd.concat([pictures(), beside], ignore_index=True)
+    pd.testing.assert_frame_equal(
+        grade_heights(both, crops(), SETTINGS, 1), grade_heights(pictures(), crops(), SETTINGS, 1)
+    )

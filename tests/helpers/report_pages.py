@@ -33,6 +33,7 @@ from vertegrade.report.patients.findings import Patient, patients_of, side_by_si
 from vertegrade.report.patients.follow_up import comparisons
 from vertegrade.report.patients.pages import patient_page
 from vertegrade.report.patients.pictures import Pictures
+from vertegrade.report.strip_table import film_name
 from vertegrade.report.tiles import Graded, galleries, montage_tiles, strip_tiles
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.tables import PREDICTIONS
@@ -74,6 +75,7 @@ def write_report(folder: Path) -> dict[str, Path]:
         record = _measured(scan.id) if patient is people[0] else None
         text = patient_page(patient, placed(COHORT.landmarks), shown, own, followed, record)
         (report / f"patients/{patient.id}.html").write_text(text, encoding="utf-8")
+    (report / "patients" / film_name(scan.id, vertebra.label)).write_bytes(shown.film(scan.id, vertebra.label))
     (report / "index.html").write_text(index(people, shown, own=True, phantom=True), encoding="utf-8")
     (report / "cohort.html").write_text(cohort(report, shown), encoding="utf-8")
     healthy = next(patient for patient in people if patient.graded and not patient.fractured(1))

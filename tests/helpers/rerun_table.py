@@ -30,7 +30,7 @@ FEEDS = {
     "encode": "fit_hyperplane/dae calibrate/dae fit_novelty/dae grade/dae counterfactual looks_at charts",
     "train_pca": "encode_pca looks_at",
     "encode_pca": "fit_hyperplane/pca calibrate/pca fit_novelty/pca grade/pca looks_at",
-    "grades": "counterfactual_figure montage summary flow outcome patients charts cohort_page",
+    "grades": "counterfactual counterfactual_figure montage summary flow outcome patients charts cohort_page",
     "spine_measures": "patients",
     "patients": "patient_pages",
     "follow_up": "patient_pages",

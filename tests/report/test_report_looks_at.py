@@ -110,7 +110,7 @@ def strips() -> tuple[np.ndarray, pd.DataFrame]:
         for row in (0, 1)
         for picture, grade, severity in ((0, 0, 0.5), (1, 2, 1.5 + row))
     ]
-    return images, pd.DataFrame(rows, columns=["row", "picture", "wanted_grade", "severity"])
+    return images, pd.DataFrame(rows, columns=["row", "picture", "wanted_grade", "severity"]).assign(counted=True)
 
 
 def test_what_is_drawn_is_shown_for_one_grade() -> None:
@@ -118,6 +118,9 @@ def test_what_is_drawn_is_shown_for_one_grade() -> None:
     assert change is not None
     np.testing.assert_allclose(change, 120 / 3)
     assert mean_change(*strips(), 3) is None
+    images, pictures = strips()
+    one = mean_change(images, pictures.assign(counted=pictures["row"] == 0), 2)
+    np.testing.assert_allclose(one, 40)
 
 
 def words(figure: Any) -> str:

@@ -5,10 +5,15 @@ from typing import Any
 
 from helpers.drawn import drawn, rivals
 from helpers.page import Outline
+from helpers.patients import pictures, strips_of
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.evaluate import evaluate
-from vertegrade.report.cohort_page import cohort_page
+from vertegrade.grading.grades import grade_table
+from vertegrade.levels import NAMES
+from vertegrade.report.cohort_page import Vertebrae, cohort_page
 from vertegrade.report.flow import cohort_flow
+from vertegrade.report.links import PatientLinks
+from vertegrade.report.tiles import Graded, strip_tiles
 from vertegrade.settings.evaluation import EvaluationSettings
 
 COHORT = make_cohort(20)
@@ -40,3 +45,14 @@ def test_without_pictures_the_page_says_why_and_shows_no_rival(tmp_path: Path) -
     assert Outline(html).open == []
     assert "No picture could be made" in html
     assert "Beside a plain warp" not in html
+
+
+def test_each_strip_says_what_stayed_and_leads_to_its_animation(tmp_path: Path) -> None:
+    grades = grade_table({"dae": COHORT.dae})
+    of = Graded({"dae": COHORT.dae}, COHORT.labels, grades, PatientLinks(COHORT.scans), pictures())
+    row = of.rows("dae").iloc[0]
+    tiles = strip_tiles(strips_of(row["scan_id"], row["vertebra"]), of, 6)
+    html = page(tmp_path, counterfactuals=drawn(60), rivals=rivals(), vertebrae=Vertebrae((), (), tiles))
+    assert Outline(html).open == []
+    assert f'href="counterfactuals/{row["scan_id"]}_{NAMES[row["vertebra"]]}.png"' in html
+    assert "9 % of what changes lies outside of the body." in html

@@ -132,9 +132,16 @@ def test_it_says_which_model_graded_and_who_taught_it() -> None:
 def test_what_was_drawn_at_other_grades_is_told_with_figures_and_links() -> None:
     scan, vertebra = patients()[0].found[0]
     text = index(shown=pictures(strips=strips_of(scan.id, vertebra.label)))
-    assert "The model drew 14 vertebrae at grades 0 to 3, and what it drew was measured. 97 % of them" in text
+    assert (
+        "The model drew 14 vertebrae of all severities at grades 0 to 3, and what it drew was measured. 97 % of them"
+        in text
+    )
     assert f'href="patients/{scan.patient}.html#s0-{vertebra.name}"' in text
     assert "None: no vertebra with a grade has six measured points" in index(strips=drawn(0))
+    alone = index(shown=pictures(strips=strips_of(scan.id, vertebra.label).assign(counted=False)), strips=drawn(0))
+    assert f'href="patients/{scan.patient}.html#s0-{vertebra.name}"' in alone
+    assert "The model drew" not in alone
+    assert "None: no vertebra" not in alone
 
 
 def test_no_scan_done_gives_a_page_all_the_same() -> None:

@@ -1,17 +1,20 @@
 """The page of one patient: finding, spine, table, strips; self-contained, escaped, of all that was left out why."""
 
+import io
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from helpers.page import Outline
 from helpers.patients import CARD, COHORT, about, page, patients, pictures, placed, strips_of
 from vertegrade.cohort.qc import QcMark
 from vertegrade.plotting import NOTICE
 from vertegrade.reasons import REASONS
-from vertegrade.report.patients.pages import patient_page
+from vertegrade.report.patients.pages import drawn_of, patient_page
 from vertegrade.report.severities import interval_text
 from vertegrade.tables import POINT_COLUMNS
 from vertegrade.vertebra_reasons import VERTEBRA_FLAGS
@@ -103,8 +106,39 @@ def test_suspicious_vertebrae_are_shown_at_other_grades_with_heights_and_marked_
     assert strip.count('alt="CT of') == 1
     assert "22 / 21 / 23 mm" in strip  # 28, 27 and 29 mm less 22 %
     assert strip.count("misses its grade") == 1
+    assert "asked: 22 / 21 / 23 mm, severity 1.0" in strip
     intact = next(v for scan, v in WORST.found if v.grade == 0)
     assert 'class="strip"' not in page(WORST, pictures(strips=strips_of(WORST.scans[0].id, intact.label)))
+
+
+def test_above_a_strip_stand_in_words_what_stayed_and_a_link_to_the_animation(shown: str) -> None:
+    scan, vertebra = WORST.found[0]
+    caption = shown[shown.index(f'<figure id="s0-{vertebra.name}">') :].split("</figcaption>")[0]
+    assert f'href="{scan.id}_{vertebra.name}.png"' in caption
+    assert "9 % of what changes lies outside of the body. The model&#39;s copy differs from the CT by 35 HU." in caption
+    assert "Asked back, 4 of 4 pictures become this vertebra again and not another;" in caption
+    assert "they differ from the copy by 33 HU. 0 % of training vertebrae are as far" in caption
+    table = strips_of(scan.id, vertebra.label)
+    unknown = page(WORST, pictures(strips=table.assign(nearest_training=math.nan, returns=[True, True, False, False])))
+    assert "2 of 4 pictures become" in unknown
+    assert "How near training vertebrae come is not known here." in unknown
+
+
+def test_the_animation_is_of_the_drawn_pictures_of_this_vertebra() -> None:
+    scan, vertebra = WORST.found[0]
+    its = pictures(strips=strips_of(scan.id, vertebra.label))
+    assert [(of.id, n, found.name) for of, n, found in drawn_of([WORST], its)] == [(WORST.id, 0, vertebra.name)]
+    with Image.open(io.BytesIO(its.film(scan.id, vertebra.label))) as film:
+        assert film.n_frames == 6
+
+
+def test_a_suspicious_vertebra_without_pictures_is_named(shown: str) -> None:
+    _, *others = [vertebra.level for _, vertebra in WORST.found if vertebra.suspicious]
+    assert ("Not drawn at other grades: " in shown) == bool(others)
+    first, *rest = [vertebra.level for _, vertebra in WORST.found if vertebra.suspicious]
+    assert f"Not drawn at other grades: {', '.join([first, *rest])}." in page(WORST)
+    healthy = next(one for one in patients() if one.graded and not any(v.suspicious for _, v in one.found))
+    assert "Not drawn at other grades" not in page(healthy)
 
 
 def test_a_planted_script_is_shown_not_run() -> None:

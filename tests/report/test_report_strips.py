@@ -16,7 +16,7 @@ from vertegrade.evaluation.counterfactual import wanted_of
 from vertegrade.levels import NAMES
 from vertegrade.plotting import NOTICE, save_figure
 from vertegrade.report.montage import TILE, scan_text
-from vertegrade.report.spread import spread_by_severity
+from vertegrade.report.spread import shown_strips, spread_by_severity
 from vertegrade.report.strips import (
     animation,
     counterfactual_figure,
@@ -60,6 +60,7 @@ def _strips(every_shape: bool = False) -> tuple[np.ndarray, pd.DataFrame, pd.Dat
         nearest_training=0.5,
         returns=True,
         reached=True,
+        counted=True,
     )
     images = np.stack([make_crops(np.full(2 + count, severity)) for severity in rows["severity"]])
     return images, rows, check_table(pictures[list(COUNTERFACTUALS.columns)], COUNTERFACTUALS, "test")
@@ -174,3 +175,11 @@ def test_an_animation_goes_there_and_back_and_every_frame_is_marked() -> None:
             file.seek(frame)
             band = np.asarray(file.convert("RGB"))[TILE - 32 :]
             assert (band == 255).all(axis=2).any()
+
+
+def test_the_picture_shows_no_vertebra_that_was_chosen_for_being_suspicious() -> None:
+    _, rows, pictures = _strips()
+    beside = pictures["row"] == 1
+    shown = shown_strips(PREDICTIONS, pictures.assign(counted=~beside), 6)
+    assert shown["row"].tolist() == [0]
+    assert shown["scan_id"].tolist() == [rows["scan_id"][0]]

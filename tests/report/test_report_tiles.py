@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.drawn import drawn
 from helpers.page import Outline
-from helpers.patients import COHORT, page, patients, pictures
+from helpers.patients import COHORT, page, patients, pictures, strips_of
 from vertegrade.drawn_tables import COUNTERFACTUALS
 from vertegrade.evaluation.evaluate import evaluate
 from vertegrade.grading.grades import grade_table
@@ -118,8 +119,15 @@ def test_the_tiles_of_montage_and_strips_are_those_of_their_pictures(graded: Gra
         (row.scan_id, severity_text(row.severity)) for row in chosen.itertuples()
     ]
     assert strip_tiles(empty_table(COUNTERFACTUALS), graded, 6) == []
-    rows = graded.rows("dae").head(3)[["scan_id", "vertebra"]].assign(row=range(3))
-    assert len(strip_tiles(rows, graded, 2)) == 2
+    rows = graded.rows("dae").head(3)
+    drawn = pd.concat([strips_of(row.scan_id, row.vertebra).assign(row=n) for n, row in enumerate(rows.itertuples())])
+    shown = strip_tiles(drawn, graded, 2)
+    assert len(shown) == 2
+    for tile in shown:
+        level = tile["level"].removeprefix("about ")
+        assert tile["film"] == f"counterfactuals/{tile['scan']}_{level}.png"
+        assert tile["words"].startswith("9 % of what changes lies outside of the body.")
+    assert len(strip_tiles(drawn.assign(counted=drawn["row"] < 1), graded, 2)) == 1
 
 
 def test_the_page_shows_every_tile_with_words_and_a_link_and_says_that_nothing_was_chosen(graded: Graded) -> None:

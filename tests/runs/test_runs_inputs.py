@@ -48,6 +48,7 @@ READS = {
         "measurements/*.parquet",
         "latents/dae/*.parquet",
         "predictions/dae.parquet",
+        "grades.csv",
         "dae/weights.safetensors",
         "collapsed/steps.safetensors",
         "grading/dae/hyperplane.json",

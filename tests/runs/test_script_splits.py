@@ -22,11 +22,15 @@ from vertegrade.files import write_json
 from vertegrade.graders.crops import Crops
 from vertegrade.graders.pca import fit_pca, load_pca
 from vertegrade.grading.calibration import Calibration, calibrate
+from vertegrade.grading.grades import grade_table
 from vertegrade.grading.hyperplane import Hyperplane, fit_hyperplane
 from vertegrade.grading.novelty import Novelty, fit_novelty
 from vertegrade.grading.prediction import predict, with_novelty, with_patients
 from vertegrade.grading.rows import GradingError
+from vertegrade.report.spread import suspicious_vertebrae
+from vertegrade.settings.dae import CounterfactualSettings
 from vertegrade.settings.grading import GradingSettings
+from vertegrade.settings.spine import CropSettings
 from vertegrade.tables import (
     CROPS,
     LANDMARKS,
@@ -264,10 +268,11 @@ def test_labels_of_another_patient_than_the_scans_stop_the_run(tmp_path: Path) -
         run_script(tmp_path, "labels", inputs, outputs)
 
 
+@pytest.mark.parametrize("limit", [200, 3, 0])
 def test_pictures_are_of_test_vertebrae_and_held_against_training_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    """Two shards. Of the training vertebrae, those that are evaluable, each once."""
+    """Two shards. Of the training vertebrae, those that are evaluable, each once. Beside them suspicious ones."""
     _, made = judged_by(tmp_path)
     inputs: dict[str, Any] = dict.fromkeys(("weights", "steps", "hyperplane", "calibrator", "refiner"), "nothing")
     keys = made.crops[["patient_id", "scan_id", "vertebra"]]
@@ -277,11 +282,12 @@ def test_pictures_are_of_test_vertebrae_and_held_against_training_ones(
     measured = rows_of(MEASUREMENTS, list(keys.itertuples(index=False, name=None)), evaluable=True)
     half = made.crops["scan_id"] < "P010-1"
     parts = {"latents": (LATENTS, latents), "measurements": (MEASUREMENTS, measured)}
-    known = {"predictions": made.dae}
+    grades = grade_table({"dae": made.dae})
+    known = {"predictions": made.dae, "grades": grades}
     for shard, rows in enumerate((half, ~half)):
         known |= {f"{name}{shard}": table[rows] for name, (_, table) in parts.items()}
     inputs |= {name: [f"{name}0", f"{name}1"] for name in parts}
-    inputs |= {"predictions": "predictions", "landmarks": [], "pixels": [], "frames": []}
+    inputs |= {"predictions": "predictions", "grades": "grades", "landmarks": [], "pixels": [], "frames": []}
     monkeypatch.setattr("vertegrade.tables.read_table", lambda path, schema: known[path])
     together = {str(inputs[name]): table for name, (_, table) in parts.items()} | {"[]": None}
     monkeypatch.setattr("vertegrade.tables.read_tables", lambda paths, schema: together[str(list(paths))])
@@ -293,28 +299,46 @@ def test_pictures_are_of_test_vertebrae_and_held_against_training_ones(
     monkeypatch.setattr("vertegrade.graders.dae.steps.Steps.read", lambda _: steps)
     dae = SimpleNamespace(settings=SimpleNamespace(image_channels=1))
     monkeypatch.setattr("vertegrade.graders.dae.weights.load_dae", lambda *_: dae)
-    seen: dict[str, Any] = {}
+    seen: list[dict[str, Any]] = []
 
     def shown(rows: pd.DataFrame, *more: Any) -> None:
-        seen["rows"] = rows
+        seen.append({"rows": rows})
 
     def drawn(*arguments: Any) -> Any:
-        nothing = np.zeros((len(seen["rows"]), 1, 4, 4), np.int16)
-        return SimpleNamespace(original=nothing, reconstruction=nothing, images=nothing[:, None])
+        size = len(seen[-1]["rows"])
+        nothing = np.zeros((size, 1, 4, 4), np.int16)
+        return SimpleNamespace(
+            original=nothing, reconstruction=nothing, images=nothing[:, None], own=np.ones((size, 1))
+        )
 
-    def table(rows: Any, wanted: Any, pictures: Any, shown: Any, scale: Any, training: np.ndarray) -> None:
-        seen["training"] = training
+    def table(rows: Any, wanted: Any, pictures: Any, shown: Any, scale: Any, training: Any, beside: Any) -> None:
+        seen[-1] |= {"training": training, "beside": beside}
+
+    def write(path: str, images: np.ndarray) -> None:
+        assert len(images) == sum(len(drawing["rows"]) for drawing in seen)
         raise Seen
 
     monkeypatch.setattr("vertegrade.graders.dae.shown.shown_vertebrae", shown)
     monkeypatch.setattr("vertegrade.graders.dae.counterfactual.counterfactuals", drawn)
     monkeypatch.setattr("vertegrade.evaluation.counterfactual.counterfactual_table", table)
+    monkeypatch.setattr("vertegrade.arrays.write_array", write)
     outputs = {name: str(tmp_path / name) for name in ("images.npy", "strips", "metrics")}
     outputs["images"] = outputs.pop("images.npy")
+    settings = CounterfactualSettings(vertebrae=20, suspicious=limit).model_dump()
+    params = {"settings": {"crop": CropSettings().model_dump(), "dae.counterfactual": settings}}
     with pytest.raises(Seen):
-        run_script(tmp_path, "counterfactual", inputs, outputs, sections=["crop", "dae.counterfactual"])
+        run_script(tmp_path, "counterfactual", inputs, outputs, params)
+    first, second = seen
+    key = ["patient_id", "scan_id", "vertebra"]
     test = made.dae[(made.dae["split"] == "test") & made.dae["evaluable"]]
-    assert len(seen["rows"].merge(test, on=["patient_id", "scan_id", "vertebra"])) == len(seen["rows"]) > 10
-    assert (seen["rows"]["shard"] == (seen["rows"]["scan_id"] >= "P010-1")).all()
+    assert len(first["rows"].merge(test, on=key)) == len(first["rows"]) == 20
+    assert first["beside"] is None
+    assert second["beside"].shape == (20, 1)
     train = (made.dae["split"] == "train") & made.dae["evaluable"]
-    np.testing.assert_array_equal(np.sort(seen["training"][:, 0]), numbered[train.to_numpy()])
+    for drawing in seen:
+        assert (drawing["rows"]["shard"] == (drawing["rows"]["scan_id"] >= "P010-1")).all()
+        np.testing.assert_array_equal(np.sort(drawing["training"][:, 0]), numbered[train.to_numpy()])
+    left = suspicious_vertebrae(grades).merge(first["rows"][key], on=key, how="left", indicator=True)
+    left = left[left["_merge"] == "left_only"].merge(latents.loc[latents["evaluable"], key], on=key)
+    assert len(left) > 3
+    pd.testing.assert_frame_equal(second["rows"][key], left[key].head(limit))

@@ -59,10 +59,12 @@ COLLAPSED_CROPS = contract(
 # One row per synthetic picture of a vertebra at another grade. row, picture: its place in images.npy, whose first two
 # pictures of a row are the crop and its reconstruction. Losses are fractions of the heights that an intact vertebra
 # would have, measured on the picture; height_loss is the largest. outside_to_inside: mean change beyond the body over
-# that within it. reached: the height loss is within 8 points of the middle of the grade.
+# that within it. reached: the height loss is within 8 points of the middle of the grade. counted: of the test vertebrae
+# that all figures are of; these rows come first. The others are suspicious vertebrae, for the pages of their patients.
 COUNTERFACTUALS = contract(
     VERTEBRA
-    | {"row": whole(), "picture": whole(), "shape": text(), "wanted_grade": whole(GRADES)}
+    | {"row": whole(), "picture": whole(), "counted": pa.Column(bool)}
+    | {"shape": text(), "wanted_grade": whole(GRADES)}
     | {f"wanted_{name}": number(None, 1) for name in LOSSES}
     | {name: number(None, 1) for name in [*LOSSES, "height_loss"]}
     | {"wanted_severity": number(0, 3), "severity": number(0, 3)}

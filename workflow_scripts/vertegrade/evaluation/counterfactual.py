@@ -46,9 +46,18 @@ def wanted_of(labels: list[int], measured: list[str], every_shape: bool) -> Want
 
 
 def counterfactual_table(
-    rows: pd.DataFrame, wanted: Wanted, pictures: Pictures, shown: Shown, scale: Floats, training: Floats
+    rows: pd.DataFrame,
+    wanted: Wanted,
+    pictures: Pictures,
+    shown: Shown,
+    scale: Floats,
+    training: Floats,
+    beside: Floats | None = None,
 ) -> pd.DataFrame:
-    """COUNTERFACTUALS. rows: M vertebrae with KEY. scale: (D,) of the latents; training: latents (K, D)."""
+    """COUNTERFACTUALS. rows: M vertebrae with KEY. scale: (D,) of the latents; training: latents (K, D).
+
+    beside: latents (L, D) of vertebrae that were drawn before. Then these here are not counted, and told from them too.
+    """
     vertebrae, count = wanted.severities.shape
     own = pictures.original.astype(np.float64)
     within = body_masks(outlines(shown), own.shape[-1], shown.pixel_mm, BODY_MM)[:, None, None] > 0.5
@@ -57,7 +66,8 @@ def counterfactual_table(
     largest = pictures.loss.max(axis=2)
     grades = np.reshape(wanted.grades, (vertebrae, count)).astype(np.int64)
     columns: dict[str, Any] = {
-        "row": np.repeat(np.arange(vertebrae), count),
+        "row": np.repeat(np.arange(vertebrae), count) + (0 if beside is None else len(beside)),
+        "counted": beside is None,
         "picture": np.tile(np.arange(count), vertebrae),
         "shape": np.reshape(wanted.shapes, -1).astype(object),
         "wanted_grade": grades.ravel(),
@@ -71,7 +81,7 @@ def counterfactual_table(
         "reconstruction_error_hu": np.repeat(_rms_where(pictures.reconstruction - own, within[:, 0]), count),
         "return_error_hu": _rms_where(pictures.back - pictures.reconstruction[:, None].astype(float), within).ravel(),
         "nearest_training": _nearest(pictures.z.reshape(vertebrae * count, len(scale)), training, scale),
-        "returns": _returns(pictures.z_back, pictures.own, scale).ravel(),
+        "returns": _returns(pictures.z_back, pictures.own, scale, beside).ravel(),
         "reached": np.abs(largest - np.array(MIDDLE_OF_GRADE)[grades]).ravel() <= WITHIN,
     }
     table = rows[PATIENT_KEY].loc[rows.index.repeat(count)].reset_index(drop=True).assign(**columns)
@@ -152,12 +162,16 @@ def _rms_where(difference: Floats, where: np.ndarray) -> Floats:
     return error
 
 
-def _returns(back: Floats, own: Floats, scale: Floats) -> np.ndarray:
-    """Whether latents (M, T, D), moved back, are nearer to that of their own crop (M, D) than to any other (M, T)."""
-    if not len(own):
-        return np.zeros(back.shape[:2], bool)
-    apart = np.linalg.norm((back[:, :, None] - own[None, None]) / scale, axis=-1)
-    nearest: np.ndarray = apart.argmin(axis=-1) == np.arange(len(own))[:, None]
+def _returns(back: Floats, own: Floats, scale: Floats, beside: Floats | None = None) -> np.ndarray:
+    """Whether latents (M, T, D), moved back, are nearer to that of their own crop (M, D) than to any other (M, T).
+
+    beside: (L, D) more others.
+    """
+    known = own if beside is None else np.concatenate([own, beside])
+    nearest = np.zeros(back.shape[:2], bool)
+    for n, its in enumerate(back):  # one at a time: all distances at once are too many
+        apart = np.linalg.norm((its[:, None] - known[None]) / scale, axis=-1)
+        nearest[n] = apart.argmin(axis=-1) == n
     return nearest
 
 

@@ -25,11 +25,12 @@ PICTURES, CROPS = "pictures", "crops"
 
 
 def grade_heights(pictures: pd.DataFrame, crops: pd.DataFrame, settings: EvaluationSettings, seed: int) -> pd.DataFrame:
-    """GRADE_HEIGHTS. pictures: COUNTERFACTUALS. crops: one row per graded and measured test vertebra.
+    """GRADE_HEIGHTS. pictures: COUNTERFACTUALS, of which those that are `counted` are used.
 
-    crops: patient_id, vertebra, severity by the model, and shape ("" intact) and losses of MEASUREMENTS.
+    crops: one row per graded and measured test vertebra: patient_id, vertebra, severity by the model, and shape (""
+    intact) and losses of MEASUREMENTS.
     """
-    groups = [*_of_pictures(pictures), *_of_crops(crops)]
+    groups = [*_of_pictures(pictures[pictures["counted"]]), *_of_crops(crops)]
     rows: list[dict[str, Any]] = []
     for names, group, metrics in groups:
         patients = np.unique(group["patient_id"].to_numpy(str), return_inverse=True)[1].astype(np.int64)

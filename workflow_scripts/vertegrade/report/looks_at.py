@@ -76,9 +76,12 @@ def over(grey: Pixels, values: Floats, most: float) -> Pixels:
 def mean_change(images: np.ndarray, pictures: pd.DataFrame, grade: int) -> Floats | None:
     """Mean change (H, W) in HU from the picture at grade 0 to that at `grade`, for one grade of severity.
 
+    Of the vertebrae that figures count.
+
     None where there is no picture, or where the severity does not rise.
     """
     keys = ["row", "picture", "severity"]
+    pictures = pictures[pictures["counted"]]
     low = pictures.loc[pictures["wanted_grade"] == 0, keys]
     pairs = low.merge(pictures.loc[pictures["wanted_grade"] == grade, keys], on="row", suffixes=("_low", "_high"))
     rise = float((pairs["severity_high"] - pairs["severity_low"]).sum())

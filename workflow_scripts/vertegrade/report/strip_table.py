@@ -1,8 +1,32 @@
-"""What was measured in pictures at other grades, as a table for people."""
+"""What was measured in pictures at other grades, as a table and in words for people."""
 
 from typing import Any
 
+import pandas as pd
+
+from vertegrade.levels import NAMES
 from vertegrade.tables import GRADES
+
+
+def film_name(scan: str, vertebra: int) -> str:
+    """The file of a strip as an animation."""
+    return f"{scan}_{NAMES[vertebra]}.png"
+
+
+def strip_words(strip: pd.DataFrame) -> str:
+    """What stays and what changes in the pictures of one vertebra (its rows of COUNTERFACTUALS), in plain words."""
+    nearest = strip["nearest_training"].min()
+    near = (
+        "How near training vertebrae come is not known here."
+        if pd.isna(nearest)
+        else f"{100 * nearest:.0f} % of training vertebrae are as far from the next one as the strangest picture."
+    )
+    return (
+        f"{100 * strip['outside_share'].mean():.0f} % of what changes lies outside of the body. "
+        f"The model's copy differs from the CT by {strip['reconstruction_error_hu'].mean():.0f} HU. "
+        f"Asked back, {strip['returns'].sum()} of {len(strip)} pictures become this vertebra again and not another; "
+        f"they differ from the copy by {strip['return_error_hu'].mean():.0f} HU. {near}"
+    )
 
 
 def strip_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:

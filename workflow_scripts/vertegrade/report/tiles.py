@@ -17,6 +17,7 @@ from vertegrade.report.montage import GRADE_COLOURS, UNKNOWN_COLOUR, levels_in
 from vertegrade.report.plain_words import flag_text, reason_text
 from vertegrade.report.severities import interval_text, severity_text
 from vertegrade.report.spread import shown_strips, spread_by_severity
+from vertegrade.report.strip_table import film_name, strip_words
 from vertegrade.tables import KEY
 from vertegrade.vertebra_reasons import doubts_of
 
@@ -123,6 +124,17 @@ def _said(rows: Mapping[tuple[str, int], Mapping[Any, Any]], key: tuple[str, int
 
 
 def strip_tiles(drawn: pd.DataFrame, of: Graded, count: int) -> list[dict[str, Any]]:
-    """The vertebrae of the strips in the picture (`shown_strips`). drawn: COUNTERFACTUALS."""
+    """The vertebrae of the strips in the picture (`shown_strips`), in words and with a link to the animation.
+
+    drawn: COUNTERFACTUALS.
+    """
     main = next(iter(of.predictions))
-    return tiles(shown_strips(of.rows(main), drawn, count), of, main)
+    rows = shown_strips(of.rows(main), drawn, count)
+    return [
+        tile
+        | {
+            "words": strip_words(drawn[drawn["row"] == row.row]),
+            "film": f"counterfactuals/{film_name(row.scan_id, row.vertebra)}",
+        }
+        for tile, row in zip(tiles(rows, of, main), rows.itertuples(), strict=True)
+    ]

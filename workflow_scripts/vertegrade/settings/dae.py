@@ -178,7 +178,14 @@ class CounterfactualSettings(Section):
     vertebrae: int = setting(
         60, "Test vertebrae that are drawn at other grades and measured, spread over predicted severity.", ge=1
     )
-    shown: int = setting(6, "How many of them the picture shows, spread over predicted severity.", ge=1, le=64)
+    suspicious: int = setting(
+        200,
+        "Suspicious vertebrae of any split that are drawn beside these for the pages of their patients, worst first: "
+        "graded 1 to 3, or with a grade of 2 or 3 that is withheld. No figure counts them; each takes half a second "
+        "of CPU.",
+        ge=0,
+    )
+    shown: int = setting(6, "Test vertebrae that the picture shows, spread over predicted severity.", ge=1, le=64)
     shapes: Literal["likeliest", "all"] = setting(
         "likeliest",
         "Shape of the collapse: the vertebra's own, or the commonest of its region where it is intact; or all of "

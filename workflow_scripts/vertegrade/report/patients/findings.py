@@ -13,11 +13,10 @@ from vertegrade.grading.grades import grade_table
 from vertegrade.level_texts import level_text
 from vertegrade.levels import NAMES, craniocaudal_rank
 from vertegrade.methods import METHODS
+from vertegrade.report.spread import LOOK, LOOK_SEVERITY
 from vertegrade.tables import HEIGHTS, KEY, doubt_of
 
 NO_MARK = QcMark("", "")
-# A vertebra whose grade is withheld and would be 2 or 3 stands between graded ones as if it had this severity.
-LOOK, LOOK_SEVERITY = "look_at_this", 2.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Vertebra:
 
     @property
     def suspicious(self) -> bool:
-        """Whether its pictures at other grades are worth a look."""
+        """Whether its pictures at other grades are worth a look; `suspicious_vertebrae` draws the same ones."""
         return self.look or bool(self.grade)
 
 

@@ -144,7 +144,7 @@ def index_page(patients: Sequence[Patient], about: About, pictures: Pictures) ->
         called=sum(bool(patient.called) for patient in patients),
         tags=TAGS,
         marks=MARKS,
-        drawn=_drawn(patients, pictures),
+        drawn=[(of.id, f"s{n}-{vertebra.name}", vertebra.level) for of, n, vertebra in drawn_of(patients, pictures)],
     )
 
 
@@ -181,6 +181,7 @@ def _scan(n: int, scan: Scan, landmarks: pd.DataFrame, pictures: Pictures, about
         "overlay": _overlay(scan, landmarks, pictures),
         "rows": [_vertebra(scan, vertebra, pictures, about) for vertebra in rows],
         "strips": {name: strip for name, strip in strips.items() if strip},
+        "not_drawn": [vertebra.level for vertebra in rows if vertebra.name in strips and not strips[vertebra.name]],
         "left_out": words.left_out(scan),
         "levels": {vertebra.name: vertebra.level for vertebra in rows},
     }
@@ -234,11 +235,11 @@ def _meanings(patient: Patient) -> dict[str, tuple[str, str]]:
     return {flag: (flag_text(flag), flag_meaning(flag)) for flag in sorted(used)}
 
 
-def _drawn(patients: Sequence[Patient], pictures: Pictures) -> list[tuple[str, str, str]]:
-    """Suspicious vertebrae that were drawn at other grades: patient, anchor on its page, level."""
+def drawn_of(patients: Sequence[Patient], pictures: Pictures) -> list[tuple[Patient, int, Vertebra]]:
+    """Suspicious vertebrae that were drawn at other grades: patient, which of its scans, vertebra."""
     drawn = set(zip(pictures.strips["scan_id"], pictures.strips["vertebra"], strict=True))
     return [
-        (patient.id, f"s{n}-{vertebra.name}", vertebra.level)
+        (patient, n, vertebra)
         for patient in patients
         for n, scan in enumerate(patient.scans)
         for vertebra in scan.vertebrae

@@ -15,7 +15,8 @@ from vertegrade.report.data_uris import data_uri, png_uri
 from vertegrade.report.montage import mid_sagittal
 from vertegrade.report.patients.findings import Vertebra
 from vertegrade.report.severities import severity_text
-from vertegrade.report.strips import watermarked
+from vertegrade.report.strip_table import film_name, strip_words
+from vertegrade.report.strips import animation, watermarked
 from vertegrade.settings.report import ReportSettings
 from vertegrade.tables import HEIGHTS
 
@@ -28,6 +29,15 @@ class StripPicture:
     head: str
     lines: list[str]
     synthetic: bool
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A vertebra at other grades. words: what stays in it and what changes. film: its file as an animation."""
+
+    pictures: list[StripPicture]
+    words: str
+    film: str
 
 
 @dataclass(frozen=True)
@@ -49,23 +59,38 @@ class Pictures(CropPictures):
         files = [folder / f"{scan}.png" for folder in self.folders]
         return next((data_uri(file) for file in files if file.is_file()), "")
 
-    def strip(self, scan: str, vertebra: Vertebra) -> list[StripPicture]:
-        """The vertebra at other grades, each SYNTHETIC one marked in its pixels; empty where none were drawn."""
-        its = self.strips[(self.strips["scan_id"] == scan) & (self.strips["vertebra"] == vertebra.label)]
+    def strip(self, scan: str, vertebra: Vertebra) -> Strip | None:
+        """The vertebra at other grades, each SYNTHETIC one marked in its pixels; None where none were drawn."""
+        its = self._rows(scan, vertebra.label)
         if its.empty:
-            return []
+            return None
         crop, copy, *drawn = mid_sagittal(self.images[int(its["row"].iloc[0])])
         heights = [f"{height.mm:.0f}" for height in vertebra.heights]
         pictures = [
             StripPicture(_scaled(grey_values(crop, self.drawn)), "CT", _measured(heights, vertebra.severity), False),
             StripPicture(self._drawn(copy), "Drawn as it is", [], True),
         ]
-        for row in its.sort_values("picture").to_dict("records"):
+        for row in its.to_dict("records"):
             head = f"Grade {row['wanted_grade']}" + (f", {row['shape']}" if row["shape"] else "")
-            heights = [f"{height.intact_mm * (1 - row[f'loss_{height.column}']):.0f}" for height in vertebra.heights]
-            lines = _measured(heights, row["severity"]) + ([] if row["reached"] else ["misses its grade"])
+            heights, wanted = (
+                [f"{height.intact_mm * (1 - row[f'{of}loss_{height.column}']):.0f}" for height in vertebra.heights]
+                for of in ("", "wanted_")
+            )
+            asked = f"asked: {', '.join(_measured(wanted, row['wanted_severity']))}"
+            missed = [] if row["reached"] else ["misses its grade"]
+            lines = [*_measured(heights, row["severity"]), asked, *missed]
             pictures.append(StripPicture(self._drawn(drawn[row["picture"]]), head, lines, True))
-        return pictures
+        return Strip(pictures, strip_words(its), film_name(scan, vertebra.label))
+
+    def film(self, scan: str, label: int) -> bytes:
+        """The same pictures as an animation; the vertebra must be drawn."""
+        its = self._rows(scan, label)
+        heads = [f"grade {grade}" for grade in its["wanted_grade"]]
+        return animation(self.images[int(its["row"].iloc[0])][2:], heads, self.drawn)
+
+    def _rows(self, scan: str, label: int) -> pd.DataFrame:
+        its = self.strips[(self.strips["scan_id"] == scan) & (self.strips["vertebra"] == label)]
+        return its.sort_values("picture")
 
     def _drawn(self, hu: np.ndarray) -> str:
         return png_uri(watermarked(grey_values(hu, self.drawn))[..., 0])
