@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from helpers.comparison_page import CASES, COST, GROUPS, LEARNING, SETTINGS, TABLE, draw, page_of
 from vertegrade.evaluation.comparison.cases import left_out_table
-from vertegrade.evaluation.comparison.figure import comparison_figure
+from vertegrade.evaluation.comparison.figure import comparison_figure, mark_of
 from vertegrade.evaluation.comparison.measures import comparison_table
 from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, OTHER_DATA, THIS_RUN, VERTEBRAE
+from vertegrade.methods import METHODS
 from vertegrade.plotting import save_figure
 from vertegrade.report.comparison.beside import cost_rows
 from vertegrade.report.comparison.page import Compared, comparison_page
@@ -78,6 +79,13 @@ def test_the_page_is_one_file_and_well_formed(drawn: Path) -> None:
     assert "phantom" not in page
     for tag in ("table", "tr", "section", "figure"):
         assert page.count(f"<{tag}") == page.count(f"</{tag}>"), tag
+
+
+def test_methods_differ_in_marker_and_all_that_exist_in_colour_too() -> None:
+    """In grey print the marker alone says which method it is; there is room for one method more."""
+    marks = [mark_of(place) for place in range(len(METHODS) + 1)]
+    assert len({mark["marker"] for mark in marks}) == len(METHODS) + 1
+    assert len({mark["color"] for mark in marks[:-1]}) == len(METHODS)
 
 
 def test_the_figure_has_the_same_bytes_each_time(drawn: Path, tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from vertegrade.evaluation.comparison.tables import OTHER_DATA, PATIENTS, THIS_RUN, VERTEBRAE
 from vertegrade.methods import METHODS
-from vertegrade.plotting import COLOURS, NOTICE, STYLE
+from vertegrade.plotting import COLOURS, MARKERS, NOTICE, STYLE
 
-MARKERS = ["o", "s", "^", "D", "v", "P"]
 GREY = "#5b6672"
 NOTES = "Test {patients}. Bars: intervals over patients; of curves, the range over draws. * papers, on other data"
 SMALL: dict[str, Any] = {"markersize": 4.5}
