@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from helpers.comparison_page import CASES, COST, GROUPS, LEARNING, SETTINGS, TABLE, draw, page_of
-from vertegrade.evaluation.comparison.cases import left_out_table
+from helpers.comparison_page import CASES, COHORT, COST, GROUPS, LEARNING, SETTINGS, TABLE, draw, page_of
+from vertegrade.evaluation.comparison.cases import cases_of, left_out_table
 from vertegrade.evaluation.comparison.figure import comparison_figure, mark_of
 from vertegrade.evaluation.comparison.measures import comparison_table
 from vertegrade.evaluation.comparison.tables import LEARNING_CURVE, OTHER_DATA, THIS_RUN, VERTEBRAE
@@ -43,6 +43,16 @@ def test_the_page_has_every_method_and_marks_papers(drawn: Path) -> None:
     rows = method_rows(VERTEBRAE, TABLE)
     assert [row["other"] for row in rows] == [False, False, True]
     assert page.count('<tr class="other">') == sum(TABLE["data"] == OTHER_DATA) + page.count(">other data</span>")
+
+
+def test_the_page_says_which_patients_set_the_thresholds(drawn: Path) -> None:
+    assert "at thresholds that were fixed on training patients. " in page_of(drawn)  # of DAE and PCA
+    learned = {name: COHORT.pca.assign(method=name) for name in ("supervised", "supcon")}
+    cases = cases_of({"dae": COHORT.dae, **learned}, COHORT.tables())
+    table, no_groups = comparison_table(cases, SETTINGS, 1, 7), GROUPS.iloc[:0]
+    of = Compared(table, left_out_table(cases), NO_LEARNING, no_groups, COST, {}, drawn / "comparison.svg")
+    text = "at thresholds that were fixed on training patients, of Supervised, SupCon on validation patients"
+    assert text in comparison_page(of, 0.95, False)
 
 
 def test_cost_is_per_scan_and_virtual_fractures_are_called_so(drawn: Path) -> None:

@@ -1,7 +1,7 @@
 """The table of the comparison: figures of every method on the same vertebrae, and of each pair their differences.
 
 All methods see the same resampled patients, so that what is hard for all of them cancels in a difference. Thresholds
-were fixed on training data; nothing is chosen here.
+were fixed on training patients, those of methods with scores on validation patients; nothing is chosen here.
 """
 
 from collections.abc import Mapping
