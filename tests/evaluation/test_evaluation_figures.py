@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from helpers.synthetic_predictions import make_cohort
 from vertegrade.evaluation.cases import labelled_cases, split_cases
 from vertegrade.evaluation.evaluate import evaluate
-from vertegrade.evaluation.figures import all_figures
+from vertegrade.evaluation.figures import all_figures, roc_figure
 from vertegrade.evaluation.texts import estimate_text
+from vertegrade.methods import METHODS
 from vertegrade.plotting import NOTICE, save_figure
 from vertegrade.settings.evaluation import EvaluationSettings
 
@@ -44,6 +45,17 @@ def test_every_figure_is_drawn_and_says_what_it_is_not_for(tmp_path, labelled):
 
 def test_without_labels_the_roc_says_so_instead_of_an_empty_frame():
     assert "too few" in " ".join(text.get_text() for text in _figures(labelled=False)["roc"].axes[0].texts)
+
+
+def test_no_two_methods_look_alike() -> None:
+    cohort, settings = make_cohort(20), EvaluationSettings(bootstrap_resamples=20)
+    metrics = evaluate(cohort.dae, cohort.tables(), settings, 1, 7, "dae")
+    cases = split_cases(labelled_cases(cohort.dae, cohort.tables()), "test")
+    lines = roc_figure(dict.fromkeys(METHODS, cases), dict.fromkeys(METHODS, metrics)).axes[0].lines[:-1]
+    curves = {(line.get_color(), line.get_linestyle()) for line in lines[::2]}
+    points = {(line.get_color(), line.get_marker()) for line in lines[1::2]}
+    assert len(curves) == len(points) == len(METHODS)
+    assert {colour for colour, _ in curves} == {colour for colour, _ in points}
 
 
 def test_the_legend_names_the_auc_with_its_interval():

@@ -10,7 +10,7 @@ import torch
 import yaml
 from pydantic import ValidationError
 
-from helpers.stopped_training import stopped_after
+from helpers.stopped_training import stopped_after, stopped_and_resumed
 from helpers.tiny_spines import MODEL, SPINE, TRAIN, spine, spine_job
 from vertegrade.ct.volume import AIR_HU
 from vertegrade.graders.seq2seq.augmentation import changed
@@ -314,12 +314,14 @@ def test_patches_that_would_leave_gaps_are_refused() -> None:
         StraightSpineSettings(patch_mm=20.0, step_mm=30.0)
 
 
-def test_the_published_preset_builds_and_trains_a_step(tmp_path: Path) -> None:
+def test_the_published_preset_builds_trains_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = check_settings(yaml.safe_load((ROOT / "presets/seq2seq_published.yaml").read_text())).seq2seq
-    short = {"steps": 1, "batch_size": 1, "precision": "float32", "patches": 2}
+    short = {"steps": 2, "batch_size": 1, "precision": "float32", "patches": 2}
     train = settings.train.model_copy(update=short)
     made = spine_job(Seq2seqTrainingJob, tmp_path, model=settings.model, train=train)
-    made.run()
+    stopped_and_resumed(made, monkeypatch, caplog)
     trained = load_networks(made.weights, "cpu")
     assert [*trained.networks] == member_names(settings.model)
     assert {name.split("-")[0] for name in trained.networks} == set(VARIANTS)

@@ -12,7 +12,7 @@ from monai.networks.nets import SEResNet50
 from pydantic import ValidationError
 from torch.nn import functional
 
-from helpers.stopped_training import stopped_after
+from helpers.stopped_training import stopped_after, stopped_and_resumed
 from helpers.tiny_classifier import GRADES, images, job_of
 from vertegrade.graders.classifiers.scoring import score_table
 from vertegrade.graders.classifiers.training import Learning
@@ -150,13 +150,15 @@ def test_binary_batches_are_half_fractured(tmp_path: Path) -> None:
     assert set(positions) == set(range(2 * len(GRADES)))
 
 
-def test_the_published_preset_has_the_published_network_and_trains(tmp_path: Path) -> None:
+def test_the_published_preset_has_the_published_network_trains_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = check_settings(yaml.safe_load((ROOT / "presets/supcon_published.yaml").read_text())).supcon
-    short = {"steps": 1, "batch_size": 2, "precision": "float32"}
+    short = {"steps": 2, "batch_size": 2, "precision": "float32"}
     pixels = images(32, patches=True)
     train = settings.train.model_copy(update=short)
     made = job_of(SupconTrainingJob, tmp_path, pixels, settings.model, train, fracture_grade=1)
-    made.run()
+    stopped_and_resumed(made, monkeypatch, caplog)
     built = load_classifier(made.weights, "supcon", rebuild, "cpu").network
     theirs = {
         name: value.shape

@@ -10,7 +10,7 @@ import torch
 import yaml
 from monai.networks.nets import DenseNet121, SENet, SEResNet50
 
-from helpers.stopped_training import stopped_after
+from helpers.stopped_training import stopped_after, stopped_and_resumed
 from helpers.tiny_classifier import GRADES, images, job_of
 from vertegrade.graders.classifiers.networks import seresnet
 from vertegrade.graders.classifiers.samples import Graded, graded_images
@@ -167,14 +167,16 @@ def test_on_a_cpu_the_channels_of_a_voxel_lie_together_and_change_nothing() -> N
 
 
 @pytest.mark.parametrize("network", ["densenet", "seresnet"])
-def test_the_published_preset_has_the_published_network_and_trains(network: str, tmp_path: Path) -> None:
+def test_the_published_preset_has_the_published_network_trains_and_resumes(
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     preset = yaml.safe_load((ROOT / "presets/supervised_published.yaml").read_text())
     settings = check_settings(preset).supervised
     model = settings.model.model_copy(update={"network": network})
-    train = settings.train.model_copy(update={"steps": 1, "batch_size": 2, "precision": "float32"})
+    train = settings.train.model_copy(update={"steps": 2, "batch_size": 2, "precision": "float32"})
     pixels = images(32, patches=network == "seresnet")
     made = job_of(SupervisedTrainingJob, tmp_path, pixels, model, train)
-    made.run()
+    stopped_and_resumed(made, monkeypatch, caplog)
     built = load_classifier(made.weights, "supervised", rebuild, "cpu").network.backbone
     if network == "densenet":
         theirs: torch.nn.Module = DenseNet121(2, 3 * len(model.windows_hu), 4)

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -24,3 +25,14 @@ def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     with monkeypatch.context() as context, pytest.raises(TrainingInterrupted):
         context.setattr(Training, "train_step", train_step)
         yield
+
+
+def stopped_and_resumed(job: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Run a training job of two steps that is stopped in its first one, and started again: it goes on from there."""
+    with stopped_after(1, monkeypatch):
+        job.run()
+    assert not job.weights.exists()
+    caplog.set_level("INFO")
+    job.run()
+    assert "resumed at step 1 of 2" in caplog.text
+    assert job.weights.exists()

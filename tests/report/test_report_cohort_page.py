@@ -49,6 +49,13 @@ def test_the_page_is_well_formed_and_says_what_it_is_not_for(figures):
     assert "b684443" in page
 
 
+def test_it_says_which_patients_set_the_limits(figures):
+    page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES)
+    assert "this limit were fixed on training patients.\n" in page.replace("</p>", "\n")
+    page = cohort_page(METRICS | {"supcon": METRICS["pca"]}, _flow(), figures, FACTS, DIFFERENCES)
+    assert "this limit were fixed on training patients, of SupCon on validation patients" in page
+
+
 def test_nothing_is_loaded_from_outside_and_nothing_runs(figures):
     page = cohort_page(METRICS, _flow(), figures, FACTS, DIFFERENCES)
     outline = Outline(page)

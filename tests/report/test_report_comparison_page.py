@@ -7,9 +7,20 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from helpers.comparison_page import CASES, COST, GROUPS, LEARNING, SETTINGS, TABLE, draw, page_of, with_seq2seq
-from vertegrade.evaluation.comparison.cases import left_out_table
-from vertegrade.evaluation.comparison.figure import comparison_figure
+from helpers.comparison_page import (
+    CASES,
+    COHORT,
+    COST,
+    GROUPS,
+    LEARNING,
+    SETTINGS,
+    TABLE,
+    draw,
+    page_of,
+    with_seq2seq,
+)
+from vertegrade.evaluation.comparison.cases import cases_of, left_out_table
+from vertegrade.evaluation.comparison.figure import comparison_figure, mark_of
 from vertegrade.evaluation.comparison.measures import comparison_table
 from vertegrade.evaluation.comparison.tables import (
     LEARNING_CURVE,
@@ -19,6 +30,7 @@ from vertegrade.evaluation.comparison.tables import (
     VERTEBRAE,
     WHOLE_SCAN,
 )
+from vertegrade.methods import METHODS
 from vertegrade.plotting import save_figure
 from vertegrade.report.comparison.beside import cost_rows
 from vertegrade.report.comparison.page import Compared, comparison_page
@@ -49,6 +61,16 @@ def test_the_page_has_every_method_and_marks_papers(drawn: Path) -> None:
     rows = method_rows(VERTEBRAE, TABLE)
     assert [row["other"] for row in rows] == [False, False, True]
     assert page.count('<tr class="other">') == sum(TABLE["data"] == OTHER_DATA) + page.count(">other data</span>")
+
+
+def test_the_page_says_which_patients_set_the_thresholds(drawn: Path) -> None:
+    assert "at thresholds that were fixed on training patients. " in page_of(drawn)  # of DAE and PCA
+    learned = {name: COHORT.pca.assign(method=name) for name in ("supervised", "supcon")}
+    cases = cases_of({"dae": COHORT.dae, **learned}, COHORT.tables())
+    table, no_groups = comparison_table(cases, SETTINGS, 1, 7), GROUPS.iloc[:0]
+    of = Compared(table, left_out_table(cases), NO_LEARNING, no_groups, COST, {}, drawn / "comparison.svg")
+    text = "at thresholds that were fixed on training patients, of Supervised, SupCon on validation patients"
+    assert text in comparison_page(of, 0.95, False)
 
 
 def test_cost_is_per_scan_and_virtual_fractures_are_called_so(drawn: Path) -> None:
@@ -126,6 +148,13 @@ def test_the_page_is_one_file_and_well_formed(drawn: Path) -> None:
     assert "phantom" not in page
     for tag in ("table", "tr", "section", "figure"):
         assert page.count(f"<{tag}") == page.count(f"</{tag}>"), tag
+
+
+def test_methods_differ_in_marker_and_all_that_exist_in_colour_too() -> None:
+    """In grey print the marker alone says which method it is; there is room for one method more."""
+    marks = [mark_of(place) for place in range(len(METHODS) + 1)]
+    assert len({mark["marker"] for mark in marks}) == len(METHODS) + 1
+    assert len({mark["color"] for mark in marks[:-1]}) == len(METHODS)
 
 
 def test_the_figure_has_the_same_bytes_each_time(drawn: Path, tmp_path: Path) -> None:

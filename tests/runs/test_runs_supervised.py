@@ -1,22 +1,26 @@
-"""Methods asked for by name, from DICOM to the page: patches or spines, networks, scores, grades, comparison."""
+"""All methods from DICOM to both pages: patches or spines, networks, scores, grades, comparison."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from helpers.runs import snakemake
+from vertegrade.methods import METHODS
 from vertegrade.tables import CROPS, PREDICTIONS, read_table
 
 CONFIG: dict[str, Any] = {
-    "methods": ["dae", "pca", "keypoints", "supervised", "seq2seq"],
+    "methods": "all",
+    "compare": {"label_shares": [1.0], "label_draws": 1},
     "patches": {"size": 16, "voxel_mm": 3.0},
     "supervised": {
         "model": {"network": "seresnet", "bodies": "body"},
         "train": {"steps": 3, "batch_size": 8, "validate_every": 2},
     },
+    "supcon": {"model": {"projection": 8}, "train": {"steps": 2, "batch_size": 4, "validate_every": 2}},
     "seq2seq": {
         "spine": {"voxel_mm": 4.0, "size": 16, "step_mm": 16.0},
         "model": {"variants": ["recurrent", "transformer"], "features": 16, "layers": 1},
@@ -26,10 +30,10 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.mark.slow
-def test_supervised_and_seq2seq_are_trained_graded_and_compared(finished: Path, tmp_path: Path) -> None:
+def test_all_methods_are_trained_graded_and_compared(finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    done = snakemake(run, "--cores", "2", config=CONFIG)
+    done = snakemake(run, "--cores", "2", "--", "all", "compare", config=CONFIG)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     results = run / "results"
     for name in ("train_dae", "encode/0", "crop/0"):  # nothing of the others ran again
@@ -50,8 +54,17 @@ def test_supervised_and_seq2seq_are_trained_graded_and_compared(finished: Path, 
     assert set(json.loads((results / "seq2seq/training.json").read_text())) >= {"recurrent-0_best_step", "patients"}
     training = json.loads((results / "supervised/training.json").read_text())
     assert training["best_step"] in (2, 3)
-    assert set(json.loads((results / "summary.json").read_text())["methods"]) == set(CONFIG["methods"])
-    page = (results / "report/cohort.html").read_text()
-    assert "Supervised − PCA</th>" in page
-    again = snakemake(run, "-n", config=CONFIG)
+    assert set(json.loads((results / "summary.json").read_text())["methods"]) == set(METHODS)
+    rows = pd.read_csv(results / "compare/comparison.csv")
+    cohort, comparison = ((results / page).read_text() for page in ("report/cohort.html", "compare/comparison.html"))
+    for name, method in METHODS.items():
+        predicted = read_table(results / f"predictions/{name}.parquet", PREDICTIONS)
+        assert (predicted.loc[predicted["evaluable"], "grade"] >= 0).sum() > 0, name
+        own = rows[(rows["method"] == name) & rows["minus"].isna() & (rows["unit"] == "vertebrae")]
+        assert own.loc[own["figure"] == "graded", "value"].gt(0).all(), name
+        assert {"auc", "graded"} <= set(own["figure"]), name
+        assert f'<th scope="row">{method.label}</th>' in comparison, name
+        assert f'<th scope="col" class="number">{method.label}</th>' in cohort, name
+        assert not method.baseline or f"{method.label} − {METHODS[method.baseline].label}</th>" in cohort, name
+    again = snakemake(run, "-n", "--", "all", "compare", config=CONFIG)
     assert "Nothing to be done" in again.stdout + again.stderr

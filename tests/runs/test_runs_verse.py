@@ -1,6 +1,7 @@
 """VerSe from the download to the grades, by the lines of docs/how-to/verse.md, on a release made of PHANTOMS."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -11,9 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from helpers.runs import ROOT, TINY, plain_environment
 from helpers.verse_release import OF_2019, OF_2020, write_release
+from vertegrade.methods import METHODS as ALL_METHODS
+from vertegrade.patches.cut import patch_shape
+from vertegrade.settings import Settings
+from vertegrade.settings.loading import check_settings
 from vertegrade.settings.phantom import PhantomSettings
 from vertegrade.tables import LABELS, PATIENT_SPLITS, PREDICTIONS, SCANS, read_table, read_tables
 
@@ -114,14 +120,50 @@ def test_it_ends_in_the_comparison(results: Path) -> None:
     assert (results / "compare/comparison.html").stat().st_size > 10_000
 
 
+def presets_of_the_lines() -> list[str]:
+    """The config files that the how-to names, the same ones in each line."""
+    lines = re.findall(r"^\.venv/bin/snakemake .*?--configfile ((?:\S+\.yaml ?)+)", HOW_TO, re.M)
+    (names,) = {tuple(line.split()) for line in lines}
+    return [str(ROOT / name) for name in names]
+
+
+def settings_of(*presets: str) -> Settings:
+    """What Snakemake makes of these config files in their order."""
+    config: dict[str, Any] = {}
+    for preset in presets:
+        update_config(config, yaml.safe_load(Path(preset).read_text(encoding="utf-8")))
+    return check_settings(config)
+
+
+def test_the_order_of_the_lines_presets_leaves_each_network_its_published_size() -> None:
+    settings = settings_of(*presets_of_the_lines())
+    assert settings.methods == "all"
+    for name, preset in (
+        *((name, f"{name}_published") for name in ("supervised", "supcon", "seq2seq")),
+        ("patches", "supcon_published"),
+        ("dae", "dae64"),
+        ("crop", "dae64"),
+    ):
+        alone = settings_of(str(ROOT / f"presets/{preset}.yaml"))
+        assert getattr(settings, name) == getattr(alone, name) != getattr(Settings(), name), name
+
+
+def test_the_disk_that_the_how_to_names_is_that_of_its_settings() -> None:
+    settings = settings_of(*presets_of_the_lines())
+    patch, crop = 2 * math.prod(patch_shape(settings.patches)), settings.crop
+    assert f"{patch:,} bytes per vertebra, {3548 * patch / 1e9:.1f} GB for 3,548 vertebrae" in HOW_TO
+    of_crop = 2 * crop.slices * crop.size**2
+    assert f"{of_crop:,} bytes per vertebra, {3548 * of_crop / 1e9:.2f} GB" in HOW_TO
+    assert f"{2 * settings.seq2seq.spine.size**2:,} bytes per mm of spine" in HOW_TO
+    usual = 2 * math.prod(patch_shape(Settings().patches))
+    assert f"a patch has {usual:,} bytes, {3548 * usual / 1e9:.1f} GB in all" in " ".join(HOW_TO.split())
+
+
 def test_the_lines_of_the_how_to_are_planned_with_the_published_sizes(run: Run) -> None:
-    line = re.search(r"^\.venv/bin/snakemake .*?--configfile ((?:\S+\.yaml ?\\?\n? *)+)", HOW_TO, re.M)
-    assert line
-    presets = [str(ROOT / name) for name in line[1].replace("\\", " ").split()]
-    assert [Path(name).stem for name in presets][-1] == "verse"
-    plan = snakemake(run.folder, presets, "-n", "--quiet", "rules", "--", "all", "compare")
+    plan = snakemake(run.folder, presets_of_the_lines(), "-n", "--quiet", "rules", "--", "all", "compare")
     rules = set(re.findall(r"^(\w+) +\d+$", plan, re.M))
-    assert {"train_dae", "train_supervised", "train_supcon", "train_seq2seq", "compare"} <= rules
+    trained = {f"train_{name}" for name, method in ALL_METHODS.items() if method.weights}
+    assert trained | {"straight_spines", "compare"} <= rules
 
 
 def test_no_network_sees_a_test_subject(results: Path) -> None:

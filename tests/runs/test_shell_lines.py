@@ -111,9 +111,13 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     "make index DIR=verse SHEET=verse/scans.csv": By(VERSE, 'vertegrade(folder, "index", "verse"'),
     'make check-cohort CONFIG="presets/verse.yaml"': By(VERSE, 'vertegrade(folder, "check"'),
     ".venv/bin/snakemake --cores 8 --configfile presets/supervised_published.yaml presets/supcon_published.yaml "
-    "presets/dae64.yaml presets/verse.yaml": By(VERSE, "def test_the_lines_of_the_how_to_are_planned_"),
+    "presets/seq2seq_published.yaml presets/dae64.yaml presets/verse.yaml": By(
+        VERSE, "def test_the_lines_of_the_how_to_are_planned_"
+    ),
     ".venv/bin/snakemake --cores 8 --configfile presets/supervised_published.yaml presets/supcon_published.yaml "
-    "presets/dae64.yaml presets/verse.yaml -- compare": By(VERSE, "def test_it_ends_in_the_comparison"),
+    "presets/seq2seq_published.yaml presets/dae64.yaml presets/verse.yaml -- compare": By(
+        VERSE, "def test_it_ends_in_the_comparison"
+    ),
     "make check-cohort CONFIG=mine.yaml PROFILE=slurm": By(
         "tests/slurm/test_slurm_requests.py", "def test_check_cohort_tries_each_kind_of_job_before_the_first("
     ),

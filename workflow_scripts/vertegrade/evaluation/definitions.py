@@ -1,7 +1,8 @@
 """The metrics of vertebrae and of patients, each with the cases that it needs.
 
 Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`, never hard labels; a vertebra is called
-fractured by its `grade`, whose limits the grading stage fixed on training data; grades are compared as grades.
+fractured by its `grade`, whose limits the grading stage fixed on training patients (of methods with scores on
+validation patients); grades are compared as grades.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Evaluate a method: predictions against Genant grades, with intervals, for vertebrae, patients, and in strata.
 
 Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`; a vertebra is called fractured by its grade,
-a patient by a limit of its own. The grading stage fixed both on training data. Nothing is chosen here.
+a patient by a limit of its own. The grading stage fixed both, on training patients, or on validation patients where a
+method has scores.
 """
 
 from collections.abc import Callable

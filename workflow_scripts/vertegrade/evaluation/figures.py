@@ -15,10 +15,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from vertegrade.evaluation.texts import estimate_text
 from vertegrade.methods import METHODS
-from vertegrade.plotting import COLOURS, NOTICE, STYLE
+from vertegrade.plotting import COLOURS, MARKERS, NOTICE, STYLE
 
 DASHES = ["-", "--", "-.", ":"]
-MARKERS = ["o", "s", "^", "D"]
 Metrics = dict[str, dict[str, Any]]
 Cases = dict[str, pd.DataFrame]
 
@@ -45,6 +44,10 @@ def _figure(panels: int = 1, size: tuple[float, float] = (5.2, 5.0)) -> tuple[Fi
 
 def _line(index: int) -> dict[str, Any]:
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)], "linewidth": 2}
+
+
+def _marker(index: int) -> dict[str, Any]:
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
 
 
 def _empty(axes: Axes, text: str) -> None:
@@ -75,7 +78,7 @@ def roc_figure(cases: Cases, metrics: Metrics) -> Figure:
         axes.plot(false, true, **_line(index), label=f"{METHODS[method].label}: AUC {estimate_text(test['auc'], 3)}")
         if test["sensitivity"]["value"] is not None and test["specificity"]["value"] is not None:
             point = (1 - test["specificity"]["value"], test["sensitivity"]["value"])
-            axes.plot(*point, MARKERS[index % 4], color=COLOURS[index % 6], markersize=9, markeredgecolor="white")
+            axes.plot(*point, **_marker(index), linestyle="none", markersize=9, markeredgecolor="white")
     axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1)
     _unit_square(axes, "1 − specificity", "Sensitivity")
     axes.set_title("ROC, vertebrae of the test split")
@@ -123,7 +126,7 @@ def calibration_figure(metrics: Metrics) -> Figure:
         ends = [[row["value"] if row[key] is None else row[key] for row in bins] for key in ("low", "high")]
         label = f"{METHODS[method].label}: Brier {estimate_text(test['vertebra']['brier'], 3)}"
         errors = np.abs(np.array(ends) - y)
-        axes.errorbar(x, y, yerr=errors, marker=MARKERS[index % 4], capsize=3, label=label, **_line(index))
+        axes.errorbar(x, y, yerr=errors, capsize=3, label=label, **_marker(index) | _line(index))
     _unit_square(axes, "Predicted probability of fracture", "Observed share of fractures")
     axes.set_title("Calibration, vertebrae of the test split")
     if axes.get_legend_handles_labels()[0]:
@@ -186,9 +189,8 @@ def level_figure(metrics: Metrics) -> Figure:
         x = np.array([at for at, _ in cells]) + 0.16 * (index - (len(metrics) - 1) / 2)
         y = np.array([cell["value"] for _, cell in cells])
         ends = [[cell["value"] if cell[end] is None else cell[end] for _, cell in cells] for end in ("low", "high")]
-        errors, colour, marker = np.abs(np.array(ends) - y), COLOURS[index % 6], MARKERS[index % 4]
-        label = METHODS[method].label
-        axes.errorbar(x, y, yerr=errors, capsize=2, label=label, color=colour, marker=marker, linestyle="none")
+        errors, label = np.abs(np.array(ends) - y), METHODS[method].label
+        axes.errorbar(x, y, yerr=errors, capsize=2, label=label, linestyle="none", **_marker(index))
     first = next(iter(metrics.values()))["splits"]["test"]["by_level"] if metrics else {}
     fractures = [first[name]["counts"]["fractured"] if name in first else 0 for name in levels]
     axes.set_xticks(range(len(levels)), [f"{name}\n{n}" for name, n in zip(levels, fractures, strict=True)])

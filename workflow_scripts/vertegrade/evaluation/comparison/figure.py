@@ -18,9 +18,8 @@ from vertegrade.evaluation.comparison.tables import (
     WHOLE_SCAN,
 )
 from vertegrade.methods import METHODS
-from vertegrade.plotting import COLOURS, NOTICE, STYLE
+from vertegrade.plotting import COLOURS, MARKERS, NOTICE, STYLE
 
-MARKERS = ["o", "s", "^", "D", "v", "P"]
 GREY = "#5b6672"
 NOTES = "Test {patients}. Bars: intervals over patients; of curves, the range over draws. * papers, on other data"
 SMALL: dict[str, Any] = {"markersize": 4.5}

@@ -1,7 +1,8 @@
 """The table of the comparison: figures of every method on the same vertebrae, and of each pair their differences.
 
 All methods see the same resampled patients, so that what is hard for all of them cancels in a difference. Thresholds
-were fixed on training data, that of whole scans on validation data; nothing is chosen here.
+were fixed on training patients, those of methods with scores and of whole scans on validation patients; nothing is
+chosen here.
 """
 
 from collections.abc import Mapping
@@ -69,7 +70,7 @@ def _as_compared(cases: pd.DataFrame) -> pd.DataFrame:
 def _scored_patients(patients: pd.DataFrame, scans: WholeScans) -> pd.DataFrame:
     """`patient_cases` whose severity is the score of their scans (NaN without one), by which they are called."""
     score = patients["patient_id"].map(scans.p_fracture).astype(float)
-    return patients.assign(severity=score, called=calls(score.to_numpy(), scans.threshold))
+    return patients.assign(severity=score, called=calls(score.to_numpy(np.float64), scans.threshold))
 
 
 def _scan_figures(patients: pd.DataFrame, scans: WholeScans) -> Metrics:

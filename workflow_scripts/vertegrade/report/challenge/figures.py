@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from vertegrade.methods import METHODS
-from vertegrade.plotting import COLOURS, NOTICE, STYLE
+from vertegrade.plotting import COLOURS, MARKERS, NOTICE, STYLE
 from vertegrade.spine.heights import genant_severity
 
-MARKERS = ["o", "s", "^", "D"]
 DASHES = ["-", "--", "-.", ":"]
 SOFT = "#4a5560"
 PANELS = 3  # beside each other
