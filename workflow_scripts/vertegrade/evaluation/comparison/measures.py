@@ -70,7 +70,7 @@ def _as_compared(cases: pd.DataFrame) -> pd.DataFrame:
 def _scored_patients(patients: pd.DataFrame, scans: WholeScans) -> pd.DataFrame:
     """`patient_cases` whose severity is the score of their scans (NaN without one), by which they are called."""
     score = patients["patient_id"].map(scans.p_fracture).astype(float)
-    return patients.assign(severity=score, called=calls(score.to_numpy(np.float64), scans.threshold))
+    return patients.assign(severity=score, called=calls(np.array(score, np.float64), scans.threshold))
 
 
 def _scan_figures(patients: pd.DataFrame, scans: WholeScans) -> Metrics:
