@@ -133,8 +133,8 @@ def strip_tiles(drawn: pd.DataFrame, of: Graded, count: int) -> list[dict[str, A
     return [
         tile
         | {
-            "words": strip_words(drawn[drawn["row"] == row.row]),
-            "film": f"counterfactuals/{film_name(row.scan_id, row.vertebra)}",
+            "words": strip_words(drawn[drawn["row"] == row["row"]]),
+            "film": f"counterfactuals/{film_name(row['scan_id'], row['vertebra'])}",
         }
-        for tile, row in zip(tiles(rows, of, main), rows.itertuples(), strict=True)
+        for tile, row in zip(tiles(rows, of, main), rows.to_dict("records"), strict=True)
     ]
