@@ -83,6 +83,13 @@ def test_synthetic_images_carry_the_word_in_their_pixels_on_black_and_on_white(g
     assert np.ptp(columns) > 0.6 * TILE  # across most of the width: it cannot be cropped away
 
 
+def test_words_that_are_longer_are_smaller_and_not_cut_off() -> None:
+    pictures = [watermarked(np.zeros((64, 64), np.uint8), f"SYNTHETIC grade {grade}") for grade in (0, 3)]
+    assert (pictures[0] != pictures[1]).any()
+    for picture in pictures:
+        assert (picture[:, [0, 1, 2, -3, -2, -1]] == 0).all()
+
+
 def test_difference_maps_are_white_where_nothing_changed_and_saturate():
     image = difference_map(np.array([[100, 500, 1000]]), np.array([[100, 100, 100]]), SETTINGS)
     assert image[0, 0].min() > 240

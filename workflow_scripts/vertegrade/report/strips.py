@@ -50,6 +50,8 @@ def watermarked(image: Pixels, words: str = WATERMARK) -> Pixels:
     """The image `(H, W)` or `(H, W, 3)`, enlarged to TILE x TILE RGB, with words burnt into its pixels."""
     picture = Image.fromarray(image).convert("RGB").resize((TILE, TILE), Image.Resampling.BICUBIC)
     font = ImageFont.truetype(str(FONT), TILE // 9)
+    fits = min(1.0, (TILE - 16) / font.getlength(words))  # else the grade at the end would be cut off
+    font = ImageFont.truetype(str(FONT), int(TILE // 9 * fits))
     style: dict[str, Any] = {"font": font, "anchor": "ms", "stroke_width": 2}
     ImageDraw.Draw(picture).text((TILE // 2, TILE - 10), words, fill="white", stroke_fill="black", **style)
     return np.asarray(picture)

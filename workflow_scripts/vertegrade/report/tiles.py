@@ -134,7 +134,7 @@ def strip_tiles(drawn: pd.DataFrame, of: Graded, count: int) -> list[dict[str, A
         tile
         | {
             "words": strip_words(drawn[drawn["row"] == row["row"]]),
-            "film": f"counterfactuals/{film_name(row["scan_id"], row["vertebra"])}",
+            "film": f"counterfactuals/{film_name(row['scan_id'], row['vertebra'])}",
         }
         for tile, row in zip(tiles(rows, of, main), rows.to_dict("records"), strict=True)
     ]
