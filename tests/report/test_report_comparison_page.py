@@ -114,6 +114,7 @@ def test_whole_scans_of_seq2seq_stand_among_the_patients_and_nowhere_else(tmp_pa
     panels = comparison_figure(table, LEARNING, compared.groups, "phantoms").axes[:6]
     drawn = [axes.get_title(loc="left") for axes in panels if name in [t.get_text() for t in axes.get_yticklabels()]]
     assert drawn == ["AUC, patients"]
+    assert all(text.get_window_extent().x0 > 0 for axes in panels for text in axes.get_yticklabels())  # not cut off
 
 
 def page_of_two(folder: Path) -> str:

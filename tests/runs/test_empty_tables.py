@@ -246,7 +246,9 @@ def test_no_vertebra_is_evaluated_compared_and_drawn(empty: Cohort) -> None:  # 
 def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
     names = ("comparison.csv", "cases.parquet", "left_out.csv", "groups.csv", "cost.csv")
     comparison, cases, left_out, groups, cost = (empty.out(name) for name in names)
+    methods = [*METHODS, "seq2seq"]
     predictions = [empty.predictions(method) for method in METHODS]
+    predictions.append(write(empty.folder / "predictions/seq2seq.parquet", none_of(PREDICTIONS), PREDICTIONS))
     scores = write(empty.folder / "scores.parquet", none_of(SCAN_SCORES), SCAN_SCORES)
     write_json(empty.out("patients.json"), {"scans": {}})
     of_groups = {"cases": cases, "scans": [empty.states], "crops": [empty.crops], "appearance": [empty.appearance]}
@@ -255,7 +257,7 @@ def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
         empty.tables() | {"predictions": predictions, "scan_scores": [scores]},
         {"comparison": comparison, "cases": cases, "left_out": left_out},
         sections=["evaluation", "grading.fracture_grade"],
-        params={"methods": METHODS},
+        params={"methods": methods},
     )
     empty.run(
         "compare_groups",
@@ -271,7 +273,7 @@ def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
         read | {"scans": [empty.states], "learning": [], "challenge": [], "applied": [], "calibrator": []},
         {"page": page, "svg": svg, "pdf": pdf, "cost": cost},
         sections=["evaluation.confidence"],
-        params={"methods": METHODS, "phantom": False},
+        params={"methods": methods, "phantom": False},
     )
     text = Path(page).read_text(encoding="utf-8")
     assert "0 vertebrae (0 fractured) of 0 patients" in text

@@ -90,8 +90,9 @@ def comparison_figure(comparison: pd.DataFrame, learning: pd.DataFrame, groups: 
     methods = methods_of(comparison)
     papers = max(int((_rows(comparison, panel)["data"] == OTHER_DATA).sum()) for panel in PANELS)
     most = max(len(set(groups.loc[groups["kind"].isin(kinds), "group"])) for _, kinds, _ in GROUPS)
-    lines_of_dots = len(methods_of(comparison, PATIENTS)) + papers  # patients: also whole scans
-    dots = Row(3, 0.3 * lines_of_dots, 1.4, 0.35)
+    of_patients = methods_of(comparison, PATIENTS)
+    lines_of_dots = len(of_patients) + papers
+    dots = Row(3, 0.3 * lines_of_dots, 1.6 if WHOLE_SCAN in of_patients else 1.4, 0.35)  # its name is the longest
     rows = [
         dots,
         dots,
