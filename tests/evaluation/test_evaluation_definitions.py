@@ -8,7 +8,14 @@ from sklearn.metrics import average_precision_score, brier_score_loss, cohen_kap
 
 from vertegrade.evaluation.bootstrap import LEAST_DEFINED, Metric, Metrics, estimate
 from vertegrade.evaluation.cases import patient_cases
-from vertegrade.evaluation.definitions import PATIENT_BINS, patient_metrics, stratum_metrics, vertebra_metrics
+from vertegrade.evaluation.definitions import (
+    PATIENT_BINS,
+    patient_metrics,
+    stratum_metrics,
+    threshold_metrics,
+    vertebra_metrics,
+    wanted_threshold,
+)
 from vertegrade.evaluation.metrics import calibration_error, confusion, share
 from vertegrade.settings.evaluation import EvaluationSettings
 
@@ -87,6 +94,25 @@ def test_a_later_fracture_grade_moves_what_counts_as_one() -> None:
     severe = true_grade >= 2
     assert found["auc"] == pytest.approx(roc_auc_score(severe, GRADED["severity"]))
     assert found["sensitivity"] == pytest.approx((GRADED["grade"][severe] >= 2).mean())
+
+
+@pytest.mark.parametrize("count", [10, 19, 20, 21, 40, 60, 100])
+def test_the_threshold_at_95_is_the_smallest_that_enough_intact_cases_do_not_exceed(count: int) -> None:
+    severity = np.random.default_rng(count).permutation(count).astype(float)
+    table = pd.DataFrame({"severity": severity, "genant_grade": 0, "evaluable": True})
+    ill = pd.DataFrame({"severity": [900.0], "genant_grade": 1, "evaluable": True})
+    lost = pd.DataFrame({"severity": [np.nan], "genant_grade": 0, "evaluable": False})
+    found = wanted_threshold(pd.concat([table, ill, lost], ignore_index=True), 1, 10)
+    assert found == next(limit for limit in range(count) if (severity <= limit).sum() * 100 >= 95 * count)
+    assert wanted_threshold(table, 1, count + 1) is None
+
+
+def test_cases_without_a_grade_are_not_counted_at_95() -> None:
+    weights, seen = np.arange(1.0, COUNT + 1), CASES["evaluable"].to_numpy()
+    found = {name: cell.values[0] for name, cell in threshold_metrics(CASES, 1, 1.2)(weights[None]).items()}
+    called = (GRADED["severity"] > 1.2).to_numpy()
+    assert found["sensitivity_at_95"] == pytest.approx(np.average(called[ILL], weights=weights[seen][ILL]))
+    assert found["specificity_at_95"] == pytest.approx(np.average(~called[~ILL], weights=weights[seen][~ILL]))
 
 
 def test_the_error_of_a_group_is_that_of_its_fractures() -> None:

@@ -36,6 +36,35 @@ def test_the_headline_auc_is_of_the_severity_on_evaluable_labelled_test_vertebra
     assert result["low"] < result["value"] < result["high"]
 
 
+def test_the_threshold_at_95_is_the_smallest_of_validation_patients_and_test_patients_change_nothing():
+    cases = _cases(COHORT.dae)
+    graded = cases[cases["evaluable"]].assign(ill=cases["genant_grade"] >= 1)
+    validation, test = (graded[graded["split"] == split] for split in ("validation", "test"))
+    intact = validation.loc[~validation["ill"], "severity"]
+    result = _evaluate()
+    threshold = result["threshold_at_95"]
+    assert (intact <= threshold).mean() >= 0.95 > (intact <= intact[intact < threshold].max()).mean()
+    called, figures = test["severity"] > threshold, result["splits"]["test"]["vertebra"]
+    for name, wanted in (("sensitivity", called[test["ill"]].mean()), ("specificity", (~called[~test["ill"]]).mean())):
+        cell = figures[f"{name}_at_95"]
+        assert cell["value"] == pytest.approx(wanted)
+        assert cell["low"] < cell["value"] < cell["high"]
+    of_test = COHORT.dae["split"] == "test"
+    turned = COHORT.dae.assign(severity=COHORT.dae["severity"].where(~of_test, 3 - COHORT.dae["severity"]))
+    assert _evaluate(predictions=turned)["threshold_at_95"] == threshold
+
+
+def test_with_too_few_validation_cases_nothing_is_said_at_95():
+    cases = _cases(COHORT.dae)
+    unseen = set(cases.loc[cases["split"] == "validation", "patient_id"])
+    result = _evaluate(labels=COHORT.labels[~COHORT.labels["patient_id"].isin(unseen)])
+    assert result["threshold_at_95"] is None
+    for name in ("sensitivity_at_95", "specificity_at_95"):
+        cell = result["splits"]["test"]["vertebra"][name]
+        assert (cell["value"], cell["low"]) == (None, None)
+        assert cell["n"] > 0
+
+
 def test_metrics_are_strict_json_and_the_same_each_time():
     assert json.dumps(_evaluate(), allow_nan=False) == json.dumps(_evaluate(), allow_nan=False)
 

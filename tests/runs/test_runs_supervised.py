@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.runs import snakemake
+from vertegrade.evaluation.comparison.tables import VERTEBRAE
 from vertegrade.methods import METHODS
 from vertegrade.tables import CROPS, PREDICTIONS, read_table
 
@@ -60,7 +61,7 @@ def test_all_methods_are_trained_graded_and_compared(finished: Path, tmp_path: P
     for name, method in METHODS.items():
         predicted = read_table(results / f"predictions/{name}.parquet", PREDICTIONS)
         assert (predicted.loc[predicted["evaluable"], "grade"] >= 0).sum() > 0, name
-        own = rows[(rows["method"] == name) & rows["minus"].isna() & (rows["unit"] == "vertebrae")]
+        own = rows[(rows["method"] == name) & rows["minus"].isna() & (rows["unit"] == VERTEBRAE)]
         assert own.loc[own["figure"] == "graded", "value"].gt(0).all(), name
         assert {"auc", "graded"} <= set(own["figure"]), name
         assert f'<th scope="row">{method.label}</th>' in comparison, name

@@ -27,6 +27,7 @@ from vertegrade.evaluation.metrics import (
 from vertegrade.tables import GRADES
 
 PATIENT_BINS = 5
+WANTED_SPECIFICITY = 0.95  # of screening: one false alarm in twenty intact vertebrae
 
 
 def numbers(cases: pd.DataFrame, column: str) -> Floats:
@@ -107,6 +108,35 @@ def vertebra_metrics(cases: pd.DataFrame, fracture_grade: int) -> Metrics:
             **{name: metric for metrics in intervals for name, metric in metrics(weights).items()},
             "non_evaluable_rate": Metric(share(~evaluable, np.full(len(cases), True), all_weights), (len(cases),)),
             "exact_grade": Metric(share(predicted == true, everyone, weights), (n,)),
+        }
+
+    return metrics
+
+
+def wanted_threshold(cases: pd.DataFrame, fracture_grade: int, minimum_cases: int) -> float | None:
+    """The smallest severity that WANTED_SPECIFICITY of the graded intact cases do not exceed; None with too few."""
+    intact = cases[cases["evaluable"] & (cases["genant_grade"] < fracture_grade)]
+    if len(intact) < minimum_cases:
+        return None
+    return float(np.quantile(numbers(intact, "severity"), WANTED_SPECIFICITY, method="inverted_cdf"))
+
+
+def threshold_metrics(cases: pd.DataFrame, fracture_grade: int, threshold: float | None) -> Metrics:
+    """Sensitivity and specificity of evaluable cases when a severity above the threshold is called a fracture.
+
+    Undefined without a threshold: a specificity of 1 would look like a finding.
+    """
+    evaluable = cases["evaluable"].to_numpy(dtype=bool)
+    graded = cases[evaluable]
+    fractured = (graded["genant_grade"] >= fracture_grade).to_numpy(dtype=bool)
+    called = numbers(graded, "severity") > (np.inf if threshold is None else threshold)
+    known = 1.0 if threshold is not None else np.nan
+
+    def metrics(weights: Floats) -> dict[str, Metric]:
+        weights = weights[:, evaluable]
+        return {
+            "sensitivity_at_95": Metric(known * share(called, fractured, weights), (size(fractured),)),
+            "specificity_at_95": Metric(known * share(~called, ~fractured, weights), (size(~fractured),)),
         }
 
     return metrics

@@ -2,7 +2,7 @@
 
 Ranking metrics (ROC and PR AUC, Spearman) use the continuous `severity`; a vertebra is called fractured by its grade,
 a patient by a limit of its own. The grading stage fixed both, on training patients, or on validation patients where a
-method has scores.
+method has scores. One more threshold of the severity is chosen here, on validation patients: that of `*_at_95`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,9 @@ from vertegrade.evaluation.definitions import (
     patient_metrics,
     size,
     stratum_metrics,
+    threshold_metrics,
     vertebra_metrics,
+    wanted_threshold,
 )
 from vertegrade.evaluation.metrics import Flags, confusion, share
 from vertegrade.evaluation.subgroups import subgroups
@@ -45,33 +47,44 @@ def evaluate(
     """metrics.json of one method: the same block for each split; `test` is the result, the others show over-fitting.
 
     predictions: PREDICTIONS of that method. Every metric is `{value, low, high, n, skipped}`, null where undefined.
+    threshold_at_95: the severity above which `sensitivity_at_95` and `specificity_at_95` of all splits call a vertebra,
+    chosen on validation patients.
     EvaluationError for tables that do not fit.
     """
     check_method(predictions, method)
     cases = labelled_cases(predictions, cohort)
+    threshold = wanted_threshold(split_cases(cases, "validation"), fracture_grade, settings.minimum_cases)
     return {
         "method": method,
         "fracture_grade": fracture_grade,
         "confidence": settings.confidence,
         "resamples": settings.bootstrap_resamples,
         "seed": seed,
+        "threshold_at_95": threshold,
         "splits": {
-            split: _evaluate_split(split_cases(cases, split), cohort, fracture_grade, settings, seed)
+            split: _evaluate_split(split_cases(cases, split), cohort, fracture_grade, settings, seed, threshold)
             for split in SPLITS
         },
     }
 
 
 def _evaluate_split(
-    cases: pd.DataFrame, cohort: Cohort, fracture_grade: int, settings: EvaluationSettings, seed: int
+    cases: pd.DataFrame,
+    cohort: Cohort,
+    fracture_grade: int,
+    settings: EvaluationSettings,
+    seed: int,
+    threshold: float | None,
 ) -> dict[str, Any]:
+    codes = patient_codes(cases)
     graded = cases[cases["evaluable"]].reset_index(drop=True)
     groups = subgroups(graded, cohort.scans, cohort.subjects, settings)
     patients = patient_cases(cases, fracture_grade)
     counts = confusion(graded["genant_grade"].to_numpy(), graded["grade"].to_numpy(), np.ones((1, len(graded))))[0]
     return {
         "counts": _counts(cases, patients, fracture_grade),
-        "vertebra": estimate(vertebra_metrics(cases, fracture_grade), patient_codes(cases), settings, seed),
+        "vertebra": estimate(vertebra_metrics(cases, fracture_grade), codes, settings, seed)
+        | estimate(threshold_metrics(cases, fracture_grade, threshold), codes, settings, seed),
         "patient": estimate(patient_metrics(patients), np.arange(len(patients)), settings, seed),
         "confusion": counts.astype(int).tolist(),
         "calibration": _calibration(graded, fracture_grade, settings, seed),

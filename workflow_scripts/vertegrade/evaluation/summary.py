@@ -5,7 +5,7 @@ from typing import Any
 from vertegrade.tables import GRADES
 
 VERTEBRA = ["sensitivity", "specificity", "macro_f1", "qwk", "mae", "spearman_height_loss", "interval_coverage"]
-VERTEBRA += ["interval_width"]
+VERTEBRA += ["interval_width", "sensitivity_at_95", "specificity_at_95"]
 PATIENT = ["sensitivity", "specificity", "brier", "ece"]
 INTERVALS = ["interval_coverage", "interval_width"]
 COHORT = ["scans", "scans_done", "vertebrae", "vertebrae_graded"]
