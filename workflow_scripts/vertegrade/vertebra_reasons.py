@@ -50,7 +50,9 @@ VERTEBRA_REASONS: dict[str, VertebraReason] = {
         "None: its height no longer shows a fracture.",
     ),
     "outside_scan": VertebraReason(
-        "crop", "Less than crop.min_inside of the core of its crop lies in the scan.", "Give a scan that shows more."
+        "crop",
+        "Too little of it and its neighbours lies in the scan (crop.min_inside).",
+        "Give a scan that shows more.",
     ),
     "folded_crop": VertebraReason(
         "crop",
