@@ -133,7 +133,7 @@ def cohort(report: Path, shown: Pictures) -> str:
         looked=LOOKED,
         charts=charts_section(_charts(report.parent / "charted", predictions)),
         comparison=comparison_table(cases_of(predictions, tables), settings, 1, 7),
-        vertebrae=_vertebrae(predictions, shown),
+        vertebrae=_vertebrae(report / "counterfactuals", predictions, shown),
         paper=Paper([("Data", ["Scans [1]."])], ["A paper."], PAPER),
     )
 
@@ -146,11 +146,15 @@ def _charts(folder: Path, predictions: dict[str, pd.DataFrame]) -> Path:
     return write_charts(folder, predictions=doubtful)
 
 
-def _vertebrae(predictions: dict[str, pd.DataFrame], shown: Pictures) -> Vertebrae:
-    """Errors, and the vertebrae of the pictures."""
+def _vertebrae(films: Path, predictions: dict[str, pd.DataFrame], shown: Pictures) -> Vertebrae:
+    """Errors, and the vertebrae of the pictures; `films` gets a grey animation of each strip."""
     crops = CropPictures(shown.crops, shown.place_of_crop, shown.window)
     of = Graded(predictions, COHORT.labels, grade_table(predictions), PatientLinks(COHORT.scans), crops)
-    strips = of.rows("dae").head(6)[["scan_id", "vertebra"]].assign(row=range(6))
+    rows = list(of.rows("dae").head(6).itertuples())
+    strips = pd.concat([strips_of(row.scan_id, row.vertebra).assign(row=n) for n, row in enumerate(rows)])
+    films.mkdir()
+    for row in rows:
+        Image.new("L", (300, 300), 128).save(films / film_name(row.scan_id, row.vertebra))
     return Vertebrae(galleries(of, 1), montage_tiles(of, 24), strip_tiles(strips, of, 6))
 
 

@@ -30,7 +30,8 @@ MODULES: dict[str, set[str]] = {
     "methods.py": {"figures", "cohort_page", "grades"},
     "model_files.py": DAE | GRADERS | {"fit_hyperplane", "fit_heights", "measure", "cohort_page"},
     "plotting.py": {"figures", "flow", "cohort_page"} | PICTURES,
-    "progress.py": {"localize", "localization_picture", "patient_pages", "train_dae"},
+    "progress.py": {"convert", "localize", "localization_picture", "crop", "collapse_crops", "encode", "fit_steps"}
+    | {"phantom", "patient_pages", "train_dae"},
     "reasons.py": {"convert", "localize", "flow", "cohort_page", "montage", "counterfactual_figure", "outcome"}
     | {"looks_at_figure"},
     "tables.py": ALL,

@@ -184,7 +184,7 @@ def test_without_a_script_the_table_tells_all(section: dict[str, Any]) -> None:
     assert text.count('<tr><th scope="row" class="keep">') == test
     patient = DRAWN.loc[0, "patient_id"]
     assert f'<a href="patients/{patient}.html">{DRAWN.loc[0, "scan_id"]}</a>' in text
-    assert 'class="sortable"' in text
+    assert 'class="stack sortable dense"' in text
 
 
 def test_a_chart_that_has_nothing_to_draw_says_why() -> None:

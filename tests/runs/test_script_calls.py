@@ -110,7 +110,7 @@ def test_points_on_a_nifti_in_capitals_are_learnt_from(tmp_path: Path, monkeypat
             "own": [{"row": row.plain(set(vars(row))), "volume": str(tmp_path / "a_ct.nii.gz")}],
             "given": {"p-a": "train"},
         },
-        sections=["train_localizer", "cohort.splits"],
+        sections=["train_localizer", "cohort.splits", "localize.mask_labels"],
     )
     assert read["scan-a"].args[2] == AXIAL
 
