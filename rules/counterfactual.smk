@@ -132,6 +132,7 @@ rule rivals:
         settings=settings_of(
             "crop",
             "dae.model",
+            "dae.counterfactual.rounds",
             "evaluation.bootstrap_resamples",
             "evaluation.confidence",
             "evaluation.minimum_cases",

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from vertegrade.arrays import read_array, write_array
+from vertegrade.arrays import Floats, read_array, write_array
 from vertegrade.drawn_tables import COUNTERFACTUALS, LOSSES
 from vertegrade.evaluation.rival import compared_crops, rival_figures, rivals
 from vertegrade.files import write_json
@@ -11,7 +11,7 @@ from vertegrade.graders.dae.pixels import hounsfield, to_hu, windowed
 from vertegrade.graders.dae.shown import shown_vertebrae
 from vertegrade.localizer.networks import load_refiner
 from vertegrade.localizer.refiner.in_crops import heights_in_images
-from vertegrade.settings.dae import DaeModelSettings
+from vertegrade.settings.dae import CounterfactualSettings, DaeModelSettings
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.settings.spine import CropSettings
 from vertegrade.tables import CROPS, KEY, LANDMARKS, MEASUREMENTS, read_table, read_tables
@@ -37,16 +37,20 @@ with run_job(snakemake) as job:
         job.seed,
     )
     count, losses = drawn.shape[1] - 2, pictures[LOSSES].to_numpy(np.float64)
-    bent = rivals(drawn[:, 0], shown, losses.reshape(-1, count, 3)).reshape(len(losses), *drawn.shape[2:])
-    points, intact = (part.repeat(count, axis=0) for part in (shown.points, shown.intact))
     refiner = load_refiner(job.input.refiner, job.device)
-    bent_losses = 1 - heights_in_images(bent, points, crop.pixel_mm, refiner, job.device) / intact
+
+    def heights(images: np.ndarray, points: Floats) -> Floats:
+        return heights_in_images(images, points, crop.pixel_mm, refiner, job.device)
+
+    rounds = job.settings(CounterfactualSettings).rounds
+    bent, bent_losses = rivals(drawn[:, 0], shown, losses.reshape(-1, count, 3), heights, rounds)
     others = rows[~rows["patient_id"].isin(pictures["patient_id"])]
     others = compared_crops(others if len(others) else rows)  # one patient alone
     stacks = [pixels[row.shard][row.crop] for row in others.itertuples()]
     seen = np.array(stacks, np.int16).reshape(-1, crop.slices, crop.size, crop.size)
     seen = to_hu(windowed(hounsfield(seen, model), model), model)[:, model.image_channels // 2]
-    made = {"dae": (drawn[:, 2:].reshape(bent.shape), losses), "warp": (bent, bent_losses)}
+    made = {"dae": (drawn[:, 2:], losses), "warp": (bent, bent_losses)}
+    made = {kind: (of.reshape(-1, *drawn.shape[2:]), lost.reshape(-1, 3)) for kind, (of, lost) in made.items()}
     figures = rival_figures(pictures, made, seen, others, job.settings(EvaluationSettings), job.seed)
-    write_array(job.output.images, bent.reshape(-1, count, *drawn.shape[2:]))
+    write_array(job.output.images, bent)
     write_json(job.output.figures, figures)

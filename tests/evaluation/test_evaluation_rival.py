@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from vertegrade.drawn_tables import LOSSES
-from vertegrade.evaluation.rival import groups_of, rival_figures, rivals
+from vertegrade.evaluation.rival import bent_to, groups_of, rival_figures, rivals
 from vertegrade.evaluation.warp import warped
 from vertegrade.graders.dae.counterfactual import Shown
 from vertegrade.settings.evaluation import EvaluationSettings
@@ -39,13 +39,36 @@ def test_a_body_that_keeps_its_heights_keeps_its_pixels() -> None:
     assert (warped(noise, SIX, np.ones(3), 0.8) == noise).all()
 
 
+def shown(now_mm: float = 18.0) -> Shown:
+    """One vertebra, 24 mm high when it was intact."""
+    return Shown(np.zeros((1, 1, 64, 64), np.int16), SIX[None], np.full((1, 3), now_mm), np.full((1, 3), 24.0),
+                 np.zeros((1, 1, 64, 64), np.float32), 1.0)  # fmt: skip
+
+
 def test_losses_are_of_the_intact_heights() -> None:
-    shown = Shown(np.zeros((1, 1, 64, 64), np.int16), SIX[None], np.full((1, 3), 18.0), np.full((1, 3), 24.0),
-                  np.zeros((1, 1, 64, 64), np.float32), 1.0)  # fmt: skip
-    bent = rivals(body()[None], shown, np.array([[[0.25] * 3, [0.5] * 3]]))
+    bent = bent_to(body()[None], shown(), np.array([[[0.25] * 3, [0.5] * 3]]))
     assert bent.shape == (1, 2, 64, 64)
     assert heights(bent[0, 0]) == pytest.approx([24] * 3, abs=1)  # 18 of 24 mm are what it has now
     assert heights(bent[0, 1]) == pytest.approx([16] * 3, abs=1)
+
+
+def test_what_is_measured_in_a_bent_crop_corrects_it() -> None:
+    """By an instrument that sees bodies four pixels higher than they are."""
+    asked = np.array([[[0.25, 0.25, 0.0], [0.5, 0.5, 0.5]]])
+
+    def measure(images: np.ndarray, points: np.ndarray) -> np.ndarray:
+        assert points.shape == (len(images), 6, 2)
+        return np.array([heights(image) + 4.0 for image in images])
+
+    missing = []
+    for rounds in (1, 3):
+        bent, found = rivals(body()[None], shown(24.0), asked, measure, rounds)
+        assert bent.shape == (1, 2, 64, 64)
+        assert bent.dtype == np.int16
+        seen = [[1 - (heights(image) + 4.0) / 24 for image in bent[0]]]
+        assert found == pytest.approx(np.array(seen)), "the losses are not those of the images"
+        missing.append(np.abs(found - asked).max())
+    assert missing[0] > 0.12 > 0.05 > missing[1]
 
 
 def test_intact_crops_stand_beside_grade_0_and_fractured_ones_beside_the_others() -> None:

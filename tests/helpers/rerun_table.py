@@ -208,6 +208,7 @@ KEYS: dict[str, set[str]] = {
     "dae.encode": {"encode", "fit_steps", "summary"},
     "dae.counterfactual": {"counterfactual", "summary"},
     "dae.counterfactual.vertebrae": {"counterfactual", "looks_at", "summary"},
+    "dae.counterfactual.rounds": {"counterfactual", "rivals", "summary"},
     "dae.counterfactual.pairs": {"collapse_crops", "summary"},
     "dae.counterfactual.shown": {"counterfactual_figure", "cohort_page", "summary"},
     "grading.fracture_grade": {"patient_pages", "fit_hyperplane", "calibrate", "summary"} | JUDGES,

@@ -34,15 +34,19 @@ def test_suspicious_vertebrae_that_were_drawn_beside_the_others_are_not_judged(
     seen: dict[str, Any] = {}
     monkeypatch.setattr("vertegrade.graders.dae.shown.shown_vertebrae", lambda rows, *_: seen.update(rows=rows))
 
-    def rivals(own: np.ndarray, shown: Any, losses: np.ndarray) -> None:
-        seen.update(own=own, losses=losses)
+    monkeypatch.setattr("vertegrade.localizer.networks.load_refiner", lambda *_: None)
+
+    def rivals(own: np.ndarray, shown: Any, losses: np.ndarray, heights: Any, rounds: int) -> None:
+        seen.update(own=own, losses=losses, rounds=rounds)
         raise Seen
 
     monkeypatch.setattr("vertegrade.evaluation.rival.rivals", rivals)
     inputs: dict[str, Any] = {"images": "i", "strips": "s", "refiner": "r", "landmarks": [], "measurements": []}
     inputs |= {"pixels": ["p"], "frames": ["f"], "crops": ["c"]}
     with pytest.raises(Seen):
-        run_script(tmp_path, "rivals", inputs, {"images": "o", "figures": "f"}, sections=["crop", "dae.model"])
+        sections = ["crop", "dae.model", "dae.counterfactual"]
+        run_script(tmp_path, "rivals", inputs, {"images": "o", "figures": "f"}, sections=sections)
     assert seen["own"][:, 0, 0].tolist() == [0, 1]
     assert seen["losses"].shape == (2, 4, 3)
+    assert seen["rounds"] == 3
     pd.testing.assert_frame_equal(seen["rows"][["scan_id", "vertebra"]], keys[["scan_id", "vertebra"]].head(2))

@@ -1,8 +1,10 @@
 """Pictures that the DAE drew beside their plain rival, the crop itself bent to the same heights (warp.py).
 
 A decoder earns its place in a picture only where, at an equal error of height, it looks more like CT than the rival.
+So both are corrected by what is measured in them, equally often.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +14,38 @@ from vertegrade.arrays import Floats
 from vertegrade.drawn_tables import LOSSES
 from vertegrade.evaluation.challenge.credibility import Looks, looks_of, told_apart
 from vertegrade.evaluation.warp import warped
-from vertegrade.graders.dae.counterfactual import Shown
+from vertegrade.graders.dae.counterfactual import GAIN, MOST_LOSS, Shown
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.spine.heights import MILD
 
 MOST_CROPS = 500  # of CT that pictures are compared with, of each group
 
 
-def rivals(images: np.ndarray, shown: Shown, losses: Floats) -> np.ndarray:
+def rivals(
+    images: np.ndarray,
+    shown: Shown,
+    losses: Floats,
+    heights: Callable[[np.ndarray, Floats], Floats],
+    rounds: int,
+) -> tuple[np.ndarray, Floats]:
+    """Crops (M, H, W) HU of M vertebrae, each bent until it shows T losses (M, T, 3) of its intact heights.
+
+    heights: what measures images (N, H, W) HU with points (N, 6, 2) in mm (N, 3). Each is bent and measured `rounds`
+    times; what is missing is added to what is asked for, as in `counterfactuals`. Returned are images (M, T, H, W)
+    int16, and the losses (M, T, 3) that were measured in them.
+    """
+    shape, count = (*losses.shape[:2], *images.shape[1:]), losses.shape[1]
+    points, intact = (part.repeat(count, axis=0) for part in (shown.points, shown.intact))
+    asked = losses
+    for left in reversed(range(rounds)):
+        bent = bent_to(images, shown, asked)
+        found = 1 - (heights(bent.reshape(-1, *shape[2:]), points) / intact).reshape(losses.shape)
+        if left:
+            asked = asked + GAIN * np.clip(losses - found, -MOST_LOSS, MOST_LOSS)
+    return bent, found
+
+
+def bent_to(images: np.ndarray, shown: Shown, losses: Floats) -> np.ndarray:
     """Crops (M, H, W) HU of M vertebrae, each bent to T losses (M, T, 3) of its intact heights: (M, T, H, W) int16."""
     remaining = shown.intact[:, None] * (1 - losses) / shown.heights[:, None]
     bent = [
