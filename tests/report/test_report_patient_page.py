@@ -117,7 +117,8 @@ def test_above_a_strip_stand_in_words_what_stayed_and_a_link_to_the_animation(sh
     assert f'href="{scan.id}_{vertebra.name}.png"' in caption
     assert "9 % of what changes lies outside of the body. The model&#39;s copy differs from the CT by 35 HU." in caption
     assert "Asked back, 4 of 4 pictures become this vertebra again and not another;" in caption
-    assert "they differ from the copy by 33 HU. 0 % of training vertebrae are as far" in caption
+    assert "they differ from the copy by 33 HU. The strangest picture is further from all training vertebrae" in caption
+    assert "than 100 % of these are from the next one: the more, the more it is a guess." in caption
     table = strips_of(scan.id, vertebra.label)
     unknown = page(WORST, pictures(strips=table.assign(nearest_training=math.nan, returns=[True, True, False, False])))
     assert "2 of 4 pictures become" in unknown

@@ -19,7 +19,8 @@ def strip_words(strip: pd.DataFrame) -> str:
     near = (
         "How near training vertebrae come is not known here."
         if pd.isna(nearest)
-        else f"{100 * nearest:.0f} % of training vertebrae are as far from the next one as the strangest picture."
+        else f"The strangest picture is further from all training vertebrae than {100 * (1 - nearest):.0f} % of these "
+        "are from the next one: the more, the more it is a guess."
     )
     return (
         f"{100 * strip['outside_share'].mean():.0f} % of what changes lies outside of the body. "
