@@ -24,15 +24,17 @@ def test_the_config_names_sheet_results_and_model(tmp_path: Path) -> None:
     assert yaml.safe_load(config.read_text()) == {
         "run": {"results": str(results), "model": "shipped"},
         "cohort": {"sheet": f"{results}.scans.csv", "shards": SHARDS},
+        "methods": "all",
     }
 
 
 def test_what_a_person_added_stays_and_the_model_is_the_one_asked_for(tmp_path: Path) -> None:
     config = tmp_path / "grade.yaml"
-    config.write_text("localize: {overrides: Größe.csv}\nrun: {model: old, device: cpu}\n")
+    config.write_text("localize: {overrides: Größe.csv}\nrun: {model: old, device: cpu}\nmethods: [dae]\n")
     write_config(config, tmp_path / "grade", "new", tmp_path / "scans.csv")
     found = yaml.safe_load(config.read_text())
     assert found["localize"] == {"overrides": "Größe.csv"}
+    assert found["methods"] == ["dae"]
     assert found["run"] == {"model": "new", "device": "cpu", "results": str(tmp_path / "grade")}
 
 

@@ -105,11 +105,15 @@ def test_a_method_that_is_asked_for_needs_its_gpu_too(cluster: Path) -> None:
     assert "train_supervised asks for a GPU, partition 'cpu' has none" in problem
 
 
-def test_patches_count_where_a_method_sees_them() -> None:
+def test_patches_count_where_a_method_sees_them(tmp_path: Path) -> None:
     rows = [ScanRow("a", "p", "nowhere")]
     config = {"methods": ["dae", "supervised"], "supervised": {"model": {"network": "seresnet"}}}
     with_patches = needed_mb(check_settings(config), rows) - needed_mb(check_settings({"methods": ["dae"]}), rows)
     assert with_patches == pytest.approx(48**3 * 2 * 2 * 20 / 1e6)
+    for trained, taken in (("keypoints", 0), ("supcon", with_patches)):  # of all methods, those of a model alone grade
+        (tmp_path / trained / "grading" / trained).mkdir(parents=True)
+        given = check_settings({"methods": "all", "run": {"model": str(tmp_path / trained)}})
+        assert needed_mb(given, rows) - needed_mb(check_settings({}), rows) == pytest.approx(taken)
     seen = {"supervised": {"model": {"network": "seresnet", "bodies": "level"}}, "patches": {"bodies": False}}
     assert start_problems(check_settings(seen), []) == []
     (problem,) = start_problems(check_settings(seen | {"methods": ["dae", "supervised"]}), [])

@@ -71,6 +71,7 @@ def write_config(path: Path, results: Path, model: str, sheet: Path, write: Sequ
         own, told = _own_sheet(path, cohort.get("sheet"), sheet)
         run |= {"results": str(results), "model": model}
         config |= {"run": run, "cohort": {"shards": SHARDS} | cohort | {"sheet": own}}
+        config.setdefault("methods", "all")  # that the model was trained for
         if write:
             config["export"] = (config.get("export") or {}) | {"write": list(write)}
         exported = [str(kind) for kind in (config.get("export") or {}).get("write") or []]

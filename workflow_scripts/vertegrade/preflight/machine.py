@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vertegrade.annotations.tools import TOOLS
 from vertegrade.cohort.sheet import ScanRow
+from vertegrade.preflight.start import methods_of
 from vertegrade.report.patients.printing import browser, no_browser
 from vertegrade.settings import Settings
 
@@ -32,7 +33,8 @@ def needed_mb(settings: Settings, rows: Iterable[ScanRow]) -> float:
     rows = list(rows)
     source = sum(_size(Path(row.path)) for row in rows)
     crop = settings.crop.size**2 * settings.crop.slices * 2
-    patch = settings.patches.size**3 * (1 + settings.patches.bodies) * 2 if settings.patches_needed else 0
+    patch = settings.patches.size**3 * (1 + settings.patches.bodies) * 2
+    patch *= settings.patches_needed(methods_of(settings, rows))
     return (source * VOLUME_SHARE + (crop + patch) * LEVELS_PER_SCAN * len(rows)) / 1e6 + OVERHEAD_MB
 
 

@@ -4,6 +4,7 @@ config.yaml, its JSON schema and docs/reference/config.md are generated from the
 Imported while the Snakefile is parsed, so nothing here may import numpy, pandas or torch.
 """
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import field_validator
@@ -88,11 +89,10 @@ class Settings(Section):
         """The methods that are asked for, in the order of their table."""
         return [name for name in METHODS if self.methods == "all" or name in self.methods]
 
-    @property
-    def patches_needed(self) -> bool:
-        """Whether a method that is asked for sees 3D patches, with these settings of its."""
+    def patches_needed(self, methods: Iterable[str]) -> bool:
+        """Whether one of these methods sees 3D patches, with these settings of its."""
         in_3d = {"supervised": self.supervised.model.network == "seresnet"}
-        return any("patches" in METHODS[name].needs and in_3d.get(name, True) for name in self.chosen_methods)
+        return any("patches" in METHODS[name].needs and in_3d.get(name, True) for name in methods)
 
 
 __all__ = ["CropSettings", "LocalizeSettings", "Section", "Settings", "SplitSettings"]
