@@ -63,7 +63,8 @@ def shown_of(run: Run, rows: pd.DataFrame, channels: int, seed: int) -> Shown:
 
 def steps_of(run: Run, dae: Dae) -> Steps:
     """What a variant's latents change by when height is lost, from the run's collapsed crops."""
-    tables = read_tables(run.files("collapsed/{}.parquet"), COLLAPSED_CROPS)
+    # not by read_tables, which sorts: rows are those of the arrays
+    tables = pd.concat([read_table(path, COLLAPSED_CROPS) for path in run.files("collapsed/{}.parquet")])
     z = encode(dae, [read_array(path) for path in run.files("collapsed/{}.npy")], BATCH).astype(np.float64)
     names = tables["scan_id"] + "/" + tables["vertebra"].astype(str)
     vertebra = np.unique(names.to_numpy(str), return_inverse=True)[1].astype(np.int64)

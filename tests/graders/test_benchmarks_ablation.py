@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import ablation_pictures
 from ablation_grading import EVERY, cases_of, compared, grade_variant, grading_metrics
 from ablation_tables import page
 from ablation_training import (
@@ -29,11 +31,13 @@ from ablation_variants import BY_NAME, VARIANTS, Variant
 from helpers.runs import ROOT
 from helpers.simulated_latents import cohort
 from helpers.tiny_dae import MODEL, TRAIN, pixels, states, tiny_crops
+from vertegrade.arrays import write_array
+from vertegrade.drawn_tables import COLLAPSED_CROPS, LOSSES
 from vertegrade.graders.crops import Crops
 from vertegrade.graders.dae.diffusion import Around, Diffusion
 from vertegrade.graders.dae.training import train_dae
 from vertegrade.settings.spine import CropSettings
-from vertegrade.tables import LABELS
+from vertegrade.tables import LABELS, write_table
 from vertegrade.weights import read_weights
 
 SHORT = TRAIN.model_copy(update={"steps": 4})
@@ -55,6 +59,22 @@ def tiny_run() -> Run:
 def trained(run: Run, name: str, folder: Path, seed: int = 3) -> dict[str, torch.Tensor]:
     train_variant(run, BY_NAME[name], seed, MODEL, SHORT, folder)
     return read_weights(folder / f"{name}.safetensors", name)[0]
+
+
+def test_steps_are_learned_from_the_crops_of_the_same_vertebra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of patients in another order than that of the shards."""
+    (tmp_path / "collapsed").mkdir()
+    for shard, patient in enumerate(["p2", "p1"]):
+        table = pd.DataFrame({"patient_id": patient, "scan_id": f"{patient}-1", "vertebra": 20, "crop": [0, 1]})
+        table = table.assign(shape=["", "wedge"], **{name: [0.0, shard / 4 + 0.25] for name in LOSSES})
+        write_table(tmp_path / f"collapsed/{shard}.parquet", table.astype({"vertebra": "int64"}), COLLAPSED_CROPS)
+        write_array(tmp_path / f"collapsed/{shard}.npy", np.array([0, shard / 4 + 0.25])[:, None])
+    monkeypatch.setattr(ablation_pictures, "encode", lambda dae, arrays, batch: np.concatenate(arrays))
+    monkeypatch.setattr(ablation_pictures, "fit_steps", lambda *given: given)
+    run = Run(tmp_path, ["0", "1"], [], [], pd.DataFrame(), pd.DataFrame(), CropSettings())
+    z, losses, _, patient, _ = ablation_pictures.steps_of(run, SimpleNamespace(sha256=""))  # type: ignore[arg-type, misc]
+    assert (losses == z).all()
+    assert patient.tolist() == ["p2", "p2", "p1", "p1"]
 
 
 def test_the_first_variant_is_the_product(tmp_path: Path) -> None:
