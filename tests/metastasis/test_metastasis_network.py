@@ -15,7 +15,7 @@ from vertegrade.metastasis.network.augmentation import augmented
 from vertegrade.metastasis.network.fusion import DECAYS, FOLDS, best_decay, fit_fusion, fit_mlp
 from vertegrade.metastasis.network.learning import BoneLearning, fusion_patients, train_network
 from vertegrade.metastasis.network.losses import class_of, main_losses, side_losses
-from vertegrade.metastasis.network.model import Answers, BoneNetwork, NetworkShape, answers_of, fusion_mlp, shape_of
+from vertegrade.metastasis.network.model import Answers, BoneNetwork, FusionMlp, NetworkShape, answers_of, shape_of
 from vertegrade.metastasis.network.pacing import pace, pace_share
 from vertegrade.metastasis.network.predict import predict
 from vertegrade.metastasis.network.vertebrae import Vertebrae, network_input
@@ -287,10 +287,26 @@ def test_the_mlp_of_few_patients_learns_what_holds_and_the_many_do_not_teach_the
     where = torch.tensor([[-3.0, -3.0], [3.0, -3.0], [3.0, 3.0], [-3.0, 3.0]])
     logits = where[classes] + 0.5 * torch.randn((len(classes), 2), generator=generator)
     torch.manual_seed(0)
-    mlp = fusion_mlp(8)
+    mlp = FusionMlp(8)
     loss = fit_mlp(mlp, logits, classes, 1e-3, 0.1)
     assert loss < 0.6
     assert (mlp(logits).argmax(dim=1) == classes).float().mean() > 0.97
+
+
+def test_an_mlp_of_a_large_penalty_leaves_the_answers_as_they_are() -> None:
+    """By itself it would fall onto one line, on which lytic and normal are the same end."""
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.tensor([0] * 60 + [1] * 12 + [2] * 6 + [3] * 12)
+    where = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    logits = where[classes] + 2 * torch.randn((len(classes), 2), generator=generator)
+    torch.manual_seed(0)
+    mlp = FusionMlp(8)
+    p = torch.tensor([0.2, 0.9])
+    product = torch.tensor([0.8 * 0.1, 0.2 * 0.1, 0.2 * 0.9, 0.8 * 0.9])
+    assert mlp(p.logit()).softmax(dim=-1).tolist() == pytest.approx(product.tolist())
+    fit_mlp(mlp, logits, classes, DECAYS[-1], 0.1)
+    lytic, normal = mlp(torch.tensor([[-1.0, 2.0], [-1.0, -2.0]])).softmax(dim=-1)
+    assert lytic[3] > 2 * normal[3]
 
 
 def test_patients_left_out_choose_the_penalty_of_the_mlp() -> None:
@@ -300,9 +316,10 @@ def test_patients_left_out_choose_the_penalty_of_the_mlp() -> None:
     noise = torch.randn((40, 2), generator=generator)
     folds = np.arange(40) // 4 % FOLDS
     torch.manual_seed(0)
-    mlp = fusion_mlp(8)
-    assert best_decay(mlp, noise, classes, folds, 0.1) == DECAYS[-1]
-    assert best_decay(mlp, where[classes] + 0.1 * noise, classes, folds, 0.1) < DECAYS[-1]
+    mlp = FusionMlp(8)
+    turned = -where[classes] + 0.1 * noise  # which the answers themselves call otherwise
+    assert best_decay(mlp, turned, classes, folds, 0.1) == DECAYS[0]
+    assert best_decay(mlp, noise, classes, folds, 0.1) >= DECAYS[-2]
     assert best_decay(mlp, noise, classes, np.zeros(40, np.int64), 0.1) == DECAYS[-1]
     figures = fit_fusion(BoneNetwork(SHAPE), vertebrae(), "cpu", 0.1)
     assert {figures["fusion_decay_slices"], figures["fusion_decay_vertebrae"]} <= set(DECAYS)

@@ -10,6 +10,7 @@ import torch
 from monai.networks.nets import DenseNet
 from pydantic import BaseModel
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vertegrade.metastasis.classes import ANSWERS, BASELINE, CLASSES, INVOLVED
 from vertegrade.settings.metastasis import BoneSliceSettings, MetastasisSettings
@@ -90,7 +91,7 @@ class BoneNetwork(nn.Module):
         if shape.has_mlp:
             # One of each: the strongest slices of a vertebra have other answers than any slice.
             for level in shape.fused:
-                self.fusions[level] = fusion_mlp(shape.fusion_hidden).requires_grad_(False)
+                self.fusions[level] = FusionMlp(shape.fusion_hidden).requires_grad_(False)
 
     def drop_fusion(self, level: Level) -> None:
         """Take out the MLP of a level, whose classes are then the product of the two answers."""
@@ -129,17 +130,33 @@ class BoneNetwork(nn.Module):
         if level in self.fusions:
             made: Tensor = self.fusions[level](logits)
             return made.softmax(dim=-1)
-        p = logits.sigmoid()
-        each = [
-            (p[..., 0] if blastic else 1 - p[..., 0]) * (p[..., 1] if lytic else 1 - p[..., 1])
-            for blastic, lytic in (ANSWERS[name] for name in CLASSES)
-        ]
-        return torch.stack(each, dim=-1)
+        return log_product(logits).exp()
 
 
-def fusion_mlp(hidden: int) -> nn.Sequential:
-    """The MLP from two logits to four classes."""
-    return nn.Sequential(nn.Linear(2, hidden), nn.ReLU(), nn.Linear(hidden, len(CLASSES)))
+def log_product(logits: Tensor) -> Tensor:
+    """Log-probabilities of the four classes (..., 4) from two logits (..., 2) that are taken as independent."""
+    signs = 2 * torch.tensor([ANSWERS[name] for name in CLASSES], dtype=logits.dtype, device=logits.device) - 1
+    return functional.logsigmoid(signs * logits[..., None, :]).sum(dim=-1)
+
+
+class FusionMlp(nn.Module):
+    """The MLP from two logits (..., 2) to logits of four classes (..., 4): what it adds to the product of the answers.
+
+    Untaught, or held by a large penalty, it is that product. An MLP alone would then call all classes equal, and one of
+    few hidden units along one line orders lytic and normal alike.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        last = nn.Linear(hidden, len(CLASSES))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(nn.Linear(2, hidden), nn.ReLU(), last)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """See the class."""
+        added: Tensor = self.layers(logits)
+        return log_product(logits) + added
 
 
 def answers_of(classes: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 from vertegrade.metastasis.network.model import BoneNetwork, NetworkShape
 from vertegrade.weights import WeightsError, read_weights, write_weights
 
-FORMAT = "vertegrade bone quality 1"
+FORMAT = "vertegrade bone quality 2"
 
 
 def save_network(path: Path, network: BoneNetwork, facts: dict[str, str]) -> None:
