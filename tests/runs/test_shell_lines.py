@@ -78,6 +78,7 @@ SLURM = By("tests/slurm/test_slurm_run.py", "def test_whole_workflow(")
 LINES: dict[str, Typed | By | Known | Absent] = {
     "make demo": By("tests/house/test_makefile.py", "def test_demo_is_snakemake_without_a_config("),
     "make challenge DIR=/data/ct": CHALLENGE,
+    "make challenge DIR=FOLDER MODEL=results/all_methods OUT=results/real": CHALLENGE,
     "make grade DIR=.../lidc-idri-0001/dicom": GRADE,
     ".venv/bin/python benchmarks/grader_cohort.py FOLDER --shared ../shared/data": Known(),
     ".venv/bin/python benchmarks/leave_scanner_out.py results/grader --method dae": Known(),
@@ -189,7 +190,8 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/python benchmarks/followup.py results/follow_up": Known(),
     ".venv/bin/python benchmarks/followup_scans.py results/follow_up 30": Known(),
     ".venv/bin/python benchmarks/measures.py RESULTS --scans 60": Known(),
-    ".venv/bin/python benchmarks/ablation.py results OUT --steps 200 --precision bfloat16": Known(),
+    ".venv/bin/python benchmarks/ablation.py results OUT --steps 1500 --precision bfloat16 --only autoencoder": Known(),
+    ".venv/bin/python benchmarks/ablation.py results OUT2 --steps 200 --precision bfloat16": Known(),
     ".venv/bin/python benchmarks/localization.py cohort 40 --seed 43": Known(),
     ".venv/bin/python benchmarks/localization_examples.py docs/pictures": Known(),
     ".venv/bin/python benchmarks/real_ct.py --shared ../shared/data --pictures docs/pictures": Known(),
