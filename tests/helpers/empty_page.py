@@ -80,7 +80,7 @@ def page(empty: Cohort, metrics: dict[str, str], differences: str, figures: str,
         | {name: [path] for name, path in shard.items()}
         | {"images": images, "strips": strips, "refiner": refiner},
         {"images": bent, "figures": told_apart},
-        sections=["crop", "dae.model", "evaluation"],
+        sections=["crop", "dae.model", "dae.counterfactual.rounds", "evaluation"],
     )
     maps, areas, looked = empty.out("looks_at.npy"), empty.out("areas.npy"), empty.out("looks_at.parquet")
     found, heights = empty.out("looks_at.json"), empty.out("grade_heights.parquet")
