@@ -12,7 +12,7 @@ import numpy as np
 from vertegrade.ct.volume import Volume
 from vertegrade.files import new_file
 from vertegrade.graders.seq2seq.sequences import SpineScan
-from vertegrade.graders.seq2seq.spine import body_rows, straight_spine
+from vertegrade.graders.seq2seq.spine import body_heights, body_rows, straight_spine
 from vertegrade.localizer.canal.find import find_canal
 from vertegrade.localizer.canal.network import CanalNetwork
 from vertegrade.phantom.anatomy.patient import draw_patient
@@ -42,8 +42,8 @@ def read_spine(path: Path) -> SpineScan:
     saved = np.load(path)
     there = np.isfinite(saved["ends"]).all(axis=1)
     name = f"ex{path.stem}"
-    ends, grade = saved["ends"][there], saved["grade"][there]
-    return SpineScan(name, name, saved["pixels"], np.flatnonzero(there), ends, grade)
+    ends, heights, grade = (saved[part][there] for part in ("ends", "heights", "grade"))
+    return SpineScan(name, name, saved["pixels"], np.flatnonzero(there), ends, heights, grade)
 
 
 def _draw(path: Path, name: str, settings: Settings, network: CanalNetwork) -> None:
@@ -62,4 +62,5 @@ def _draw(path: Path, name: str, settings: Settings, network: CanalNetwork) -> N
     spine = straight_spine(volume, canal, settings.seq2seq.spine)
     ends = body_rows(truth.reset_index(drop=True), spine.frames, settings.seq2seq.spine)
     with new_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, pixels=spine.pixels, ends=ends, grade=truth["genant_grade"].to_numpy(np.int64))
+        grade = truth["genant_grade"].to_numpy(np.int64)
+        np.savez(file, pixels=spine.pixels, ends=ends, heights=body_heights(truth), grade=grade)

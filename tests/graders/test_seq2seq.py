@@ -15,11 +15,28 @@ from helpers.tiny_spines import MODEL, SPINE, TRAIN, spine, spine_job
 from vertegrade.ct.volume import AIR_HU
 from vertegrade.graders.seq2seq.augmentation import changed
 from vertegrade.graders.seq2seq.network import DECODERS, FIRST_PLACES, SpineNetwork, member_names, places
-from vertegrade.graders.seq2seq.patches import UNKNOWN, patch_grades, patch_starts, shares, vertebra_probabilities
-from vertegrade.graders.seq2seq.scoring import ENSEMBLE, patch_means, score_scan, score_tables, worst_of
+from vertegrade.graders.seq2seq.patches import (
+    NOBODY,
+    UNKNOWN,
+    bodies_of,
+    distances,
+    patch_grades,
+    patch_starts,
+    patches_of,
+    shares,
+    worst_grade,
+)
+from vertegrade.graders.seq2seq.scoring import ENSEMBLE, PHASES, patch_means, score_scan, score_tables, worst_of
 from vertegrade.graders.seq2seq.sequences import SpineScan, cut, real_patches
 from vertegrade.graders.seq2seq.straighten import shows_a_patch
-from vertegrade.graders.seq2seq.training import Learning, concordance, likelihood, spine_loss
+from vertegrade.graders.seq2seq.training import (
+    Learning,
+    body_error,
+    body_targets,
+    concordance,
+    likelihood,
+    spine_loss,
+)
 from vertegrade.graders.seq2seq.training_job import Seq2seqTrainingJob
 from vertegrade.graders.seq2seq.weights import load_networks
 from vertegrade.grading.rows import GradingError
@@ -43,25 +60,41 @@ def test_patches_fill_the_spine_and_know_what_they_show() -> None:
     assert patch_starts(6, 10, 5, 0).tolist() == [0]
 
 
-def test_a_patch_has_the_grade_of_the_worst_body_that_it_shows_or_none_where_that_is_unclear() -> None:
-    share = np.array([[1.0, 0.6, 0.0], [0.4, 1.0, 0.0], [0.0, 0.6, 0.6], [0.0, 0.0, 0.05], [0.05, 1.0, 0.0]])
-    # The second patch cuts off the worst one, the third shows one without a grade, the fourth shows next to nothing.
-    assert patch_grades(share, np.array([2, 1, UNKNOWN]), 0.5).tolist() == [2, UNKNOWN, UNKNOWN, UNKNOWN, 1]
-    assert patch_grades(share[2:3], np.array([0, 3, UNKNOWN]), 0.5).tolist() == [3]  # no other can be worse
-    cut_off = np.array([[1.0, 0.3]])
-    assert patch_grades(cut_off, np.array([0, UNKNOWN]), 0.5).tolist() == [UNKNOWN]  # it may be fractured
+def test_a_body_belongs_to_the_patch_with_the_nearest_middle_which_has_its_grade() -> None:
+    ends = np.array([[0.0, 4.0], [8.0, 15.0], [18.0, 27.0], [np.nan, np.nan], [40.0, 48.0]])
+    away = distances(np.array([0, 5, 10, 15]), 10, ends)  # middles at 4.5, 9.5, 14.5, 19.5
+    assert patches_of(away).tolist() == [0, 1, 3, NOBODY, NOBODY]
+    assert bodies_of(away).tolist() == [0, 1, NOBODY, 2]
+    assert away[1, :2].tolist() == [np.inf, 2.0]  # the first body's middle is 7.5 rows up, beyond the patch
+    assert patch_grades(away, np.array([0, 3, UNKNOWN, 2, 2])).tolist() == [0, 3, UNKNOWN, UNKNOWN]
+    two = distances(np.array([6, 11]), 10, np.array([[6.0, 8.0], [9.0, 12.0]]))
+    assert (patches_of(two).tolist(), bodies_of(two).tolist()) == ([0, 0], [1, NOBODY])
+    assert patch_grades(distances(np.array([60]), 10, ends), np.array([0, 3, 1, 2, 2])).tolist() == [UNKNOWN]
+    nobody = distances(np.array([0, 5]), 10, np.zeros((0, 2)))
+    assert (patches_of(nobody).tolist(), bodies_of(nobody).tolist()) == ([], [NOBODY, NOBODY])
 
 
-def test_a_vertebra_is_no_worse_than_any_patch_that_shows_all_of_it() -> None:
-    severe, intact = [0.1, 0.1, 0.1, 0.7], [0.94, 0.02, 0.02, 0.02]
-    p = np.array([severe, severe, intact])
-    share = np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.3, 1.0, 0.5]])
-    found = vertebra_probabilities(p, share)
-    assert found.sum(axis=1) == pytest.approx(np.ones(3))
-    assert found[0] == pytest.approx(severe, abs=1e-4)
-    assert found[1] == pytest.approx(intact, abs=1e-4)  # the neighbour was the severe one
-    assert found[2] == pytest.approx(intact, abs=1e-4)  # of one that no patch shows as a whole the best patch counts
-    assert np.isnan(vertebra_probabilities(p, np.zeros((3, 1)))).all()  # nobody saw it
+def test_the_worst_grade_is_unclear_where_one_that_is_not_known_may_be_worse() -> None:
+    assert [worst_grade(np.array(grade)) for grade in ([0, 2, 1], [UNKNOWN, 3], [UNKNOWN, 2], [UNKNOWN])] == [
+        2, 3, UNKNOWN, UNKNOWN,
+    ]  # fmt: skip
+    assert worst_grade(np.zeros(0, np.int64)) == UNKNOWN
+
+
+def test_a_patch_learns_the_heights_and_the_place_of_its_body() -> None:
+    ends, heights = np.array([[0.0, 4.0], [8.0, 15.0]]), np.array([[20.0, 18.0, 22.0], [10.0, np.nan, 24.0]])
+    told = body_targets(distances(np.array([0, 5, 60]), 10, ends), heights, 5)
+    assert told[0] == pytest.approx([0.0, -0.1, 0.1, -0.5], abs=1e-6)
+    assert told[1] == pytest.approx([-0.5, np.nan, 0.2, 0.4], abs=1e-6, nan_ok=True)
+    assert np.isnan(told[2]).all()
+    true = torch.tensor([[0.0, torch.nan], [torch.nan, 1.0]])
+    said = torch.tensor([[0.05, 7.0], [7.0, 0.5]], requires_grad=True)
+    error = body_error(said, true)
+    assert error.item() == pytest.approx((0.05**2 / 2 / 0.1 + 0.5 - 0.1 / 2) / 2)
+    error.backward()
+    assert said.grad is not None
+    assert (said.grad[torch.isnan(true)] == 0).all()
+    assert body_error(said, torch.full((2, 2), torch.nan)) == 0
 
 
 def batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,12 +109,13 @@ def test_what_a_scan_is_said_to_be_does_not_depend_on_the_length_of_others(varia
     network = SpineNetwork(MODEL.model_copy(update={"layers": 2}), variant).eval()
     x, real = batch([3, 7, 5])
     with torch.inference_mode():
-        of_patches, of_scans = network(x, real)
+        of_patches, of_scans, of_bodies = network(x, real)
         first = 0
         for scan, length in enumerate([3, 7, 5]):
-            alone, worst = network(x[first : first + length], torch.ones((1, length), dtype=torch.bool))
+            alone, worst, body = network(x[first : first + length], torch.ones((1, length), dtype=torch.bool))
             torch.testing.assert_close(of_patches[scan, :length], alone[0], atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(of_scans[scan], worst[0], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(of_bodies[first : first + length], body, atol=1e-5, rtol=1e-5)
             first += length
     assert torch.isfinite(of_patches[real]).all()
 
@@ -183,12 +217,12 @@ def test_a_scan_is_not_fractured_because_it_is_long(variant: str) -> None:
     network = SpineNetwork(MODEL, variant).eval()
     period = np.random.default_rng(0).normal(0, 300, (5, 12, 12)).astype(np.int16)  # from one patch to the next
     said = []
-    for patches in (3, 4, 12):
+    for patches in (4, 5, 12):  # a row of three fits in each reading
         pixels, rows = np.tile(period, (patches + 1, 1, 1)), np.zeros(0, np.int64)
-        scan = SpineScan("P0-1", "P0", pixels, rows, np.zeros((0, 2)), rows)
+        scan = SpineScan("P0-1", "P0", pixels, rows, np.zeros((0, 2)), np.zeros((0, 3)), rows)
         scored = score_scan(network, scan, MODEL.windows_hu, SPINE, 3)
-        assert scored.patches.shape == (patches, 4)
-        assert scored.patches.sum(axis=1) == pytest.approx(np.ones(patches))
+        assert len(scored.patches) == patches + (PHASES - 1) * (patches - 1)  # of which later ones leave no room
+        assert scored.patches.sum(axis=1) == pytest.approx(np.ones(len(scored.patches)))
         said.append(scored.scan)
     assert said[1] == pytest.approx(said[0], abs=1e-5)
     assert said[2] == pytest.approx(said[0], abs=1e-5)
@@ -206,16 +240,37 @@ def test_a_batch_has_scans_with_and_without_fractures_and_clear_grades(tmp_path:
     learning = Learning([*scans, *intact], SETTINGS, 1, 3)
     drawn = np.concatenate([learning.positions(step) for step in range(8)])
     assert learning.fractured[drawn].mean() == 0.5
-    x, real, patch, worst = learning.batch(0)
+    x, real, patch, worst, body = learning.batch(0)
     assert x.shape == (int(real.sum()), 2, 10, 12, 12)
     assert real.shape[1] <= TRAIN.patches
     assert (patch[~real] == UNKNOWN).all()
-    assert (worst >= patch.amax(dim=1)).all()
+    shows = learning.fractured[learning.positions(0)]
+    assert (patch.amax(dim=1)[shows] >= 1).all()  # of a scan with a fracture patches that show it
+    assert body.shape == (len(x), 4)
+    assert torch.isfinite(body).any()
     again = learning.batch(0)
-    assert all(torch.equal(one, two) for one, two in zip((x, real, patch, worst), again, strict=True))
+    assert all(
+        torch.equal(one.nan_to_num(), two.nan_to_num())
+        for one, two in zip((x, real, patch, worst, body), again, strict=True)
+    )
     assert not torch.equal(x[:1], learning.batch(1)[0][:1])
-    loss = spine_loss(TRAIN, SpineNetwork(MODEL, "recurrent"), x, real, patch, worst)
+    loss = spine_loss(TRAIN, SpineNetwork(MODEL, "recurrent"), x, real, patch, worst, body)
     assert torch.isfinite(loss)
+
+
+def test_bodies_teach_as_much_as_their_weight_says() -> None:
+    class Says(torch.nn.Module):
+        def forward(self, x: torch.Tensor, real: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return torch.full((1, 1, 4), np.log(0.25)), torch.full((1, 4), np.log(0.25)), torch.zeros((1, 4))
+
+    def loss(weight: float) -> float:
+        train = TRAIN.model_copy(update={"body_loss": weight, "scan_loss": 0.0})
+        grade, body = torch.tensor([[1]]), torch.full((1, 4), 1.05)
+        real = torch.ones((1, 1), dtype=torch.bool)
+        return float(spine_loss(train, Says(), torch.zeros((1, 2, 10, 12, 12)), real, grade, grade[0], body))
+
+    assert loss(0.0) == pytest.approx(np.log(4))
+    assert loss(3.0) == pytest.approx(np.log(4) + 3 * 1.0)  # off by 1.05, of which a tenth counts squared
 
 
 def test_a_stopped_training_goes_on_to_the_same_bytes_and_scores(
@@ -260,14 +315,20 @@ def test_a_body_in_no_patch_has_no_grade(tmp_path: Path) -> None:
     assert np.isfinite(np.stack(scores["z"].to_numpy())).all()
 
 
-def test_a_row_of_patches_that_cuts_a_fracture_off_is_not_called_intact(tmp_path: Path) -> None:
-    """The scan's head learns from a few patches in a row; of those that touch a fracture many show a part of it."""
+def test_a_row_of_patches_is_as_bad_as_the_worst_body_that_belongs_to_it(tmp_path: Path) -> None:
+    """Each body belongs to one patch, so a row holds a fracture or does not; how much a patch shows changes nothing."""
     scan = spine_job(Seq2seqTrainingJob, tmp_path).graded("train")[0]
     alone = replace(scan, grade=np.where(scan.grade == 3, 3, 0))
-    train = TRAIN.model_copy(update={"patches": 2, "augment": Seq2seqAugmentSettings(stretch=0, shift=0, mirror=False)})
+    still = Seq2seqAugmentSettings(stretch=0, shift=0, mirror=False)
+    train = TRAIN.model_copy(update={"patches": 2, "augment": still, "balanced": False})
     learning = Learning([alone], SETTINGS.model_copy(update={"train": train}), 1, 3)
-    drawn = [learning.batch(step) for step in range(40)]
-    assert {int(worst) for *_, of_scans in drawn for worst in of_scans} == {0, 3, UNKNOWN}
+    worst = [int(worst) for step in range(40) for worst in learning.batch(step)[3]]
+    assert set(worst) == {0, 3}
+    assert 0.15 < np.mean(np.array(worst) == 3) < 0.6
+    unclear = replace(alone, grade=np.where(scan.grade == 3, UNKNOWN, 0))
+    learning = Learning([unclear], SETTINGS.model_copy(update={"train": train}), 1, 3)
+    again = [int(worst) for step in range(40) for worst in learning.batch(step)[3]]
+    assert again == [UNKNOWN if grade == 3 else grade for grade in worst]
 
 
 def test_a_short_spine_that_shrinks_still_fills_a_patch(tmp_path: Path) -> None:
@@ -297,8 +358,9 @@ def test_a_body_that_is_not_evaluable_teaches_nothing_and_its_patch_is_not_calle
     write_table(made.bodies[0], bodies, SPINE_BODIES)
     scan = made.graded("train")[0]
     assert scan.grade.tolist() == [0, 0, 1, UNKNOWN, 3, 0]
-    share = shares(patch_starts(len(scan.pixels), 10, 5), 10, scan.ends)
-    assert (patch_grades(share, scan.grade, 0.5)[share[:, 3] >= 0.5] == UNKNOWN).all()
+    assert np.isfinite(scan.heights).all(axis=1).tolist() == [True, True, True, False, True, True]
+    away = distances(patch_starts(len(scan.pixels), 10, 5), 10, scan.ends)
+    assert (patch_grades(away, scan.grade)[bodies_of(away) == 3] == UNKNOWN).all()
 
 
 def test_splits_without_two_grades_are_reported(tmp_path: Path) -> None:

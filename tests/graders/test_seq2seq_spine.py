@@ -13,7 +13,7 @@ from vertegrade.graders.seq2seq.spine import StraightSpine, body_rows, patch_row
 from vertegrade.localizer.canal.find import Canal
 from vertegrade.settings.seq2seq import StraightSpineSettings
 from vertegrade.spine.centreline import fit_centreline
-from vertegrade.tables import POINT_COLUMNS, SPINE_BODIES, centres_of, check_table, points_of
+from vertegrade.tables import BODY_HEIGHTS, POINT_COLUMNS, SPINE_BODIES, centres_of, check_table, points_of
 
 SETTINGS = StraightSpineSettings()
 BEHIND_MM = 24.0
@@ -62,6 +62,8 @@ def test_rows_are_millimetres() -> None:
     heights = np.linalg.norm(points[:, :6:2] - points[:, 1::2], axis=-1).mean(axis=1)
     assert np.diff(rows, axis=1)[:, 0] * SETTINGS.voxel_mm == pytest.approx(heights, rel=0.12)
     assert (np.diff(rows.mean(axis=1)) > 0).all()
+    three = np.linalg.norm(points[:, :6:2] - points[:, 1::2], axis=-1)
+    assert bodies(straight().frames)[BODY_HEIGHTS].to_numpy() == pytest.approx(three)
 
 
 def test_thick_slices_change_no_step() -> None:

@@ -48,10 +48,14 @@ def write_spines(folder: Path, split_of: dict[str, str] = USUAL) -> dict[str, An
     rows, bodies, first = [], [], 0
     for n, (patient, (pixels, ends)) in enumerate(zip(split_of, made, strict=True)):
         rows.append((patient, f"{patient}-1", first, len(pixels), 1.0, True, ""))
-        bodies += [(patient, f"{patient}-1", 18 + v, n * len(ends) + v, *end, True, "") for v, end in enumerate(ends)]
+        heights = np.diff(ends, axis=1) * SPINE.voxel_mm * [1.0, 0.9, 1.1]
+        bodies += [
+            (patient, f"{patient}-1", 18 + v, n * len(ends) + v, *end, *heights[v], True, "")
+            for v, end in enumerate(ends)
+        ]
         first += len(pixels)
     rows.append(("P0", "P0-2", first, 0, 0.0, False, "no_canal"))
-    bodies.append(("P0", "P0-2", 20, len(bodies), np.nan, np.nan, False, "no_canal"))
+    bodies.append(("P0", "P0-2", 20, len(bodies), *[np.nan] * 5, False, "no_canal"))
     names = [name for name in SPINE_BODIES.columns if name not in ("label_confidence", "flags")]
     table = pd.DataFrame(bodies, columns=names)
     labels = table[["patient_id", "scan_id", "vertebra"]].assign(

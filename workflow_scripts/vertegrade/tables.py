@@ -16,6 +16,7 @@ from vertegrade.files import new_file
 STATES = ["done", "excluded", "failed"]
 SPLITS = ["train", "validation", "test"]
 HEIGHTS = ["anterior", "middle", "posterior"]
+BODY_HEIGHTS = [f"height_{column}_mm" for column in HEIGHTS]
 POINTS = [f"{column}_{end}" for column in HEIGHTS for end in ("superior", "inferior")]
 CENTRE_COLUMNS = [f"centre_{axis}_mm" for axis in "xyz"]
 POINT_COLUMNS = [f"{point}_{axis}_mm" for point in POINTS for axis in "xyz"]
@@ -114,10 +115,12 @@ STRAIGHT_SPINES = contract(
 )
 
 # One row per crop, in the same order: where the body begins and ends in its scan's straightened spine, in rows from
-# the spine's first; NaN where it does not lie in it.
+# the spine's first; NaN where it does not lie in it. Its heights by the six points; NaN where these are unknown.
 SPINE_BODIES = contract(
     VERTEBRA
-    | {"crop": whole(), "top_row": number(nullable=True), "bottom_row": number(nullable=True), **EVALUABLE}
+    | {"crop": whole(), "top_row": number(nullable=True), "bottom_row": number(nullable=True)}
+    | {name: number(0, nullable=True) for name in BODY_HEIGHTS}
+    | EVALUABLE
     | _DOUBT,
     KEY,
 )
@@ -178,7 +181,7 @@ APPEARANCE = contract(VERTEBRA | {"crop": whole(), "x": pa.Column(object)}, KEY)
 # intact. Numbers are NaN and grade is -1 where evaluable is False; deviations are NaN where the points' are unknown.
 MEASUREMENTS = contract(
     VERTEBRA
-    | {f"height_{column}_mm": number(0, nullable=True) for column in HEIGHTS}
+    | {name: number(0, nullable=True) for name in BODY_HEIGHTS}
     | {f"height_{column}_sd_mm": number(0, nullable=True) for column in HEIGHTS}
     | {f"intact_height_{column}_mm": number(0, nullable=True) for column in HEIGHTS}
     | {f"loss_{column}": number(None, 1, nullable=True) for column in HEIGHTS}
@@ -260,7 +263,7 @@ VERTEBRA_TABLE = contract(
     | {"method": text(), "grade": pa.Column("Int64", pa.Check.isin(GRADES), nullable=True)}
     | {name: number(0, 3, nullable=True) for name in ("severity", "severity_low", "severity_high")}
     | {"p_fracture": number(0, 1, nullable=True)}
-    | {f"height_{column}_mm": number(0, nullable=True) for column in HEIGHTS}
+    | {name: number(0, nullable=True) for name in BODY_HEIGHTS}
     | {f"height_{column}_sd_mm": number(0, nullable=True) for column in HEIGHTS}
     | {f"intact_height_{column}_mm": number(0, nullable=True) for column in HEIGHTS}
     | {"height_loss": number(None, 1, nullable=True), "shape": text()}

@@ -34,6 +34,8 @@ class StraightSpineSettings(Section):
 class Seq2seqEncoderSettings(SeResNetSettings):
     """The 3D network that all patches share."""
 
+    channels: int = setting(16, "Channels of the first stage's bottleneck; doubled in each stage.", ge=8)
+
 
 class Seq2seqModelSettings(Section):
     """The networks, and what they see."""
@@ -70,12 +72,14 @@ class Seq2seqAugmentSettings(Section):
 class Seq2seqTrainSettings(ClassifierTrainSettings):
     """The training of each variant. Validation patients choose the step whose weights are kept."""
 
-    steps: int = setting(800, "Optimiser steps.", ge=1)
+    steps: int = setting(500, "Optimiser steps.", ge=1)
     batch_size: int = setting(
         24, "Scans per step. Many scans with few patches each teach more than few with many.", "scans", ge=1
     )
     balanced: bool = setting(
-        True, "As many scans with a fracture as without in a batch, and all grades count alike in the loss."
+        True,
+        "As many scans with a fracture as without in a batch, patches that show it of those with one, and all grades "
+        "count alike in the loss.",
     )
     optimiser: Literal["muon", "adamw", "sgd"] = setting(
         "muon", "`muon` for weight matrices and AdamW for the rest, AdamW, or SGD with a momentum of 0.9."
@@ -84,10 +88,13 @@ class Seq2seqTrainSettings(ClassifierTrainSettings):
     patches: int = setting(
         4, "Patches of a scan that a step sees at most, one after the other; the others at other steps.", ge=1
     )
-    overlap: float = setting(
-        0.9, "Share of a body's height that a patch needs to have its grade.", "fraction", gt=0, le=1
-    )
     scan_loss: float = setting(0.2, "Weight of the loss of the scan's worst grade beside that of the patches'.", ge=0)
+    body_loss: float = setting(
+        30.0,
+        "Weight of the loss of how high the body in each patch's middle is, and where it lies, by its six points. This "
+        "needs no grade, and so teaches far more than grades alone where patients are few. 0: none, as published.",
+        ge=0,
+    )
     augment: Seq2seqAugmentSettings = section(Seq2seqAugmentSettings, "Random changes of training scans.")
 
 

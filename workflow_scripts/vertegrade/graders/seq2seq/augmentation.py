@@ -14,10 +14,11 @@ from vertegrade.settings.seq2seq import Seq2seqAugmentSettings
 
 @dataclass(frozen=True, eq=False)
 class Changed:
-    """A changed spine: HU float32 (R, S, W), and where bodies end in it, rows (V, 2)."""
+    """A changed spine: HU float32 (R, S, W), where bodies end in it, rows (V, 2), and how often larger it is."""
 
     hu: Tensor
     ends: Floats
+    factor: float
 
 
 def changed(pixels: np.ndarray, ends: Floats, settings: Seq2seqAugmentSettings, rng: np.random.Generator) -> Changed:
@@ -34,7 +35,7 @@ def changed(pixels: np.ndarray, ends: Floats, settings: Seq2seqAugmentSettings, 
     if settings.noise_hu:
         noise = rng.standard_normal(tuple(hu.shape), dtype=np.float32)
         hu = hu + rng.uniform(0, settings.noise_hu) * torch.from_numpy(noise)
-    return Changed(hu, (ends + 0.5) * factor - 0.5)
+    return Changed(hu, (ends + 0.5) * factor - 0.5, factor)
 
 
 def _resampled(hu: Tensor, rows: int, factor: float, shift: Floats) -> Tensor:

@@ -1,4 +1,4 @@
-"""The networks: a 3D encoder that all patches share, a decoder along the sequence, and a head for patches and scans.
+"""The networks: a 3D encoder that all patches share, a decoder along the sequence, and heads for patches and scans.
 
 Sequences of a batch are filled up to the longest one. What is filled up is never seen: the encoder gets the real
 patches alone, and every decoder and both heads leave the rest out. So nothing depends on what else is in the batch.
@@ -18,6 +18,7 @@ from vertegrade.settings.seq2seq import Seq2seqModelSettings
 
 ATTENTION_HEADS = 4
 LONGEST = 10_000.0  # of the sines of a patch's place (Vaswani et al. 2017)
+BODY = 4  # numbers that tell of a body: its heights in front, in the middle and behind, and where it lies
 FIRST_PLACES = 256  # places at which a sequence may begin in training: 90 cm of spine, a patch every 3.5 mm
 
 
@@ -82,7 +83,8 @@ DECODERS = {"recurrent": Recurrent, "convolution": Convolution, "transformer": T
 class SpineNetwork(nn.Module):
     """Call: x (M, C, H, S, W), the real patches of a batch one scan after the other; real (B, P), M of them true.
 
-    -> log P(grade) of patches (B, P, 4), those filled up meaningless, and of the scans' worst grades (B, 4).
+    -> log P(grade) of patches (B, P, 4), those filled up meaningless, and of the scans' worst grades (B, 4); and what
+    the encoder alone says of the body in each real patch's middle (M, BODY), as `training.body_targets`.
     """
 
     def __init__(self, model: Seq2seqModelSettings, variant: str) -> None:
@@ -90,14 +92,15 @@ class SpineNetwork(nn.Module):
         encoder, features = seresnet(len(model.windows_hu), model.seresnet)
         self.encoder, self.reduce = encoder, nn.Linear(features, model.features)
         self.decoder = DECODERS[variant](model.features, model.layers, model.dropout)
+        self.body_head = nn.Linear(model.features, BODY)
         self.patch_head = Head("cross_entropy", model.features)
         self.scan_head = Head("cross_entropy", 2 * model.features)
 
-    def forward(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         seen = self.look(x)
         sequence = seen.new_zeros((*real.shape, seen.shape[1])).masked_scatter(real[..., None], seen)
-        return self.read(sequence, real)
+        return *self.read(sequence, real), self.body_head(seen)
 
     def look(self, x: Tensor) -> Tensor:
         """What is seen in each patch by itself: (M, C, H, S, W) -> (M, features)."""
@@ -105,7 +108,7 @@ class SpineNetwork(nn.Module):
         return seen
 
     def read(self, sequence: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """What sequences (B, P, features) of `look` say, of which those that are `real` (B, P) count: as the call."""
+        """As the call, without bodies, of sequences (B, P, features) of `look`, of which the `real` ones count."""
         found = self.decoder(sequence, real)
         log_p: Tensor = self.patch_head(found.flatten(0, 1)).unflatten(0, real.shape)
         there = real[..., None]

@@ -1,7 +1,7 @@
-"""Which patches of a straight spine show which vertebrae: from grades of vertebrae to those of patches, and back.
+"""Which patches of a straight spine belong to which vertebrae: from grades of vertebrae to those of patches, and back.
 
-A patch is as bad as the worst vertebra that it shows. So a vertebra is no worse than any patch that shows all of it:
-P(grade <= g) of a vertebra is at least that of each of these patches, and the largest of them is taken.
+A body belongs to the patch whose middle is nearest to its own. There it is seen as a whole, and a fractured neighbour
+at the patch's edge changes nothing. A patch has the grade of the body that belongs to it, or none.
 """
 
 import numpy as np
@@ -11,9 +11,8 @@ from vertegrade.grading.rows import Whole
 from vertegrade.tables import GRADES
 
 UNKNOWN = -1
-WHOLE = 0.9  # share of its height from which a patch shows all of a vertebra
-A_LITTLE = 0.1  # share of its height up to which a patch shows nothing of it
-LEAST_P = 1e-6
+NOBODY = -1  # in place of a body's or a patch's number
+WHOLE = 0.9  # share of its height from which a spine shows all of a vertebra
 
 
 def patch_starts(rows: int, height: int, step: int, phase: int = 0) -> Whole:
@@ -28,29 +27,42 @@ def shares(starts: Whole, height: int, ends: Floats) -> Floats:
     return np.nan_to_num(np.clip(inside / np.maximum(bottom - top, 1e-6), 0, 1))
 
 
-def patch_grades(share: Floats, grade: Whole, least: float) -> Whole:
-    """Grade (P,) of each patch: that of the worst vertebra of whose height it shows `least`; UNKNOWN where unclear.
+def distances(starts: Whole, height: int, ends: Floats) -> Floats:
+    """Rows (P, V) from each patch's middle down to each body's; infinite where the body's middle is not in the patch.
 
-    Unclear: no graded vertebra; or one that is worse, or that has no grade, is cut off by the patch's edge, or shown
-    and without a grade. grade: (V,).
+    ends: rows (V, 2) of bodies, NaN where unknown.
     """
-    shown, touched = share >= least, share > A_LITTLE
-    worst = np.where(shown & (grade >= 0), grade, UNKNOWN).max(axis=1, initial=UNKNOWN)
-    worse = (touched & (grade > worst[:, None])).any(axis=1)
-    ungraded = (touched & (grade < 0)).any(axis=1) & (worst < GRADES[-1])
-    return np.where(worse | ungraded, UNKNOWN, worst)
+    away = ends.mean(axis=1)[None] - (starts + (height - 1) / 2)[:, None]
+    return np.where(np.abs(away) <= height / 2, away, np.inf)
 
 
-def vertebra_probabilities(p_patch: Floats, share: Floats) -> Floats:
-    """Grade probabilities (V, 4) of vertebrae, from those of patches (P, 4) and their shares (P, V).
+def patches_of(away: Floats) -> Whole:
+    """Number (V,) of the patch to which each body belongs, NOBODY where its middle is in none. away: `distances`."""
+    return _nearest(np.abs(away).T)
 
-    Of a vertebra that no patch shows as a whole, the patches count that show most of it. NaN where none
-    shows any of it.
+
+def bodies_of(away: Floats) -> Whole:
+    """Number (P,) of the body that belongs to each patch, NOBODY where none does. away: `distances`.
+
+    The one nearest to the patch's middle where several do, as may be at the ends of a spine.
     """
-    up_to = np.cumsum(p_patch, axis=1)
-    enough = share >= np.minimum(WHOLE, share.max(axis=0))[None]
-    best = np.where(enough[:, :, None], up_to[:, None], 0.0).max(axis=0)
-    p = np.diff(best, axis=1, prepend=0.0)
-    p = np.maximum(p, LEAST_P)
-    p[share.max(axis=0) <= A_LITTLE] = np.nan
-    return p / p.sum(axis=1, keepdims=True)
+    own = patches_of(away)[None] == np.arange(len(away))[:, None]
+    return _nearest(np.where(own, np.abs(away), np.inf))
+
+
+def _nearest(away: Floats) -> Whole:
+    if not away.size:
+        return np.full(len(away), NOBODY)
+    found: Whole = np.where(np.isfinite(away).any(axis=1), away.argmin(axis=1), NOBODY)
+    return found
+
+
+def patch_grades(away: Floats, grade: Whole) -> Whole:
+    """Grade (P,) of the body that belongs to each patch; UNKNOWN where none does. away: `distances`."""
+    return np.append(grade, UNKNOWN)[bodies_of(away)]
+
+
+def worst_grade(grade: Whole) -> int:
+    """The worst of grades (V,); UNKNOWN where there are none, or where one that is not known may be worse."""
+    worst = int(grade.max(initial=UNKNOWN))
+    return UNKNOWN if (grade == UNKNOWN).any() and worst < GRADES[-1] else worst

@@ -10,7 +10,7 @@ from torch import Tensor
 from vertegrade.arrays import Floats
 from vertegrade.graders.classifiers.images import channels
 from vertegrade.graders.seq2seq.network import SpineNetwork
-from vertegrade.graders.seq2seq.patches import LEAST_P, patch_starts, shares, vertebra_probabilities
+from vertegrade.graders.seq2seq.patches import NOBODY, distances, patch_starts, patches_of
 from vertegrade.graders.seq2seq.sequences import SpineScan, cut, real_patches, row_shares, spine_scans
 from vertegrade.graders.seq2seq.spine import patch_rows
 from vertegrade.graders.seq2seq.weights import Trained
@@ -20,13 +20,15 @@ from vertegrade.threads import fixed_threads
 from vertegrade.weights import WeightsError
 
 ENSEMBLE = "ensemble"
+PHASES = 3  # readings of a scan, whose patches begin a part of a step later each time
+LEAST_P = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
     """Grade probabilities of a scan by one network, or the means over several.
 
-    vertebrae: (V, 4), NaN where no patch shows any of it. patches: (P, 4). scan: (4,), of its worst grade.
+    vertebrae: (V, 4), NaN where a body's middle lies in no patch. patches: (P, 4). scan: (4,), of its worst grade.
     """
 
     vertebrae: Floats
@@ -47,22 +49,39 @@ def score_scan(
     in_a_row: so many patches a step of the training saw at most, one after the other. So many are read at a time here
     too, from each patch on: the heads' maximum over patches grows with their number, and would call a long scan
     fractured because it is long. A patch has the mean over the rows that hold it. The scan is as bad as its worst row:
-    P(grade <= g) is the least of theirs.
+    P(grade <= g) is the least of theirs. All is done for patches that begin at PHASES rows of a step, and a body or a
+    scan has the mean of them.
     """
     height, step = patch_rows(spine)
-    starts = real_patches(row_shares(scan.pixels), patch_starts(len(scan.pixels), height, step), height)
-    patches = torch.from_numpy(np.ascontiguousarray(cut(scan.pixels, starts, height)))
-    length = min(in_a_row, len(starts))
+    inside, phases = row_shares(scan.pixels), np.unique(np.arange(PHASES) * step // PHASES)
+    of_patches, of_scan, of_bodies = [], [], np.full((len(phases), len(scan.ends), len(GRADES)), np.nan)
+    for number, phase in enumerate(phases[phases <= max(len(scan.pixels) - height, 0)]):
+        starts = real_patches(inside, patch_starts(len(scan.pixels), height, step, int(phase)), height)
+        p_patch, p_row = _read_patches(network, cut(scan.pixels, starts, height), windows, in_a_row)
+        belongs = patches_of(distances(starts, height, scan.ends))
+        of_bodies[number, belongs != NOBODY] = p_patch[belongs[belongs != NOBODY]]
+        of_patches.append(p_patch)
+        of_scan.append(worst_of(p_row))
+    return Scored(_means(of_bodies), np.concatenate(of_patches), np.mean(of_scan, axis=0))
+
+
+def _read_patches(
+    network: SpineNetwork, patches: np.ndarray, windows: list[list[float]], in_a_row: int
+) -> tuple[Floats, Floats]:
+    """Grade probabilities of patches (P, 4), HU (P, H, S, W), and of the rows of them (P - in_a_row + 1, 4)."""
+    device, length = next(network.parameters()).device, min(in_a_row, len(patches))
     with torch.inference_mode():
-        features = network.look(seen(patches.to(next(network.parameters()).device), windows))
+        features = network.look(seen(torch.from_numpy(np.ascontiguousarray(patches)).to(device), windows))
         rows = features.unfold(0, length, 1).transpose(1, 2)
-        of_patches, of_rows = network.read(rows, torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device))
-    p_patch = patch_means(of_patches.double().exp().cpu().numpy())
-    return Scored(
-        vertebra_probabilities(p_patch, shares(starts, height, scan.ends)),
-        p_patch,
-        worst_of(of_rows.double().exp().cpu().numpy()),
-    )
+        of_patches, of_rows = network.read(rows, torch.ones(rows.shape[:2], dtype=torch.bool, device=device))
+    return patch_means(of_patches.double().exp().cpu().numpy()), of_rows.double().exp().cpu().numpy()
+
+
+def _means(p: Floats) -> Floats:
+    """Means (V, 4) over the readings (N, V, 4) that have seen a body; NaN where none has."""
+    found = np.isfinite(p).all(axis=2)
+    means: Floats = np.nansum(p, axis=0) / np.where(found.any(axis=0), found.sum(axis=0), np.nan)[:, None]
+    return means
 
 
 def patch_means(p: Floats) -> Floats:
@@ -111,7 +130,7 @@ def score_tables(
                 for name, network in trained.networks.items()
             }
             members[ENSEMBLE] = mean_of(list(members.values()))
-            z[scan.rows] = np.log(members[ENSEMBLE].vertebrae)
+            z[scan.rows] = np.log(np.maximum(members[ENSEMBLE].vertebrae, LEAST_P))
             rows += [_row(scan, name, scored, fracture_grade) for name, scored in members.items()]
     left_out = spines[~spines["evaluable"]]
     rows += [

@@ -12,7 +12,7 @@ from vertegrade.cohort.splits import in_split
 from vertegrade.ct.volume import AIR_HU
 from vertegrade.graders.seq2seq.patches import UNKNOWN
 from vertegrade.grading.rows import GradingError, Whole
-from vertegrade.tables import PATIENT_KEY, SPINE_BODIES, STRAIGHT_SPINES, read_table
+from vertegrade.tables import BODY_HEIGHTS, PATIENT_KEY, SPINE_BODIES, STRAIGHT_SPINES, read_table
 
 LEAST_INSIDE = 0.5  # share of a patch that must lie in the scan; else it is left out of its sequence
 
@@ -22,7 +22,8 @@ class SpineScan:
     """A scan's straight spine. pixels: int16 HU (R, S, W), memory-mapped.
 
     rows: of its bodies in table SPINE_BODIES (V,). ends: (V, 2), rows of their upper and lower ends. grade: (V,) their
-    Genant grades, UNKNOWN where they have none.
+    Genant grades, UNKNOWN where they have none. heights: (V, 3) in front, in the middle and behind, in mm; NaN where
+    the body is not evaluable.
     """
 
     scan_id: str
@@ -30,6 +31,7 @@ class SpineScan:
     pixels: np.ndarray
     rows: Whole
     ends: Floats
+    heights: Floats
     grade: Whole
 
 
@@ -57,6 +59,7 @@ def spine_scans(
             array[scan["first_row"] : scan["first_row"] + scan["rows"]],
             own["row"].to_numpy(np.int64),
             own[["top_row", "bottom_row"]].to_numpy(np.float64),
+            own[BODY_HEIGHTS].where(own["evaluable"]).to_numpy(np.float64),
             own["genant_grade"].fillna(UNKNOWN).to_numpy(np.int64),
         )
 

@@ -22,7 +22,7 @@ from vertegrade.spine.centreline import Centreline, fit_centreline
 from vertegrade.spine.crop import sample_crop
 from vertegrade.spine.level_statistics import level_sizes
 from vertegrade.spine.straighten import TO_RIGHT, mm_to_crop
-from vertegrade.tables import KEY, SPINE_BODIES, centres_of, points_of
+from vertegrade.tables import BODY_HEIGHTS, KEY, SPINE_BODIES, centres_of, points_of
 
 KNOTS_MM, SMOOTHING_MM = 6.0, 60.0  # of the curve through the bodies: no single body bends it
 CHUNK_ROWS = 128
@@ -93,15 +93,23 @@ def spine_bodies(
     does not show WHOLE (`beyond_canal`).
     """
     rows = np.full((len(crops), 2), np.nan)
+    found = crops[KEY].merge(landmarks, on=KEY, how="left", validate="one_to_one")
     if frames is not None:
-        found = crops[KEY].merge(landmarks, on=KEY, how="left", validate="one_to_one")
         rows = body_rows(found, frames, settings)
     height = 0 if frames is None else len(frames)
     shown = shares(np.zeros(1, np.int64), height, rows)[0] >= WHOLE
     lost = np.where(shown, "", no_slab if frames is None else "beyond_canal")
     reason = np.where(crops["reason"] == "", lost, crops["reason"])
     table = crops.assign(top_row=rows[:, 0], bottom_row=rows[:, 1], evaluable=crops["evaluable"] & shown, reason=reason)
+    table[BODY_HEIGHTS] = body_heights(found)
     return table[[name for name in SPINE_BODIES.columns if name in table]]
+
+
+def body_heights(landmarks: pd.DataFrame) -> Floats:
+    """Heights (n, 3) in mm of bodies of LANDMARKS in front, in the middle and behind; NaN where a point is unknown."""
+    points = points_of(landmarks)
+    heights: Floats = np.linalg.norm(points[:, SUPERIOR] - points[:, INFERIOR], axis=-1)
+    return heights
 
 
 def body_rows(landmarks: pd.DataFrame, frames: Floats, settings: StraightSpineSettings) -> Floats:

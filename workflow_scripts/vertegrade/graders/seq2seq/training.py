@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -13,10 +14,20 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vertegrade.arrays import Floats
 from vertegrade.graders.classifiers.training import recipe
 from vertegrade.graders.seq2seq.augmentation import changed
-from vertegrade.graders.seq2seq.network import SpineNetwork
-from vertegrade.graders.seq2seq.patches import UNKNOWN, patch_grades, patch_starts, shares
+from vertegrade.graders.seq2seq.network import BODY, SpineNetwork
+from vertegrade.graders.seq2seq.patches import (
+    NOBODY,
+    UNKNOWN,
+    bodies_of,
+    distances,
+    patch_grades,
+    patch_starts,
+    patches_of,
+    worst_grade,
+)
 from vertegrade.graders.seq2seq.scoring import score_scan, seen
 from vertegrade.graders.seq2seq.sequences import SpineScan, cut, real_patches, row_shares
 from vertegrade.graders.seq2seq.spine import patch_rows
@@ -29,6 +40,8 @@ from vertegrade.training.seeds import batch_positions, own_generators, step_seed
 
 log = logging.getLogger(__name__)
 METHOD = "seq2seq"
+USUAL_MM = 20.0  # height of a usual body
+SMALL = 0.1  # error of a body's numbers from which on it counts linearly
 
 
 class Learning:
@@ -36,14 +49,15 @@ class Learning:
 
     def __init__(self, scans: list[SpineScan], settings: Seq2seqSettings, fracture_grade: int, seed: int) -> None:
         self.scans, self.settings, self.seed = scans, settings, seed
+        self.fracture_grade = fracture_grade
         self.inside = [row_shares(scan.pixels) for scan in scans]
         self.fractured = np.array([int(scan.grade.max()) >= fracture_grade for scan in scans])
         self.processes = Processes()
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        """Patches (M, C, H, S, W) and which are real (B, P), as the network takes them; grades (B, P) and (B,).
+        """Patches (M, C, H, S, W) and which are real (B, P), as the network takes them; what they show: see `Row`.
 
-        Of this process's part of a step's batch. UNKNOWN where a patch, or a whole scan, has no clear grade.
+        Of this process's part of a step's batch: grades (B, P) of patches and (B,) of rows of them, bodies (M, BODY).
         """
         mine = np.array_split(self.positions(step), self.processes.count)[self.processes.rank]
         drawn = [
@@ -52,17 +66,18 @@ class Learning:
             )
             for n, place in enumerate(mine)
         ]
-        longest = max(len(grade) for _, grade, _ in drawn)
+        longest = max(len(row.grade) for row in drawn)
         real = torch.zeros((len(drawn), longest), dtype=torch.bool)
         grades = torch.full((len(drawn), longest), UNKNOWN)
-        for n, (_, grade, _) in enumerate(drawn):
-            real[n, : len(grade)] = True
-            grades[n, : len(grade)] = torch.from_numpy(grade)
+        for n, row in enumerate(drawn):
+            real[n, : len(row.grade)] = True
+            grades[n, : len(row.grade)] = torch.from_numpy(row.grade)
         return (
-            torch.cat([patches for patches, _, _ in drawn]),
+            torch.cat([row.patches for row in drawn]),
             real,
             grades,
-            torch.tensor([worst for *_, worst in drawn]),
+            torch.tensor([row.worst for row in drawn]),
+            torch.cat([torch.from_numpy(row.bodies) for row in drawn]),
         )
 
     def positions(self, step: int) -> Whole:
@@ -76,8 +91,8 @@ class Learning:
         drawn = [kind[batch_positions(step, each, len(kind), self.seed + n)] for n, kind in enumerate(kinds)]
         return np.roll(np.stack(drawn), step, axis=0).T.ravel()[:size]
 
-    def _draw(self, place: int, rng: np.random.Generator) -> tuple[Tensor, Whole, int]:
-        """Patches (P, C, H, S, W) of a changed scan, from a random row on, their grades (P,), and the worst in them."""
+    def _draw(self, place: int, rng: np.random.Generator) -> "Row":
+        """Some patches in a row of a changed scan; balanced: such as show a fracture where the scan has one."""
         scan, train = self.scans[place], self.settings.train
         height, step = patch_rows(self.settings.spine)
         spine = changed(scan.pixels, scan.ends, train.augment, rng)
@@ -85,26 +100,77 @@ class Learning:
         inside = self.inside[place][(np.arange(rows) * len(scan.pixels) / rows).astype(int)]
         phase = int(rng.integers(min(step, max(rows - height, 0) + 1)))  # of which a patch still fits
         starts = real_patches(inside, patch_starts(rows, height, step, phase), height)
-        first = int(rng.integers(max(len(starts) - train.patches, 0) + 1))
-        starts = starts[first : first + train.patches]
-        share = shares(starts, height, spine.ends)
-        grade = patch_grades(share, scan.grade, train.overlap)
-        worst = int(patch_grades(share.max(axis=0)[None], scan.grade, train.overlap)[0])  # all patches as one
-        patches = torch.from_numpy(cut(spine.hu.numpy(), starts, height))
-        return seen(patches, self.settings.model.windows_hu), grade, worst
+        away = distances(starts, height, spine.ends)
+        grade = patch_grades(away, scan.grade)
+        firsts = np.arange(max(len(starts) - train.patches, 0) + 1)
+        if train.balanced and self.fractured[place]:
+            fractured = np.append(0, np.cumsum(grade >= self.fracture_grade))
+            shows = fractured[np.minimum(firsts + train.patches, len(starts))] > fractured[firsts]
+            firsts = firsts[shows] if shows.any() else firsts
+        first = int(rng.choice(firsts))
+        row = slice(first, first + train.patches)
+        in_row = np.isin(patches_of(away), np.arange(row.start, row.stop))
+        patches = torch.from_numpy(cut(spine.hu.numpy(), starts[row], height))
+        return Row(
+            seen(patches, self.settings.model.windows_hu),
+            grade[row],
+            worst_grade(scan.grade[in_row]),
+            body_targets(away, scan.heights * spine.factor, step)[row],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Patches (P, C, H, S, W) in a row, and what they show.
+
+    grade: (P,) of each, and worst: of all bodies that belong to them; UNKNOWN where unclear. bodies: `body_targets`.
+    """
+
+    patches: Tensor
+    grade: Whole
+    worst: int
+    bodies: np.ndarray
+
+
+def body_targets(away: Floats, heights_mm: Floats, step: int) -> np.ndarray:
+    """What a patch can learn of the body that belongs to it without any grade: float32 (P, BODY), NaN where unknown.
+
+    The share by which its heights (V, 3) are more than those of a usual body, and how far it lies below the patch's
+    middle, in steps of patches. away: `distances` (P, V).
+    """
+    body = bodies_of(away)
+    told = np.full((len(body), BODY), np.nan, np.float32)
+    for patch in np.flatnonzero(body != NOBODY):
+        told[patch, :-1] = heights_mm[body[patch]] / USUAL_MM - 1
+        told[patch, -1] = away[patch, body[patch]] / step
+    return told
 
 
 def spine_loss(
-    settings: Seq2seqTrainSettings, network: nn.Module, x: Tensor, real: Tensor, patch: Tensor, scan: Tensor
+    settings: Seq2seqTrainSettings,
+    network: nn.Module,
+    x: Tensor,
+    real: Tensor,
+    patch: Tensor,
+    scan: Tensor,
+    bodies: Tensor,
 ) -> Tensor:
-    """Negative log-likelihood of the patches' grades, and of the scans' worst one; through `network`.
+    """Negative log-likelihood of the patches' grades, and of the worst in each row, and how far off their bodies are.
 
-    What is UNKNOWN counts for nothing; balanced: each grade as much as the others.
+    Through `network`. What is UNKNOWN counts for nothing; balanced: each grade as much as the others.
     """
     with torch.autocast(x.device.type, torch.bfloat16) if settings.precision == "bfloat16" else nullcontext():
-        of_patches, of_scans = network(x, real)
+        of_patches, of_scans, of_bodies = network(x, real)
     loss = likelihood(of_patches.flatten(0, 1), patch.flatten(), settings.balanced)
-    return loss + settings.scan_loss * likelihood(of_scans, scan, settings.balanced)
+    loss = loss + settings.scan_loss * likelihood(of_scans, scan, settings.balanced)
+    return loss + settings.body_loss * body_error(of_bodies.float(), bodies)
+
+
+def body_error(said: Tensor, true: Tensor) -> Tensor:
+    """Mean error of what is said (M, BODY) of bodies, squared where it is small; NaN in `true` counts for nothing."""
+    known = torch.isfinite(true)
+    error = functional.smooth_l1_loss(said, torch.where(known, true, said.detach()), reduction="sum", beta=SMALL)
+    return error / known.sum().clamp(min=1)
 
 
 def likelihood(log_p: Tensor, grade: Tensor, balanced: bool) -> Tensor:
@@ -179,10 +245,10 @@ def train_member(
 
 
 def content_sha256(scans: list[SpineScan]) -> str:
-    """Hash of all that is learned from scans: pixels, places and grades."""
+    """Hash of all that is learned from scans: pixels, places, heights and grades."""
     digest = hashlib.sha256()
     for scan in scans:
         digest.update(repr((scan.scan_id, scan.pixels.shape)).encode())
-        for array in (scan.pixels, scan.ends, scan.grade):
+        for array in (scan.pixels, scan.ends, scan.heights, scan.grade):
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from vertegrade.graders.seq2seq.network import SpineNetwork, rebuild
 from vertegrade.settings.seq2seq import Seq2seqSettings, StraightSpineSettings
 from vertegrade.weights import WeightsError, read_weights, write_weights
 
-FORMAT = "vertegrade-seq2seq-2"
+FORMAT = "vertegrade-seq2seq-3"
 
 
 @dataclass(frozen=True)
