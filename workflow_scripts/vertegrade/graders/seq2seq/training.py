@@ -185,8 +185,8 @@ def likelihood(log_p: Tensor, grade: Tensor, balanced: bool) -> Tensor:
 def validation_score(network: SpineNetwork, scans: list[SpineScan], settings: Seq2seqSettings) -> float:
     """How well a network ranks validation scans, 0.5 to 1; their vertebrae and their worst grades count alike.
 
-    Ranks, and not probabilities: of the patches that show a vertebra the best one counts, so that a network that knows
-    something says "intact" too often until it is calibrated, and would lose to one that knows nothing.
+    Ranks, and not probabilities: a network that knows something may be too sure until it is calibrated, and would lose
+    to one that knows nothing.
     """
     vertebrae, grades, of_scans, worst = [], [], [], []
     for scan in scans:
