@@ -201,8 +201,6 @@ LINES: dict[str, Typed | By | Known | Absent] = {
     ".venv/bin/python benchmarks/gpu.py OUT": Known(),
     ".venv/bin/python benchmarks/canal.py --shared ../shared/data --phantoms 8": Known(),
     ".venv/bin/python benchmarks/train_canal.py FOLDER": Known(),
-    ".venv/bin/python benchmarks/whole_spines.py results/all_methods FOLDER --further 600 --config "
-    "presets/hard_phantoms.yaml presets/all_methods.yaml": Known(),
     ".venv/bin/python benchmarks/mutants.py": Known(),
     ".venv/bin/python benchmarks/mutants.py --table": Known(),
     ".venv/bin/python benchmarks/ct_conversion.py FOLDER... --repeats 5": Known(),
