@@ -65,6 +65,14 @@ def test_metrics_are_means_by_grade_with_intervals() -> None:
     assert metrics["maps"]["pca"]["agreement"] is None
 
 
+def test_where_nothing_is_graded_as_fractured_a_map_has_the_figures_of_its_kind() -> None:
+    """Without a vertebra, too, the sums of an area are a map's whose pixels add up, and no other's."""
+    nobody = looks_at_metrics(table().assign(grade=0), {}, SETTINGS, 1)["maps"]
+    adding = {name: nobody[name]["grades"]["1-3"]["grades"] is not None for name in LOOKS}
+    assert adding == {"gradient": True, "occlusion": False, "pca": True}
+    assert nobody["gradient"]["grades"]["1-3"]["grades"]["body"]["value"] is None
+
+
 def test_sway_is_what_an_area_does_in_single_vertebrae() -> None:
     rows = table()
     rows.loc[rows["map"] == "gradient", "grades_neighbours"] = [1.0, -1.0] * 4

@@ -79,7 +79,7 @@ def looks_at_metrics(
         groups |= {str(grade): found[found["grade"] == grade] for grade in GRADES}
         maps[name] = {
             "agreement": _plain_mean(found["agreement"].dropna()),
-            "grades": {grade: _figures(rows, settings, seed) for grade, rows in groups.items()},
+            "grades": {grade: _figures(rows, name in ADD_UP, settings, seed) for grade, rows in groups.items()},
         }
     return {
         "vertebrae": int(table["row"].nunique()),
@@ -91,13 +91,15 @@ def looks_at_metrics(
     }
 
 
-def _figures(rows: pd.DataFrame, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+def _figures(rows: pd.DataFrame, adds_up: bool, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+    """Of one map and group. adds_up: whether the map's pixels do; else `grades` and `sway` are None."""
     patient = np.unique(rows["patient_id"].to_numpy(str), return_inverse=True)[1].astype(np.int64)
-    names = ["score", *(f"{of}_{area}" for of in OF_AREAS[:3] for area in AREAS)]
+    kinds = OF_AREAS[:3] if adds_up else OF_AREAS[:2]
+    names = ["score", *(f"{of}_{area}" for of in kinds for area in AREAS)]
     values = {name: rows[name].to_numpy(np.float64) for name in names}
-    values |= {f"sway_{area}": np.abs(values[f"grades_{area}"]) for area in AREAS}
-    known = {name: of for name, of in values.items() if np.isfinite(of).all()}
-    found = estimate(_means(known), patient, settings, seed)
+    if adds_up:
+        values |= {f"sway_{area}": np.abs(values[f"grades_{area}"]) for area in AREAS}
+    found = estimate(_means(values), patient, settings, seed)
     by_area = {
         of: {area: found[f"{of}_{area}"] for area in AREAS if f"{of}_{area}" in found} or None for of in OF_AREAS
     }
