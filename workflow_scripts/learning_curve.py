@@ -11,6 +11,7 @@ from vertegrade.workflow.job import run_job
 with run_job(snakemake) as job:
     cases = read_table(job.input.cases, COMPARED_CASES)
     curve = learning_curve(
+        job.wildcards.method,
         read_tables(job.input.latents, LATENTS),
         read_tables(job.input.labels, LABELS),
         read_table(job.input.splits, PATIENT_SPLITS),

@@ -113,7 +113,7 @@ def test_with_all_labels_the_curve_ends_at_the_figures_of_the_run(
 ) -> None:
     predictions, cases = simulated
     settings = CompareSettings(label_shares=[0.3, 1.0], label_draws=2)
-    curve = learning_curve(LATENTS, LABELS, SPLITS, cases, (settings, GRADING), 3, 3)
+    curve = learning_curve("dae", LATENTS, LABELS, SPLITS, cases, (settings, GRADING), 3, 3)
     known = figures_of(predictions, cases, 1, 3)
     whole = curve[curve["share"] == 1].set_index(["unit", "figure"])["value"].to_dict()
     assert whole == pytest.approx(known)
@@ -137,7 +137,7 @@ def test_what_is_fitted_sees_the_kept_labels_alone(
 
         monkeypatch.setattr(f"vertegrade.evaluation.comparison.learning_curve.{name}", watched)
     settings = CompareSettings(label_shares=[0.3], label_draws=1)
-    curve = learning_curve(LATENTS, LABELS, SPLITS, simulated[1], (settings, GRADING), 3, 3)
+    curve = learning_curve("dae", LATENTS, LABELS, SPLITS, simulated[1], (settings, GRADING), 3, 3)
     assert set(seen) == set(curve["labelled"])
     assert max(seen) < len(training) / 2
 
@@ -154,6 +154,6 @@ def test_too_few_labels_are_told_and_not_made_up(simulated: tuple[pd.DataFrame, 
     worst = LABELS.groupby("patient_id")["genant_grade"].transform("max")
     intact = LABELS[worst == 0]  # no training patient has a fracture
     settings = CompareSettings(label_shares=[1.0])
-    curve = learning_curve(LATENTS, intact, SPLITS, cases, (settings, GRADING), 3, 3)
+    curve = learning_curve("dae", LATENTS, intact, SPLITS, cases, (settings, GRADING), 3, 3)
     assert curve["value"].isna().all()
     assert curve["reason"].iloc[0] != ""

@@ -265,12 +265,21 @@ def test_methods_are_compared_on_no_vertebra(empty: Cohort) -> None:
         {"groups": groups},
         sections=["evaluation", "grading.fracture_grade"],
     )
+    curve = empty.out("curve.csv")
+    latents = write(empty.folder / "latents/0.parquet", none_of(LATENTS), LATENTS)
+    empty.run(
+        "learning_curve",
+        {"latents": [latents], "labels": [empty.labels], "splits": empty.splits, "cases": cases},
+        {"curve": curve},
+        sections=["compare", "evaluation", "grading"],
+        wildcards={"method": "dae"},
+    )
     page, svg, pdf = (empty.out(f"comparison.{suffix}") for suffix in ("html", "svg", "pdf"))
     read = {"comparison": comparison, "left_out": left_out, "groups": groups, "predictions": predictions}
     read |= {"seq2seq": empty.out("patients.json")}
     empty.run(
         "compare",
-        read | {"scans": [empty.states], "learning": [], "challenge": [], "applied": [], "calibrator": []},
+        read | {"scans": [empty.states], "learning": [curve], "challenge": [], "applied": [], "calibrator": []},
         {"page": page, "svg": svg, "pdf": pdf, "cost": cost},
         sections=["evaluation.confidence"],
         params={"methods": methods, "phantom": False},

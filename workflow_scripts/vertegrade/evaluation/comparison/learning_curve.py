@@ -18,7 +18,7 @@ from vertegrade.grading.prediction import predict
 from vertegrade.grading.rows import GradingError
 from vertegrade.settings.compare import CompareSettings
 from vertegrade.settings.grading import GradingSettings
-from vertegrade.tables import KEY, check_table
+from vertegrade.tables import KEY, check_table, empty_table
 
 LEAST_FRACTURED = 3  # patients: fewer cannot be calibrated
 PREDICTED = ["severity", "severity_low", "severity_high", "grade"]
@@ -26,6 +26,7 @@ OF_VERTEBRAE = ("auc", "sensitivity", "specificity", "macro_f1", "spearman_grade
 
 
 def learning_curve(
+    method: str,
     latents: pd.DataFrame,
     labels: pd.DataFrame,
     splits: pd.DataFrame,
@@ -38,10 +39,11 @@ def learning_curve(
 
     latents: its LATENTS; labels: LABELS that teach; cases: its rows of COMPARED_CASES. seed: that of the run, which
     fits; so with all labels the figures are those of the run. Where the kept patients are too few to fit, the row says
-    why and has no figure.
+    why and has no figure. Without a vertebra to compare there is no row.
     """
     compare, grading = settings
-    (method,) = set(cases["method"])
+    if not cases["compared"].any():
+        return empty_table(LEARNING_CURVE)
     wanted = latents.merge(cases.loc[cases["compared"], KEY], on=KEY)
     rows = []
     for share in compare.label_shares:
