@@ -71,6 +71,14 @@ def test_a_gallery_is_of_each_method_but_the_baseline_and_shows_at_most_a_dozen(
     assert gallery["method"] == "DAE"
     alarms = gallery["kinds"][1]
     assert alarms["count"] > MOST == len(alarms["tiles"]) == 12
+    intact = int((wrong.rows("dae")["genant_grade"] == 0).sum())
+    assert alarms["among"] == f"{intact} graded vertebrae without one"
+
+
+def test_no_error_among_none_is_told_from_no_error_at_all(graded: Graded) -> None:
+    unread = Graded(PREDICTIONS, graded.labels.iloc[:0], graded.grades, graded.links, graded.pictures)
+    (gallery,) = galleries(unread, 1)
+    assert [kind["among"].split()[0] for kind in gallery["kinds"]] == ["0", "0"]
 
 
 def test_a_tile_says_what_is_true_what_was_said_and_what_others_say(graded: Graded) -> None:
@@ -146,3 +154,4 @@ def test_the_page_shows_every_tile_with_words_and_a_link_and_says_that_nothing_w
     assert {tile["href"] for kind in kinds for tile in kind["tiles"]} <= set(links)
     assert "made of test vertebrae after all choices" in html
     assert html.count("Missed fractures by DAE") == 1
+    assert f", among {kinds[0]['among']}</h3>" in html

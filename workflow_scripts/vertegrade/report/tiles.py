@@ -51,17 +51,26 @@ class Graded:
 
 
 def galleries(of: Graded, fracture_grade: int) -> list[dict[str, Any]]:
-    """Of each method but baselines the fractures that it missed and its false alarms, worst first."""
+    """Of each method but baselines the fractures that it missed and its false alarms, worst first.
+
+    `among`: how many labelled vertebrae could have been such an error. None of none is no good news.
+    """
     return [
-        {
-            "method": METHODS[method].label,
-            "kinds": [
-                {"name": name, "count": len(rows), "tiles": tiles(rows.head(MOST), of, method)}
-                for name, rows in errors(of.rows(method), fracture_grade).items()
-            ],
-        }
+        {"method": METHODS[method].label, "kinds": _kinds(of.rows(method), of, method, fracture_grade)}
         for method in of.predictions
         if method not in BASELINES
+    ]
+
+
+def _kinds(rows: pd.DataFrame, of: Graded, method: str, fracture_grade: int) -> list[dict[str, Any]]:
+    fractured = int((rows["genant_grade"] >= fracture_grade).sum())
+    among = {
+        "Missed fractures": f"{fractured} graded vertebrae with a fracture",
+        "False alarms": f"{int(rows['genant_grade'].notna().sum()) - fractured} graded vertebrae without one",
+    }
+    return [
+        {"name": name, "count": len(wrong), "among": among[name], "tiles": tiles(wrong.head(MOST), of, method)}
+        for name, wrong in errors(rows, fracture_grade).items()
     ]
 
 
