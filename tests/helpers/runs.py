@@ -20,7 +20,7 @@ def command(folder: Path, *arguments: str, config: Config | None = None, root: P
     mine = folder / f"mine-{os.getpid()}.yaml"  # test processes share the finished tiny run
     mine.write_text(yaml.safe_dump(config or {"run": {}}), encoding="utf-8")
     start = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(root / "Snakefile")]
-    return [*start, "--configfile", str(root / "config.yaml"), str(TINY), str(mine), *arguments]
+    return [*start, "--configfile", str(TINY), str(mine), *arguments]
 
 
 def plain_environment(**variables: str) -> dict[str, str]:

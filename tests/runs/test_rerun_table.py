@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from helpers import rerun_modules
 from helpers import rerun_table as table
+from helpers.parsed import parse_once
 from helpers.planned import TARGETS, rules_in
 from helpers.runs import ROOT, TINY, clone, finished_tiny, snakemake
 from vertegrade.settings import Settings
@@ -45,6 +46,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished_tiny(tmp_path_factory)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def parsed() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        parse_once(patch)
+        yield
+
+
 @pytest.fixture
 def opened(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Opens the workflow of the finished run with other settings."""
@@ -52,7 +60,7 @@ def opened(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     @contextmanager
     def opened(config: dict[str, Any] | None = None, snakefile: Path = ROOT / "Snakefile") -> Iterator[OpenWorkflow]:
-        with open_workflow(config or {}, snakefile, TRIGGERS, [str(ROOT / "config.yaml"), str(TINY)]) as workflow:
+        with open_workflow(config or {}, snakefile, TRIGGERS, [str(TINY)]) as workflow:
             yield workflow
 
     return opened
@@ -67,7 +75,7 @@ def params_of(workflow: OpenWorkflow) -> dict[str, Any]:
 def params_before(tiny: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tiny)
-        with open_workflow({}, ROOT / "Snakefile", TRIGGERS, [str(ROOT / "config.yaml"), str(TINY)]) as workflow:
+        with open_workflow({}, ROOT / "Snakefile", TRIGGERS, [str(TINY)]) as workflow:
             return params_of(workflow)
 
 
