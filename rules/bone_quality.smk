@@ -136,6 +136,7 @@ rule train_bone_quality:
             "metastasis.baseline_growth",
             "metastasis.baseline_first_channels",
             "metastasis.baseline_blocks",
+            "metastasis.baseline_steps",
         ),
         seed=SEED,
         code=code_of("train_bone_quality"),

@@ -13,11 +13,12 @@ with run_job(snakemake) as job:
     settings, network = job.settings(MetastasisSettings), job.wildcards.network
     if (asked := gpus_asked_for(job.resources)[0]) > 1:
         raise ValueError(f"train_bone_quality asks for {asked} GPUs and learns on one: set its resource gpu to 1")
+    plain = PLAIN | {"steps": settings.baseline_steps}
     BoneTrainingJob(
         labels=list(job.input.labels),
         known=list(job.input.known),
         slices=list(job.input.slices),
         shape=shape_of(network, settings),
-        train=settings.train.model_copy(update=PLAIN if network == BASELINE else {}),
+        train=settings.train.model_copy(update=plain if network == BASELINE else {}),
         **common_fields(job),
     ).run()

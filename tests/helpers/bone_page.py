@@ -16,7 +16,7 @@ DATA, LABELS, KNOWN, WHOLE, SLICES = all_tables()
 TRAINING = dict.fromkeys(
     NETWORKS,
     {"chosen_step": 5.0, "steps": 12.0, "validation_loss": 0.5, "training_vertebrae": 40.0, "training_patients": 10.0}
-    | {"fusion_patients": 0.0, "seconds": 60.0, "fused_slices": 1.0, "fused_vertebrae": 1.0, "learned_sides": 1.0},
+    | {"seconds": 60.0, "fused_slices": 1.0, "fused_vertebrae": 1.0, "learned_sides": 1.0},
 )
 
 

@@ -14,7 +14,7 @@ SHAPE = NetworkShape(
     slices=SLICES,
 )  # fmt: skip
 SOFTMAX = SHAPE.model_copy(update={"tasks": "softmax", "fusion": "product", "auxiliary": False})
-TRAIN = BoneTrainSettings(steps=12, batch_size=8, warmup_steps=2, validate_every=5, fusion_patients=0.35)
+TRAIN = BoneTrainSettings(steps=12, batch_size=8, warmup_steps=2, validate_every=5)
 
 
 def vertebrae(patients: int = 40, each: int = 4, seed: int = 0) -> Vertebrae:

@@ -12,8 +12,7 @@ from helpers.bone_vertebrae import SHAPE, SOFTMAX, TRAIN, labelled_as_published,
 from helpers.stopped_training import stopped_after
 from vertegrade.metastasis.classes import ANSWERS, BASELINE, CLASSES, MULTITASK
 from vertegrade.metastasis.network.augmentation import augmented
-from vertegrade.metastasis.network.fusion import DECAYS, FOLDS, best_decay, fit_fusion, fit_mlp
-from vertegrade.metastasis.network.learning import BoneLearning, fusion_patients, train_network
+from vertegrade.metastasis.network.learning import BoneLearning, train_network
 from vertegrade.metastasis.network.losses import class_of, main_losses, side_losses
 from vertegrade.metastasis.network.model import Answers, BoneNetwork, FusionMlp, NetworkShape, answers_of, shape_of
 from vertegrade.metastasis.network.pacing import pace, pace_share
@@ -96,21 +95,6 @@ def test_a_missing_class_is_said_before_the_training(tmp_path: Path) -> None:
         train(tmp_path, data=data.only(split != "validation"))
 
 
-def test_what_the_mlp_lacks_is_said_before_the_training(tmp_path: Path) -> None:
-    data = vertebrae()
-    held = fusion_patients(data, TRAIN)
-    lytic = (data.labels["bone_class"] == "lytic").to_numpy()
-    with pytest.raises(ValueError, match=r"no vertebra of them is lytic; .*raise metastasis.train.fusion_patients"):
-        train(tmp_path, data=data.only(~(held & lytic)))
-    with pytest.raises(ValueError, match="no training patient is kept for it"):
-        train(tmp_path, data=data.only(~held))
-    training = (data.labels["split"] == "train").to_numpy()
-    with pytest.raises(ValueError, match=r"training patients is lytic; .*, lower metastasis.train.fusion_patients"):
-        train(tmp_path, data=data.only(~(training & ~held & lytic)))
-    assert not (tmp_path / "state").exists()
-    train(tmp_path, TRAIN, SOFTMAX, data.only(~held))  # without an MLP nobody is kept for it
-
-
 def test_a_step_is_not_chosen_by_one_class(tmp_path: Path) -> None:
     data = vertebrae()
     normal, split = data.labels["bone_class"] == "normal", data.labels["split"]
@@ -125,8 +109,7 @@ def test_of_labels_of_vertebrae_nothing_is_fitted_to_one_class(
     data = labelled_as_published(vertebrae())
     _, figures = train(tmp_path, TRAIN, data=data)
     assert (figures["fused_slices"], figures["fused_vertebrae"], figures["learned_sides"]) == (0, 1, 0)
-    assert "fusion_loss_slices" not in figures
-    assert "none of the slices that the MLP would learn from is known to be blastic or mixed or lytic" in caplog.text
+    assert "none of the slices is known to be blastic or mixed or lytic: they have no MLP" in caplog.text
     assert "posterolateral involvement is known of fewer than two kinds" in caplog.text
     trained = load_network(tmp_path / "w.safetensors")
     assert trained.shape.fused == ["vertebrae"]
@@ -170,15 +153,6 @@ def test_foreign_weights_are_refused(tmp_path: Path) -> None:
         load_network(tmp_path / "w.safetensors")
 
 
-def test_patients_of_the_mlp_train_nothing_else() -> None:
-    data = vertebrae()
-    held = fusion_patients(data, TRAIN)
-    patients = data.labels["patient_id"]
-    assert 0 < held.sum() < (data.labels["split"] == "train").sum()
-    assert not set(patients[held]) & set(patients[~held])
-    assert (data.labels["split"][held] == "train").all()
-
-
 def test_every_step_has_all_classes_and_goes_through_all_vertebrae() -> None:
     data = vertebrae(8)
     learning = BoneLearning(data, SHAPE, TRAIN, 0, "cpu")
@@ -199,7 +173,7 @@ def network(shape: NetworkShape = SHAPE) -> BoneNetwork:
 
 def test_four_classes_of_two_answers() -> None:
     logits = torch.tensor([[-9.0, -9.0], [9.0, -9.0], [9.0, 9.0], [-9.0, 9.0]])
-    classes = network().classes(logits)
+    classes = network().classes(logits, "vertebrae")
     assert classes.argmax(dim=1).tolist() == [0, 1, 2, 3]
     assert torch.allclose(answers_of(classes), logits.sigmoid(), atol=1e-4)
     truth = torch.tensor([ANSWERS[name] for name in CLASSES] + [(-1, 1), (1, -1)])
@@ -220,7 +194,7 @@ def test_a_lesion_of_few_slices_is_not_averaged_away() -> None:
 def losses(answers: list[int], slice_answers: list[list[int]], shape: NetworkShape = SHAPE, **more: Any) -> float:
     found = Answers(torch.zeros(1, 3, 2 if shape.tasks == "two" else 4), torch.zeros(1, 3, 3), torch.zeros(1, 3))
     truth = torch.tensor([answers]), class_of(torch.tensor([answers])), torch.tensor([slice_answers])
-    return float(main_losses(network(shape), found, *truth, **({"smoothing": 0.0} | more)))
+    return float(main_losses(network(shape), found, *truth, **({"smoothing": 0.0} | more)).detach())
 
 
 @pytest.mark.parametrize("shape", [SHAPE, SOFTMAX])
@@ -228,15 +202,16 @@ def test_what_nobody_knows_costs_nothing(shape: NetworkShape) -> None:
     unknown = [[-1, -1]] * 3
     assert losses([-1, -1], unknown, shape) == 0
     known = losses([1, 0], unknown, shape)
-    assert known == pytest.approx(2 * np.log(2))
+    assert known == pytest.approx((4 if shape is SHAPE else 2) * np.log(2))  # both answers, and the class by the MLP
     assert losses([1, 0], [[1, 0], *unknown[:2]], shape) == pytest.approx(2 * known)
 
 
 def test_smoothing_moves_the_target() -> None:
     sure = Answers(torch.full((1, 1, 2), 20.0), torch.zeros(1, 1, 3), torch.tensor([[20.0, 0, 0]]))
     truth = torch.tensor([[1, 1]]), torch.tensor([2]), torch.tensor([[[1, 1]]])
-    assert float(main_losses(network(), sure, *truth, 0.0)) < 1e-6
-    assert float(main_losses(network(), sure, *truth, 0.2)) == pytest.approx(4 * 0.1 * 20)
+    without = network(SHAPE.model_copy(update={"fusion": "product"}))
+    assert float(main_losses(without, sure, *truth, 0.0)) < 1e-6
+    assert float(main_losses(without, sure, *truth, 0.2)) == pytest.approx(4 * 0.1 * 20)
     sides = torch.tensor([0]), torch.tensor([[-1]])
     assert float(side_losses(sure, *sides, 0.0)) < 1e-6 < 1 < float(side_losses(sure, *sides, 0.3))
 
@@ -280,46 +255,22 @@ def test_the_best_look_is_kept(tmp_path: Path) -> None:
     assert (step, figure, tensors["weight"].item()) == (1, 1.0, 1.0)
 
 
-def test_the_mlp_of_few_patients_learns_what_holds_and_the_many_do_not_teach_the_rare() -> None:
-    """What smoothing gives to other classes is not weighed by how rare they are: 950 normal ones stay normal."""
-    generator = torch.Generator().manual_seed(0)
-    classes = torch.tensor([0] * 950 + [1] * 20 + [2] * 10 + [3] * 20)
-    where = torch.tensor([[-3.0, -3.0], [3.0, -3.0], [3.0, 3.0], [-3.0, 3.0]])
-    logits = where[classes] + 0.5 * torch.randn((len(classes), 2), generator=generator)
-    torch.manual_seed(0)
-    mlp = FusionMlp(8)
-    loss = fit_mlp(mlp, logits, classes, 1e-3, 0.1)
-    assert loss < 0.6
-    assert (mlp(logits).argmax(dim=1) == classes).float().mean() > 0.97
-
-
-def test_an_mlp_of_a_large_penalty_leaves_the_answers_as_they_are() -> None:
-    """By itself it would fall onto one line, on which lytic and normal are the same end."""
-    generator = torch.Generator().manual_seed(0)
-    classes = torch.tensor([0] * 60 + [1] * 12 + [2] * 6 + [3] * 12)
-    where = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    logits = where[classes] + 2 * torch.randn((len(classes), 2), generator=generator)
-    torch.manual_seed(0)
-    mlp = FusionMlp(8)
+def test_an_untaught_mlp_leaves_the_answers_as_they_are() -> None:
     p = torch.tensor([0.2, 0.9])
     product = torch.tensor([0.8 * 0.1, 0.2 * 0.1, 0.2 * 0.9, 0.8 * 0.9])
-    assert mlp(p.logit()).softmax(dim=-1).tolist() == pytest.approx(product.tolist())
-    fit_mlp(mlp, logits, classes, DECAYS[-1], 0.1)
-    lytic, normal = mlp(torch.tensor([[-1.0, 2.0], [-1.0, -2.0]])).softmax(dim=-1)
-    assert lytic[3] > 2 * normal[3]
+    assert FusionMlp(8)(p.logit()).softmax(dim=-1).tolist() == pytest.approx(product.tolist())
 
 
-def test_patients_left_out_choose_the_penalty_of_the_mlp() -> None:
-    generator = torch.Generator().manual_seed(0)
-    classes = torch.arange(40) % 4
-    where = torch.tensor([[-3.0, -3.0], [3.0, -3.0], [3.0, 3.0], [-3.0, 3.0]])
-    noise = torch.randn((40, 2), generator=generator)
-    folds = np.arange(40) // 4 % FOLDS
-    torch.manual_seed(0)
-    mlp = FusionMlp(8)
-    turned = -where[classes] + 0.1 * noise  # which the answers themselves call otherwise
-    assert best_decay(mlp, turned, classes, folds, 0.1) == DECAYS[0]
-    assert best_decay(mlp, noise, classes, folds, 0.1) >= DECAYS[-2]
-    assert best_decay(mlp, noise, classes, np.zeros(40, np.int64), 0.1) == DECAYS[-1]
-    figures = fit_fusion(BoneNetwork(SHAPE), vertebrae(), "cpu", 0.1)
-    assert {figures["fusion_decay_slices"], figures["fusion_decay_vertebrae"]} <= set(DECAYS)
+@pytest.mark.parametrize("level", ["slices", "vertebrae"])
+def test_each_level_teaches_its_mlp_and_the_answers_behind_it(level: str) -> None:
+    taught = network()
+    found = taught(network_input(vertebrae(2).take(np.arange(4)), SHAPE.slices))
+    answers, classes, of_slices = torch.full((4, 2), -1), torch.full((4,), -1), torch.full((4, 3, 2), -1)
+    if level == "vertebrae":
+        classes = torch.arange(4)
+    else:
+        of_slices = torch.tensor([[ANSWERS[name]] * 3 for name in CLASSES])
+    main_losses(taught, found, answers, classes, of_slices, 0.1).sum().backward()
+    moved = {name for name, mlp in taught.fusions.items() if mlp.layers[2].weight.grad.abs().sum() > 0}
+    assert moved == {level}
+    assert taught.answers.weight.grad.abs().sum() > 0

@@ -49,8 +49,8 @@ def test_it_says_why_figures_are_missing() -> None:
     assert "<caption>Posterolateral" not in text
     learned = TRAINING[MULTITASK] | {"fused_slices": 0.0, "learned_sides": 0.0}
     text = page(**tables, training=TRAINING | {MULTITASK: learned})
-    assert "The MLP was not fitted to slices" in text
-    assert "The MLP was not fitted to vertebrae" not in text
+    assert "The network has no MLP of slices" in text
+    assert "The network has no MLP of vertebrae" not in text
     assert text.count("The network says nothing of posterolateral involvement") == 2
 
 

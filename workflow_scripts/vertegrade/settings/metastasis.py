@@ -64,12 +64,9 @@ class BoneNetworkSettings(Section):
 
 
 class BoneTrainSettings(Section):
-    """Training of the networks. The baseline has as many steps, batches of the same size, and its step is chosen alike.
+    """Training of the networks. The baseline learns from the same patients, in batches of the same size."""
 
-    It has no MLP, so it learns from all training patients, also from those that `fusion_patients` keeps for the MLP.
-    """
-
-    steps: int = setting(700, "Optimiser steps.", ge=1)
+    steps: int = setting(2800, "Optimiser steps; those of the baseline are `metastasis.baseline_steps`.", ge=1)
     batch_size: int = setting(
         12,
         "Vertebrae of a step, of all four classes equally many: a multiple of 4.",
@@ -98,14 +95,6 @@ class BoneTrainSettings(Section):
     pace_end: float = setting(
         0.6, "Share of the steps after which all vertebrae are learned from.", "fraction", gt=0, le=1
     )
-    fusion_patients: float = setting(
-        0.2,
-        "Share of the training patients from whom the network does not learn, but the MLP does: it must not see "
-        "answers for vertebrae that the network knows. A network without MLP, as the baseline, learns from all.",
-        "fraction",
-        gt=0,
-        lt=1,
-    )
     validate_every: int = setting(60, "Steps between looks at the validation patients.", ge=1)
     augment: bool = setting(True, "Mirrored, turned, shifted and scaled slices, other HU, noise.")
     bad_steps: int = setting(20, "Steps with a non-finite loss that are skipped before the training fails.", ge=0)
@@ -130,6 +119,9 @@ class MetastasisSettings(Section):
     baseline_growth: int = setting(32, "As `network.growth`, of the baseline: DenseNet-121 has 32.", ge=1)
     baseline_first_channels: int = setting(64, "As `network.first_channels`, of the baseline.", ge=1)
     baseline_blocks: list[int] = setting([6, 12, 24, 16], "As `network.blocks`, of the baseline.", min_length=1)
+    baseline_steps: int = setting(
+        700, "As `train.steps`, of the baseline: with the default sizes each takes eight times as long.", ge=1
+    )
     specificity: float = setting(
         0.9,
         "Specificity at which sensitivities are compared; the thresholds for it come from validation patients.",

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from vertegrade.cohort.hashed_split import hash_fraction
 from vertegrade.metastasis.classes import CLASSES
 from vertegrade.metastasis.network.augmentation import augmented
-from vertegrade.metastasis.network.fusion import fit_fusion
-from vertegrade.metastasis.network.losses import main_losses, side_losses
-from vertegrade.metastasis.network.model import BoneNetwork, NetworkShape
+from vertegrade.metastasis.network.losses import class_of, main_losses, side_losses
+from vertegrade.metastasis.network.model import LEVELS, BoneNetwork, Level, NetworkShape
 from vertegrade.metastasis.network.pacing import Paced, pace, pace_share
 from vertegrade.metastasis.network.predict import logits_of
 from vertegrade.metastasis.network.vertebrae import Vertebrae, network_input
@@ -45,19 +43,19 @@ def train_network(
 ) -> dict[str, float]:
     """Train on the training patients, keep the step that validation patients like best, write its weights.
 
-    vertebrae: usable ones of all splits. Where an MLP makes the classes, a part of the training patients is kept for
-    it. Where posterolateral involvement is known of one kind alone, it is not learned, and the network says nothing of
-    it. Continues by itself after a kill; only a training of the same code, packages, settings, seed, device and
-    vertebrae continues. Returns its figures. Raises as `Training.run` does, and ValueError where a class is missing.
+    vertebrae: usable ones of all splits. Where posterolateral involvement is known of one kind alone, it is not
+    learned, and the network says nothing of it. A level of which a class is not known has no MLP. Continues by itself
+    after a kill; only a training of the same code, packages, settings, seed, device and vertebrae continues. Returns
+    its figures. Raises as `Training.run` does, and ValueError where a class is missing.
     """
     torch.set_num_threads(threads)
     split = vertebrae.labels["split"].to_numpy()
-    held = fusion_patients(vertebrae, train) if shape.has_mlp else np.zeros(len(vertebrae), bool)
-    taught = vertebrae.only((split == "train") & ~held)
-    checked = vertebrae.only(split == "validation")
-    _require_classes(taught, checked, vertebrae.only(held) if shape.has_mlp else None)
-    shape = shape.model_copy(update={"auxiliary": shape.auxiliary and _tells_sides(taught)})
-    data = {"taught": taught.sha256(), "validation": checked.sha256(), "held": vertebrae.only(held).sha256()}
+    taught, checked = vertebrae.only(split == "train"), vertebrae.only(split == "validation")
+    _require_classes(taught, checked)
+    shape = shape.model_copy(
+        update={"auxiliary": shape.auxiliary and _tells_sides(taught), "fused": _fused(taught, shape)}
+    )
+    data = {"taught": taught.sha256(), "validation": checked.sha256()}
     counted = {"shape": shape.model_dump(), "train": train.model_dump(exclude={"save_every_s"})}
     folder = states.of(settings=counted, seed=seed, device=device, inputs=data)
     with own_generators(seed, device):
@@ -74,24 +72,17 @@ def train_network(
             step, loss, tensors = choice.best()
             network.load_state_dict(tensors)
             figures |= {"chosen_step": float(step), "validation_loss": loss}
+            figures |= _counts(taught, checked) | {"learned_sides": float(shape.auxiliary)}
             if shape.has_mlp:
-                figures |= fit_fusion(network.network, vertebrae.only(held), device, train.label_smoothing)
-            figures |= _counts(taught, checked, vertebrae.only(held)) | {"learned_sides": float(shape.auxiliary)}
+                figures |= {f"fused_{level}": float(level in shape.fused) for level in LEVELS}
     log.info("trained: %s", shown(figures))
-    patients = sorted(set(taught.labels["patient_id"]) | set(vertebrae.only(held).labels["patient_id"]))
+    patients = sorted(set(taught.labels["patient_id"]))
     facts = {"seed": str(seed), "steps": str(train.steps), "chosen_step": str(step)}
     facts |= {"data_sha256": hashlib.sha256("".join(data.values()).encode()).hexdigest()}
     facts |= {"training_patients_sha256": hashlib.sha256("\n".join(patients).encode()).hexdigest()}
     save_network(weights, network.network, facts)
     states.keep_only(folder)
     return figures
-
-
-def fusion_patients(vertebrae: Vertebrae, train: BoneTrainSettings) -> NDArray[np.bool_]:
-    """Which vertebrae (N,) are of training patients kept for the MLP, by a hash of the patient."""
-    labels = vertebrae.labels
-    kept = [hash_fraction(patient, "fusion") < train.fusion_patients for patient in labels["patient_id"]]
-    return np.asarray((labels["split"] == "train").to_numpy() & np.array(kept, bool))
 
 
 class BoneLearning:
@@ -170,10 +161,11 @@ def _learning_rate(step: int, train: BoneTrainSettings) -> float:
     return train.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / train.steps))
 
 
+@torch.no_grad()
 def validation_figures(network: BoneNetwork, vertebrae: Vertebrae, device: str) -> dict[str, float]:
-    """Mean over the classes of the negative log-likelihood of vertebrae, before any MLP; and how many are right."""
+    """Mean over the classes of the negative log-likelihood of vertebrae; and how many are right."""
     found = logits_of(network, vertebrae, device)
-    probabilities = network.classes(network.of_vertebrae(found.slices)).clamp(min=1e-6)
+    probabilities = network.classes(network.of_vertebrae(found.slices), "vertebrae").clamp(min=1e-6)
     classes = torch.from_numpy(vertebrae.classes)
     losses = -probabilities.gather(1, classes[:, None])[:, 0].log()
     right = (probabilities.argmax(dim=1) == classes).float()
@@ -187,31 +179,20 @@ def _figures_of(paced: nn.Module, vertebrae: Vertebrae, device: str) -> dict[str
     return validation_figures(paced.network, vertebrae, device)
 
 
-def _require_classes(taught: Vertebrae, checked: Vertebrae, held: Vertebrae | None) -> None:
-    """ValueError where there is nothing to learn a class from, or nothing to choose a step by.
-
-    held: what the MLP learns from; None where there is no MLP.
-    """
-    if missing := _missing(taught):
-        has_some = held is not None and not set(missing) <= set(_missing(held))
-        lower = ", lower metastasis.train.fusion_patients" if has_some else ""
+def _require_classes(taught: Vertebrae, checked: Vertebrae) -> None:
+    """ValueError where there is nothing to learn a class from, or nothing to choose a step by."""
+    if missing := _missing(taught.classes):
         raise ValueError(
-            f"no usable vertebra of the training patients is {' or '.join(missing)}; add patients{lower}, or change "
-            "cohort.splits; the reasons are in metastasis/slices/*_labels.parquet"
-        )
-    if held is not None and (missing := _missing(held)):
-        none = f"no vertebra of them is {' or '.join(missing)}" if len(held) else "no training patient is kept for it"
-        raise ValueError(
-            f"the MLP learns from patients of its own, and {none}; add patients, raise "
-            "metastasis.train.fusion_patients, or set metastasis.network.fusion: product"
+            f"no usable vertebra of the training patients is {missing}; add patients, or change cohort.splits; the "
+            "reasons are in metastasis/slices/*_labels.parquet"
         )
     if not len(checked):
         raise ValueError("no validation patient has a usable vertebra; add patients, or change cohort.splits")
     if len(np.unique(checked.classes)) == 1:  # the step that calls everything by this name would be the best
         only = CLASSES[checked.classes[0]]
         raise ValueError(f"all vertebrae of the validation patients are {only}; add patients, or change cohort.splits")
-    if missing := _missing(checked):
-        log.warning("no vertebra of the validation patients is %s: the step is chosen without", " or ".join(missing))
+    if missing := _missing(checked.classes):
+        log.warning("no vertebra of the validation patients is %s: the step is chosen without", missing)
 
 
 def _tells_sides(taught: Vertebrae) -> bool:
@@ -225,12 +206,27 @@ def _tells_sides(taught: Vertebrae) -> bool:
     return tells
 
 
-def _missing(vertebrae: Vertebrae) -> list[str]:
-    return [name for number, name in enumerate(CLASSES) if number not in vertebrae.classes]
+def _fused(taught: Vertebrae, shape: NetworkShape) -> list[Level]:
+    """The levels whose classes an MLP learns: those of which all classes are known.
+
+    Of normal slices alone (all that is known where only vertebrae have labels) it would learn to say normal of all.
+    """
+    if not shape.has_mlp:
+        return []
+    known = {"slices": class_of(torch.from_numpy(taught.slice_answers)).numpy(), "vertebrae": taught.classes}
+    for level in LEVELS:
+        if missing := _missing(known[level]):
+            log.warning("none of the %s is known to be %s: they have no MLP", level, missing)
+    return [level for level in LEVELS if not _missing(known[level])]
 
 
-def _counts(taught: Vertebrae, checked: Vertebrae, held: Vertebrae) -> dict[str, float]:
-    parts = {"training": taught, "validation": checked, "fusion": held}
+def _missing(classes: NDArray[np.int64]) -> str:
+    """Names of the classes that are not among those given; empty where all are."""
+    return " or ".join(name for number, name in enumerate(CLASSES) if number not in classes)
+
+
+def _counts(taught: Vertebrae, checked: Vertebrae) -> dict[str, float]:
+    parts = {"training": taught, "validation": checked}
     return {f"{name}_vertebrae": float(len(part)) for name, part in parts.items()} | {
         f"{name}_patients": float(part.labels["patient_id"].nunique()) for name, part in parts.items()
     }

@@ -15,18 +15,18 @@ def main_losses(
     answers (B, 2), classes (B,), slice_answers (B, S, 2): what is true, -1 where unknown; unknown costs nothing.
     smoothing: share of a target that is moved to the other answer, or evenly to all classes (Szegedy 2016).
     """
-    whole = network.of_vertebrae(found.slices)
+    whole, of_slices = network.of_vertebrae(found.slices), class_of(slice_answers)
+    losses = torch.zeros_like(whole[:, 0])
     if network.shape.tasks == "two":
-        return _two(whole, answers, smoothing) + _mean_known(
+        losses = _two(whole, answers, smoothing) + _mean_known(
             _two(found.slices, slice_answers, smoothing), (slice_answers >= 0).any(-1)
         )
-    of_slices = class_of(slice_answers)
-    each = functional.cross_entropy(
-        found.slices.flatten(0, 1), of_slices.flatten(), ignore_index=-1, label_smoothing=smoothing, reduction="none"
-    ).unflatten(0, of_slices.shape)
-    return functional.cross_entropy(
-        whole, classes, ignore_index=-1, label_smoothing=smoothing, reduction="none"
-    ) + _mean_known(each, of_slices >= 0)
+    if network.has_classes("vertebrae"):
+        losses = losses + _of_classes(network.class_logits(whole, "vertebrae"), classes, smoothing)
+    if network.has_classes("slices"):
+        each = _of_classes(network.class_logits(found.slices, "slices"), of_slices, smoothing)
+        losses = losses + _mean_known(each, of_slices >= 0)
+    return losses
 
 
 def side_losses(found: Answers, sides: Tensor, slice_sides: Tensor, smoothing: float) -> Tensor:
@@ -37,6 +37,14 @@ def side_losses(found: Answers, sides: Tensor, slice_sides: Tensor, smoothing: f
     ).unflatten(0, slice_sides.shape)  # fmt: skip
     whole = functional.cross_entropy(found.sides, sides, ignore_index=-1, label_smoothing=smoothing, reduction="none")
     return whole + _mean_known(each, slice_sides >= 0)
+
+
+def _of_classes(logits: Tensor, classes: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy of known classes, (...), from logits (..., 4)."""
+    each = functional.cross_entropy(
+        logits.flatten(0, -2), classes.flatten(), ignore_index=-1, label_smoothing=smoothing, reduction="none"
+    )
+    return each.unflatten(0, classes.shape)
 
 
 def _two(logits: Tensor, answers: Tensor, smoothing: float) -> Tensor:

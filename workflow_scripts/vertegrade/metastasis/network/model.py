@@ -33,12 +33,11 @@ class NetworkShape(BaseModel):
     top_slices: int
     auxiliary: bool
     slices: BoneSliceSettings
-    # Levels that have an MLP of their own. A training takes out those that it could not fit: no MLP is used untaught.
-    fused: list[Level] = list(LEVELS)
+    fused: list[Level] = list(LEVELS)  # levels that have an MLP of their own
 
     @property
     def has_mlp(self) -> bool:
-        """Whether an MLP makes classes of two answers, and patients are kept for it."""
+        """Whether MLPs make classes of two answers."""
         return self.tasks == "two" and self.fusion == "mlp"
 
 
@@ -91,12 +90,7 @@ class BoneNetwork(nn.Module):
         if shape.has_mlp:
             # One of each: the strongest slices of a vertebra have other answers than any slice.
             for level in shape.fused:
-                self.fusions[level] = FusionMlp(shape.fusion_hidden).requires_grad_(False)
-
-    def drop_fusion(self, level: Level) -> None:
-        """Take out the MLP of a level, whose classes are then the product of the two answers."""
-        del self.fusions[level]
-        self.shape = self.shape.model_copy(update={"fused": [each for each in self.shape.fused if each != level]})
+                self.fusions[level] = FusionMlp(shape.fusion_hidden)
 
     def forward(self, slices: Tensor) -> Answers:
         count, height = slices.shape[:2]
@@ -120,17 +114,25 @@ class BoneNetwork(nn.Module):
         chosen = normal.topk(wanted, dim=1, largest=False).indices
         return slices.gather(1, chosen[..., None].expand(-1, -1, slices.shape[2])).mean(dim=1)
 
-    def classes(self, logits: Tensor, level: str = "") -> Tensor:
-        """Probabilities of the four classes (..., 4) from logits (..., T). level: `slices` or `vertebrae`, of the MLP.
+    def has_classes(self, level: Level) -> bool:
+        """Whether the classes of a level are learned: by the only task, or by an MLP."""
+        return self.shape.tasks == "softmax" or level in self.fusions
 
-        Without a level, or where it has no MLP, two answers are taken as independent.
+    def class_logits(self, logits: Tensor, level: Level) -> Tensor:
+        """Logits of the four classes (..., 4) from the answers of a level, logits (..., T).
+
+        Where two tasks have no MLP, their answers are taken as independent.
         """
         if self.shape.tasks == "softmax":
-            return logits.softmax(dim=-1)
+            return logits
         if level in self.fusions:
             made: Tensor = self.fusions[level](logits)
-            return made.softmax(dim=-1)
-        return log_product(logits).exp()
+            return made
+        return log_product(logits)
+
+    def classes(self, logits: Tensor, level: Level) -> Tensor:
+        """Probabilities of the four classes (..., 4); see `class_logits`."""
+        return self.class_logits(logits, level).softmax(dim=-1)
 
 
 def log_product(logits: Tensor) -> Tensor:
@@ -142,8 +144,7 @@ def log_product(logits: Tensor) -> Tensor:
 class FusionMlp(nn.Module):
     """The MLP from two logits (..., 2) to logits of four classes (..., 4): what it adds to the product of the answers.
 
-    Untaught, or held by a large penalty, it is that product. An MLP alone would then call all classes equal, and one of
-    few hidden units along one line orders lytic and normal alike.
+    Untaught it is that product. An MLP alone may fall onto one line, along which lytic and normal are the same end.
     """
 
     def __init__(self, hidden: int) -> None:

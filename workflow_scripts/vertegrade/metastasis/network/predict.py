@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vertegrade.metastasis.classes import CLASSES, INVOLVED
-from vertegrade.metastasis.network.model import Answers, BoneNetwork, answers_of
+from vertegrade.metastasis.network.model import Answers, BoneNetwork, Level, answers_of
 from vertegrade.metastasis.network.vertebrae import Vertebrae, network_input
 from vertegrade.metastasis.tables import BONE_PREDICTIONS, BONE_SLICE_PREDICTIONS
 from vertegrade.tables import KEY
@@ -40,7 +40,7 @@ def predict(network: BoneNetwork, name: str, vertebrae: Vertebrae, device: str) 
 
 
 def _rows(
-    network: BoneNetwork, name: str, keys: pd.DataFrame, logits: Tensor, sides: Tensor, level: str
+    network: BoneNetwork, name: str, keys: pd.DataFrame, logits: Tensor, sides: Tensor, level: Level
 ) -> pd.DataFrame:
     classes = network.classes(logits, level)
     answers = logits.sigmoid() if network.shape.tasks == "two" else answers_of(classes)

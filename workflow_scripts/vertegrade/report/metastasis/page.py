@@ -129,7 +129,7 @@ def _notes(level: str, block: Mapping[str, Any], training: Mapping[str, float], 
             )
     if training.get(f"fused_{level}") == 0:
         notes.append(
-            f"The MLP was not fitted to {level}: a class is missing among those that it would learn from. Classes of "
+            f"The network has no MLP of {level}: a class is missing among those that it would learn from. Classes of "
             f"{level} are the product of the two answers."
         )
     if not training["learned_sides"]:
