@@ -164,8 +164,8 @@ def _learning_rate(step: int, train: BoneTrainSettings) -> float:
 @torch.no_grad()
 def validation_figures(network: BoneNetwork, vertebrae: Vertebrae, device: str) -> dict[str, float]:
     """Mean over the classes of the negative log-likelihood of vertebrae; and how many are right."""
-    found = logits_of(network, vertebrae, device)
-    probabilities = network.classes(network.of_vertebrae(found.slices), "vertebrae").clamp(min=1e-6)
+    whole = network.of_vertebrae(logits_of(network, vertebrae, device).slices)
+    probabilities = network.classes(whole.to(device), "vertebrae").cpu().clamp(min=1e-6)
     classes = torch.from_numpy(vertebrae.classes)
     losses = -probabilities.gather(1, classes[:, None])[:, 0].log()
     right = (probabilities.argmax(dim=1) == classes).float()
