@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
         "network": {"growth": 4, "first_channels": 8, "blocks": [1, 1]},
         "train": {"steps": 4, "batch_size": 4, "warmup_steps": 1, "validate_every": 2},
         "baseline_growth": 4, "baseline_first_channels": 8, "baseline_blocks": [1, 1],
-        "baseline_steps": 4,
+        "baseline_steps": 6,
     },
 }  # fmt: skip
 
@@ -50,7 +50,10 @@ def test_from_dicom_to_page(finished: Path) -> None:
     assert set(labels["vertebra"]) <= {*range(LABEL_OF["T1"], LABEL_OF["L6"] + 1), LABEL_OF["T13"]}
     assert len(labels) <= len(truth)
     assert set(labels["bone_class"]) == {"normal", "blastic", "mixed", "lytic"}
-    for network in ("multitask", "densenet121"):
+    for network, steps in (("multitask", 4), ("densenet121", 6)):
+        training = json.loads((finished / network / "training.json").read_text())
+        assert training["steps"] == steps
+        assert ("fused_vertebrae" in training) is (network == "multitask")
         answers = read_table(finished / network / "predictions.parquet", BONE_PREDICTIONS)
         assert len(answers) == len(labels)
     metrics = json.loads((finished / "metrics.json").read_text())
