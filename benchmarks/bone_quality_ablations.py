@@ -47,7 +47,8 @@ FIGURES = ("macro_f1", "macro_sensitivity", "macro_sensitivity_at", "macro_auc")
 
 
 def settings_with(given: dict[str, Any], changes: dict[str, dict[str, Any]]) -> MetastasisSettings:
-    """The run's settings of `metastasis` with keys of its sections changed."""
+    """The run's settings of `metastasis`, with all parts of the paper but what `changes` say of its sections."""
+    given = given | {"network": given.get("network", {}) | {"fusion": "mlp"}}
     merged = given | {section: given.get(section, {}) | keys for section, keys in changes.items()}
     return MetastasisSettings.model_validate(merged)
 

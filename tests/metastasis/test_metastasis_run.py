@@ -23,7 +23,7 @@ TINY: dict[str, Any] = {
         "shards": 1,
         "phantom": {"patients": 7, "ill_patients": 1.0, "lesion_share": 0.7},
         "slices": {"count": 3, "size": 32, "pixel_mm": 3.0},
-        "network": {"growth": 4, "first_channels": 8, "blocks": [1, 1]},
+        "network": {"growth": 4, "first_channels": 8, "blocks": [1, 1], "fusion": "mlp"},
         "train": {"steps": 4, "batch_size": 4, "warmup_steps": 1, "validate_every": 2},
         "baseline_growth": 4, "baseline_first_channels": 8, "baseline_blocks": [1, 1],
         "baseline_steps": 6,
