@@ -214,10 +214,11 @@ def _fused(taught: Vertebrae, shape: NetworkShape) -> list[Level]:
     if not shape.has_mlp:
         return []
     known = {"slices": class_of(torch.from_numpy(taught.slice_answers)).numpy(), "vertebrae": taught.classes}
-    for level in LEVELS:
-        if missing := _missing(known[level]):
-            log.warning("none of the %s is known to be %s: they have no MLP", level, missing)
-    return [level for level in LEVELS if not _missing(known[level])]
+    missing = {level: _missing(known[level]) for level in LEVELS}
+    for level, names in missing.items():
+        if names:
+            log.warning("none of the %s is known to be %s: they have no MLP", level, names)
+    return [level for level in LEVELS if not missing[level]]
 
 
 def _missing(classes: NDArray[np.int64]) -> str:

@@ -1,7 +1,8 @@
 """The network: a shared DenseNet (Huang 2017, MONAI's), two answers or four classes, and posterolateral involvement.
 
-After Peng et al. 2019 (MLMI): blastic? and lytic? are two tasks on shared features (hard parameter sharing); an MLP
-makes four classes of the two answers; posterolateral involvement is an auxiliary task.
+After Peng et al. 2019 (MLMI): blastic? and lytic? are two tasks on shared features (hard parameter sharing); their
+product, or an MLP as in the paper, makes four classes of the two answers; posterolateral involvement is an auxiliary
+task.
 """
 
 from typing import Literal, NamedTuple
