@@ -22,7 +22,7 @@ with run_job(snakemake) as job, new_folder(job.output.pictures) as pictures, new
     for scan_id, vertebrae in progress(scans, job.log, "pictures"):
         view = spine_view(read_volume(f"{job.input.volumes}/{scan_id}_ct.nii.gz"), vertebrae, settings)
         save_figure(localization_figure(view, vertebrae), Path(pictures, f"{scan_id}.png"))
-        Image.fromarray(view.grey).save(Path(spines, f"{scan_id}.png"), optimize=True)
+        Image.fromarray(view.grey).save(Path(spines, f"{scan_id}.png"))
         place = (vertebrae["patient_id"].iloc[0], scan_id, *view.grey.shape, PIXEL_MM, view.z[0], view.y[0])
         drawn.append(dict(zip(SPINES.columns, place, strict=True)))
     write_table(job.output.places, pd.DataFrame(drawn) if drawn else empty_table(SPINES), SPINES)

@@ -19,7 +19,7 @@ def data_uri(path: Path) -> str:
 def png_uri(image: Pixels) -> str:
     """Grey values `(H, W)` as PNG."""
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", optimize=True)
+    Image.fromarray(image).save(file, "PNG")
     return _uri(file.getvalue(), MEDIA_TYPES[".png"])
 
 

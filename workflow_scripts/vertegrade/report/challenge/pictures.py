@@ -45,7 +45,7 @@ def picture(before: np.ndarray | None, after: np.ndarray | None, settings: Repor
     tiles = [_tile(before, "BEFORE", settings), _tile(after, "VIRTUAL", settings)]
     gap = np.full((tiles[0].shape[0], GAP, 3), 255, np.uint8)
     data = io.BytesIO()
-    Image.fromarray(np.concatenate([tiles[0], gap, tiles[1]], axis=1)).save(data, format="PNG", optimize=True)
+    Image.fromarray(np.concatenate([tiles[0], gap, tiles[1]], axis=1)).save(data, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
 
 

@@ -60,7 +60,7 @@ def picture(vertebrae: Vertebrae, place: int, settings: ReportSettings, words: s
     gap = np.full((len(grey), GAP, 3), 255, np.uint8)
     image = Image.fromarray(np.concatenate([_marked(grey, words), gap, _marked(outlined, words)], axis=1))
     data = io.BytesIO()
-    image.save(data, format="PNG", optimize=True)
+    image.save(data, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
 
 
