@@ -22,7 +22,6 @@ report: "report/workflow.rst"
 pathvars:
     results=SETTINGS.run.results,
     logs=SETTINGS.run.log_folder,
-    benchmarks=f"{SETTINGS.run.log_folder}/benchmarks",
 
 
 wildcard_constraints:

@@ -42,8 +42,6 @@ rule lineage:
         table="<results>/lineage/{scan}_{level}.tsv",
     log:
         "<logs>/lineage/{scan}_{level}.log",
-    benchmark:
-        "<benchmarks>/lineage/{scan}_{level}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -65,8 +63,6 @@ rule ro_crate:
         workflow=directory("<results>/workflow"),
     log:
         "<logs>/ro_crate.log",
-    benchmark:
-        "<benchmarks>/ro_crate.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

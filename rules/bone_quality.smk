@@ -15,8 +15,6 @@ rule metastasis_phantom:
         truth="<results>/metastasis/phantom/{shard}/truth.parquet",
     log:
         "<logs>/metastasis_phantom/{shard}.log",
-    benchmark:
-        "<benchmarks>/metastasis_phantom/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -52,8 +50,6 @@ use rule convert as convert_metastasis with:
         scans="<results>/metastasis/ct/{shard}.parquet",
     log:
         "<logs>/convert_metastasis/{shard}.log",
-    benchmark:
-        "<benchmarks>/convert_metastasis/{shard}.tsv"
     params:
         rows=lesion_rows,
         unlisted=unlisted_cases,
@@ -83,8 +79,6 @@ rule lesion_slices:
         scans="<results>/metastasis/slices/{shard}_scans.parquet",
     log:
         "<logs>/lesion_slices/{shard}.log",
-    benchmark:
-        "<benchmarks>/lesion_slices/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -116,8 +110,6 @@ rule train_bone_quality:
         metrics="<results>/metastasis/{network}/training.json",
     log:
         "<logs>/train_bone_quality/{network}.log",
-    benchmark:
-        "<benchmarks>/train_bone_quality/{network}.tsv"
     wildcard_constraints:
         network="|".join(BONE_NETWORKS),
     conda:
@@ -161,8 +153,6 @@ rule predict_bone_quality:
         slices="<results>/metastasis/{network}/slice_predictions.parquet",
     log:
         "<logs>/predict_bone_quality/{network}.log",
-    benchmark:
-        "<benchmarks>/predict_bone_quality/{network}.tsv"
     wildcard_constraints:
         network="|".join(BONE_NETWORKS),
     conda:
@@ -200,8 +190,6 @@ rule evaluate_bone_quality:
         table="<results>/metastasis/metrics.tsv",
     log:
         "<logs>/evaluate_bone_quality.log",
-    benchmark:
-        "<benchmarks>/evaluate_bone_quality.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -241,8 +229,6 @@ rule bone_quality_page:
         page="<results>/metastasis/report.html",
     log:
         "<logs>/bone_quality_page.log",
-    benchmark:
-        "<benchmarks>/bone_quality_page.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -20,8 +20,6 @@ rule credibility:
         card="<results>/virtual/credibility.json",
     log:
         "<logs>/credibility.log",
-    benchmark:
-        "<benchmarks>/credibility.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -60,8 +58,6 @@ rule evaluate_challenge:
         cases="<results>/virtual/challenge.parquet",
     log:
         "<logs>/evaluate_challenge.log",
-    benchmark:
-        "<benchmarks>/evaluate_challenge.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -91,8 +87,6 @@ rule challenge:
         page="<results>/virtual/challenge.html",
     log:
         "<logs>/challenge.log",
-    benchmark:
-        "<benchmarks>/challenge.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -7,8 +7,6 @@ rule split:
         splits="<results>/cohort/splits.tsv",
     log:
         "<logs>/split.log",
-    benchmark:
-        "<benchmarks>/split.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -35,8 +33,6 @@ rule labels:
         coverage="<results>/cohort/label_coverage.tsv",
     log:
         "<logs>/labels.log",
-    benchmark:
-        "<benchmarks>/labels.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -24,8 +24,6 @@ rule compare_methods:
         left_out="<results>/compare/left_out.csv",
     log:
         "<logs>/compare_methods.log",
-    benchmark:
-        "<benchmarks>/compare_methods.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -63,8 +61,6 @@ rule compare_groups:
         groups="<results>/compare/groups.csv",
     log:
         "<logs>/compare_groups.log",
-    benchmark:
-        "<benchmarks>/compare_groups.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -91,8 +87,6 @@ rule learning_curve:
         curve="<results>/compare/learning/{method}.csv",
     log:
         "<logs>/learning_curve/{method}.log",
-    benchmark:
-        "<benchmarks>/learning_curve/{method}.tsv"
     wildcard_constraints:
         method="|".join(LATENT_METHODS),
     conda:
@@ -142,8 +136,6 @@ rule compare:
         pdf="<results>/compare/comparison.pdf",
     log:
         "<logs>/compare.log",
-    benchmark:
-        "<benchmarks>/compare.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -7,8 +7,6 @@ rule convert:
         scans="<results>/ct/{shard}.parquet",
     log:
         "<logs>/convert/{shard}.log",
-    benchmark:
-        "<benchmarks>/convert/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -13,8 +13,6 @@ rule collapse_crops:
         crops="<results>/collapsed/{shard}.parquet",
     log:
         "<logs>/collapse_crops/{shard}.log",
-    benchmark:
-        "<benchmarks>/collapse_crops/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -40,8 +38,6 @@ rule fit_steps:
         steps="<results>/collapsed/steps.safetensors",
     log:
         "<logs>/fit_steps.log",
-    benchmark:
-        "<benchmarks>/fit_steps.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -78,8 +74,6 @@ rule counterfactual:
         metrics="<results>/counterfactual/metrics.json",
     log:
         "<logs>/counterfactual.log",
-    benchmark:
-        "<benchmarks>/counterfactual.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 2
@@ -120,8 +114,6 @@ rule rivals:
         figures="<results>/counterfactual/rivals.json",
     log:
         "<logs>/rivals.log",
-    benchmark:
-        "<benchmarks>/rivals.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

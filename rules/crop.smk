@@ -10,8 +10,6 @@ rule crop:
         crops="<results>/crops/{shard}.parquet",
     log:
         "<logs>/crop/{shard}.log",
-    benchmark:
-        "<benchmarks>/crop/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -9,8 +9,6 @@ rule train_dae:
         metrics="<results>/dae/training.json",
     log:
         "<logs>/train_dae.log",
-    benchmark:
-        "<benchmarks>/train_dae.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 8
@@ -38,8 +36,6 @@ rule encode:
         latents="<results>/latents/dae/{shard}.parquet",
     log:
         "<logs>/encode/{shard}.log",
-    benchmark:
-        "<benchmarks>/encode/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

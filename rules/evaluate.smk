@@ -16,8 +16,6 @@ rule evaluate:
         ),
     log:
         "<logs>/evaluate/{method}.log",
-    benchmark:
-        "<benchmarks>/evaluate/{method}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -47,8 +45,6 @@ rule differences:
         differences="<results>/evaluation/{method}/differences.json",
     log:
         "<logs>/differences/{method}.log",
-    benchmark:
-        "<benchmarks>/differences/{method}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -89,8 +85,6 @@ rule figures:
         ),
     log:
         "<logs>/figures.log",
-    benchmark:
-        "<benchmarks>/figures.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -114,8 +108,6 @@ rule summary:
         summary="<results>/summary.json",
     log:
         "<logs>/summary.log",
-    benchmark:
-        "<benchmarks>/summary.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

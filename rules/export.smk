@@ -6,8 +6,6 @@ rule export:
         "<results>-export/outcome.txt",
     log:
         "<logs>/export.log",
-    benchmark:
-        "<benchmarks>/export.tsv"
     retries: 0  # its outcome is certain; a profile's `retries` would only repeat it
     conda:
         "../envs/vertegrade.yaml"
@@ -36,8 +34,6 @@ rule export_scans:
         folder=directory("<results>-export/{shard}"),
     log:
         "<logs>/export_scans/{shard}.log",
-    benchmark:
-        "<benchmarks>/export_scans/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

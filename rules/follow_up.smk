@@ -11,8 +11,6 @@ rule follow_up:
         table="<results>/follow_up.csv",
     log:
         "<logs>/follow_up.log",
-    benchmark:
-        "<benchmarks>/follow_up.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

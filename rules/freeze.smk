@@ -13,8 +13,6 @@ rule freeze:
         directory("<results>/frozen"),
     log:
         "<logs>/freeze.log",
-    benchmark:
-        "<benchmarks>/freeze.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -7,8 +7,6 @@ rule fuse:
         latents="<results>/latents/fusion/{shard}.parquet",
     log:
         "<logs>/fuse/{shard}.log",
-    benchmark:
-        "<benchmarks>/fuse/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -30,5 +28,3 @@ use rule fuse as fuse_virtual with:
         latents="<results>/virtual/latents/fusion/{shard}.parquet",
     log:
         "<logs>/fuse_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/fuse_virtual/{shard}.tsv"

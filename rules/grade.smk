@@ -8,8 +8,6 @@ rule fit_hyperplane:
         hyperplane="<results>/grading/{method}/hyperplane.json",
     log:
         "<logs>/fit_hyperplane/{method}.log",
-    benchmark:
-        "<benchmarks>/fit_hyperplane/{method}.tsv"
     wildcard_constraints:
         method="|".join(LATENT_METHODS),
     conda:
@@ -40,8 +38,6 @@ rule calibrate:
         calibrator="<results>/grading/{method}/calibrator.json",
     log:
         "<logs>/calibrate/{method}.log",
-    benchmark:
-        "<benchmarks>/calibrate/{method}.tsv"
     wildcard_constraints:
         method="|".join(LATENT_METHODS),
     conda:
@@ -74,8 +70,6 @@ rule appearance:
         appearance="<results>/appearance/{shard}.parquet",
     log:
         "<logs>/appearance/{shard}.log",
-    benchmark:
-        "<benchmarks>/appearance/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -101,8 +95,6 @@ rule fit_novelty:
         novelty="<results>/grading/{method}/novelty.json",
     log:
         "<logs>/fit_novelty/{method}.log",
-    benchmark:
-        "<benchmarks>/fit_novelty/{method}.tsv"
     wildcard_constraints:
         method="|".join(LATENT_METHODS),
     conda:
@@ -131,8 +123,6 @@ rule grade:
         predictions="<results>/predictions/{method}.parquet",
     log:
         "<logs>/grade/{method}.log",
-    benchmark:
-        "<benchmarks>/grade/{method}.tsv"
     wildcard_constraints:
         method="|".join(LATENT_METHODS),
     conda:
@@ -159,8 +149,6 @@ rule calibrate_scores:
         probabilities="<results>/grading/{method}/probabilities.json",
     log:
         "<logs>/calibrate_scores/{method}.log",
-    benchmark:
-        "<benchmarks>/calibrate_scores/{method}.tsv"
     wildcard_constraints:
         method="|".join(SCORED_METHODS),
     conda:
@@ -190,8 +178,6 @@ rule grade_scores:
         predictions="<results>/predictions/{method}.parquet",
     log:
         "<logs>/grade_scores/{method}.log",
-    benchmark:
-        "<benchmarks>/grade_scores/{method}.tsv"
     wildcard_constraints:
         method="|".join(SCORED_METHODS),
     conda:
@@ -215,8 +201,6 @@ rule grades:
         grades="<results>/grades.csv",
     log:
         "<logs>/grades.log",
-    benchmark:
-        "<benchmarks>/grades.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

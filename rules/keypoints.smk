@@ -8,8 +8,6 @@ rule fit_heights:
         heights=f"<results>/{INTACT_HEIGHTS}",
     log:
         "<logs>/fit_heights.log",
-    benchmark:
-        "<benchmarks>/fit_heights.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -33,8 +31,6 @@ rule measure:
         latents="<results>/latents/keypoints/{shard}.parquet",
     log:
         "<logs>/measure/{shard}.log",
-    benchmark:
-        "<benchmarks>/measure/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -12,8 +12,6 @@ rule train_localizer:
         metrics="<results>/localizer/training.json",
     log:
         "<logs>/train_localizer.log",
-    benchmark:
-        "<benchmarks>/train_localizer.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 4
@@ -46,8 +44,6 @@ rule localize:
         states="<results>/landmarks/{shard}_scans.parquet",
     log:
         "<logs>/localize/{shard}.log",
-    benchmark:
-        "<benchmarks>/localize/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1 if SETTINGS.localize.method in ("learned", "provided") else 2

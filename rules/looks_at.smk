@@ -23,8 +23,6 @@ rule looks_at:
         heights="<results>/counterfactual/grade_heights.parquet",
     log:
         "<logs>/looks_at.log",
-    benchmark:
-        "<benchmarks>/looks_at.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -65,8 +63,6 @@ rule looks_at_figure:
         ),
     log:
         "<logs>/looks_at_figure.log",
-    benchmark:
-        "<benchmarks>/looks_at_figure.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

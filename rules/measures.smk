@@ -8,8 +8,6 @@ rule spine_measures:
         curves="<results>/spine_measures/{shard}_curves.parquet",
     log:
         "<logs>/spine_measures/{shard}.log",
-    benchmark:
-        "<benchmarks>/spine_measures/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -12,8 +12,6 @@ rule patches:
         patches="<results>/patches/{shard}.parquet",
     log:
         "<logs>/patches/{shard}.log",
-    benchmark:
-        "<benchmarks>/patches/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

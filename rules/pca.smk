@@ -8,8 +8,6 @@ rule train_pca:
         components="<results>/pca/components.safetensors",
     log:
         "<logs>/train_pca.log",
-    benchmark:
-        "<benchmarks>/train_pca.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 2
@@ -36,8 +34,6 @@ rule encode_pca:
         latents="<results>/latents/pca/{shard}.parquet",
     log:
         "<logs>/encode_pca/{shard}.log",
-    benchmark:
-        "<benchmarks>/encode_pca/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -6,8 +6,6 @@ rule phantom:
         truth="<results>/phantom/{shard}/truth.parquet",
     log:
         "<logs>/phantom/{shard}.log",
-    benchmark:
-        "<benchmarks>/phantom/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

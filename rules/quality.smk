@@ -9,8 +9,6 @@ rule localization_picture:
         places="<results>/spines/{shard}.parquet",
     log:
         "<logs>/localization_picture/{shard}.log",
-    benchmark:
-        "<benchmarks>/localization_picture/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -15,8 +15,6 @@ rule patients:
         description="<results>/dataset_description.json",
     log:
         "<logs>/patients.log",
-    benchmark:
-        "<benchmarks>/patients.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

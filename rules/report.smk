@@ -19,8 +19,6 @@ rule flow:
         ),
     log:
         "<logs>/flow.log",
-    benchmark:
-        "<benchmarks>/flow.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -49,8 +47,6 @@ rule charts:
         directory("<results>/report/charts"),
     log:
         "<logs>/charts.log",
-    benchmark:
-        "<benchmarks>/charts.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -112,8 +108,6 @@ rule cohort_page:
         tripod_ai="<results>/report/tripod_ai.md",
     log:
         "<logs>/cohort_page.log",
-    benchmark:
-        "<benchmarks>/cohort_page.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -171,8 +165,6 @@ rule patient_pages:
         pages=directory("<results>/report/patients"),
     log:
         "<logs>/patient_pages.log",
-    benchmark:
-        "<benchmarks>/patient_pages.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -205,8 +197,6 @@ rule patient_pdfs:
         directory("<results>/report/pdf"),
     log:
         "<logs>/patient_pdfs.log",
-    benchmark:
-        "<benchmarks>/patient_pdfs.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -236,8 +226,6 @@ rule montage:
         ),
     log:
         "<logs>/montage.log",
-    benchmark:
-        "<benchmarks>/montage.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -275,8 +263,6 @@ rule counterfactual_figure:
         ),
     log:
         "<logs>/counterfactual_figure.log",
-    benchmark:
-        "<benchmarks>/counterfactual_figure.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -306,8 +292,6 @@ rule outcome:
         "<results>/report/outcome.txt",
     log:
         "<logs>/outcome.log",
-    benchmark:
-        "<benchmarks>/outcome.tsv"
     retries: 0  # its outcome is certain; a profile's `retries` would only repeat it
     conda:
         "../envs/vertegrade.yaml"

@@ -16,8 +16,6 @@ rule straight_spines:
         bodies="<results>/straightened/{shard}_bodies.parquet",
     log:
         "<logs>/straight_spines/{shard}.log",
-    benchmark:
-        "<benchmarks>/straight_spines/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -47,8 +45,6 @@ rule train_seq2seq:
         metrics="<results>/seq2seq/training.json",
     log:
         "<logs>/train_seq2seq.log",
-    benchmark:
-        "<benchmarks>/train_seq2seq.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 8
@@ -79,8 +75,6 @@ rule score_seq2seq:
         scans="<results>/scores/seq2seq/{shard}_scans.parquet",
     log:
         "<logs>/score_seq2seq/{shard}.log",
-    benchmark:
-        "<benchmarks>/score_seq2seq/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -106,8 +100,6 @@ rule evaluate_seq2seq:
         metrics="<results>/evaluation/seq2seq/patients.json",
     log:
         "<logs>/evaluate_seq2seq.log",
-    benchmark:
-        "<benchmarks>/evaluate_seq2seq.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

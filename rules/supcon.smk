@@ -13,8 +13,6 @@ rule train_supcon:
         metrics="<results>/supcon/training.json",
     log:
         "<logs>/train_supcon.log",
-    benchmark:
-        "<benchmarks>/train_supcon.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 8
@@ -43,8 +41,6 @@ rule score_supcon:
         scores="<results>/scores/supcon/{shard}.parquet",
     log:
         "<logs>/score_supcon/{shard}.log",
-    benchmark:
-        "<benchmarks>/score_supcon/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

@@ -24,8 +24,6 @@ rule train_supervised:
         metrics="<results>/supervised/training.json",
     log:
         "<logs>/train_supervised.log",
-    benchmark:
-        "<benchmarks>/train_supervised.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 8
@@ -54,8 +52,6 @@ rule score_supervised:
         scores="<results>/scores/supervised/{shard}.parquet",
     log:
         "<logs>/score_supervised/{shard}.log",
-    benchmark:
-        "<benchmarks>/score_supervised/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1

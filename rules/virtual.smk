@@ -15,8 +15,6 @@ rule virtual_fractures:
         truth="<results>/virtual/truth/{shard}.parquet",
     log:
         "<logs>/virtual_fractures/{shard}.log",
-    benchmark:
-        "<benchmarks>/virtual_fractures/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -43,8 +41,6 @@ use rule localize as localize_virtual with:
         states="<results>/virtual/landmarks/{shard}_scans.parquet",
     log:
         "<logs>/localize_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/localize_virtual/{shard}.tsv"
     resources:
         gpu=0 if SETTINGS.localize.method == "provided" else GPU,
         mem_mb=growing(3000 if SETTINGS.localize.method == "provided" else 6000),
@@ -67,8 +63,6 @@ use rule crop as crop_virtual with:
         crops="<results>/virtual/crops/{shard}.parquet",
     log:
         "<logs>/crop_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/crop_virtual/{shard}.tsv"
 
 
 use rule patches as patches_virtual with:
@@ -81,8 +75,6 @@ use rule patches as patches_virtual with:
         patches="<results>/virtual/patches/{shard}.parquet",
     log:
         "<logs>/patches_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/patches_virtual/{shard}.tsv"
 
 
 use rule measure as measure_virtual with:
@@ -94,8 +86,6 @@ use rule measure as measure_virtual with:
         latents="<results>/virtual/latents/keypoints/{shard}.parquet",
     log:
         "<logs>/measure_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/measure_virtual/{shard}.tsv"
 
 
 use rule encode as encode_virtual with:
@@ -107,8 +97,6 @@ use rule encode as encode_virtual with:
         latents="<results>/virtual/latents/dae/{shard}.parquet",
     log:
         "<logs>/encode_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/encode_virtual/{shard}.tsv"
 
 
 rule virtual_labels:
@@ -121,8 +109,6 @@ rule virtual_labels:
         labels="<results>/virtual/labels/{shard}.parquet",
     log:
         "<logs>/virtual_labels/{shard}.log",
-    benchmark:
-        "<benchmarks>/virtual_labels/{shard}.tsv"
     conda:
         "../envs/vertegrade.yaml"
     threads: 1
@@ -145,8 +131,6 @@ use rule encode_pca as encode_pca_virtual with:
         latents="<results>/virtual/latents/pca/{shard}.parquet",
     log:
         "<logs>/encode_pca_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/encode_pca_virtual/{shard}.tsv"
 
 
 use rule appearance as appearance_virtual with:
@@ -157,8 +141,6 @@ use rule appearance as appearance_virtual with:
         appearance="<results>/virtual/appearance/{shard}.parquet",
     log:
         "<logs>/appearance_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/appearance_virtual/{shard}.tsv"
 
 
 use rule grade as grade_virtual with:
@@ -173,8 +155,6 @@ use rule grade as grade_virtual with:
         predictions="<results>/virtual/predictions/{method}.parquet",
     log:
         "<logs>/grade_virtual/{method}.log",
-    benchmark:
-        "<benchmarks>/grade_virtual/{method}.tsv"
 
 
 use rule score_supervised as score_supervised_virtual with:
@@ -186,8 +166,6 @@ use rule score_supervised as score_supervised_virtual with:
         scores="<results>/virtual/scores/supervised/{shard}.parquet",
     log:
         "<logs>/score_supervised_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/score_supervised_virtual/{shard}.tsv"
 
 
 use rule score_supcon as score_supcon_virtual with:
@@ -199,8 +177,6 @@ use rule score_supcon as score_supcon_virtual with:
         scores="<results>/virtual/scores/supcon/{shard}.parquet",
     log:
         "<logs>/score_supcon_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/score_supcon_virtual/{shard}.tsv"
 
 
 use rule straight_spines as straight_spines_virtual with:
@@ -216,8 +192,6 @@ use rule straight_spines as straight_spines_virtual with:
         bodies="<results>/virtual/straightened/{shard}_bodies.parquet",
     log:
         "<logs>/straight_spines_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/straight_spines_virtual/{shard}.tsv"
 
 
 use rule score_seq2seq as score_seq2seq_virtual with:
@@ -232,8 +206,6 @@ use rule score_seq2seq as score_seq2seq_virtual with:
         scans="<results>/virtual/scores/seq2seq/{shard}_scans.parquet",
     log:
         "<logs>/score_seq2seq_virtual/{shard}.log",
-    benchmark:
-        "<benchmarks>/score_seq2seq_virtual/{shard}.tsv"
 
 
 use rule grade_scores as grade_scores_virtual with:
@@ -245,5 +217,3 @@ use rule grade_scores as grade_scores_virtual with:
         predictions="<results>/virtual/predictions/{method}.parquet",
     log:
         "<logs>/grade_scores_virtual/{method}.log",
-    benchmark:
-        "<benchmarks>/grade_scores_virtual/{method}.tsv"
