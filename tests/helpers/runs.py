@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers import forked
+
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 Config = dict[str, dict[str, object]]
@@ -37,14 +39,8 @@ def snakemake(
     **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run `snakemake` as `command` says, with `variables` in its environment."""
-    return subprocess.run(
-        command(folder, *arguments, config=config, root=root),
-        cwd=root,
-        env=plain_environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    _, _, _, *typed = command(folder, *arguments, config=config, root=root)
+    return forked.run(typed, root, plain_environment(**variables), timeout)
 
 
 def started(folder: Path, *arguments: str, config: Config | None = None, **variables: str) -> subprocess.Popen[bytes]:
