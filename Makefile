@@ -9,10 +9,12 @@ BIN := .venv/bin
 # An environment is made where there is none; commands that only look or ask never change one (a run may be using it).
 ENVIRONMENT := $(if $(wildcard .venv/ready),,.venv/ready)
 
+# All cores compile, while pip would use one. One file of torch is for Python 3.12 and does not compile, hence `|| true`.
 .venv/ready: envs/requirements.lock envs/requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Vertegrade needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --requirement envs/requirements.lock --requirement envs/requirements-dev.lock
+	$(BIN)/pip install --quiet --no-compile --requirement envs/requirements.lock --requirement envs/requirements-dev.lock
+	$(BIN)/python -m compileall -qq -j $(CORES) .venv/lib || true
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 

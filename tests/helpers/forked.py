@@ -1,4 +1,4 @@
-"""`python -m snakemake` in a process that is forked where Snakemake is imported already: that takes a second each time."""
+"""`python -m snakemake` in a process forked where Snakemake is imported already, which takes a second each time."""
 
 import multiprocessing
 import os
