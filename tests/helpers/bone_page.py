@@ -6,18 +6,21 @@ import pandas as pd
 
 from helpers.bone_predictions import all_tables
 from vertegrade.evaluation.bone_quality import bone_metrics
-from vertegrade.metastasis.classes import NETWORKS
+from vertegrade.metastasis.classes import BASELINE, MULTITASK
 from vertegrade.report.metastasis.page import Example, bone_quality_page
 from vertegrade.report.metastasis.pictures import picture
 from vertegrade.settings.evaluation import EvaluationSettings
 from vertegrade.settings.report import ReportSettings
 
 DATA, LABELS, KNOWN, WHOLE, SLICES = all_tables()
-TRAINING = dict.fromkeys(
-    NETWORKS,
-    {"chosen_step": 5.0, "steps": 12.0, "validation_loss": 0.5, "training_vertebrae": 40.0, "training_patients": 10.0}
-    | {"seconds": 60.0, "fused_slices": 1.0, "fused_vertebrae": 1.0, "learned_sides": 1.0},
-)
+LEARNED = {
+    **{"chosen_step": 5.0, "steps": 12.0, "validation_loss": 0.5, "training_vertebrae": 40.0},
+    **{"training_patients": 10.0, "seconds": 60.0, "learned_sides": 1.0},
+}
+TRAINING = {
+    MULTITASK: LEARNED | {"tasks": 2.0, "fused_slices": 1.0, "fused_vertebrae": 1.0},
+    BASELINE: LEARNED | {"tasks": 1.0, "learned_sides": 0.0},
+}
 
 
 def page(

@@ -123,6 +123,7 @@ def test_of_labels_of_vertebrae_nothing_is_fitted_to_one_class(
 def test_sides_are_learned_where_two_kinds_are_known(tmp_path: Path) -> None:
     _, figures = train(tmp_path, TRAIN)
     assert (figures["fused_slices"], figures["fused_vertebrae"], figures["learned_sides"]) == (1, 1, 1)
+    assert figures["tasks"] == 2
     whole, _ = predict(load_network(tmp_path / "w.safetensors"), MULTITASK, vertebrae(2), "cpu")
     assert whole["p_none"].notna().all()
 

@@ -54,6 +54,15 @@ def test_it_says_why_figures_are_missing() -> None:
     assert text.count("The network says nothing of posterolateral involvement") == 2
 
 
+def test_what_makes_the_classes_is_said() -> None:
+    text = page()
+    assert "<dt>Two tasks</dt><dd>classes by an MLP that combines its two answers; step 5" in text
+    assert "<dt>DenseNet-121</dt><dd>classes by a softmax over the four classes; step 5" in text
+    product = {name: value for name, value in TRAINING[MULTITASK].items() if not name.startswith("fused_")}
+    text = page(training=TRAINING | {MULTITASK: product})
+    assert "<dt>Two tasks</dt><dd>classes by the product of its two answers; step 5" in text
+
+
 def test_pictures_show_the_slice_with_the_lesion_and_its_outline() -> None:
     data, *_ = all_tables(4)
     data._arrays[0][0][:, CODES] = 0

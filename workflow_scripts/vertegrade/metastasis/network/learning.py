@@ -73,6 +73,7 @@ def train_network(
             network.load_state_dict(tensors)
             figures |= {"chosen_step": float(step), "validation_loss": loss}
             figures |= _counts(taught, checked) | {"learned_sides": float(shape.auxiliary)}
+            figures["tasks"] = 2.0 if shape.tasks == "two" else 1.0
             if shape.has_mlp:
                 figures |= {f"fused_{level}": float(level in shape.fused) for level in LEVELS}
     log.info("trained: %s", shown(figures))

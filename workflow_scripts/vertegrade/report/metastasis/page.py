@@ -68,6 +68,7 @@ def bone_quality_page(
             metrics=metrics,
             networks=NETWORKS,
             training=training,
+            made_by={network: _made_by(figures) for network, figures in training.items()},
             scans=scans,
             levels=[
                 {
@@ -114,6 +115,13 @@ def _side_rows(block: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _present(counts: Mapping[str, int]) -> list[str]:
     return [name for name, count in counts.items() if count]
+
+
+def _made_by(training: Mapping[str, float]) -> str:
+    """What makes the four classes of a network."""
+    if training["tasks"] == 1:
+        return "a softmax over the four classes"
+    return "an MLP that combines its two answers" if "fused_vertebrae" in training else "the product of its two answers"
 
 
 def _notes(level: str, block: Mapping[str, Any], training: Mapping[str, float], drawn: bool) -> list[str]:
