@@ -47,7 +47,7 @@ test: check
 check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --num-workers $(CORES) workflow_scripts/vertegrade
+	$(BIN)/mypy workflow_scripts/vertegrade
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m pytest -q tests/house/test_documents.py
