@@ -58,9 +58,10 @@ def test_what_makes_the_classes_is_said() -> None:
     text = page()
     assert "<dt>Two tasks</dt><dd>classes by an MLP that combines its two answers; step 5" in text
     assert "<dt>DenseNet-121</dt><dd>classes by a softmax over the four classes; step 5" in text
-    product = {name: value for name, value in TRAINING[MULTITASK].items() if not name.startswith("fused_")}
-    text = page(training=TRAINING | {MULTITASK: product})
-    assert "<dt>Two tasks</dt><dd>classes by the product of its two answers; step 5" in text
+    without = {name: value for name, value in TRAINING[MULTITASK].items() if not name.startswith("fused_")}
+    for product in (without, without | {"fused_slices": 0.0, "fused_vertebrae": 0.0}):
+        text = page(training=TRAINING | {MULTITASK: product})
+        assert "<dt>Two tasks</dt><dd>classes by the product of its two answers; step 5" in text
 
 
 def test_pictures_show_the_slice_with_the_lesion_and_its_outline() -> None:

@@ -121,7 +121,8 @@ def _made_by(training: Mapping[str, float]) -> str:
     """What makes the four classes of a network."""
     if training["tasks"] == 1:
         return "a softmax over the four classes"
-    return "an MLP that combines its two answers" if "fused_vertebrae" in training else "the product of its two answers"
+    fused = any(value for name, value in training.items() if name.startswith("fused_"))
+    return "an MLP that combines its two answers" if fused else "the product of its two answers"
 
 
 def _notes(level: str, block: Mapping[str, Any], training: Mapping[str, float], drawn: bool) -> list[str]:
