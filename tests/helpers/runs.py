@@ -17,12 +17,12 @@ TINY = Path(__file__).with_name("tiny.yaml")
 Config = dict[str, dict[str, object]]
 
 
-def command(folder: Path, *arguments: str, config: Config | None = None, root: Path = ROOT) -> list[str]:
-    """`snakemake` with the Snakefile and profiles in `root`, results in `folder`, `config` over the tiny one."""
+def typed(folder: Path, *arguments: str, config: Config | None = None, root: Path = ROOT) -> list[str]:
+    """What follows `snakemake`: Snakefile and profiles in `root`, results in `folder`, `config` over the tiny one."""
     mine = folder / f"mine-{os.getpid()}.yaml"  # test processes share the finished tiny run
     mine.write_text(yaml.safe_dump(config or {"run": {}}), encoding="utf-8")
-    start = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(root / "Snakefile")]
-    return [*start, "--configfile", str(TINY), str(mine), *arguments]
+    places = ["--directory", str(folder), "--snakefile", str(root / "Snakefile")]
+    return [*places, "--configfile", str(TINY), str(mine), *arguments]
 
 
 def plain_environment(**variables: str) -> dict[str, str]:
@@ -38,16 +38,17 @@ def snakemake(
     root: Path = ROOT,
     **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `snakemake` as `command` says, with `variables` in its environment."""
-    _, _, _, *typed = command(folder, *arguments, config=config, root=root)
-    return forked.run(typed, root, plain_environment(**variables), timeout)
+    """Run `snakemake` with what is `typed` and with `variables` in its environment."""
+    return forked.run(
+        typed(folder, *arguments, config=config, root=root), root, plain_environment(**variables), timeout
+    )
 
 
 def started(folder: Path, *arguments: str, config: Config | None = None, **variables: str) -> subprocess.Popen[bytes]:
-    """Start `snakemake` as `command` says, its output in `snakemake.out` of the folder."""
+    """Start `snakemake` with what is `typed`, its output in `snakemake.out` of the folder."""
     with (folder / "snakemake.out").open("wb") as output:
         return subprocess.Popen(
-            command(folder, *arguments, config=config),
+            [sys.executable, "-m", "snakemake", *typed(folder, *arguments, config=config)],
             cwd=ROOT,
             env=plain_environment(**variables),
             stdin=subprocess.DEVNULL,
