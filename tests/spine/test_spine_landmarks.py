@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from helpers.virtual import truth_of
 from vertegrade.cohort.sheet import ScanRow
@@ -140,6 +141,26 @@ def test_a_centroid_without_its_vertebra_in_the_mask_has_no_points(tmp_path: Pat
     table = provided_landmarks(row, VOLUME, SETTINGS)
     assert table["evaluable"].all()
     assert table["anterior_superior_x_mm"].isna().all()
+
+
+def test_a_mask_is_searched_once_however_many_vertebrae_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search of a whole CT takes a second."""
+    searched, find = [], ndimage.find_objects
+
+    def find_objects(labels: np.ndarray, **given: int) -> list[tuple[slice, ...] | None]:
+        searched.append(labels.shape)
+        return find(labels, **given)
+
+    monkeypatch.setattr(ndimage, "find_objects", find_objects)
+    mask, labels, tops = np.zeros(VOLUME.hu.shape, np.uint8), [18, 19, 20, 21], [150, 180, 210, 240]
+    for label, top in zip(labels, tops, strict=True):
+        mask[10:50, 20:50, top : top + 12] = label
+    nib.save(nib.Nifti1Image(mask, AFFINE), tmp_path / "mask.nii.gz")
+    centres = [voxel_to_mm(AFFINE, np.array([29.5, 34.5, top + 5.5])) for top in tops]
+    row = replace(row_of(tmp_path, dict(zip(labels, centres, strict=True))), mask=str(tmp_path / "mask.nii.gz"))
+    table = provided_landmarks(row, VOLUME, SETTINGS)
+    assert table["anterior_superior_x_mm"].notna().sum() == len(labels)
+    assert searched.count(mask.shape) == 1
 
 
 def test_a_vertebra_without_a_position_is_left_out_with_a_flag(tmp_path: Path) -> None:  # field test B4

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from vertegrade.annotations.masks import body_centres, body_of, read_mask
+from vertegrade.annotations.masks import body_centres, body_of, boxes_of, read_mask
 from vertegrade.reasons import Refused
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
@@ -29,6 +29,13 @@ def vertebra(height: int = 24, shape: tuple[int, int, int] = SHAPE, z: int = 60)
 def save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
     nib.save(nib.Nifti1Image(array, affine), path)
     return path
+
+
+def test_each_vertebra_has_its_box() -> None:
+    labels = np.zeros((4, 5, 30), np.uint8)
+    labels[1:3, 2:5, 3:6], labels[2, 3, 20:22] = 28, 20
+    boxes = boxes_of(labels)
+    assert boxes == {28: (slice(1, 3), slice(2, 5), slice(3, 6)), 20: (slice(2, 3), slice(3, 4), slice(20, 22))}
 
 
 @pytest.mark.parametrize("height", [24, 14, 10])

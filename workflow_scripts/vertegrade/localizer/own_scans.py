@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from vertegrade.annotations.masks import body_centres
+from vertegrade.annotations.masks import body_centres, boxes_of
 from vertegrade.annotations.mosmed import MosmedError, agreed_points
 from vertegrade.annotations.tools import given_mask
 from vertegrade.annotations.verse import read_centroids
@@ -62,9 +62,9 @@ def _bodies_of_points(path: str, volume: Volume, axcodes: str) -> pd.DataFrame:
 def _bodies_of_mask(path: str, volume: Volume, settings: LocalizeSettings) -> pd.DataFrame:
     """Bodies of a label mask on the scan's grid; their six points are measured on it."""
     labels = given_mask(path, volume, settings)
-    bodies = {}
+    boxes, bodies = boxes_of(labels), {}
     for label, body in body_centres(labels, volume.affine, path, volume.hu).items():
-        measure = measure_mask(labels, volume.affine, label)
+        measure = measure_mask(labels, volume.affine, label, boxes)
         known = not (body.reason or measure.reason)
         bodies[label] = (measure.centre_mm, measure.points_mm) if known else (body.centre_mm, UNKNOWN)
     return _table(bodies)

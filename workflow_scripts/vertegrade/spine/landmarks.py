@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from vertegrade.annotations.masks import Body, body_centres
+from vertegrade.annotations.masks import Body, body_centres, boxes_of
 from vertegrade.annotations.tools import given_mask, tool_mask
 from vertegrade.annotations.verse import read_centroids
 from vertegrade.cohort.sheet import ScanRow
@@ -73,13 +73,14 @@ def provided_landmarks(
         reasons[label] = "implausible_spacing"
     for label in labels:
         reasons[label] = reasons[label] or ("" if is_graded(label, settings) else NOT_GRADED)
+    points = _points(bodies, mask, volume)
     rows = [
         {
             "patient_id": row.patient_id,
             "scan_id": row.scan_id,
             "vertebra": label,
             **dict(zip(("centre_x_mm", "centre_y_mm", "centre_z_mm"), bodies[label].centre_mm, strict=True)),
-            **dict(zip(POINT_COLUMNS, _points(label, bodies[label].centre_mm, mask, volume).ravel(), strict=True)),
+            **dict(zip(POINT_COLUMNS, points[label].ravel(), strict=True)),
             "confidence": 1.0,
             "source": "centroids" if row.centroids else "mask",
             "evaluable": not reasons[label],
@@ -104,14 +105,18 @@ def _bodies_at_centroids(row: ScanRow, volume: Volume, mask: np.ndarray | None, 
     return bodies
 
 
-def _points(label: int, centre_mm: np.ndarray, mask: np.ndarray | None, volume: Volume) -> np.ndarray:
-    """Six points (6, 3), RAS mm, of a vertebra of the mask; NaN where the mask has none with this label and centre."""
-    if mask is None or not (mask == label).any():
-        return np.full((len(POINTS), 3), math.nan)
-    measure = measure_mask(mask, volume.affine, label)
-    if not np.linalg.norm(measure.centre_mm - centre_mm) <= NEAR_MM:  # NaN where it could not be measured
-        return np.full((len(POINTS), 3), math.nan)
-    return measure.points_mm
+def _points(bodies: dict[int, Body], mask: np.ndarray | None, volume: Volume) -> dict[int, np.ndarray]:
+    """Six points (6, 3), RAS mm, of each body; NaN where the mask has none with this label and centre."""
+    points = {label: np.full((len(POINTS), 3), math.nan) for label in bodies}
+    if mask is None:
+        return points
+    boxes = boxes_of(mask)
+    for label in bodies.keys() & boxes.keys():
+        measure = measure_mask(mask, volume.affine, label, boxes)
+        # Not near is also NaN, where it could not be measured.
+        if np.linalg.norm(measure.centre_mm - bodies[label].centre_mm) <= NEAR_MM:
+            points[label] = measure.points_mm
+    return points
 
 
 def moved_landmarks(truth: pd.DataFrame, volume: Volume, settings: LocalizeSettings) -> pd.DataFrame:

@@ -6,13 +6,14 @@ endplates; anterior points from the arch to the body. docs/design/heights.md say
 phantoms' truth and with reading by hand.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vertegrade.annotations.masks import body_of
+from vertegrade.annotations.masks import body_of, boxes_of
 from vertegrade.arrays import Floats
 from vertegrade.ct.volume import mm_to_voxel, voxel_to_mm
 
@@ -57,20 +58,23 @@ class MaskMeasure:
     reason: str
 
 
-def measure_mask(labels: np.ndarray, affine: np.ndarray, label: int) -> MaskMeasure:
+def measure_mask(
+    labels: np.ndarray, affine: np.ndarray, label: int, boxes: Mapping[int, tuple[slice, ...]] | None = None
+) -> MaskMeasure:
     """Measure the body of one vertebra.
 
     labels: (i, j, k) whole vertebrae or bodies alone, in RAS+ (`masks.read_mask`), affine to RAS mm.
+    boxes: `masks.boxes_of(labels)`, which takes a second for a whole CT, where several vertebrae of it are measured.
     ValueError: the label is not in the mask.
     """
-    box = ndimage.find_objects((labels == label).astype(np.int8))
-    if not box:
+    box = (boxes_of(labels) if boxes is None else boxes).get(label)
+    if box is None:
         raise ValueError(f"label {label} is not in the mask; it contains {np.unique(labels).tolist()}")
-    vertebra = labels[box[0]] == label
+    vertebra = labels[box] == label
     if vertebra.sum() < MIN_VOXELS:
         return _unmeasured("mask_too_small")
     local = affine.copy()
-    local[:3, 3] = voxel_to_mm(affine, np.array([edge.start for edge in box[0]]))
+    local[:3, 3] = voxel_to_mm(affine, np.array([edge.start for edge in box]))
     try:
         measured = _measure(vertebra, local)
     except _NoBody:
