@@ -1,5 +1,7 @@
 """What all scripts share: the rule's log, typed settings, seed, threads, device, and a manifest of what was made."""
 
+import atexit
+import gc
 import logging
 import os
 import platform
@@ -19,6 +21,9 @@ from vertegrade.workflow.code_hash import LoadedCode, script_of
 from vertegrade.workflow.manifest import write_manifest
 
 T = TypeVar("T", bound=Section)
+
+# At its end Python would look for garbage among all objects of all libraries: 0.2-0.3 s for each job.
+atexit.register(gc.freeze)
 
 
 class Job:
