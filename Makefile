@@ -39,10 +39,11 @@ grade challenge: $(ENVIRONMENT)
 
 # Everything that must hold; the real CT of a public package is fetched once for the tests that use it. There are two
 # workers more than cores, since tests of SLURM mostly wait, and one thread in each: more would only spin while they wait
-# for each other (three times the CPU time).
+# for each other (three times the CPU time). Bytecode is kept, also where the shell says no: hundreds of processes would
+# compile the same files.
 test: check
 	$(BIN)/python tests/helpers/lidc.py
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $$(($(CORES) + 2)) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $$(($(CORES) + 2)) --dist loadfile --no-loadscope-reorder
 
 check: .venv/ready
 	$(BIN)/ruff check .

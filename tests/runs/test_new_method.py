@@ -68,7 +68,7 @@ def test_a_new_method_is_graded_compared_and_shown_by_three_files(finished: Path
     table.write_text(table.read_text().replace("    )\n}\n", ENTRY))
     (mine / "rules/toy.smk").write_text(RULE)
     (mine / "workflow_scripts/encode_toy.py").write_text(SCRIPT)
-    done = snakemake(run, "--cores", "2", root=mine, config=WITH_TOY)
+    done = snakemake(run, "--cores", "1", root=mine, config=WITH_TOY)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     again = {path.parent.name for path in (run / "results/manifest").glob("*/toy.json")}
     assert again == {"fit_hyperplane", "calibrate", "fit_novelty", "grade", "evaluate", "differences"}

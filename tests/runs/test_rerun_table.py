@@ -318,7 +318,7 @@ def test_a_frozen_model_re_runs_the_new_scans_shard_and_its_grades(tiny: Path, t
         "run": {"model": str(tiny / "results")},
     }
     sheet.write_text("\n".join(rows[:3]) + "\n")
-    run = snakemake(tmp_path, "--cores", "2", config=config)
+    run = snakemake(tmp_path, "--cores", "1", config=config)
     assert run.returncode == 0, (run.stdout + run.stderr)[-4000:]
     sheet.write_text("\n".join(rows) + "\n")
     text = dry_run(tmp_path, config=config)

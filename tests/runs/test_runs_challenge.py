@@ -102,7 +102,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
         "run": {"model": str(tiny / "results")},
         "virtual_fractures": {"copies": 2},
     }
-    run = snakemake(folder, "--cores", "2", "challenge", config=config)
+    run = snakemake(folder, "--cores", "1", "challenge", config=config)
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     return folder, config
 

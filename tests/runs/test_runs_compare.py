@@ -48,7 +48,7 @@ def test_the_comparison_without_labels_says_what_is_missing(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_the_comparison_of_a_finished_run_is_its_own_and_stands_an_audit(finished: Path, tmp_path: Path) -> None:
     folder = copy_of(finished, tmp_path)
-    run = snakemake(folder, "--cores", "2", "compare")
+    run = snakemake(folder, "--cores", "1", "compare")
     assert run.returncode == 0, (run.stdout + run.stderr)[-6000:]
     made = set((folder / "results/compare").iterdir())
     names = {

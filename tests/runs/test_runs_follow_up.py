@@ -67,7 +67,7 @@ def test_a_run_does_not_start_where_a_scan_lacks_its_month(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_phantom_with_two_scans_has_its_changes_in_tables_and_on_its_page(tmp_path: Path) -> None:
-    run = typed(tmp_path, {"run": {"seed": 3}, "phantom": {"patients": 1, "follow_up": 1.0}}, "--cores", "2")
+    run = typed(tmp_path, {"run": {"seed": 3}, "phantom": {"patients": 1, "follow_up": 1.0}}, "--cores", "1")
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     results = tmp_path / "results"
     changes = read_table(results / "follow_up/vertebrae.parquet", FOLLOW_UP)

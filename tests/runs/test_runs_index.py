@@ -102,9 +102,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (folder / "check.yaml").write_text(json.dumps(CONFIG))
     check = vertegrade(folder, "check", "check.yaml")
     for targets in (["all", "ro_crate", f"results/lineage/{vertebra}.html"], ["audit", "why"]):
-        jobs.append(snakemake(folder, "--cores", "2", *targets, config=CONFIG))
+        jobs.append(snakemake(folder, "--cores", "1", *targets, config=CONFIG))
     exporting = CONFIG | {"export": {"write": ["seg", "sr", "capture", "fhir", "markups"]}}
-    jobs.append(snakemake(folder, "--cores", "2", "export", config=exporting))
+    jobs.append(snakemake(folder, "--cores", "1", "export", config=exporting))
     jobs += [snakemake(folder, "--report", name, config=CONFIG) for name in ("report.html", "report.zip")]
     for job in jobs:
         assert job.returncode == 0, (job.stdout + job.stderr)[-8000:]

@@ -34,7 +34,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder in which the scans of four patients were localized, measured and drawn."""
     folder = tmp_path_factory.mktemp("learned")
     (folder / "overrides.csv").write_text(HEADER)
-    run = snakemake(folder, "--cores", "2", *TARGETS, "localization_pictures", config=with_overrides(folder))
+    run = snakemake(folder, "--cores", "1", *TARGETS, "localization_pictures", config=with_overrides(folder))
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     return folder
 
@@ -60,7 +60,7 @@ def test_every_localized_scan_has_a_picture(learned: Path) -> None:
 
 def test_the_networks_are_trained_on_masks_of_training_patients_alone(learned: Path) -> None:
     config = with_overrides(learned) | {"train_localizer": STEPS | {"scans": 2, "own_scans": True}}
-    run = snakemake(learned, "--cores", "2", "train_localizer", config=config)
+    run = snakemake(learned, "--cores", "1", "train_localizer", config=config)
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     metrics = json.loads((learned / "results/localizer/training.json").read_text())
     splits = SplitSettings(train=0.5, validation=0.25)  # of tiny.yaml

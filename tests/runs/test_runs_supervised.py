@@ -34,7 +34,7 @@ CONFIG: dict[str, Any] = {
 def test_all_methods_are_trained_graded_and_compared(finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    done = snakemake(run, "--cores", "2", "--", "all", "compare", config=CONFIG)
+    done = snakemake(run, "--cores", "1", "--", "all", "compare", config=CONFIG)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     results = run / "results"
     for name in ("train_dae", "encode/0", "crop/0"):  # nothing of the others ran again

@@ -109,7 +109,7 @@ def test_a_given_model_withholds_what_is_unlike_its_training(tiny: Path, tmp_pat
     sheet = f"scan_id,patient_id,path,centroids\na,p1,{tmp_path}/noisy.nii.gz,{centroids}\n"
     (tmp_path / "sheet.csv").write_text(sheet)
     config = {"cohort": {"sheet": str(tmp_path / "sheet.csv"), "shards": 1}, "run": {"model": str(tiny / "results")}}
-    run = snakemake(tmp_path, "--cores", "2", config=config)
+    run = snakemake(tmp_path, "--cores", "1", config=config)
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     assert "withheld, as they are unlike those of the training (unlike_training)" in run.stdout + run.stderr
     grades = pd.read_csv(tmp_path / "results/grades.csv")
@@ -147,7 +147,7 @@ def test_every_link_of_the_pages_leads_somewhere(tiny: Path) -> None:
 
 
 def test_second_run_does_nothing(tiny: Path) -> None:
-    run = snakemake(tiny, "--cores", "2")
+    run = snakemake(tiny, "--cores", "1")
     assert run.returncode == 0
     assert "Nothing to be done" in run.stdout + run.stderr
 
@@ -182,7 +182,7 @@ def run_with_model(tiny: Path, folder: Path, rows: str, **config: dict[str, obje
     (folder / "sheet.csv").write_text(f"scan_id,patient_id,path\n{rows}")
     cohort = {"sheet": str(folder / "sheet.csv"), "shards": 2} | config.pop("cohort", {})
     model = {"model": str(tiny / "results")} | config.pop("run", {})
-    run = snakemake(folder, "--cores", "2", config={"cohort": cohort, "run": model} | config)
+    run = snakemake(folder, "--cores", "1", config={"cohort": cohort, "run": model} | config)
     return run.returncode, run.stdout + run.stderr
 
 
@@ -273,7 +273,7 @@ def grade(model: Path, folder: Path, rows: list[dict[str, object]]) -> tuple[pd.
         "run": {"model": str(model / "results")},
         "grading": {"novel": "flag"},  # a tiny model has seen next to nothing
     }
-    run = snakemake(folder, "--cores", "2", config=config)
+    run = snakemake(folder, "--cores", "1", config=config)
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     shutil.rmtree(folder / "results/ct")
     scans = pd.read_parquet(folder / "results/landmarks/0_scans.parquet").set_index("scan_id")

@@ -59,7 +59,7 @@ def vertegrade(folder: Path, *arguments: str) -> str:
 
 
 def snakemake(folder: Path, presets: list[str], *arguments: str) -> str:
-    start = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+    start = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
     return typed(folder, *start, "--configfile", *presets, *arguments)
 
 
