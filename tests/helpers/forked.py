@@ -21,7 +21,6 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LIBRARY = str(_ROOT / "workflow_scripts")  # as it is installed: behind all others, and behind that of a clone
-_OF_TESTS = {_LIBRARY, *(str(_ROOT / name) for name in ("", "tests", "benchmarks")), ""}
 _LAUNCHER = Path(__file__).with_name("forked_job.py")
 _SERVER = multiprocessing.get_context("forkserver")
 # Packages of others alone: tests run Snakefiles and scripts of clones, each with its own library.
@@ -58,7 +57,8 @@ def _main(arguments: list[str], cwd: Path, environment: dict[str, str], outputs:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    others = [path for path in sys.path if path not in _OF_TESTS]
+    of_python = (sys.prefix, sys.base_prefix)  # and nothing that pytest or a test has put on the path
+    others = [path for path in sys.path if path.startswith(of_python)]
     gc.freeze()
     if not environment.get("PYTHONPATH"):
         _fork_jobs(outputs[0].with_name("jobs"), others)
@@ -111,7 +111,8 @@ def _run_script(connection: socket.socket, others: list[str]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variable.split("=", 1) for variable in variables)
-    sys.argv, sys.path[:] = [script], [str(Path(script).parent), *others, _LIBRARY]
+    first = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))  # Vertegrade's own, in a clone
+    sys.argv, sys.path[:] = [script], [str(Path(script).parent), *first, *others, _LIBRARY]
     status = 0
     try:
         runpy.run_path(script, run_name="__main__")
