@@ -113,7 +113,7 @@ def _points(bodies: dict[int, Body], mask: np.ndarray | None, volume: Volume) ->
     boxes = boxes_of(mask)
     for label in bodies.keys() & boxes.keys():
         measure = measure_mask(mask, volume.affine, label, boxes)
-        # Not near is also NaN, where it could not be measured.
+        # False for NaN too: the vertebra could not be measured.
         if np.linalg.norm(measure.centre_mm - bodies[label].centre_mm) <= NEAR_MM:
             points[label] = measure.points_mm
     return points
