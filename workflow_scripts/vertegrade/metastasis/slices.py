@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vertegrade.annotations.masks import boxes_of
 from vertegrade.ct.volume import AIR_HU, Volume, mm_to_voxel, voxel_to_mm
 from vertegrade.metastasis.classes import PHANTOM_LESIONS, SPINE_METS, UNKNOWN, bone_class
 from vertegrade.metastasis.layout.clinical import Case
@@ -43,10 +44,7 @@ def cut_slices(
     middle of the slices is the middle of the vertebra with its processes. Cut: the mask touches the scan's top or
     bottom.
     """
-    boxes = ndimage.find_objects(mask.labels)
-    for label, box in enumerate(boxes, start=1):
-        if box is None:
-            continue
+    for label, box in boxes_of(mask.labels).items():
         voxels = np.argwhere(mask.labels[box] == label) + [edge.start for edge in box]
         points = voxel_to_mm(mask.affine, voxels)
         middle = (points.min(axis=0) + points.max(axis=0)) / 2
